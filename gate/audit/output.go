@@ -1,0 +1,149 @@
+package audit
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// output is the file behind the log: a path that may be renamed away and opened again, or standard output.
+type output struct {
+	path string // "" for a stream
+	mu   sync.Mutex
+	file *os.File
+	pipe io.Writer // where path is ""
+	torn bool      // the last write ended inside a line
+	soil bool      // written since the last sync
+}
+
+func openOutput(c Config) (*output, error) {
+	if c.File == "-" {
+		if c.Stdout != nil {
+			return &output{pipe: c.Stdout}, nil
+		}
+		return &output{pipe: os.Stdout}, nil
+	}
+	o := &output{path: c.File}
+	return o, o.reopen()
+}
+
+// reopen opens the path and, if that works, lets go of the file so far.
+func (o *output) reopen() error {
+	if o.path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(o.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return fmt.Errorf("decision log %q: %w", o.path, reason(err))
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("is a folder")
+	}
+	if err != nil {
+		f.Close()
+		return fmt.Errorf("decision log %q: %w", o.path, reason(err))
+	}
+	torn := false
+	if info.Mode().IsRegular() && info.Size() > 0 {
+		last := make([]byte, 1)
+		_, err := f.ReadAt(last, info.Size()-1)
+		torn = err != nil || last[0] != '\n'
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file != nil {
+		o.file.Sync()
+		o.file.Close()
+	}
+	o.file, o.torn = f, torn
+	return nil
+}
+
+// Write appends whole lines in one write. After an error n says how many bytes of lines arrived.
+func (o *output) Write(lines []byte) (n int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var w io.Writer = o.pipe
+	if o.file != nil {
+		w = o.file
+	}
+	if o.torn {
+		if _, err := w.Write([]byte{'\n'}); err != nil {
+			return 0, err
+		}
+		o.torn = false
+	}
+	n, err = w.Write(lines)
+	o.soil = true
+	if err != nil && n > 0 && lines[n-1] != '\n' {
+		o.torn = true
+	}
+	return n, err
+}
+
+// keep syncs the file once a second and opens the path again when somebody removed or renamed the file, until done.
+func (o *output) keep(done <-chan struct{}) {
+	if o.path == "" {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			o.sync()
+			if o.moved() {
+				o.reopen() // an error leaves the old file, and the next second tries again
+			}
+		}
+	}
+}
+
+func (o *output) sync() {
+	o.mu.Lock()
+	f, soil := o.file, o.soil
+	o.soil = false
+	o.mu.Unlock()
+	if soil {
+		f.Sync() // not under the lock: a slow disk must not hold up a write
+	}
+}
+
+func (o *output) moved() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	here, err := os.Stat(o.path)
+	if err != nil {
+		return os.IsNotExist(err)
+	}
+	open, err := o.file.Stat()
+	return err == nil && !os.SameFile(here, open)
+}
+
+func (o *output) close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file == nil {
+		return nil
+	}
+	if info, err := o.file.Stat(); err == nil && info.Mode().IsRegular() {
+		if err := o.file.Sync(); err != nil {
+			o.file.Close()
+			return fmt.Errorf("decision log %q: %w", o.path, reason(err))
+		}
+	}
+	return o.file.Close()
+}
+
+// reason strips the operation and the path that os puts before its errors: the message names the file already.
+func reason(err error) error {
+	if pe, ok := err.(*os.PathError); ok {
+		return pe.Err
+	}
+	return err
+}
