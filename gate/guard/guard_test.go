@@ -1,0 +1,146 @@
+package guard
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+func TestTripsOnlyWithoutComeBack(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		limit Limit
+		do    func(*Guard)
+		armed bool
+	}{
+		{"nothing happened", Limit{3, day}, func(*Guard) {}, true},
+		{"few refusals, long ago", Limit{3, day}, func(g *Guard) { g.Refused("s"); g.Refused("s"); time.Sleep(2 * day) }, true},
+		{"many refusals, just now", Limit{3, day}, func(g *Guard) { refuse(g, 100); time.Sleep(day - 1) }, true},
+		{"many refusals, a day ago", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day) }, false},
+		{"a come-back in between", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day / 2); g.CameBack("s"); time.Sleep(day) }, true},
+		{"refusals after the come-back", Limit{3, day}, func(g *Guard) { refuse(g, 3); g.CameBack("s"); refuse(g, 3); time.Sleep(day) }, false},
+		{"no limit", Limit{}, func(g *Guard) { refuse(g, 1000); time.Sleep(9 * day) }, true},
+		{"a come-back after the trip", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day); g.Armed("s"); g.CameBack("s") }, false},
+		{"resumed", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day); g.Armed("s"); g.Resume("s") }, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g, err := Open(Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			g.Limit(map[string]Limit{"s": test.limit})
+			test.do(g)
+			if got := g.Armed("s"); got != test.armed {
+				t.Errorf("%s: armed %v, want %v", test.name, got, test.armed)
+			}
+			if !g.Armed("another") {
+				t.Errorf("%s: another site tripped too", test.name)
+			}
+		})
+	}
+}
+
+func refuse(g *Guard, n int) {
+	for range n {
+		g.Refused("s")
+	}
+}
+
+func TestSurvivesRestartAndResumes(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var heard []string
+		open := func() *Guard {
+			g, err := Open(Config{Folder: folder, Notify: func(e Event) { mu.Lock(); heard = append(heard, e.What+" "+e.Site+e.Error); mu.Unlock() }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.Limit(map[string]Limit{"s": {3, day}})
+			return g
+		}
+		g := open()
+		refuse(g, 3)
+		g.Close()
+		g = open()
+		time.Sleep(day)
+		if g.Armed("s") {
+			t.Error("refusals before the restart were forgotten")
+		}
+		g.Close()
+		g = open()
+		if g.Armed("s") {
+			t.Error("the trip was forgotten")
+		}
+		if err := RequestResume(folder, "s"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !g.Armed("s") {
+			t.Error("not resumed")
+		}
+		g.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []string{"tripped s", "resumed s"}; !slices.Equal(heard, want) {
+			t.Errorf("heard %q, want %q", heard, want)
+		}
+	})
+	if left, _ := os.ReadDir(filepath.Join(folder, resumeFolder)); len(left) != 0 {
+		t.Errorf("requests left: %v", left)
+	}
+	info, err := os.Stat(filepath.Join(folder, "guard.json"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
+func TestBrokenFileIsAnError(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "guard.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Folder: folder}); err == nil {
+		t.Error("a broken file was taken for a fresh start")
+	}
+}
+
+func TestTroubleIsReportedOnceAndCountingGoesOn(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "gone")
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		troubles := 0
+		g, err := Open(Config{Folder: folder, Notify: func(e Event) {
+			if e.What == "trouble" {
+				mu.Lock()
+				troubles++
+				mu.Unlock()
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Limit(map[string]Limit{"s": {3, day}})
+		refuse(g, 3)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		mu.Lock()
+		if troubles != 1 {
+			t.Errorf("told %d times", troubles)
+		}
+		mu.Unlock()
+		time.Sleep(day)
+		if g.Armed("s") {
+			t.Error("did not trip")
+		}
+		g.Close()
+	})
+}
