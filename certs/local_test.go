@@ -1,0 +1,340 @@
+package certs
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+)
+
+func localConfig(t *testing.T, hosts ...string) (Config, recorder) {
+	t.Helper()
+	told := newRecorder()
+	return Config{Source: SourceLocal, Hosts: hosts, Folder: filepath.Join(t.TempDir(), "state"), Notify: told.notify}, told
+}
+
+func rootPool(t *testing.T, certs *Certificates) *x509.CertPool {
+	t.Helper()
+	data, err := os.ReadFile(certs.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		t.Fatal("root.pem holds no certificate")
+	}
+	return pool
+}
+
+func TestLocalHandshakes(t *testing.T) {
+	c, told := localConfig(t, "shop.example", "*.shop.example", "www.shop.example", "127.0.0.1")
+	certs := mustOpen(t, c)
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := kinds(told.rest()); !slices.Equal(got, []string{"obtained", "obtained", "obtained", "obtained"}) {
+		t.Errorf("told %q", got)
+	}
+	pool := rootPool(t, certs)
+	for name, want := range map[string]string{
+		"shop.example": "shop.example", "SHOP.example": "shop.example", "shop.example.": "shop.example",
+		"www.shop.example": "www.shop.example", "img.shop.example": "*.shop.example",
+	} {
+		// The client checks the chain to our root and the name.
+		state, err := handshake(t, certs, &tls.Config{ServerName: name, RootCAs: pool})
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		leaf := state.PeerCertificates[0]
+		if !slices.Equal(leaf.DNSNames, []string{want}) {
+			t.Errorf("%q was answered with %q, want %q alone", name, leaf.DNSNames, want)
+		}
+		if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 90*24*time.Hour {
+			t.Errorf("%q: valid for %v", name, life)
+		}
+	}
+	if got := served(t, certs, "").DNSNames; !slices.Equal(got, []string{"shop.example"}) {
+		t.Errorf("no name was answered with %q, want the first host's", got)
+	}
+	if leaves := certs.Leaves(); len(leaves) != 4 || leaves[0].DNSNames[0] != "shop.example" || !leaves[3].IPAddresses[0].Equal(net.IPv4(127, 0, 0, 1)) {
+		t.Errorf("leaves: %d", len(leaves))
+	}
+}
+
+func TestUnknownNameFailsTheHandshake(t *testing.T) {
+	c, _ := localConfig(t, "shop.example")
+	certs := mustOpen(t, c)
+	_, err := handshake(t, certs, &tls.Config{ServerName: "other.example", InsecureSkipVerify: true})
+	if err == nil || !strings.Contains(err.Error(), "internal error") {
+		t.Errorf("the client sees %v, want the alert internal_error", err)
+	}
+	if _, err := certs.GetCertificate(&tls.ClientHelloInfo{ServerName: "Other.example."}); err != (UnknownHostError{"other.example"}) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}); err == nil {
+		t.Error("a challenge that nobody ordered was answered")
+	}
+}
+
+// The documented way to another alert.
+func TestUnknownHostErrorAsAlert(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	go func() {
+		_ = tls.Server(server, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}).Handshake()
+	}()
+	err := tls.Client(client, &tls.Config{ServerName: "other.example"}).Handshake()
+	if err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("the client sees %v, want the alert unrecognized_name", err)
+	}
+}
+
+func TestLocalFilesAndRestart(t *testing.T) {
+	c, told := localConfig(t, "shop.example", "*.shop.example")
+	first := mustOpen(t, c)
+	root, err := os.ReadFile(first.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := served(t, first, "shop.example")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if modesMean {
+		checkModes(t, c.Folder)
+	}
+	if entries, _ := os.ReadDir(c.Folder); len(entries) != 2 {
+		t.Errorf("left lying about: %v", entries)
+	}
+
+	told.rest()
+	second := mustOpen(t, c)
+	again, err := os.ReadFile(second.Root())
+	if err != nil || string(again) != string(root) {
+		t.Errorf("the root was replaced (%v)", err)
+	}
+	if !served(t, second, "shop.example").Equal(leaf) {
+		t.Error("the certificate was not used again")
+	}
+	if got := kinds(told.rest()); !slices.Equal(got, []string{"loaded", "loaded"}) {
+		t.Errorf("told %q", got)
+	}
+}
+
+func checkModes(t *testing.T, folder string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		want := os.FileMode(0o600)
+		if entry.IsDir() {
+			want = 0o700
+		} else if entry.Name() == "root.pem" {
+			want = 0o644
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s: mode %04o, want %04o", path, info.Mode().Perm(), want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLocalRenewsWhatIsDue(t *testing.T) {
+	c, told := localConfig(t, "shop.example", "*.shop.example")
+	first := mustOpen(t, c)
+	source := first.source.(*localSource)
+	ca := &testCA{cert: source.authority.root, key: source.authority.key}
+	public := served(t, first, "shop.example").PublicKey.(*ecdsa.PublicKey)
+	expired := ca.sign(t, public, time.Now().Add(-time.Hour), "shop.example")
+	key := certmagic.StorageKeys.SiteCert(source.authority.IssuerKey(), "shop.example")
+	if err := source.store.Store(t.Context(), key, expired); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	told.rest()
+	second := mustOpen(t, c)
+	renewed := told.wait(t, KindRenewed)
+	if !slices.Equal(renewed.Hosts, []string{"shop.example"}) || renewed.NotAfter.Before(time.Now()) ||
+		renewed.Issuer != source.authority.root.Subject.CommonName {
+		t.Errorf("told %+v", renewed)
+	}
+	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
+		t.Error(err)
+	}
+	if left := len(second.source.certificates("shop.example")); left != 1 {
+		t.Errorf("%d certificates in memory, want the new one", left)
+	}
+}
+
+func TestLocalDamagedCertificateIsMadeAnew(t *testing.T) {
+	c, told := localConfig(t, "shop.example")
+	first := mustOpen(t, c)
+	source := first.source.(*localSource)
+	key := certmagic.StorageKeys.SitePrivateKey(source.authority.IssuerKey(), "shop.example")
+	if err := source.store.Store(t.Context(), key, []byte("not a key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := mustOpen(t, c)
+	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "set aside") {
+		t.Errorf("told %+v", e)
+	}
+	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLocalAuthorityIsNeverReplaced(t *testing.T) {
+	otherCert, otherKey, err := newRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leafOnly, _ := newTestCA(t).pair(t, "shop.example")
+	for _, test := range []struct {
+		name, file string
+		data       []byte // nil: removed
+		want       string
+	}{
+		{"no key", "root.key", nil, "root.key: no such file"},
+		{"no certificate", "root.pem", nil, "root.pem: no such file"},
+		{"key cut off", "root.key", otherKey[:40], "root.key: holds no PEM block"},
+		{"key garbled", "root.key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("x")}), "root.key: "},
+		{"certificate garbled", "root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), "root.pem: "},
+		{"another's key", "root.key", otherKey, "is not the key of root.pem"},
+		{"another's certificate", "root.pem", otherCert, "is not the key of root.pem"},
+		{"a host's certificate", "root.pem", leafOnly, "root.pem"},
+		{"empty", "root.pem", []byte{}, "root.pem: holds no PEM block"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, _ := localConfig(t, "shop.example")
+			certs := mustOpen(t, c)
+			if err := certs.Close(); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(filepath.Dir(certs.Root()), test.file)
+			if test.data == nil {
+				err = os.Remove(path)
+			} else {
+				err = os.WriteFile(path, test.data, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err := Open(t.Context(), c)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "move it away") {
+				t.Fatalf("got %v, want %q and what to do", err, test.want)
+			}
+			if data, err := os.ReadFile(path); test.data != nil && (err != nil || string(data) != string(test.data)) {
+				t.Errorf("the file was changed: %v", err)
+			}
+		})
+	}
+}
+
+func TestLocalAnotherRootServesNothingOld(t *testing.T) {
+	c, _ := localConfig(t, "shop.example")
+	first := mustOpen(t, c)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Dir(first.Root())); err != nil {
+		t.Fatal(err)
+	}
+	second := mustOpen(t, c)
+	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLocalAuthoritySignsForConfiguredHostsOnly(t *testing.T) {
+	c, told := localConfig(t, "shop.example")
+	certs := mustOpen(t, c)
+	told.rest()
+	err := certs.source.(*localSource).cfg.ObtainCertSync(t.Context(), "bank.example")
+	if err == nil || !strings.Contains(err.Error(), `host "bank.example": not configured`) {
+		t.Errorf("got %v", err)
+	}
+	if e := told.wait(t, KindFailed); e.Error == "" || e.Hosts[0] != "bank.example" {
+		t.Errorf("told %+v", e)
+	}
+	root := certs.source.(*localSource).authority.root
+	if !root.MaxPathLenZero || !slices.Equal(root.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
+		t.Error("the root can sign more than server certificates")
+	}
+	if name, err := os.Hostname(); err == nil && len(name) > 3 && strings.Contains(root.Subject.String(), name) {
+		t.Errorf("the root names the machine: %v", root.Subject)
+	}
+}
+
+func TestLocalKeyOpenToEverybodyIsAWarning(t *testing.T) {
+	if !modesMean {
+		return
+	}
+	c, told := localConfig(t, "shop.example")
+	first := mustOpen(t, c)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(c.Folder, "local-ca", "root.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, c)
+	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "everybody") {
+		t.Errorf("told %+v", e)
+	}
+}
+
+func TestCloseAndManageAgain(t *testing.T) {
+	c, told := localConfig(t, "shop.example")
+	certs := mustOpen(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 2 {
+		if err := certs.Manage(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told.rest()
+	for range 2 {
+		if err := certs.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := certs.Manage(ctx); err == nil {
+		t.Error("managed after Close")
+	}
+	served(t, certs, "shop.example") // a draining server still has handshakes to answer
+	if left := told.rest(); len(left) > 0 {
+		t.Errorf("told at the end: %+v", left)
+	}
+	// certmagic's goroutines get no lock any more.
+	if err := certs.source.(*localSource).cfg.RenewCertSync(t.Context(), "shop.example", true); err == nil {
+		t.Error("renewed after Close")
+	}
+}

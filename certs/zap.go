@@ -1,0 +1,98 @@
+package certs
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logger is a zap logger that writes to a zerolog one. certmagic takes no other kind; nothing else here knows zap.
+type logger struct {
+	*zap.Logger
+	core *zapCore
+}
+
+func newLogger(to zerolog.Logger) logger {
+	core := &zapCore{to: to, stopped: new(atomic.Bool)}
+	return logger{Logger: zap.New(core), core: core}
+}
+
+// stop drops whatever certmagic's own goroutines still say: the writer may be closed by then.
+func (l logger) stop() { l.core.stopped.Store(true) }
+
+// zapCore passes entries of level warn and above on to a zerolog logger, one event each, with the fields in
+// zerolog's form: a duration is a number of seconds and its name says so.
+type zapCore struct {
+	to      zerolog.Logger
+	fields  []zapcore.Field
+	stopped *atomic.Bool
+}
+
+func (c *zapCore) Enabled(level zapcore.Level) bool {
+	return level >= zapcore.WarnLevel && !c.stopped.Load() && c.to.GetLevel() <= levelOf(level)
+}
+
+func (c *zapCore) With(fields []zapcore.Field) zapcore.Core {
+	with := *c
+	with.fields = append(append([]zapcore.Field(nil), c.fields...), fields...)
+	return &with
+}
+
+func (c *zapCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) && !isNoise(entry.Message) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+func (c *zapCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	values := zapcore.NewMapObjectEncoder()
+	for _, list := range [][]zapcore.Field{c.fields, fields} {
+		for _, field := range list {
+			if err, ok := field.Interface.(error); ok && errors.Is(err, context.Canceled) {
+				return nil // that is Close, not trouble
+			}
+			field.AddTo(values)
+		}
+	}
+	for name, value := range values.Fields {
+		if d, ok := value.(time.Duration); ok {
+			delete(values.Fields, name)
+			values.Fields[name+"_seconds"] = d.Seconds()
+		}
+	}
+	event := c.to.WithLevel(levelOf(entry.Level))
+	if entry.LoggerName != "" {
+		event = event.Str("part", entry.LoggerName)
+	}
+	event.Fields(values.Fields).Msg(entry.Message)
+	return nil
+}
+
+func (c *zapCore) Sync() error { return nil }
+
+// levelOf never yields fatal or panic: what is fatal to certmagic is not fatal to the program.
+func levelOf(level zapcore.Level) zerolog.Level {
+	if level >= zapcore.ErrorLevel {
+		return zerolog.ErrorLevel
+	}
+	return zerolog.WarnLevel
+}
+
+// isNoise reports whether a message says nothing a reader can act on: renewal hints that many authorities do not
+// give (the expiry date decides then), or an error that the line before it has already told.
+func isNoise(message string) bool {
+	switch message {
+	case "job failed", "updating ARI", "failed updating renewal info from ACME CA",
+		"failed getting renewal information", "stapling OCSP":
+		return true
+	}
+	return strings.HasPrefix(message, "no renewal time had been selected") ||
+		strings.HasPrefix(message, "ARI window or selected renewal time changed")
+}
