@@ -1,0 +1,137 @@
+package gate
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"gate421/gate/policy"
+)
+
+// refuse writes the record and then the 421. It answers nothing and returns false if the record cannot be written.
+//
+// RFC 9110 section 15.5.20 has 421 for a request that does not fit the connection it came on. no-store, because RFC 7540
+// once let it be cached. Where the whole site refuses, "Connection: close" makes the HTTP/2 server send GOAWAY, so that
+// the crawler comes back on a new connection.
+func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, r *http.Request) bool {
+	body := "421: this site asks " + x.facts.Claim + " to crawl it over HTTP/1.1 instead of HTTP/2.\n"
+	x.decided(d)
+	x.record.Status = d.Status(true)
+	if r.Method != http.MethodHead {
+		x.record.BytesOut = int64(len(body))
+	}
+	x.record.Took = time.Since(x.start)
+	if h.Log.Refusal(&x.record) != nil {
+		x.record.Status, x.record.BytesOut = 0, 0
+		return false
+	}
+	if h.Guard != nil {
+		h.Guard.Refused(x.record.Site)
+	}
+	if x.facts.Site.RefusesAll() {
+		w.Header().Set("Connection", "close")
+	}
+	answer(w, r, x.record.Status, body)
+	if h.Watch != nil {
+		h.Watch(&x.record)
+	}
+	return true
+}
+
+// reject answers for a host that is not served here, or not on this connection.
+func (h *Handler) reject(x *exchange, d policy.Decision, w http.ResponseWriter, r *http.Request) {
+	status := d.Status(x.facts.HTTP2)
+	body := strconv.Itoa(status) + ": no site of this name is served here.\n"
+	if d.Reason == policy.Misdirected {
+		body = "421: the certificate of this connection is not for this site; please use another connection.\n"
+	}
+	x.record.Status = status
+	if r.Method != http.MethodHead {
+		x.record.BytesOut = int64(len(body))
+	}
+	answer(w, r, status, body)
+}
+
+// answer sends a whole answer of the gate's own.
+func answer(w http.ResponseWriter, r *http.Request, status int, body string) {
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		io.WriteString(w, body) // a client that went away is nobody's error
+	}
+}
+
+// serve lets the origin answer and notes what came of it.
+func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *http.Request) {
+	out := &response{ResponseWriter: w, noAltSvc: x.facts.Site.State == policy.Refuse}
+	x.record.Origin = origin.String()
+	defer func() {
+		x.record.Status, x.record.BytesOut = out.status, out.bytes
+		if p := recover(); p != nil {
+			if x.record.OriginError == "" {
+				x.record.OriginError = "panic"
+			}
+			panic(p) // net/http cuts the connection or the stream, and keeps running
+		}
+	}()
+	status, first, err := origin.Serve(out, r)
+	x.record.OriginStatus, x.record.OriginTook = status, first
+	if err != nil {
+		x.record.OriginError = word(err)
+		if errors.Is(err, http.ErrAbortHandler) {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	if out.status == 0 && err == nil {
+		out.status = http.StatusOK // net/http's answer for a handler that says nothing
+	}
+}
+
+// word is the text of an origin's error without what it wraps.
+func word(err error) string {
+	var named interface{ Word() string }
+	if errors.As(err, &named) {
+		return named.Word()
+	}
+	return err.Error()
+}
+
+// response passes an answer on and remembers what it was. Flushing, hijacking and deadlines reach the connection through
+// Unwrap.
+type response struct {
+	http.ResponseWriter
+	status   int   // the final one; 0: none yet
+	bytes    int64 // of the body
+	noAltSvc bool
+}
+
+// Unwrap serves http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader passes on informational answers (1xx but 101) without taking them for the final one. The origin's Alt-Svc
+// is dropped where the site refuses: another service would carry the crawler past the gate (RFC 7838).
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		w.status = status
+	}
+	if w.noAltSvc {
+		delete(w.ResponseWriter.Header(), "Alt-Svc")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}

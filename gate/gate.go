@@ -1,0 +1,200 @@
+// Package gate answers one question for every request: serve it or send the crawler away, and is it on record?
+//
+// It is the corridor between the door and the origin. [Handler] gathers the facts of a request, asks package policy for
+// the decision, refuses or serves, and writes exactly one record, also when the origin dies in the middle of a body, the
+// client goes away or a handler panics. Nothing flows back: neither the origin nor the log nor anyone who watches can
+// change a decision.
+//
+// Four laws hold whatever the configuration says:
+//
+//  1. A client that is not verified is never refused.
+//  2. No 421 goes out over HTTP/1.x, and /robots.txt is never refused unless its own rule says so.
+//  3. Trouble with verification never delays or blocks service beyond its budget.
+//  4. No refusal without its line: the line is in the log before the first byte of the 421.
+package gate
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"gate421/gate/audit"
+	"gate421/gate/policy"
+	"gate421/verify"
+)
+
+// Live is what one version of the configuration says, immutable. A reload builds another and swaps it in whole, so that
+// one request is decided and served by one version.
+type Live struct {
+	Policy  *policy.Policy
+	Claims  *verify.Claims          // nil: nobody claims to be a crawler
+	Origins map[*policy.Site]Origin // one for every site of Policy
+	Version string                  // the record's config
+}
+
+// Origin answers what is served. Serve returns when the answer is complete: the origin's status (0 if it never answered),
+// how long it took to begin its answer, and nil or an error whose text is one word for the record. An error that wraps
+// http.ErrAbortHandler says that the answer was cut off, so that the client's connection or stream has to be too.
+// String is the address as configured.
+type Origin interface {
+	Serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error)
+	String() string
+}
+
+// Verifier says who a client is.
+type Verifier interface {
+	// Identify answers from what is known or waits for its budget.
+	Identify(ctx context.Context, crawler string, addr netip.Addr) verify.Result
+	// Later never blocks; it calls done exactly once, at once or from another goroutine.
+	Later(crawler string, addr netip.Addr, done func(verify.Result))
+}
+
+// Log takes the records.
+type Log interface {
+	Ready() bool                 // would a refusal's line be taken?
+	Decision(*audit.Record)      // never waits
+	Refusal(*audit.Record) error // nil only when the line is in the file
+	Event(string, audit.Fields)  // never waits
+}
+
+// Guard watches whether crawlers come back, by site name.
+type Guard interface {
+	Armed(site string) bool
+	Refused(site string)
+	CameBack(site string)
+}
+
+// Handler is the http.Handler behind the door. All fields are set before the first request and not changed after.
+type Handler struct {
+	Live     *atomic.Pointer[Live]
+	Verifier Verifier // nil: every verdict is unknown, nobody is refused
+	Guard    Guard    // nil: no site is guarded
+	Log      Log      // nil: nothing is recorded, nobody is refused
+	// Covers says whether the certificate of the request's connection covers a host. nil: it does.
+	Covers func(r *http.Request, host string) bool
+	// Watch sees every record after it went to the log; it must be quick, and must not keep or change the record. nil:
+	// nobody watches.
+	Watch func(*audit.Record)
+
+	ids ids
+}
+
+// exchange is one request on its way through: what is recorded of it and what the decision needs again.
+type exchange struct {
+	record audit.Record
+	start  time.Time
+	facts  policy.Facts
+	result verify.Result
+	asked  bool
+}
+
+// ServeHTTP decides and answers. It panics with http.ErrAbortHandler where the client's stream has to be cut.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := exchange{start: time.Now()}
+	live := h.Live.Load()
+	h.gather(&x, live, r)
+	// The two ways out differ in who waits for whom: a refusal's record comes before its answer, every other after it.
+	decision := policy.Decide(x.facts, func() verify.Verdict { return h.identify(&x, r.Context()) })
+	if decision.Action == policy.Refuse421 {
+		if h.refuse(&x, decision, w, r) {
+			return
+		}
+		x.facts.Loggable = false
+		verdict := decision.Verdict
+		decision = policy.Decide(x.facts, func() verify.Verdict { return verdict })
+	}
+	x.decided(decision)
+	defer h.finish(&x)
+	if decision.Action == policy.Reject {
+		h.reject(&x, decision, w, r)
+		return
+	}
+	h.serve(&x, live.Origins[x.facts.Site], w, r)
+}
+
+// gather collects the facts and what the record says of the request itself.
+func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
+	host := hostname(r.Host)
+	path := r.RequestURI
+	if path == "" || path[0] != '/' {
+		path = r.URL.RequestURI() // absolute form, or "*"
+	}
+	x.record = audit.Record{
+		Host: host, Method: r.Method, Path: path, Proto: r.Proto, ClientIP: clientIP(r.RemoteAddr), Agent: r.UserAgent(),
+		RequestID: h.ids.next(), Config: live.Version,
+	}
+	if r.TLS != nil {
+		x.record.ALPN, x.record.SNI = r.TLS.NegotiatedProtocol, r.TLS.ServerName
+	}
+	x.facts = policy.Facts{Site: live.Policy.Site(host), HTTP2: r.ProtoMajor >= 2, Path: path}
+	if x.facts.Site == nil {
+		return
+	}
+	x.record.Site = x.facts.Site.Name
+	x.facts.Covered = !x.facts.HTTP2 || h.Covers == nil || h.Covers(r, host)
+	x.facts.Claim = live.Claims.Of(x.record.Agent)
+	if x.record.Claim = x.facts.Claim; x.facts.Claim == "" {
+		return
+	}
+	x.facts.Armed = h.Guard == nil || h.Guard.Armed(x.record.Site)
+	x.facts.Loggable = h.Log != nil && h.Log.Ready()
+}
+
+func (h *Handler) identify(x *exchange, ctx context.Context) verify.Verdict {
+	if h.Verifier == nil {
+		return verify.Unknown
+	}
+	x.result, x.asked = h.Verifier.Identify(ctx, x.facts.Claim, x.record.ClientIP), true
+	return x.result.Verdict
+}
+
+// decided copies the decision into the record.
+func (x *exchange) decided(d policy.Decision) {
+	r := &x.record
+	r.Action, r.Reason = d.Action.String(), string(d.Reason)
+	r.Would = ""
+	if d.Would != policy.Serve {
+		r.Would = d.Would.String()
+	}
+	if d.Rule != "" {
+		r.Rule, r.State = d.Rule, d.State.String()
+	}
+	if x.asked {
+		witnessed(r, x.result)
+	}
+}
+
+// witnessed copies what verification found into the record.
+func witnessed(r *audit.Record, v verify.Result) {
+	r.Verdict, r.VerdictSource, r.VerdictCause = v.Verdict.String(), v.Source, v.Cause
+	r.PTR, r.Verify = v.PTR, v.Took
+}
+
+// finish writes the record of a request that was not refused, on every way out of the handler.
+func (h *Handler) finish(x *exchange) {
+	x.record.Took = time.Since(x.start)
+	if x.facts.HTTP2 || x.facts.Claim == "" || h.Verifier == nil {
+		h.write(&x.record)
+		return
+	}
+	// A crawler's HTTP/1.x request was served without a question asked. Who it was is found out now, and nobody waits.
+	record, site := x.record, x.record.Site
+	h.Verifier.Later(x.facts.Claim, record.ClientIP, func(v verify.Result) {
+		witnessed(&record, v)
+		if v.Verdict == verify.Genuine && h.Guard != nil {
+			h.Guard.CameBack(site)
+		}
+		h.write(&record)
+	})
+}
+
+func (h *Handler) write(r *audit.Record) {
+	if h.Log != nil {
+		h.Log.Decision(r)
+	}
+	if h.Watch != nil {
+		h.Watch(r)
+	}
+}

@@ -1,0 +1,62 @@
+package gate
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"gate421/gate/audit"
+	"gate421/gate/policy"
+)
+
+// Redirect is the handler of the plain HTTP listener: it sends a configured host's clients to https and answers 404 for
+// any other, with one record a request (action redirect, reason plain_http, or reject, unknown_host). Nobody is ever
+// refused here. ACME's HTTP-01 requests are answered before it.
+type Redirect struct {
+	Live *atomic.Pointer[Live]
+	Log  Log    // nil: nothing is recorded
+	Port string // of the https listener, where it is not 443; "" for 443
+
+	ids ids
+}
+
+// ServeHTTP answers with 301 for GET and HEAD and 308 for the rest, which keeps the method.
+func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	live := h.Live.Load()
+	host := hostname(r.Host)
+	record := audit.Record{
+		Host: host, Method: r.Method, Path: r.URL.RequestURI(), Proto: r.Proto, ClientIP: clientIP(r.RemoteAddr),
+		Agent: r.UserAgent(), RequestID: h.ids.next(), Config: live.Version,
+	}
+	record.Claim = live.Claims.Of(record.Agent)
+	if site := live.Policy.Site(host); site == nil {
+		record.Action, record.Reason, record.Status = policy.Reject.String(), string(policy.UnknownHost), http.StatusNotFound
+		answer(w, r, record.Status, "404: no site of this name is served here.\n")
+	} else {
+		record.Site, record.Action, record.Reason = site.Name, "redirect", "plain_http"
+		record.Status = redirect(w, r, host, h.Port)
+	}
+	record.Took = time.Since(start)
+	if h.Log != nil {
+		h.Log.Decision(&record)
+	}
+}
+
+func redirect(w http.ResponseWriter, r *http.Request, host, port string) int {
+	if port != "" {
+		host += ":" + port
+	}
+	target := url.URL{Scheme: "https", Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	status := http.StatusPermanentRedirect
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		status = http.StatusMovedPermanently
+	}
+	w.Header().Set("Location", target.String())
+	w.Header().Set("Content-Length", strconv.Itoa(0))
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(status)
+	return status
+}
