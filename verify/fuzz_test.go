@@ -1,0 +1,118 @@
+package verify
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// FuzzReverseName: whatever a PTR record says, a trusted name is one of Google's and fit to be logged, and showing any
+// name is safe.
+func FuzzReverseName(f *testing.F) {
+	for _, name := range []string{
+		"crawl-66-249-66-1.googlebot.com.", "geo-crawl-1.geo.googlebot.com", "rate-limited-proxy-1.google.com",
+		"crawl-1.fakegooglebot.com.", "googlebot.com.evil.tld", "crawl-1\\.googlebot.com", "CRAWL-\x00.GOOGLEBOT.COM",
+		"", ".", "..", strings.Repeat("a.", 130) + "googlebot.com",
+	} {
+		f.Add(name)
+	}
+	crawlers := Catalogue()
+	f.Fuzz(func(t *testing.T, name string) {
+		for _, c := range crawlers {
+			if !c.Trusts(name) {
+				continue
+			}
+			clean, ok := cleanName(name)
+			if !ok {
+				t.Fatalf("%s trusts %q, which is no host name", c.Name, name)
+			}
+			if _, valid := dns.IsDomainName(clean); !valid {
+				t.Fatalf("%q is no domain name", clean)
+			}
+			domain := ".googlebot.com"
+			if c.Class == ClassSpecialCase {
+				domain = ".google.com"
+			}
+			if !strings.HasSuffix(clean, domain) {
+				t.Fatalf("%s trusts %q", c.Name, name)
+			}
+			if label, _, _ := strings.Cut(clean, "."); len(label) > 63 || !strings.Contains(label, "-") {
+				t.Fatalf("%s trusts %q", c.Name, name)
+			}
+			if !c.Trusts(strings.ToUpper(clean) + ".") {
+				t.Fatalf("%q is trusted and not its absolute form in upper case", name)
+			}
+		}
+		if clean, ok := cleanName(name); ok {
+			if again, ok := cleanName(clean); !ok || again != clean {
+				t.Fatalf("%q becomes %q becomes %q", name, clean, again)
+			}
+			if len(clean) > 253 || safe(clean, "") != "" {
+				t.Fatalf("%q is not clean", clean)
+			}
+		}
+		if shown := showName(name); len(shown) > 253 || safe(shown, "_?") != "" {
+			t.Fatalf("%q is shown as %q", name, shown)
+		}
+	})
+}
+
+// safe returns the first byte of s that does not belong into a name.
+func safe(s, also string) string {
+	for i := range len(s) {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."+also, rune(s[i])) {
+			return s[i : i+1]
+		}
+	}
+	return ""
+}
+
+// FuzzClaims compares Of with a slow reading of its rules.
+func FuzzClaims(f *testing.F) {
+	for _, agent := range []string{
+		agentBrowser, agentGooglebot, agentMobile, "Googlebot-Image/1.0", "AdsBot-Google-Mobile", "notgooglebot", "googlebot\x00",
+		"\xffGooglebot", "GoogleOther", "Google-\u212a", "Googlebots Googlebot-",
+	} {
+		f.Add(agent)
+	}
+	claims := allClaims(f)
+	crawlers := Catalogue()
+	f.Fuzz(func(t *testing.T, agent string) {
+		want := ""
+		for i := 0; i < len(agent) && want == ""; i++ {
+			if i > 0 && wordByte(agent[i-1]) {
+				continue
+			}
+			end := i
+			for end < len(agent) && wordByte(agent[end]) {
+				end++
+			}
+			for _, c := range crawlers {
+				for _, token := range c.Tokens {
+					word, token := asciiLower(agent[i:end]), asciiLower(token)
+					if word == token || strings.HasPrefix(word, token+"-") {
+						want = c.Name
+					}
+				}
+			}
+		}
+		if got := claims.Of(agent); got != want {
+			t.Fatalf("Of(%q) = %q, want %q", agent, got, want)
+		}
+	})
+}
+
+func wordByte(b byte) bool {
+	return b >= 0x80 || b == '-' || b == '_' || '0' <= b && b <= '9' || 'a' <= b|0x20 && b|0x20 <= 'z'
+}
+
+func asciiLower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 0x20
+		}
+	}
+	return string(b)
+}

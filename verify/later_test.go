@@ -1,0 +1,257 @@
+package verify
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPeek(t *testing.T) {
+	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
+		addr := netip.MustParseAddr(googlebotAddr)
+		if got, ok := v.Peek("googlebot", addr); ok || got.Verdict != Unknown {
+			t.Errorf("known before it was asked for: %+v", got)
+		}
+		synctest.Wait()
+		if z.total() != 0 {
+			t.Errorf("Peek made %d queries", z.total())
+		}
+		v.Identify(t.Context(), "googlebot", addr)
+		got, ok := v.Peek("googlebot", addr)
+		if !ok {
+			t.Error("not known although it was asked for")
+		}
+		want(t, got, Genuine, SourceCache, "")
+	})
+}
+
+func TestLater(t *testing.T) {
+	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
+		addr := netip.MustParseAddr(googlebotAddr)
+		z.gate = make(chan struct{})
+		var mu sync.Mutex
+		var results []Result
+		note := func(r Result) {
+			mu.Lock()
+			defer mu.Unlock()
+			results = append(results, r)
+		}
+		mu.Lock() // whoever called back in this goroutine would never come back
+		for range 3 {
+			v.Later("googlebot", addr, note)
+		}
+		v.Later("adsbot-google", addr, note)
+		mu.Unlock()
+		synctest.Wait()
+		if len(results) != 0 {
+			t.Fatalf("called back before the lookup ended: %+v", results)
+		}
+		close(z.gate)
+		synctest.Wait()
+		if len(results) != 4 {
+			t.Fatalf("%d calls, want 4", len(results))
+		}
+		for _, r := range results[:3] {
+			want(t, r, Genuine, SourceDNS, "")
+		}
+		want(t, results[3], Impostor, SourceDNS, "")
+		if n := z.count(googlebotPTR + " PTR"); n != 1 {
+			t.Errorf("%d PTR queries, want 1", n)
+		}
+		// Now it is known: at once, in this goroutine.
+		v.Later("googlebot", addr, note)
+		if len(results) != 5 {
+			t.Fatal("known, and not called at once")
+		}
+		want(t, results[4], Genuine, SourceCache, "")
+		v.Later("googlebot", netip.Addr{}, note)
+		want(t, results[5], Unknown, "", CauseAddress)
+	})
+}
+
+func TestLaterTrouble(t *testing.T) {
+	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
+		results := make(chan Result, 2)
+		start := time.Now()
+		v.Later("googlebot", netip.MustParseAddr(googlebotAddr), func(r Result) { results <- r })
+		want(t, <-results, Unknown, SourceDNS, CauseTimeout)
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestClose(t *testing.T) {
+	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
+		v.Wait = time.Hour
+		addr := netip.MustParseAddr(googlebotAddr)
+		results := make(chan Result, 4)
+		go func() { results <- v.Identify(t.Context(), "googlebot", addr) }()
+		go func() { results <- v.Lookup(t.Context(), "googlebot", addr) }()
+		v.Later("googlebot", addr, func(r Result) { results <- r })
+		v.Later("googlebot", netip.MustParseAddr("2001:db8::1"), func(r Result) { results <- r })
+		synctest.Wait()
+		start := time.Now()
+		for range 3 {
+			if err := v.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 4 {
+			if r := <-results; r.Verdict != Unknown || r.Cause != CauseClosed {
+				t.Errorf("got %+v", r)
+			}
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("Close took %v", waited)
+		}
+		want(t, v.Identify(t.Context(), "googlebot", addr), Unknown, "", CauseClosed)
+		want(t, v.Lookup(t.Context(), "googlebot", addr), Unknown, "", CauseClosed)
+		if _, ok := v.Peek("googlebot", addr); ok {
+			t.Error("Peek knows something after Close")
+		}
+		calls := 0
+		v.Later("googlebot", addr, func(r Result) {
+			calls++
+			want(t, r, Unknown, "", CauseClosed)
+		})
+		if calls != 1 {
+			t.Errorf("%d calls after Close", calls)
+		}
+	})
+}
+
+func TestCloseForgets(t *testing.T) {
+	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
+		addr := netip.MustParseAddr(googlebotAddr)
+		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
+		v.Close()
+		want(t, v.Identify(t.Context(), "googlebot", addr), Unknown, "", CauseClosed)
+	})
+	unused := &Verifier{}
+	if err := unused.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCloseAmongCalls looks for calls that are lost or made twice while Close and everything else race.
+func TestCloseAmongCalls(t *testing.T) {
+	checkLeaks(t)
+	z := newZone(t, googlebotZone)
+	for range 20 {
+		v := &Verifier{Resolver: z.inMemory(), Wait: time.Minute}
+		var mu sync.Mutex
+		calls := map[int]int{}
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				addr := netip.AddrFrom4([4]byte{66, 249, 66, byte(i % 5)})
+				v.Later("googlebot", addr, func(Result) {
+					mu.Lock()
+					calls[i]++
+					mu.Unlock()
+				})
+				v.Identify(t.Context(), "googlebot", addr)
+			})
+		}
+		v.Close()
+		all.Wait()
+		for i := range 50 {
+			if calls[i] != 1 {
+				t.Fatalf("call %d was made %d times", i, calls[i])
+			}
+		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	stranger := func(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::1", i)) }
+	crawler := netip.MustParseAddr(googlebotAddr)
+
+	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
+		v.Wait = 0
+		for i := range 64 {
+			want(t, v.Identify(t.Context(), "googlebot", stranger(i)), Unknown, "", CausePending)
+		}
+		start := time.Now()
+		v.Wait = time.Second
+		want(t, v.Identify(t.Context(), "googlebot", stranger(64)), Unknown, "", CauseBudget)
+		if time.Since(start) != 0 {
+			t.Error("over budget, and waited")
+		}
+		results := make(chan Result, 2)
+		v.Later("googlebot", stranger(64), func(r Result) { results <- r })
+		want(t, <-results, Unknown, "", CauseBudget)
+		if _, ok := v.Peek("googlebot", stranger(64)); ok {
+			t.Error("being over budget is remembered")
+		}
+		// Who is under way already may be joined, and crawlers' addresses have a budget of their own.
+		v.Wait = 0
+		want(t, v.Identify(t.Context(), "googlebot", stranger(0)), Unknown, "", CausePending)
+		want(t, v.Identify(t.Context(), "googlebot", crawler), Unknown, "", CausePending)
+		want(t, v.Identify(t.Context(), "googlebot", crawler.Next()), Unknown, "", CausePending)
+		time.Sleep(5 * time.Second)
+		want(t, v.Identify(t.Context(), "googlebot", stranger(64)), Unknown, "", CausePending)
+	})
+
+	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
+		v.Wait = 0
+		for addr, cause := range map[string]string{
+			"192.0.2.1": CausePending, "198.51.100.1": CausePending, "2001:db8:1:1::1": CausePending, "2001:db8:1:2::1": CausePending,
+			"127.0.0.1": CausePending, "127.0.0.2": CausePending,
+		} {
+			want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(addr)), Unknown, "", cause)
+		}
+		for _, neighbour := range []string{"192.0.2.255", "::ffff:192.0.2.2", "198.51.100.7", "2001:db8:1:1:ffff::2"} {
+			want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(neighbour)), Unknown, "", CauseBudget)
+		}
+		time.Sleep(5 * time.Second)
+		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("192.0.2.255")), Unknown, "", CausePending)
+	})
+
+	inBubble(t, "", func(t *testing.T, z *zone, v *Verifier) {
+		v.Budget = Budget{PerSecond: 20}
+		started := 0
+		for i := range 200 {
+			if v.Identify(t.Context(), "googlebot", stranger(i)).Verdict == Impostor {
+				started++
+			}
+		}
+		if started != 20 {
+			t.Errorf("%d lookups at once, want 20", started)
+		}
+		time.Sleep(500 * time.Millisecond)
+		for i := range 200 {
+			if v.Identify(t.Context(), "googlebot", stranger(1000+i)).Verdict == Impostor {
+				started++
+			}
+		}
+		if started != 30 {
+			t.Errorf("%d lookups in half a second, want 30", started)
+		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if n := len(v.budget.networks); n != 0 {
+			t.Errorf("%d networks are still accounted for", n)
+		}
+	})
+}
+
+func TestPublishedIsAskedEachTime(t *testing.T) {
+	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
+		var list *Ranges
+		v.Wait, v.Published = 0, func() *Ranges { return list }
+		v.Budget = Budget{InFlight: 1}
+		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("192.0.2.1")), Unknown, "", CausePending)
+		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Unknown, "", CauseBudget)
+		embedded, err := PublishedRanges()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = embedded
+		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Unknown, "", CausePending)
+	})
+}
