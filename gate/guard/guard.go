@@ -11,11 +11,6 @@
 package guard
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,17 +82,8 @@ func Open(c Config) (*Guard, error) {
 	if c.Folder == "" {
 		return g, nil
 	}
-	text, err := os.ReadFile(g.file())
-	if err == nil {
-		err = json.Unmarshal(text, &g.counts)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("guard counts %q: %w", g.file(), err)
-	}
-	for site, n := range g.counts {
-		if n == nil {
-			delete(g.counts, site)
-		}
+	if err := g.load(); err != nil {
+		return nil, err
 	}
 	g.idle.Go(g.keep)
 	return g, nil

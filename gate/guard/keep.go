@@ -2,7 +2,9 @@ package guard
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -95,4 +97,30 @@ func (g *Guard) takeUp() {
 		}
 		os.Remove(filepath.Join(dir, entry.Name()))
 	}
+}
+
+// Kept reads the counts of a state folder without counting, by site name. There are none where no gateway has counted yet.
+func Kept(folder string) ([]Status, error) {
+	g := &Guard{config: Config{Folder: folder}, counts: map[string]*count{}}
+	if err := g.load(); err != nil {
+		return nil, err
+	}
+	return g.Status(), nil
+}
+
+// load reads the file. A missing one is a fresh start.
+func (g *Guard) load() error {
+	text, err := os.ReadFile(g.file())
+	if err == nil {
+		err = json.Unmarshal(text, &g.counts)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("guard counts %q: %w", g.file(), err)
+	}
+	for site, n := range g.counts {
+		if n == nil {
+			delete(g.counts, site)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,187 @@
+// Package config answers one question: what does this gate421.yaml ask for, and if it cannot be had, what is wrong, where,
+// and what should be written instead?
+//
+// # Rules
+//
+// Strict: an unknown or repeated key, a value of the wrong type, out of bounds or excluded by another one is a Problem that
+// names the line and column of the offending key or value. Nothing is guessed, nothing is ignored: a key of the contract that
+// this version does not serve yet is refused by name, except where its value changes nothing.
+//
+// Complete: all problems of a file are reported at once. Only when the text is not YAML, or not text at all, does the first
+// fault stand alone.
+//
+// Small YAML: one document of mappings, lists and one-line scalars. Anchors, aliases, merge keys, tags, directives, explicit
+// keys ("? ") and block texts ("|", ">") are refused by name: a configuration says each thing once, where it is read. The
+// words yes, no, on and off are texts as in YAML 1.2; where a reader of YAML 1.1 would expect a boolean, the hint says so.
+// A file has at most 1 MiB, a mapping in it at most 10,000 keys.
+//
+// Units: a duration is written as in Go with d for 24 hours in addition (1s, 1h30m, 7d), a size with B, KiB, MiB or GiB
+// (256MiB). A number without its unit is a problem.
+//
+// Pure: Parse and Quick look at nothing but their arguments. Whether a file, an origin or a resolver is there is for others to
+// see. Nothing in the package keeps state; everything may be used by several goroutines.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"gate421/gate/policy"
+)
+
+// Config is the manual of gate421.yaml, each field a key of it under the same name in lower case with underscores. It is
+// complete: a key left out has its default. It is not to be changed once it is in use.
+type Config struct {
+	// File is the path the configuration was read from; "" when it came from flags.
+	File string
+	// Version is the first 12 hexadecimal digits of the text's SHA-256: the field config of the decision log.
+	Version string
+
+	Listen Listen
+	// Admin is the address, host:port, of the page, the metrics and the health answer. Default "127.0.0.1:9421"; "" is off.
+	Admin string
+	// State is the absolute path of the folder that holds certificates, guard counters and the admin token. Default
+	// "/var/lib/gate421".
+	State string
+
+	Certificates Certificates
+	// Crawlers are the names of the crawlers that are recognised. Default [googlebot]; never empty.
+	Crawlers []string
+	Verify   Verify
+	Log      Log
+	Limits   Limits
+	// Sites are in the file's order; at least one. No host stands in two of them.
+	Sites []Site
+
+	notes []Problem
+}
+
+// Listen says where requests come in. No two addresses of a configuration overlap, that of Admin included; port 0 lets the
+// system choose one.
+type Listen struct {
+	HTTPS string // host:port or :port; default ":443"; cannot be turned off
+	HTTP  string // host:port or :port, ACME HTTP-01 and the redirect to https; default ":80"; "" is off
+}
+
+// Certificates says where they come from.
+type Certificates struct {
+	Source string // "acme" (default), "local" (an authority of our own) or "files"
+	Email  string // ACME account's address; default "", which the authority accepts and cannot warn
+	CA     string // "letsencrypt" (default), "letsencrypt-staging" or the https URL of an ACME directory
+	Files  []Pair // source "files" only, and then at least one; re-read when they change
+}
+
+// Pair is a certificate with its key, two paths of PEM files.
+type Pair struct {
+	Cert string
+	Key  string
+}
+
+// Verify says how a crawler's claim is verified.
+type Verify struct {
+	// Resolver is "system" (default), "ip:port" for plain DNS or "tls://ip:port#name" for DNS over TLS, where name is what the
+	// certificate must say. The port is always there: where the file left it out, it is 53, with TLS 853.
+	Resolver string
+	// Wait is the longest that a crawler's first HTTP/2 request waits for its verdict. Default 1s; 10ms to 10s.
+	Wait time.Duration
+}
+
+// Log says what the decision log holds and where it goes.
+type Log struct {
+	File     string // a path, or "-" (default) for standard output
+	Scope    string // "all" (default) or "crawlers": only requests that claim to be one
+	ClientIP string // "full" (default) or "truncated" to /24 and /48; crawlers are always full
+}
+
+// Site is one site: hosts that share an origin and rules.
+type Site struct {
+	// Hosts are lower-case ASCII (IDNA's A-labels), without port; at least one. "*.example.com" stands for any one label in
+	// place of the star and excludes source "acme". An IP address, too, excludes source "acme".
+	Hosts []string
+	// Origin is "http://host[:port]", "https://host[:port]" or "file:/absolute/folder", without a slash at the end.
+	Origin     string
+	OriginTLS  OriginTLS
+	HTTP2Crawl policy.State // what verified crawlers get over HTTP/2 where no path says otherwise; required
+	Guard      *Guard       // nil: off; by default 100 refusals within 24h
+	Paths      []policy.Rule
+}
+
+// OriginTLS says how an https origin is trusted. Any other value than the zero one excludes every other kind of origin.
+type OriginTLS struct {
+	ServerName         string // name asked for and expected; "" (default): the request's host
+	CA                 string // path of a PEM file with the authorities to trust; "" (default): the system's
+	InsecureSkipVerify bool   // take any certificate; excludes CA
+}
+
+// Guard stops refusing on a site whose crawler does not come back.
+type Guard struct {
+	Refusals int           // after so many refusals, 1 to 1,000,000
+	Within   time.Duration // without one verified come-back for so long, 1m to 30d
+}
+
+// Spec is the site in the words of the policy.
+func (s Site) Spec() policy.Spec {
+	return policy.Spec{Hosts: s.Hosts, State: s.HTTP2Crawl, Paths: s.Paths}
+}
+
+// Policy builds the rules of all sites. Parse has looked at everything that New refuses, so an error is a fault of the program.
+func (c *Config) Policy() (*policy.Policy, error) {
+	specs := make([]policy.Spec, len(c.Sites))
+	for i, s := range c.Sites {
+		specs[i] = s.Spec()
+	}
+	return policy.New(specs)
+}
+
+// Notes are warnings, sorted by position: the configuration does what it says, but its author may not expect what follows.
+func (c *Config) Notes() []Problem { return c.notes }
+
+// Load reads the file at path and parses it. The error is Problems, or says why the file could not be read. crawlers are the
+// names that exist in the catalogue of crawlers.
+func Load(path string, crawlers []string) (*Config, error) {
+	text, err := readFile(path)
+	if err != nil {
+		var pathError *fs.PathError
+		if errors.As(err, &pathError) {
+			err = pathError.Err
+		}
+		return nil, fmt.Errorf("configuration %q cannot be read: %w", path, err)
+	}
+	return Parse(path, text, crawlers)
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+}
+
+// Parse reads a configuration from its text; name is the file's, for messages and for Config.File. The error is Problems.
+func Parse(name string, text []byte, crawlers []string) (*Config, error) {
+	r := &reader{file: name, crawlers: crawlers}
+	root := r.yaml(text)
+	if len(r.problems) > 0 {
+		return nil, r.sorted()
+	}
+	c := r.config(root)
+	if len(r.problems) > 0 {
+		return nil, r.sorted()
+	}
+	c.File = name
+	c.Version = version(text)
+	return c, nil
+}
+
+func version(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
+}

@@ -1,0 +1,141 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// keys lists the keys of a section in the contract's order, those not served yet included. The sections are the top-level keys
+// that hold keys, "" for the file, and "sites", "files", "origin_tls" and "guard" for what stands in them.
+func keys(section string) []string {
+	switch section {
+	case "":
+		return []string{"listen", "admin", "state", "certificates", "crawlers", "verify", "log", "limits", "sites"}
+	case "listen":
+		return []string{"https", "http", "proxy_protocol", "trusted_proxies", "client_ip_header", "client_protocol_header"}
+	case "certificates":
+		return []string{"source", "email", "ca", "files"}
+	case "files":
+		return []string{"cert", "key"}
+	case "verify":
+		return []string{"resolver", "wait", "ranges"}
+	case "log":
+		return []string{"file", "scope", "client_ip", "rotate"}
+	case "limits":
+		return []string{"header_bytes", "header_fields", "header_time", "stall_time", "stall_bytes", "idle_time", "ping_after",
+			"ping_time", "streams", "frame_bytes", "stream_window", "connection_window", "connections",
+			"connections_per_address", "write_time", "origin_time", "drain_time"}
+	case "sites":
+		return []string{"hosts", "origin", "origin_tls", "http2_crawl", "refuse_with", "guard", "paths"}
+	case "origin_tls":
+		return []string{"server_name", "ca", "insecure_skip_verify"}
+	case "guard":
+		return []string{"refusals", "within"}
+	}
+	return nil
+}
+
+func isKey(section, key string) bool { return slices.Contains(keys(section), key) }
+
+// unknownHint looks for the key that was meant, first in this section, then in the others.
+func unknownHint(section, key string) string {
+	if near := nearest(key, keys(section)); near != "" {
+		return "did you mean " + near + "?"
+	}
+	places := []struct{ section, place string }{
+		{"", "the file, at the left margin"},
+		{"listen", "listen"},
+		{"certificates", "certificates"},
+		{"verify", "verify"},
+		{"log", "log"},
+		{"limits", "limits"},
+		{"sites", "a site, below sites"},
+		{"origin_tls", "a site's origin_tls"},
+		{"guard", "a site's guard"},
+		{"files", "an entry of certificates.files"},
+	}
+	for _, p := range places {
+		if p.section != section && isKey(p.section, key) {
+			return key + " is a key of " + p.place
+		}
+	}
+	if section == "sites" && strings.HasPrefix(key, "/") {
+		return "path patterns stand below paths"
+	}
+	return "the keys here are " + enumerate(keys(section), "and")
+}
+
+// sectionKind is what messages call a mapping.
+const sectionKind = "a section with keys of its own"
+
+// sectionHint shows how a section is written.
+func sectionHint(section string) string {
+	switch section {
+	case "":
+		return leastFile
+	case "files":
+		return "write {cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}"
+	case "sites":
+		return `write {hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}, or these keys below the dash`
+	}
+	const hint = "write its keys below it, indented, or leave it out for the defaults"
+	if known := keys(section); len(known) < 10 {
+		return hint + "; its keys are " + enumerate(known, "and")
+	}
+	return hint
+}
+
+// leastFile is the hint for a file without sites.
+const leastFile = `the least is: sites: [{hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}]`
+
+func oneOf(words []string) string { return enumerate(words, "or") }
+
+func enumerate(words []string, last string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " " + last + " " + words[len(words)-1]
+}
+
+// nearest finds the word that differs least from s: in letter case or hyphens only, by a plural's s, or by a few slips. It
+// returns "" when none is near.
+func nearest(s string, words []string) string {
+	plain := strings.NewReplacer("-", "_", " ", "_")
+	s = plain.Replace(strings.ToLower(s))
+	if s == "" || len(s) > 40 {
+		return ""
+	}
+	best, least := "", 0
+	for _, word := range words {
+		w := plain.Replace(word)
+		d := distance(s, w)
+		if d <= max(1, min(len(w), len(s))/3) && (best == "" || d < least) {
+			best, least = word, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace or swap with a neighbour that make b of a.
+func distance(a, b string) int {
+	var before, last []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, last, row = last, row, make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}

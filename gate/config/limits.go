@@ -1,0 +1,108 @@
+package config
+
+import "time"
+
+// Limits bound what one client or one slow origin can take. Every field has its default filled in.
+type Limits struct {
+	HeaderBytes int           // bytes of a request's headers; default 32 KiB; 4 KiB to 1 MiB
+	HeaderTime  time.Duration // from the connection's start to the end of the headers, TLS included; default 10s; 100ms to 2m
+	IdleTime    time.Duration // a kept-alive connection without a request; default 120s; 100ms to 1h
+	PingAfter   time.Duration // HTTP/2: silence after which the client is pinged; default 30s; 100ms to 1h
+	PingTime    time.Duration // HTTP/2: to answer the ping; default 15s; 100ms to 5m
+
+	Streams          int           // HTTP/2: open at a time on one connection; default 100; 1 to 1,000
+	FrameBytes       int           // HTTP/2: the largest frame taken, in bytes; default 16 KiB; 16 KiB to 1 MiB
+	StreamWindow     int           // HTTP/2: bytes of one request body under way; default 256 KiB; 64 KiB to 16 MiB
+	ConnectionWindow int           // HTTP/2: the same over all streams; not below StreamWindow; default 1 MiB; 64 KiB to 64 MiB
+	WriteTime        time.Duration // HTTP/2: writing without progress; default 60s; 100ms to 10m
+
+	OriginTime time.Duration // until an origin begins its answer; default 60s; 100ms to 1h
+	DrainTime  time.Duration // at the end, for what is under way; default 30s; 100ms to 10m
+}
+
+// limit is one key: exactly one of its three targets is set.
+type limit struct {
+	key       string
+	time      *time.Duration
+	size      *int // bytes
+	count     *int
+	standard  int64 // in the target's unit
+	low, high int64
+}
+
+func (l *Limits) all() []limit {
+	const ms, s, m, h = int64(time.Millisecond), int64(time.Second), int64(time.Minute), int64(time.Hour)
+	const kib, mib = 1 << 10, 1 << 20
+	return []limit{
+		{key: "header_bytes", size: &l.HeaderBytes, standard: 32 * kib, low: 4 * kib, high: mib},
+		{key: "header_time", time: &l.HeaderTime, standard: 10 * s, low: 100 * ms, high: 2 * m},
+		{key: "idle_time", time: &l.IdleTime, standard: 120 * s, low: 100 * ms, high: h},
+		{key: "ping_after", time: &l.PingAfter, standard: 30 * s, low: 100 * ms, high: h},
+		{key: "ping_time", time: &l.PingTime, standard: 15 * s, low: 100 * ms, high: 5 * m},
+		{key: "streams", count: &l.Streams, standard: 100, low: 1, high: 1000},
+		{key: "frame_bytes", size: &l.FrameBytes, standard: 16 * kib, low: 16 * kib, high: mib},
+		{key: "stream_window", size: &l.StreamWindow, standard: 256 * kib, low: 64 * kib, high: 16 * mib},
+		{key: "connection_window", size: &l.ConnectionWindow, standard: mib, low: 64 * kib, high: 64 * mib},
+		{key: "write_time", time: &l.WriteTime, standard: 60 * s, low: 100 * ms, high: 10 * m},
+		{key: "origin_time", time: &l.OriginTime, standard: 60 * s, low: 100 * ms, high: h},
+		{key: "drain_time", time: &l.DrainTime, standard: 30 * s, low: 100 * ms, high: 10 * m},
+	}
+}
+
+func (l limit) set(v int64) {
+	switch {
+	case l.time != nil:
+		*l.time = time.Duration(v)
+	case l.size != nil:
+		*l.size = int(v)
+	default:
+		*l.count = int(v)
+	}
+}
+
+// limits reads the section; a nil node leaves the defaults.
+func (r *reader) limits(n *node, l *Limits) {
+	all := l.all()
+	for _, limit := range all {
+		limit.set(limit.standard)
+	}
+	if n == nil {
+		return
+	}
+	values := r.section(n, "limits")
+	served := map[string]bool{}
+	for _, limit := range all {
+		served[limit.key] = true
+		value := values[limit.key]
+		if value == nil {
+			continue
+		}
+		switch {
+		case limit.time != nil:
+			if d, ok := r.duration(value, time.Duration(limit.low), time.Duration(limit.high)); ok {
+				limit.set(int64(d))
+			}
+		case limit.size != nil:
+			if v, ok := r.size(value, limit.low, limit.high); ok {
+				limit.set(v)
+			}
+		default:
+			if v, ok := r.integer(value, limit.low, limit.high); ok {
+				limit.set(v)
+			}
+		}
+	}
+	for key, value := range values {
+		if !served[key] {
+			r.notServed(value, value.label, "leave the key out")
+		}
+	}
+	if l.ConnectionWindow < l.StreamWindow {
+		at := values["connection_window"]
+		if at == nil {
+			at = values["stream_window"]
+		}
+		r.problem(at, "raise limits.connection_window or lower limits.stream_window",
+			"%s: the connection's window (%s) is smaller than a stream's (%s)", at.label, spellSize(int64(l.ConnectionWindow)), spellSize(int64(l.StreamWindow)))
+	}
+}

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// target is where an origin is.
+type target struct {
+	origin string // as Site.Origin has it
+	scheme string
+	host   string // without brackets; "" for a folder
+	port   uint16
+}
+
+// parseOrigin reads the origins that are served.
+func parseOrigin(s string) (target, *fault) {
+	scheme, rest, ok := strings.Cut(s, ":")
+	lower := strings.ToLower(scheme)
+	switch {
+	case ok && lower == "file":
+		return parseFolder(rest)
+	case ok && (lower == "http" || lower == "https") && strings.HasPrefix(rest, "//"):
+		return parseURL(lower, lower+":"+rest)
+	case ok && (lower == "http" || lower == "https"):
+		return target{}, faultf("write "+lower+"://"+strings.TrimLeft(rest, "/"), "%s: wants two slashes behind it", lower)
+	case ok && strings.HasPrefix(rest, "//"):
+		return target{}, faultf("write http://…, https://… or file:/folder", "an origin cannot be reached by %s", quote(lower+"://"))
+	case strings.HasPrefix(s, ":"):
+		return target{}, faultf("write http://127.0.0.1"+s, "has no http:// and no host before the port")
+	case strings.HasPrefix(s, "/"):
+		return target{}, faultf("write file:"+s+" to serve a folder", "has no http://, https:// or file: before it")
+	}
+	return target{}, faultf("write http://"+s, "has no http://, https:// or file: before it")
+}
+
+func parseFolder(folder string) (target, *fault) {
+	if host, ok := strings.CutPrefix(folder, "//"); ok {
+		if !strings.HasPrefix(host, "/") {
+			return target{}, faultf("write file:/"+host+" if that is the folder", "a folder on another machine cannot be served")
+		}
+		folder = host
+	}
+	if !strings.HasPrefix(folder, "/") {
+		return target{}, faultf("write the whole path: file:/var/www/site", "the folder is not an absolute path")
+	}
+	clean := path.Clean(folder)
+	if clean == "/" {
+		return target{}, faultf("write the site's own folder: file:/var/www/site", "the folder / would put every file of this machine on the web")
+	}
+	return target{origin: "file:" + clean, scheme: "file"}, nil
+}
+
+func parseURL(scheme, s string) (target, *fault) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return target{}, faultf("write it as http://127.0.0.1:3000", "is not a URL")
+	}
+	bare := scheme + "://" + u.Host
+	const asTheyAre = "the request's path is passed on as it is"
+	switch {
+	case u.User != nil:
+		return target{}, faultf("write "+bare, "a user name and a password cannot stand in it")
+	case u.Host == "" || u.Hostname() == "":
+		return target{}, faultf("write it as http://127.0.0.1:3000", "has no host")
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
+		return target{}, faultf("write "+bare, "what begins with ? or # cannot stand in it")
+	case u.Path != "" && u.Path != "/":
+		return target{}, faultf("write "+bare+"; "+asTheyAre, "cannot have a path (%s)", u.Path)
+	}
+	t := target{scheme: scheme, host: strings.ToLower(u.Hostname()), port: 80}
+	if scheme == "https" {
+		t.port = 443
+	}
+	if strings.HasSuffix(u.Host, ":") {
+		return target{}, faultf("write the port, or leave out the colon", "has a colon without a port")
+	}
+	if port := u.Port(); port != "" {
+		number, f := parsePort(port)
+		if f == nil && number == 0 {
+			f = faultf("", "the port must be a number from 1 to 65535, not 0")
+		}
+		if f != nil {
+			return target{}, f
+		}
+		t.port = number
+	}
+	if addr, err := netip.ParseAddr(t.host); err == nil {
+		if addr.Zone() != "" {
+			return target{}, faultf("write an address without it", "an address with a zone (%%%s) cannot stand in it", addr.Zone())
+		}
+		t.host = addr.String()
+	} else if name, ok := originName(t.host); ok {
+		t.host = name
+	} else {
+		return target{}, faultf("write it as http://127.0.0.1:3000", "%s is not a host name or an address", quote(u.Hostname()))
+	}
+	host := t.host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if u.Port() != "" {
+		host = net.JoinHostPort(t.host, u.Port())
+	}
+	t.origin = scheme + "://" + host
+	return t, nil
+}
+
+// originName is a name as a site's host may have it; container networks also use underscores.
+func originName(s string) (name string, ok bool) {
+	if _, f := parseName(strings.ReplaceAll(strings.TrimSuffix(s, "."), "_", "-")); f != nil {
+		return "", false
+	}
+	if strings.Contains(s, "_") {
+		return s, true
+	}
+	name, _ = parseName(strings.TrimSuffix(s, "."))
+	return name, true
+}
+
+// door is the address that a request to the origin goes to, as far as it is known without asking DNS.
+func (t target) door() (door, bool) {
+	host := t.host
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	addr, err := netip.ParseAddr(host)
+	return door{host: addr.Unmap(), port: t.port}, err == nil
+}

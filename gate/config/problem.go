@@ -1,0 +1,152 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Problem is one thing that is wrong, or in Config.Notes one that may be.
+type Problem struct {
+	File    string // as it was named to Load or Parse; "" when the value came from a flag
+	Line    int    // from 1; 0 when the value came from a flag
+	Column  int    // from 1, in characters
+	Message string // what is wrong, in one line
+	Hint    string // what to do about it; "" where nobody can know
+	Source  string // the text of the line, "" when the value came from a flag
+}
+
+// String gives the position and message, the line with a caret below the column, and the hint. Whatever the file holds, the
+// result holds no control characters but line ends.
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.Line > 0 {
+		fmt.Fprintf(&b, "%s:%d:%d: ", p.File, p.Line, p.Column)
+	}
+	b.WriteString(p.Message)
+	if strings.TrimSpace(p.Source) != "" {
+		line, caret := excerpt(p.Source, p.Column)
+		fmt.Fprintf(&b, "\n    %s\n    %s^", line, strings.Repeat(" ", caret))
+	}
+	if p.Hint != "" {
+		fmt.Fprintf(&b, "\nhint: %s", p.Hint)
+	}
+	return b.String()
+}
+
+// Problems is everything that is wrong with a configuration, sorted by position; never empty.
+type Problems []Problem
+
+// Error gives every problem as its String, one below the other.
+func (p Problems) Error() string {
+	all := make([]string, len(p))
+	for i, problem := range p {
+		all[i] = problem.String()
+	}
+	return strings.Join(all, "\n")
+}
+
+// maxProblems bounds what a file that is something else altogether can print.
+const maxProblems = 100
+
+// Of a line longer than excerptWidth characters, that many are shown, the column's among them.
+const (
+	excerptWidth  = 100
+	excerptBefore = 60
+)
+
+// excerpt cuts a line to what surrounds the column, one character for each, and says before how many of them the caret stands.
+func excerpt(line string, column int) (shown string, caret int) {
+	line = strings.TrimRightFunc(line, unicode.IsSpace)
+	caret = max(column-1, 0)
+	width := utf8.RuneCountInString(line)
+	from := 0
+	if width > excerptWidth {
+		from = min(max(caret-excerptBefore, 0), width-excerptWidth)
+	}
+	var b strings.Builder
+	i := 0
+	for _, c := range line {
+		switch {
+		case i < from:
+		case i == from+excerptWidth:
+			return mark(b.String()+"…", caret, from)
+		case c == '\t':
+			b.WriteByte(' ')
+		case c != ' ' && !unicode.IsPrint(c):
+			b.WriteRune(utf8.RuneError)
+		default:
+			b.WriteRune(c)
+		}
+		i++
+	}
+	return mark(b.String(), caret, from)
+}
+
+// mark says that characters were cut before the excerpt.
+func mark(shown string, caret, from int) (string, int) {
+	if from == 0 {
+		return shown, caret
+	}
+	return "…" + shown, caret - from + 1
+}
+
+// fault is what a check of one value has to say; nil where it is fine. Where the value stands is the caller's to know.
+type fault struct{ message, hint string }
+
+func faultf(hint, format string, args ...any) *fault {
+	return &fault{fmt.Sprintf(format, args...), hint}
+}
+
+// problem adds a problem at a node. The message begins with the thing.
+func (r *reader) problem(n *node, hint, format string, args ...any) {
+	r.problemAt(n.line, n.column, hint, format, args...)
+}
+
+func (r *reader) problemAt(line, column int, hint, format string, args ...any) {
+	if len(r.problems) > maxProblems {
+		return
+	}
+	p := r.locate(line, column, hint, format, args...)
+	if len(r.problems) == maxProblems {
+		p.Message, p.Hint = "more problems follow; mend the ones above first", ""
+	}
+	r.problems = append(r.problems, p)
+}
+
+// note adds a warning at a node.
+func (r *reader) note(n *node, hint, format string, args ...any) {
+	r.notes = append(r.notes, r.locate(n.line, n.column, hint, format, args...))
+}
+
+func (r *reader) locate(line, column int, hint, format string, args ...any) Problem {
+	p := Problem{Message: fmt.Sprintf(format, args...), Hint: hint}
+	if line > 0 {
+		p.File, p.Line, p.Column = r.file, line, column
+		if line <= len(r.lines) {
+			p.Source = r.lines[line-1]
+		}
+	}
+	return p
+}
+
+func (r *reader) sorted() Problems {
+	slices.SortStableFunc(r.problems, byPosition)
+	return r.problems
+}
+
+func byPosition(a, b Problem) int {
+	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+}
+
+// quote quotes what a file says, and cuts what is too long to show.
+func quote(s string) string {
+	const most = 80
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -1,0 +1,320 @@
+package config
+
+import (
+	"net/mail"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// config reads the whole file.
+func (r *reader) config(root *node) *Config {
+	top := r.section(root, "")
+	if top == nil {
+		return nil
+	}
+	c := &Config{Admin: "127.0.0.1:9421", State: "/var/lib/gate421", Crawlers: []string{"googlebot"}}
+	doors := r.listen(top["listen"], top["admin"], c)
+	if n := top["state"]; n != nil {
+		c.State = r.folder(n)
+	}
+	r.certificates(top["certificates"], root, &c.Certificates)
+	if n := top["crawlers"]; n != nil {
+		c.Crawlers = r.crawlerNames(n)
+	}
+	r.verify(top["verify"], &c.Verify)
+	r.log(top["log"], &c.Log)
+	r.limits(top["limits"], &c.Limits)
+	if n := top["sites"]; n != nil {
+		c.Sites = r.sites(n, c.Certificates, doors)
+	} else {
+		r.problem(root, leastFile, "sites is missing")
+	}
+	slices.SortStableFunc(r.notes, byPosition)
+	c.notes = r.notes
+	return c
+}
+
+// listen reads the addresses and returns those that are on.
+func (r *reader) listen(n, admin *node, c *Config) []door {
+	c.Listen = Listen{HTTPS: ":443", HTTP: ":80"}
+	values := map[string]*node{}
+	if n != nil {
+		values = r.section(n, "listen")
+	}
+	for _, key := range []string{"proxy_protocol", "trusted_proxies", "client_ip_header", "client_protocol_header"} {
+		n := values[key]
+		if n == nil || n.kind == list && len(n.items) == 0 && !strings.HasPrefix(key, "client_") ||
+			n.kind == text && n.text == "" && strings.HasPrefix(key, "client_") {
+			continue
+		}
+		r.notServed(n, n.label, "leave the key out; the client's address is that of the connection")
+	}
+	var doors []door
+	for _, a := range []struct {
+		name   string
+		node   *node
+		target *string
+	}{
+		{"listen.https", values["https"], &c.Listen.HTTPS},
+		{"listen.http", values["http"], &c.Listen.HTTP},
+		{"admin", admin, &c.Admin},
+	} {
+		d, ok := r.door(a.node, a.name, a.target)
+		if !ok {
+			continue
+		}
+		for _, other := range doors {
+			if !d.overlaps(other) {
+				continue
+			}
+			at, holder := d, other
+			if at.node == nil {
+				at, holder = other, d
+			}
+			standard := ""
+			if holder.node == nil {
+				standard = ", the default"
+			}
+			r.problem(at.node, "give each its own port", "%s: %q is taken by %s (%q%s)", at.name, at.address, holder.name, holder.address, standard)
+			break
+		}
+		doors = append(doors, d)
+	}
+	return doors
+}
+
+// door reads one address. It returns false when that is off or wrong.
+func (r *reader) door(n *node, name string, target *string) (door, bool) {
+	standard := *target
+	if n != nil {
+		example := `"` + *target + `"`
+		switch {
+		case n.kind == number:
+			r.wrongType(n, "an address with a port", `write ":`+n.text+`"`)
+			return door{}, false
+		case n.kind == boolean && name != "listen.https":
+			r.wrongType(n, "an address with a port", `write "" to turn it off; leave the key out for `+example)
+			return door{}, false
+		}
+		address, ok := r.text(n, example)
+		if !ok {
+			return door{}, false
+		}
+		if address == "" && name == "listen.https" {
+			r.problem(n, "leave the key out for "+example, "%s: cannot be turned off: it is what gate421 is for", n.label)
+			return door{}, false
+		}
+		*target = address
+	}
+	if *target == "" {
+		return door{}, false
+	}
+	d, f := parseDoor(*target, standard)
+	if f != nil {
+		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(*target), f.message)
+		return door{}, false
+	}
+	d.name, d.node, d.address = name, n, *target
+	if name == "admin" && n != nil && !d.host.IsLoopback() {
+		r.note(n, `the page is meant for this machine: write "127.0.0.1:`+d.portText()+`" and reach it through SSH or a proxy that asks for a password`,
+			"%s: %q can be reached from other machines", n.label, *target)
+	}
+	return d, true
+}
+
+func (r *reader) folder(n *node) string {
+	dir, ok := r.filled(n, "/var/lib/gate421")
+	if ok && !filepath.IsAbs(dir) {
+		r.problem(n, "write the whole path, from the / on", "%s: %s is not an absolute path", n.label, quote(dir))
+	}
+	return filepath.Clean(dir)
+}
+
+func (r *reader) certificates(n, root *node, c *Certificates) {
+	*c = Certificates{Source: "acme", CA: "letsencrypt"}
+	values := map[string]*node{}
+	if n != nil {
+		values = r.section(n, "certificates")
+	}
+	if n := values["source"]; n != nil {
+		c.Source, _ = r.choice(n, "acme", "local", "files")
+	}
+	email, ca, files := values["email"], values["ca"], values["files"]
+	if email != nil {
+		c.Email = r.email(email)
+	}
+	if ca != nil {
+		c.CA = r.authority(ca)
+	}
+	if files != nil {
+		c.Files = r.pairs(files)
+	}
+	switch {
+	case c.Source == "files" && files == nil:
+		r.problem(values["source"], "list them: files: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files is missing")
+	case c.Source == "files" && files.kind == list && len(files.items) == 0:
+		r.problem(files, "list them: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files: is empty")
+	case c.Source != "files" && c.Source != "" && files != nil && len(files.items) > 0:
+		r.problem(files, "write source: files to use them, or leave files out", "certificates.files: not used with source: %s", c.Source)
+	}
+	switch {
+	case c.Source == "acme" && c.Email == "":
+		name := "certificates.email"
+		if root.line == 0 {
+			name = "--email"
+		}
+		r.note(first(email, values["source"], n, root), "give an address that someone reads: the certificate authority has no other way to reach you", "%s is missing", name)
+	case c.Source != "acme" && c.Source != "":
+		for _, n := range []*node{email, ca} {
+			if n != nil && n.text != "" {
+				r.note(n, "it counts with source: acme only", "%s: has no effect with source: %s", n.label, c.Source)
+			}
+		}
+	}
+	if c.Source == "acme" && c.CA == "letsencrypt-staging" {
+		r.note(ca, "right for trying out; for visitors leave the key out", "certificates.ca: no browser trusts the certificates of %s", c.CA)
+	}
+}
+
+// first returns the first node there is.
+func first(nodes ...*node) *node {
+	return nodes[slices.IndexFunc(nodes, func(n *node) bool { return n != nil })]
+}
+
+func (r *reader) email(n *node) string {
+	s, ok := r.text(n, "you@example.com")
+	if !ok || s == "" {
+		return ""
+	}
+	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
+		r.problem(n, "write it as you@example.com", "%s: %s is not an e-mail address", n.label, quote(s))
+	}
+	return s
+}
+
+func (r *reader) authority(n *node) string {
+	const example = "letsencrypt, letsencrypt-staging or the https address of an ACME directory"
+	s, ok := r.filled(n, example)
+	switch {
+	case !ok, s == "letsencrypt", s == "letsencrypt-staging":
+		return s
+	case s == "zerossl":
+		r.notServed(n, n.label+": zerossl", "leave the key out for Let's Encrypt")
+		return s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		hint := ""
+		if near := nearest(s, []string{"letsencrypt", "letsencrypt-staging"}); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		r.problem(n, hint, "%s: must be %s, not %s", n.label, example, quote(s))
+	}
+	return s
+}
+
+func (r *reader) pairs(n *node) []Pair {
+	const example = "[{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]"
+	items, _ := r.list(n, example)
+	var pairs []Pair
+	for _, item := range items {
+		values := r.section(item, "files")
+		if values == nil {
+			continue
+		}
+		var p Pair
+		for _, part := range []struct {
+			key    string
+			target *string
+		}{{"cert", &p.Cert}, {"key", &p.Key}} {
+			value := values[part.key]
+			if value == nil {
+				r.problem(item, "a certificate and its key go together: {cert: …, key: …}", "%s: %s is missing", item.label, part.key)
+				continue
+			}
+			*part.target, _ = r.filled(value, "the path of a PEM file")
+		}
+		pairs = append(pairs, p)
+	}
+	return pairs
+}
+
+func (r *reader) crawlerNames(n *node) []string {
+	items, ok := r.list(n, "[googlebot]")
+	if ok && len(items) == 0 {
+		r.problem(n, "name at least one; to refuse nobody, write http2_crawl: allow or observe", "crawlers: is empty, so that nothing would ever be refused")
+	}
+	var names []string
+	for _, item := range items {
+		name, ok := r.filled(item, "googlebot")
+		switch {
+		case !ok:
+		case slices.Contains(names, name):
+			r.problem(item, "keep one of them", "crawlers: %s is listed twice", quote(name))
+		case !slices.Contains(r.crawlers, name):
+			hint := "known are " + enumerate(r.crawlers, "and")
+			if near := nearest(name, r.crawlers); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			r.problem(item, hint, "crawlers: no crawler is known as %s", quote(name))
+		default:
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (r *reader) verify(n *node, v *Verify) {
+	*v = Verify{Resolver: "system", Wait: time.Second}
+	if n == nil {
+		return
+	}
+	values := r.section(n, "verify")
+	if n := values["resolver"]; n != nil {
+		if s, ok := r.filled(n, "system, 192.0.2.53:53 or tls://192.0.2.53:853#dns.example"); ok {
+			resolver, f := parseResolver(s)
+			if f != nil {
+				r.problem(n, f.hint, "%s: %s: %s", n.label, quote(s), f.message)
+			}
+			v.Resolver = resolver
+		}
+	}
+	if n := values["wait"]; n != nil {
+		if d, ok := r.duration(n, 10*time.Millisecond, 10*time.Second); ok {
+			v.Wait = d
+		}
+	}
+	if n := values["ranges"]; n != nil {
+		if s, ok := r.choice(n, "auto", "embedded", "none"); ok && s != "none" {
+			r.notServed(n, n.label+": "+s, "leave the key out, or write none: crawlers are verified by DNS")
+		}
+	}
+}
+
+func (r *reader) log(n *node, l *Log) {
+	*l = Log{File: "-", Scope: "all", ClientIP: "full"}
+	if n == nil {
+		return
+	}
+	values := r.section(n, "log")
+	if n := values["file"]; n != nil {
+		if s, ok := r.filled(n, `a path, or "-" for standard output`); ok {
+			l.File = s
+			if strings.HasSuffix(s, "/") {
+				r.problem(n, "write the file's name, too", "%s: %s is a folder", n.label, quote(s))
+			}
+		}
+	}
+	if n := values["scope"]; n != nil {
+		l.Scope, _ = r.choice(n, "all", "crawlers")
+	}
+	if n := values["client_ip"]; n != nil {
+		l.ClientIP, _ = r.choice(n, "full", "truncated")
+	}
+	if n := values["rotate"]; n != nil && n.kind != null {
+		r.notServed(n, n.label, "leave the key out, or write null, and let logrotate do it: rename, then SIGHUP")
+	}
+}

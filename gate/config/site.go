@@ -1,0 +1,306 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"gate421/gate/policy"
+)
+
+// sites reads all sites. doors are the addresses that are listened on.
+func (r *reader) sites(n *node, certificates Certificates, doors []door) []Site {
+	n.label = "sites"
+	items, ok := r.list(n, "a list, even of one site: each begins with a dash, as in - hosts: [example.com]")
+	if ok && len(items) == 0 {
+		r.problem(n, `write at least: [{hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}]`, "sites: is empty")
+	}
+	r.hosts = map[string]*node{}
+	var sites []Site
+	for i, item := range items {
+		item.label = siteLabel(item, i)
+		if values := r.section(item, "sites"); values != nil {
+			sites = append(sites, r.site(item, values, certificates, doors))
+		}
+	}
+	return sites
+}
+
+// siteLabel names a site by its first host, or by its number.
+func siteLabel(n *node, i int) string {
+	for _, e := range n.entries {
+		if e.key.text != "hosts" {
+			continue
+		}
+		if len(e.value.items) > 0 && e.value.items[0].kind == text && e.value.items[0].text != "" {
+			return "site " + quote(e.value.items[0].text) + ": "
+		}
+	}
+	return fmt.Sprintf("site %d: ", i+1)
+}
+
+func (r *reader) site(n *node, values map[string]*node, certificates Certificates, doors []door) Site {
+	s := Site{Guard: &Guard{Refusals: 100, Within: 24 * time.Hour}}
+	if hosts := values["hosts"]; hosts != nil {
+		s.Hosts = r.siteHosts(hosts, certificates)
+	} else {
+		r.problem(n, "list the names that visitors use: hosts: [example.com, www.example.com]", "%shosts is missing", n.label)
+	}
+	if origin := values["origin"]; origin != nil {
+		s.Origin, s.OriginTLS = r.origin(origin, values["origin_tls"], s.Hosts, doors)
+	} else {
+		r.problem(n, "say where the site's own server is: origin: http://127.0.0.1:3000", "%sorigin is missing", n.label)
+	}
+	crawl := values["http2_crawl"]
+	if crawl != nil {
+		s.HTTP2Crawl, _ = r.state(crawl)
+	} else {
+		r.problem(n, "say what verified crawlers get over HTTP/2: refuse answers 421, observe only records that it would, allow leaves them alone",
+			"%shttp2_crawl is missing", n.label)
+	}
+	if with := values["refuse_with"]; with != nil {
+		if word, ok := r.choice421(with); ok && word == "alpn" {
+			r.notServed(with, with.label+": alpn", `leave the key out, or write "421" with the quotes`)
+		}
+	}
+	if guard := values["guard"]; guard != nil {
+		s.Guard = r.guard(guard)
+	}
+	if paths := values["paths"]; paths != nil {
+		s.Paths = r.paths(paths)
+	}
+	if crawl != nil {
+		r.notePaths(n, values["paths"], s)
+	}
+	return s
+}
+
+func (r *reader) choice421(n *node) (string, bool) {
+	if n.kind == number && n.text == "421" {
+		r.wrongType(n, "a text", `write "421" with the quotes, or leave the key out`)
+		return "", false
+	}
+	return r.choice(n, "421", "alpn")
+}
+
+func (r *reader) siteHosts(n *node, certificates Certificates) []string {
+	items, ok := r.list(n, "[example.com, www.example.com]")
+	if ok && len(items) == 0 {
+		r.problem(n, "list the names that visitors use: [example.com, www.example.com]", "%s: is empty", n.label)
+	}
+	var hosts []string
+	for _, item := range items {
+		written, ok := r.filled(item, "a host such as www.example.com")
+		if !ok {
+			continue
+		}
+		host, f := parseHost(written)
+		if f == nil && certificates.Source == "acme" {
+			f = certifiable(host, certificates.CA)
+		}
+		if f != nil {
+			r.problem(item, f.hint, "host %s: %s", quote(written), f.message)
+			continue
+		}
+		if before := r.hosts[host]; before != nil {
+			first := ""
+			if before.line > 0 {
+				first = fmt.Sprintf(", first on line %d", before.line)
+			}
+			r.problem(item, "a host can have one site only; keep one of them", "host %s: listed twice%s", quote(host), first)
+			continue
+		}
+		r.hosts[host] = item
+		hosts = append(hosts, host)
+		if domain, yes := private(host); yes && certificates.Source == "acme" && strings.HasPrefix(certificates.CA, "letsencrypt") {
+			r.note(item, "use certificates.source: local or files", "host %s: Let's Encrypt gives no certificate for names under .%s", quote(host), domain)
+		}
+	}
+	return hosts
+}
+
+func (r *reader) origin(n, tls *node, hosts []string, doors []door) (string, OriginTLS) {
+	if n.kind == list {
+		switch len(n.items) {
+		case 0:
+			r.problem(n, "write http://127.0.0.1:3000", "%s: is empty", n.label)
+			return "", OriginTLS{}
+		case 1:
+			n.items[0].label = n.label
+			n = n.items[0]
+		default:
+			r.notServed(n, n.label+" with more than one entry", "write one origin; it can be a load balancer")
+			return "", OriginTLS{}
+		}
+	}
+	written, ok := r.filled(n, "http://127.0.0.1:3000")
+	if !ok {
+		return "", r.originTLS(tls, "https")
+	}
+	for _, later := range []string{"h2c:", "unix:"} {
+		if strings.HasPrefix(strings.ToLower(written), later) {
+			r.notServed(n, n.label+": "+later, "let the server listen on an address, and write http://127.0.0.1:3000")
+			return "", r.originTLS(tls, "https")
+		}
+	}
+	t, f := parseOrigin(written)
+	if f != nil {
+		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(written), f.message)
+		return "", r.originTLS(tls, "https")
+	}
+	if d, known := t.door(); known && t.host != "" {
+		for _, own := range doors {
+			if d.port == own.port && (d.host == own.host || own.host.IsUnspecified() && d.host.IsLoopback()) {
+				r.problem(n, "let the site's own server listen on another port, such as 127.0.0.1:3000, and write that here",
+					"%s: %s is gate421's own address (%s %q): requests would go round in circles", n.label, quote(written), own.name, own.address)
+			}
+		}
+	}
+	if slices.Contains(hosts, t.host) && !isAddress(t.host) {
+		r.note(n, "write the address of the site's own server, such as http://127.0.0.1:3000",
+			"%s: %s is one of the site's own hosts: if it leads to this machine, requests go round in circles", n.label, quote(t.host))
+	}
+	return t.origin, r.originTLS(tls, t.scheme)
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// originTLS reads how an origin of the scheme is trusted.
+func (r *reader) originTLS(n *node, scheme string) OriginTLS {
+	var tls OriginTLS
+	if n == nil {
+		return tls
+	}
+	before := len(r.problems)
+	values := r.section(n, "origin_tls")
+	name, ca, skip := values["server_name"], values["ca"], values["insecure_skip_verify"]
+	if name != nil {
+		if s, ok := r.text(name, `a name such as origin.example.com, or ""`); ok && s != "" {
+			ascii, f := parseName(s)
+			if isAddress(s) {
+				ascii, f = s, nil
+			}
+			if f != nil {
+				r.problem(name, f.hint, "%s: %s: %s", name.label, quote(s), f.message)
+			}
+			tls.ServerName = ascii
+		}
+	}
+	if ca != nil {
+		tls.CA, _ = r.text(ca, `the path of a PEM file, or ""`)
+	}
+	if skip != nil {
+		tls.InsecureSkipVerify = r.boolean(skip)
+	}
+	switch {
+	case len(r.problems) > before:
+	case scheme != "https" && tls != OriginTLS{}:
+		r.problem(n, "leave it out, or write an origin that begins with https://", "%s: counts for https origins only", n.label)
+	case tls.InsecureSkipVerify && tls.CA != "":
+		r.problem(skip, "leave one of them out", "%s: with it, the ca beside it would not be looked at", skip.label)
+	case tls.InsecureSkipVerify:
+		r.note(skip, "name the origin's own authority with ca instead", "%s is on: whoever sits between here and the origin can read and change everything", skip.label)
+	}
+	return tls
+}
+
+// guard reads a guard; null turns it off.
+func (r *reader) guard(n *node) *Guard {
+	g := &Guard{Refusals: 100, Within: 24 * time.Hour}
+	switch {
+	case n.kind == null:
+		return nil
+	case n.kind == boolean || n.kind == text && n.text != "":
+		r.wrongType(n, sectionKind, "write null to turn the guard off; leave the key out for 100 refusals within 24h")
+		return g
+	case n.kind == nothing:
+		r.problem(n, "write null to turn the guard off; leave the key out for 100 refusals within 24h", "%s: has no value", n.label)
+		return g
+	}
+	values := r.section(n, "guard")
+	if refusals := values["refusals"]; refusals != nil {
+		v, _ := r.integer(refusals, 1, 1_000_000)
+		g.Refusals = int(v)
+	}
+	if within := values["within"]; within != nil {
+		g.Within, _ = r.duration(within, time.Minute, 30*24*time.Hour)
+	}
+	return g
+}
+
+// paths reads the exceptions in their order.
+func (r *reader) paths(n *node) []policy.Rule {
+	if n.kind != mapping {
+		r.wrongType(n, "patterns with their states", "write {/downloads/: allow}, or one pattern a line below paths; leave it out if there are none")
+		return nil
+	}
+	site := strings.TrimSuffix(n.label, "paths")
+	seen := map[string]*node{}
+	var rules []policy.Rule
+	for _, e := range n.entries {
+		pattern := e.key.text
+		e.value.label = site + "path " + quote(pattern)
+		if err := policy.CheckPattern(pattern); err != nil {
+			r.problem(e.key, patternHint(pattern), "%s: %v", e.value.label, err)
+			continue
+		}
+		canonical := policy.CanonicalPattern(pattern)
+		if before := seen[canonical]; before != nil {
+			message := fmt.Sprintf("says the same as %s on line %d", quote(before.text), before.line)
+			if before.text == pattern {
+				message = fmt.Sprintf("listed twice, first on line %d", before.line)
+			}
+			r.problem(e.key, "keep one of them", "%s: %s", e.value.label, message)
+			continue
+		}
+		seen[canonical] = e.key
+		state, ok := r.state(e.value)
+		if !ok {
+			continue
+		}
+		rules = append(rules, policy.Rule{Pattern: pattern, State: state})
+	}
+	return rules
+}
+
+func patternHint(pattern string) string {
+	if _, rest, ok := strings.Cut(pattern, "://"); ok {
+		if _, path, ok := strings.Cut(rest, "/"); ok {
+			return "write the path alone: /" + path
+		}
+		return "write the path alone, such as /downloads/"
+	}
+	if pattern != "" && pattern[0] != '/' && pattern[0] != '*' && !strings.ContainsAny(pattern, " *") {
+		return "write /" + pattern
+	}
+	return ""
+}
+
+// notePaths warns of what a site's rules mean to Google.
+func (r *reader) notePaths(n, paths *node, s Site) {
+	if paths == nil {
+		return
+	}
+	mixed := false
+	for _, e := range paths.entries {
+		i := slices.IndexFunc(s.Paths, func(rule policy.Rule) bool { return rule.Pattern == e.key.text })
+		if i < 0 {
+			continue
+		}
+		rule := s.Paths[i]
+		if rule.State != s.HTTP2Crawl && !mixed {
+			mixed = true
+			r.note(e.key, "Google chooses the protocol for a whole site and documents nothing per URL; what one path refuses may decide for all of them",
+				"%smixes states: http2_crawl is %s, path %s is %s", n.label, s.HTTP2Crawl, quote(rule.Pattern), rule.State)
+		}
+		if canonical := policy.CanonicalPattern(rule.Pattern); rule.State == policy.Refuse && strings.TrimSuffix(canonical, "$") == "/robots.txt" {
+			r.note(e.key, "leave the rule out: /robots.txt is then always served",
+				"%spath %s: a crawler that gets 421 for robots.txt may take it that nothing is disallowed", n.label, quote(rule.Pattern))
+		}
+	}
+}
