@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gate421/gate/audit"
+	"gate421/gate/config"
+)
+
+type demoCommand struct {
+	Once bool `help:"Stop after the tour; exit 0 only if every decision was right."`
+}
+
+// Help is shown by demo --help.
+func (demoCommand) Help() string {
+	return `Everything it needs is in the program and stays on this machine's loopback: a web site, a certificate authority, and a DNS
+server that says which loopback address is Googlebot. The gateway in the middle is the same that "gate421 run" starts.`
+}
+
+// Run sets up the world, takes the visitors through it and keeps serving.
+func (c *demoCommand) Run(w *world) error { return demonstrate(w, c.Once, loopback()) }
+
+// demonstrate is the demo on a machine that has these loopback addresses, the one for everything else first. With fewer
+// addresses than visitors, each visitor meets a gateway of its own, whose DNS knows the one address as that visitor.
+func demonstrate(w *world, once bool, addresses []string) (err error) {
+	folder, err := os.MkdirTemp("", "gate421-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	site, err := startSite(ctx)
+	if err != nil {
+		return err
+	}
+	stage := &stage{world: w, folder: folder, origin: site, addresses: addresses, ended: make(chan error, len(visitors()))}
+	defer func() {
+		cancel()
+		err = errors.Join(err, stage.wait())
+	}()
+	wrong, err := stage.tour(ctx)
+	if err != nil {
+		return err
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%s of the tour went wrong", count(wrong, "step"))
+	}
+	fmt.Fprintf(w.stdout, "\nEvery decision was as it should be, and each is a line of the decision log.\n")
+	if once {
+		return nil
+	}
+	stage.farewell()
+	<-w.ctx.Done()
+	return nil
+}
+
+// stage is where the demo plays: one gateway, or one for each kind of visitor.
+type stage struct {
+	world     *world
+	folder    string
+	origin    string
+	addresses []string
+	gateways  map[string]*playing // by visitor, the same one under every name where addresses suffice
+	running   int
+	ended     chan error
+}
+
+// playing is a gateway on the stage with the lines its log has written.
+type playing struct {
+	*gateway
+	lines <-chan map[string]any
+}
+
+// gatewayFor opens the gateway that a visitor meets and starts serving.
+func (s *stage) gatewayFor(ctx context.Context, v visitor) (*playing, string, error) {
+	zone, address, name := newZone(), s.addresses[0], v.name
+	if len(s.addresses) > len(visitors()) {
+		name = "all"
+		for i, each := range visitors() {
+			zone.add(s.addresses[i+1], each)
+			if each.name == v.name {
+				address = s.addresses[i+1]
+			}
+		}
+	} else {
+		zone.add(address, v)
+	}
+	if g := s.gateways[name]; g != nil {
+		return g, address, nil
+	}
+	g, err := s.open(ctx, name, zone)
+	if err != nil {
+		return nil, "", err
+	}
+	if s.gateways == nil {
+		s.gateways = map[string]*playing{}
+	}
+	s.gateways[name] = g
+	return g, address, nil
+}
+
+func (s *stage) open(ctx context.Context, name string, zone *zone) (*playing, error) {
+	dns, err := zone.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := config.Parse("demo.yaml", fmt.Appendf(nil, demoConfig, s.addresses[0], filepath.Join(s.folder, strings.ReplaceAll(name, " ", "-")), dns, demoHost, s.origin), crawlerNames())
+	if err != nil {
+		return nil, err
+	}
+	read, write := io.Pipe()
+	g, err := openGateway(ctx, loaded, write, s.world.stderr)
+	if err != nil {
+		return nil, err
+	}
+	lines := make(chan map[string]any, 1024)
+	go func() {
+		defer close(lines)
+		for decoder := json.NewDecoder(read); ; {
+			var line map[string]any
+			if decoder.Decode(&line) != nil {
+				return
+			}
+			if line["event"] == "decision" {
+				lines <- line
+			}
+		}
+	}()
+	s.running++
+	go func() {
+		err := g.serve(ctx)
+		write.Close()
+		s.ended <- err
+	}()
+	return &playing{g, lines}, nil
+}
+
+// demoConfig is what a site owner would write, but for the addresses.
+const demoConfig = `
+listen: {https: "%[1]s:0", http: ""}
+admin: "%[1]s:0"
+state: %[2]q
+certificates: {source: local}
+verify: {resolver: "%[3]s", wait: 5s}
+log: {file: "-"}
+limits: {drain_time: 1s}
+sites:
+  - hosts: [%[4]s]
+    origin: %[5]s
+    http2_crawl: refuse
+`
+
+func (s *stage) wait() error {
+	var errs []error
+	for range s.running {
+		errs = append(errs, <-s.ended)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *stage) farewell() {
+	out := s.world.stdout
+	for name, g := range s.gateways {
+		which := ""
+		if name != "all" {
+			which = " (" + name + "'s)"
+		}
+		fmt.Fprintf(out, "\nAdmin page%s: http://%s/\n", which, g.page.Addr())
+		fmt.Fprintf(out, "Try it yourself: curl --cacert %s --resolve %s:%s:%s https://%s:%s/shop/\n", g.certs.Root(), demoHost, port(g.secure), s.addresses[0], demoHost, port(g.secure))
+	}
+	fmt.Fprintf(out, "\nServing until Ctrl-C.\n")
+}
+
+func port(l net.Listener) string {
+	_, p, _ := net.SplitHostPort(l.Addr().String())
+	return p
+}
+
+// next is the next decision that the log has a line for.
+func (p *playing) next(ctx context.Context) (map[string]any, error) {
+	select {
+	case line, ok := <-p.lines:
+		if !ok {
+			return nil, errors.New("the decision log ended")
+		}
+		return line, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(10 * time.Second):
+		return nil, audit.ErrUnavailable
+	}
+}
+
+// loopback finds the addresses that programs on this machine can use among themselves: on Linux any of 127.0.0.0/8, on
+// others often only the first.
+func loopback() []string {
+	all := []string{"127.0.0.1"}
+	for n := 2; n <= 1+len(visitors()); n++ {
+		address := fmt.Sprintf("127.0.0.%d", n)
+		l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+		if err != nil {
+			break
+		}
+		l.Close()
+		all = append(all, address)
+	}
+	return all
+}

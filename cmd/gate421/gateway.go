@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"gate421/certs"
+	"gate421/gate"
+	"gate421/gate/admin"
+	"gate421/gate/audit"
+	"gate421/gate/config"
+	"gate421/gate/front"
+	"gate421/gate/guard"
+	"gate421/gate/origin"
+	"gate421/gate/policy"
+	"gate421/verify"
+)
+
+// gateway is the whole server, assembled from one configuration. It is opened, served once and closed.
+type gateway struct {
+	config   *config.Config
+	live     atomic.Pointer[gate.Live]
+	origins  []*origin.Origin // of the live configuration
+	log      *audit.Log
+	guard    *guard.Guard
+	verifier *verify.Verifier
+	certs    *certs.Certificates
+	admin    *admin.Admin
+	handler  *gate.Handler
+
+	secure, plain, page net.Listener // plain and page may be nil
+
+	trouble io.Writer // what an operator should see, one line a Write
+	closers []func() error
+}
+
+// openGateway prepares everything up to bound sockets, so that whatever is wrong is said before anyone is served. The
+// decision log's "-" is stdout. After an error nothing is left open.
+func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Writer) (_ *gateway, err error) {
+	g := &gateway{config: c, trouble: trouble}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		g.openState,
+		func(context.Context) error { return g.openLog(stdout) },
+		func(context.Context) error { return g.openGuard() },
+		func(context.Context) error { return g.openVerifier() },
+		func(context.Context) error { return g.adopt(c) },
+		g.openCertificates,
+		g.listen,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: g.log, Covers: front.Covers}
+	g.openAdmin()
+	return g, nil
+}
+
+func (g *gateway) openState(context.Context) error {
+	err := os.MkdirAll(g.config.State, 0o700)
+	if err == nil {
+		err = writable(g.config.State)
+	}
+	if err != nil {
+		return hint(fmt.Errorf("state folder %q: %w", g.config.State, bare(err)), "create it for this user, or name another folder: state: in the configuration, --state with run")
+	}
+	return nil
+}
+
+func writable(folder string) error {
+	f, err := os.CreateTemp(folder, ".writable-*")
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+func (g *gateway) openLog(stdout io.Writer) error {
+	c := audit.Config{File: g.config.Log.File, Stdout: stdout, Truncate: g.config.Log.ClientIP == "truncated"}
+	if g.config.Log.Scope == "crawlers" {
+		c.Scope = audit.ScopeCrawlers
+	}
+	log, err := audit.Open(c)
+	if err != nil {
+		return hint(err, "create its folder and let this user write there, or use file: \"-\" for standard output")
+	}
+	g.log = log
+	g.closers = append(g.closers, log.Close)
+	return nil
+}
+
+func (g *gateway) openGuard() error {
+	watch, err := guard.Open(guard.Config{Folder: g.config.State, Notify: g.heardGuard})
+	if err != nil {
+		return hint(err, "if the file cannot be mended, remove it: the guard then counts anew and every site refuses again")
+	}
+	g.guard = watch
+	g.closers = append(g.closers, watch.Close)
+	return nil
+}
+
+func (g *gateway) openVerifier() error {
+	resolver, err := verify.ParseResolver(g.config.Verify.Resolver)
+	if err != nil {
+		return hint(err, "verify.resolver names a DNS server by address, such as 192.0.2.53:53")
+	}
+	g.verifier = &verify.Verifier{Resolver: resolver, Wait: g.config.Verify.Wait}
+	g.closers = append(g.closers, g.verifier.Close)
+	return nil
+}
+
+// adopt builds the rules and origins of a configuration and makes them the live ones. After an error the old ones stay.
+func (g *gateway) adopt(c *config.Config) error {
+	rules, err := c.Policy()
+	if err != nil {
+		return err
+	}
+	claims, err := verify.NewClaims(c.Crawlers)
+	if err != nil {
+		return err
+	}
+	live := &gate.Live{Policy: rules, Claims: claims, Version: c.Version, Origins: map[*policy.Site]gate.Origin{}}
+	limits := map[string]guard.Limit{}
+	var origins []*origin.Origin
+	var errs []error
+	for i, site := range rules.Sites() {
+		s := c.Sites[i]
+		o, err := origin.New(origin.Config{
+			URL: s.Origin, ServerName: s.OriginTLS.ServerName, CA: s.OriginTLS.CA, InsecureSkipVerify: s.OriginTLS.InsecureSkipVerify, Wait: c.Limits.OriginTime,
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("site %q: %w", site.Name, err))
+			continue
+		}
+		origins = append(origins, o)
+		live.Origins[site] = o
+		if s.Guard != nil {
+			limits[site.Name] = guard.Limit{Refusals: s.Guard.Refusals, Within: s.Guard.Within}
+		}
+	}
+	if len(errs) > 0 {
+		for _, o := range origins {
+			o.Close()
+		}
+		return errors.Join(errs...)
+	}
+	g.guard.Limit(limits)
+	g.live.Store(live)
+	for _, o := range g.origins {
+		o.Close() // closes idle connections; requests under way keep theirs
+	}
+	g.origins = origins
+	return nil
+}
+
+func (g *gateway) openCertificates(ctx context.Context) error {
+	c := g.config
+	wanted := certs.Config{
+		Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State, Notify: g.heardCertificates,
+		HTTPSPort: portOf(c.Listen.HTTPS), HTTPPort: portOf(c.Listen.HTTP),
+	}
+	for _, site := range c.Sites {
+		wanted.Hosts = append(wanted.Hosts, site.Hosts...)
+	}
+	for _, pair := range c.Certificates.Files {
+		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
+	}
+	opened, err := certs.Open(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	g.certs = opened
+	g.closers = append(g.closers, opened.Close)
+	return nil
+}
+
+func (g *gateway) openAdmin() {
+	g.admin = admin.New(admin.Config{
+		Policy:       func() *policy.Policy { return g.live.Load().Policy },
+		Version:      func() string { return g.live.Load().Version },
+		Guard:        g.guard.Status,
+		LogReady:     g.log.Ready,
+		Certificates: g.certificates,
+		Product:      product(),
+	})
+	g.handler.Watch = g.admin.Watch
+}
+
+func (g *gateway) certificates() []admin.Certificate {
+	var out []admin.Certificate
+	for _, leaf := range g.certs.Leaves() {
+		out = append(out, admin.Certificate{Hosts: leaf.DNSNames, NotAfter: leaf.NotAfter})
+	}
+	return out
+}
+
+// serve serves until ctx ends, drains, and closes everything. It returns nil after an orderly end.
+func (g *gateway) serve(ctx context.Context) error {
+	started := time.Now()
+	if err := g.certs.Manage(ctx); err != nil {
+		return errors.Join(err, g.close())
+	}
+	g.log.Event("start", audit.Fields{
+		"product": product(), "config": g.config.Version, "https": g.secure.Addr().String(), "http": addressOf(g.plain), "admin": addressOf(g.page), "sites": len(g.config.Sites),
+	})
+	l := g.config.Limits
+	door := &front.Server{
+		Handler: g.handler,
+		Plain:   &gate.Redirect{Live: &g.live, Log: g.log, Port: redirectPort(g.secure)},
+		Certificate: func(hello *tlsHello) (*tlsCertificate, error) {
+			certificate, err := g.certs.GetCertificate(hello)
+			var unknown *certs.UnknownHostError
+			if errors.As(err, &unknown) {
+				return nil, nil // the alert is then unrecognized_name
+			}
+			return certificate, err
+		},
+		Challenge: g.certs.Challenge,
+		Trouble:   g.trouble,
+		Limits: front.Limits{
+			HeaderBytes: l.HeaderBytes, HeaderTime: l.HeaderTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime,
+			Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow), DrainTime: l.DrainTime,
+		},
+	}
+	page := g.servePage()
+	err := door.Serve(ctx, g.secure, g.plain)
+	if page != nil {
+		page.Close()
+	}
+	g.verifier.Close() // whoever was still being looked up gets its line before the log ends
+	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
+	return errors.Join(err, g.close())
+}
+
+func (g *gateway) servePage() *http.Server {
+	if g.page == nil {
+		return nil
+	}
+	server := &http.Server{Handler: g.admin.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10, ErrorLog: discard()}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	server.Protocols = protocols
+	go server.Serve(g.page) // ends with Close
+	return server
+}
+
+// close closes what was opened, the last first.
+func (g *gateway) close() error {
+	var errs []error
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		errs = append(errs, g.closers[i]())
+	}
+	g.closers = nil
+	for _, o := range g.origins {
+		o.Close()
+	}
+	g.origins = nil
+	return errors.Join(errs...)
+}

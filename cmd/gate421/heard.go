@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"gate421/certs"
+	"gate421/gate/audit"
+	"gate421/gate/guard"
+)
+
+// heardGuard puts the guard's news into the log and, because they are the kind that must not be missed, before the operator.
+func (g *gateway) heardGuard(e guard.Event) {
+	g.log.Event("guard", audit.Fields{"site": e.Site, "what": e.What, "refusals": e.Refusals, "since": e.Since, "error": e.Error})
+	switch e.What {
+	case "tripped":
+		g.say("site %q: refusing has stopped. %d requests of a verified crawler were refused since %s and it has not once come back over HTTP/1.1.", e.Site, e.Refusals, e.Since.Format("2006-01-02 15:04 MST"))
+		g.say("hint: find out why before \"gate421 rules resume %s\": pages that only answer 421 leave Google's index", e.Site)
+	case "resumed":
+		g.say("site %q: refusing again", e.Site)
+	case "trouble":
+		g.say("%s; counting goes on in memory", e.Error)
+	}
+}
+
+// heardCertificates does the same for certificates; what went well is for the log alone.
+func (g *gateway) heardCertificates(e certs.Event) {
+	g.log.Event("certificate", audit.Fields{"what": e.Kind, "hosts": e.Hosts, "issuer": e.Issuer, "not_after": e.NotAfter, "error": e.Error})
+	if e.Kind == certs.KindFailed || e.Kind == certs.KindWarning {
+		about := ""
+		if len(e.Hosts) > 0 {
+			about = " for " + strings.Join(e.Hosts, ", ")
+		}
+		g.say("certificate%s: %s", about, e.Error)
+	}
+}
+
+func (g *gateway) say(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if !strings.HasPrefix(line, "hint: ") {
+		line = "gate421: " + line
+	}
+	fmt.Fprintln(g.trouble, line)
+}

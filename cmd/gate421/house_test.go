@@ -1,0 +1,202 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// room is what a package may import of ours, and what it hides: nobody else imports that.
+type room struct {
+	ours  []string
+	hides []string
+}
+
+// house is the architecture. The corridor (gate) knows no sockets, the door (front) knows no rules, and the decision
+// (policy) knows neither.
+func house() map[string]room {
+	return map[string]room{
+		"verify":       {nil, []string{"github.com/miekg/dns", "github.com/maypok86/otter"}},
+		"certs":        {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"gate/policy":  {[]string{"verify"}, nil},
+		"gate/guard":   {nil, nil},
+		"gate/audit":   {nil, []string{"github.com/klauspost/compress"}},
+		"gate/origin":  {nil, []string{"net/http/httputil"}},
+		"gate/config":  {[]string{"gate/policy"}, []string{"github.com/goccy/go-yaml"}},
+		"gate":         {[]string{"gate/policy", "gate/guard", "gate/audit", "verify"}, nil},
+		"gate/front":   {nil, []string{"golang.org/x/net/http2", "github.com/pires/go-proxyproto"}},
+		"gate/admin":   {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config"}, []string{"github.com/prometheus/client_golang"}},
+		"cmd/gate421":  {[]string{"*"}, []string{"github.com/alecthomas/kong"}},
+		"deploy/peers": {nil, nil},
+	}
+}
+
+// zerolog has two users: audit writes lines with it, certs lets certmagic speak through it.
+func zerologUsers() []string { return []string{"gate/audit", "certs"} }
+
+type source struct {
+	path, dir string // from the top of the house
+	file      *ast.File
+	lines     int
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	top := filepath.Join("..", "..")
+	var out []source
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != top && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		path, err = filepath.Rel(top, path)
+		path = filepath.ToSlash(path)
+		out = append(out, source{path, path[:strings.LastIndex(path, "/")], file, strings.Count(string(text), "\n")})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 30 {
+		t.Fatalf("only %d Go files found: the test looks in the wrong place", len(out))
+	}
+	return out
+}
+
+func isTest(path string) bool { return strings.HasSuffix(path, "_test.go") }
+
+func TestImportsFollowTheHouse(t *testing.T) {
+	rooms := house()
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		r, known := rooms[s.dir]
+		if !known {
+			t.Errorf("%s: package %q is not a room of the house", s.path, s.dir)
+			continue
+		}
+		seen[s.dir] = true
+		for _, spec := range s.file.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			if ours, ok := strings.CutPrefix(path, "gate421/"); ok && !isTest(s.path) && !slices.Contains(r.ours, ours) && !slices.Contains(r.ours, "*") {
+				t.Errorf("%s: imports %s, which %s may not", s.path, path, s.dir)
+			}
+			for dir, other := range rooms {
+				for _, hidden := range other.hides {
+					if dir != s.dir && (path == hidden || strings.HasPrefix(path, hidden+"/")) && !isTest(s.path) {
+						t.Errorf("%s: imports %s, which only %s may", s.path, path, dir)
+					}
+				}
+			}
+			if strings.HasPrefix(path, "github.com/rs/zerolog") && !slices.Contains(zerologUsers(), s.dir) {
+				t.Errorf("%s: imports %s, which only %v may", s.path, path, zerologUsers())
+			}
+			if s.dir == "gate/policy" && !isTest(s.path) && slices.Contains([]string{"net/http", "net", "os", "io", "time", "context"}, path) {
+				t.Errorf("%s: imports %s, but policy is pure", s.path, path)
+			}
+		}
+	}
+	for dir := range rooms {
+		if !seen[dir] {
+			t.Errorf("the room %s is missing", dir)
+		}
+	}
+}
+
+func TestRoomsAreTidy(t *testing.T) {
+	comments := map[string][]string{}
+	for _, s := range sources(t) {
+		if s.lines > 400 && !isTest(s.path) {
+			t.Errorf("%s has %d lines: a file of more than 400 has more than one subject", s.path, s.lines)
+		}
+		if s.file.Doc != nil && !isTest(s.path) && !strings.HasPrefix(s.file.Doc.Text(), "go:build") {
+			comments[s.dir] = append(comments[s.dir], s.path)
+		}
+		for _, word := range []string{"util", "helper", "common", "impl", "manager", "service"} {
+			if strings.Contains(strings.ToLower(filepath.Base(s.path)), word) {
+				t.Errorf("%s: a file is named after its subject, not %q", s.path, word)
+			}
+		}
+		if !isTest(s.path) {
+			checkState(t, s)
+		}
+	}
+	for dir, files := range comments {
+		if len(files) != 1 {
+			t.Errorf("%s has package comments in %v; one belongs in the file named after the package", dir, files)
+		}
+	}
+	for dir := range house() {
+		if len(comments[dir]) == 0 && dir != "deploy/peers" {
+			t.Errorf("%s has no package comment", dir)
+		}
+	}
+}
+
+// checkState looks for init functions and package-level variables. Embedded files and errors that callers compare with are
+// constants in all but name.
+func checkState(t *testing.T, s source) {
+	for _, declaration := range s.file.Decls {
+		switch d := declaration.(type) {
+		case *ast.FuncDecl:
+			if d.Name.Name == "init" && d.Recv == nil {
+				t.Errorf("%s: has an init function", s.path)
+			}
+		case *ast.GenDecl:
+			if d.Tok != token.VAR || d.Doc != nil && strings.Contains(commentText(d.Doc), "go:embed") {
+				continue
+			}
+			for _, spec := range d.Specs {
+				for _, name := range spec.(*ast.ValueSpec).Names {
+					if !strings.HasPrefix(name.Name, "Err") && !strings.HasPrefix(name.Name, "err") && name.Name != "_" {
+						t.Errorf("%s: package-level variable %s", s.path, name.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func commentText(group *ast.CommentGroup) string {
+	var text strings.Builder
+	for _, c := range group.List {
+		text.WriteString(c.Text)
+	}
+	return text.String()
+}
+
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := []string{"README.md", "certs", "cmd", "deploy", "gate", "go.mod", "go.sum", "verify"}
+	var got []string
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			got = append(got, e.Name())
+		}
+	}
+	if !slices.Equal(got, wanted) {
+		t.Errorf("the top level holds %v, want %v", got, wanted)
+	}
+}

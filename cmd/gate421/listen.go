@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+type (
+	tlsHello       = tls.ClientHelloInfo
+	tlsCertificate = tls.Certificate
+)
+
+// listen binds every address before anything is served.
+func (g *gateway) listen(ctx context.Context) error {
+	c := g.config
+	for _, socket := range []struct {
+		key, address string
+		to           *net.Listener
+	}{
+		{"listen.https", c.Listen.HTTPS, &g.secure},
+		{"listen.http", c.Listen.HTTP, &g.plain},
+		{"admin", c.Admin, &g.page},
+	} {
+		if socket.address == "" {
+			continue
+		}
+		l, err := bind(ctx, socket.key, socket.address)
+		if err != nil {
+			return err
+		}
+		*socket.to = l
+		g.closers = append(g.closers, func() error {
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+func bind(ctx context.Context, key, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err == nil {
+		return l, nil
+	}
+	_, port, _ := net.SplitHostPort(address)
+	switch failed := fmt.Errorf("%s: cannot listen on %q: %w", key, address, bare(err)); {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, hint(failed, "another program has port %s; \"ss -ltnp sport = :%s\" shows which. Stop it, or give %s another port", port, port, key)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, hint(failed, "ports below 1024 need a right: run under the systemd unit in deploy/, or \"setcap cap_net_bind_service=+ep\" on the program, or use a port such as :8443")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, hint(failed, "no interface of this machine has that address; \":%s\" listens on all", port)
+	default:
+		return nil, failed
+	}
+}
+
+// bare strips the operation and the path or address that the system puts before its errors; our messages have them.
+func bare(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err
+}
+
+// portOf is the port of a configured address, -1 where the listener is off.
+func portOf(address string) int {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return -1
+	}
+	n, _ := strconv.Atoi(port)
+	return n
+}
+
+// redirectPort is what a redirect to https has to name: nothing for the standard port.
+func redirectPort(l net.Listener) string {
+	if _, port, err := net.SplitHostPort(l.Addr().String()); err == nil && port != "443" {
+		return port
+	}
+	return ""
+}
+
+func addressOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"gate421/certs"
+	"gate421/gate/config"
+	"gate421/gate/origin"
+	"gate421/verify"
+)
+
+// found is one thing that check --live looked at.
+type found struct {
+	what string
+	bad  bool
+	hint string // with bad: the cure; without: what may be meant well
+}
+
+// inspect tries out what a configuration asks for, without changing anything.
+func inspect(ctx context.Context, c *config.Config) []found {
+	var out []found
+	out = append(out, inspectSockets(ctx, c)...)
+	for _, s := range c.Sites {
+		for _, host := range s.Hosts {
+			out = append(out, inspectName(ctx, host))
+		}
+	}
+	for _, s := range c.Sites {
+		out = append(out, inspectOrigin(ctx, c, s))
+	}
+	out = append(out, inspectCertificates(ctx, c)...)
+	return append(out, inspectResolver(ctx, c))
+}
+
+func inspectSockets(ctx context.Context, c *config.Config) []found {
+	var out []found
+	for _, socket := range [][2]string{{"listen.https", c.Listen.HTTPS}, {"listen.http", c.Listen.HTTP}, {"admin", c.Admin}} {
+		if socket[1] == "" {
+			continue
+		}
+		l, err := bind(ctx, socket[0], socket[1])
+		if err == nil {
+			l.Close()
+			out = append(out, found{what: fmt.Sprintf("%s: %s is free", socket[0], socket[1])})
+			continue
+		}
+		f := found{what: err.Error(), bad: true}
+		var p *problem
+		if errors.As(err, &p) {
+			f.hint = p.hint
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// inspectName asks whether a host leads to this machine. Behind address translation nobody can tell from inside.
+func inspectName(ctx context.Context, host string) found {
+	if strings.HasPrefix(host, "*.") {
+		return found{what: fmt.Sprintf("%s: a wildcard, not looked up", host)}
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return found{what: fmt.Sprintf("%s does not resolve: %v", host, bare(err)), bad: true, hint: "give the name an A or AAAA record with this machine's address, or remove it from the site"}
+	}
+	own, _ := net.InterfaceAddrs()
+	var words []string
+	for _, a := range addresses {
+		a = a.Unmap()
+		words = append(words, a.String())
+		for _, mine := range own {
+			if p, err := netip.ParsePrefix(mine.String()); err == nil && p.Addr().Unmap() == a {
+				return found{what: fmt.Sprintf("%s leads to this machine (%s)", host, a)}
+			}
+		}
+	}
+	return found{what: fmt.Sprintf("%s leads to %s, which is no address of this machine", host, strings.Join(words, ", ")),
+		hint: "that is as it should be behind address translation or a load balancer; otherwise correct its A or AAAA record"}
+}
+
+// inspectOrigin sends one request the way the gateway does.
+func inspectOrigin(ctx context.Context, c *config.Config, s config.Site) found {
+	name := fmt.Sprintf("origin %s of %s", s.Origin, s.Hosts[0])
+	o, err := origin.New(origin.Config{URL: s.Origin, ServerName: s.OriginTLS.ServerName, CA: s.OriginTLS.CA, InsecureSkipVerify: s.OriginTLS.InsecureSkipVerify, Wait: 10 * time.Second})
+	if err != nil {
+		return found{what: fmt.Sprintf("site %q: %v", s.Hosts[0], err), bad: true, hint: "correct the path in the configuration, or make the file or folder readable"}
+	}
+	defer o.Close()
+	host := strings.Replace(s.Hosts[0], "*.", "www.", 1)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/", nil)
+	if err != nil {
+		return found{what: fmt.Sprintf("%s cannot be asked: %v", name, err), bad: true}
+	}
+	r.RequestURI, r.RemoteAddr = "/", "127.0.0.1:0" // as a server's request has them
+	answer := &trial{header: http.Header{}}
+	start := time.Now()
+	if _, _, err := o.Serve(answer, r); err != nil {
+		return found{what: fmt.Sprintf("%s does not answer: %v", name, err), bad: true, hint: "start it, or correct the site's origin; curl -i -H 'Host: " + host + "' " + s.Origin + "/ shows what it says"}
+	}
+	f := found{what: fmt.Sprintf("%s answers over HTTP/1.1: status %d in %d ms", name, answer.status, time.Since(start).Milliseconds())}
+	if answer.status >= 500 {
+		f.bad, f.hint = true, "look into the origin's own error log"
+	}
+	return f
+}
+
+// trial takes an answer and keeps its status.
+type trial struct {
+	header http.Header
+	status int
+}
+
+func (t *trial) Header() http.Header { return t.header }
+
+func (t *trial) WriteHeader(status int) {
+	if t.status < 200 {
+		t.status = status
+	}
+}
+
+func (t *trial) Write(p []byte) (int, error) {
+	if t.status < 200 {
+		t.status = http.StatusOK
+	}
+	return len(p), nil
+}
+
+func inspectCertificates(ctx context.Context, c *config.Config) []found {
+	if c.Certificates.Source == certs.SourceLocal {
+		return []found{{what: "certificates come from the local authority, which makes them at the start"}}
+	}
+	wanted := certs.Config{Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State}
+	for _, s := range c.Sites {
+		wanted.Hosts = append(wanted.Hosts, s.Hosts...)
+	}
+	for _, pair := range c.Certificates.Files {
+		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
+	}
+	if _, err := os.Stat(c.State); wanted.Source == certs.SourceACME && err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return []found{{what: "no certificates are kept yet; they are ordered at the first start"}}
+		}
+		return []found{{what: fmt.Sprintf("state folder %q: %v", c.State, bare(err)), bad: true, hint: "run as the user that gate421 will run as"}}
+	}
+	opened, err := certs.Open(ctx, wanted)
+	if err != nil {
+		return []found{{what: err.Error(), bad: true, hint: "correct certificates.files, or use source: acme"}}
+	}
+	defer opened.Close()
+	var out []found
+	for _, s := range c.Sites {
+		for _, host := range s.Hosts {
+			out = append(out, inspectCertificate(opened, host))
+		}
+	}
+	return out
+}
+
+func inspectCertificate(opened *certs.Certificates, host string) found {
+	asked := strings.Replace(host, "*.", "www.", 1)
+	for _, leaf := range opened.Leaves() {
+		if leaf.VerifyHostname(asked) != nil {
+			continue
+		}
+		left := time.Until(leaf.NotAfter)
+		f := found{what: fmt.Sprintf("certificate for %s: %.0f days left", host, left.Hours()/24)}
+		if left <= 0 {
+			return found{what: fmt.Sprintf("certificate for %s ended on %s", host, leaf.NotAfter.Format(time.DateOnly)), bad: true, hint: "renew it"}
+		}
+		return f
+	}
+	return found{what: fmt.Sprintf("no certificate for %s is kept yet; it is ordered at the start", host)}
+}
+
+// inspectResolver asks for the reverse name of an address that has belonged to Googlebot for twenty years.
+func inspectResolver(ctx context.Context, c *config.Config) found {
+	const google = "66.249.66.1"
+	resolver, err := verify.ParseResolver(c.Verify.Resolver)
+	if err != nil {
+		return found{what: err.Error(), bad: true, hint: "name a DNS server by address: verify: {resolver: 192.0.2.53:53}"}
+	}
+	v := &verify.Verifier{Resolver: resolver}
+	defer v.Close()
+	r := v.Lookup(ctx, "googlebot", netip.MustParseAddr(google))
+	if r.Verdict == verify.Genuine {
+		return found{what: fmt.Sprintf("resolver %s proves that %s is Googlebot (%s, %d ms)", c.Verify.Resolver, google, r.PTR, r.Took.Milliseconds())}
+	}
+	reason := r.Cause
+	if reason == "" {
+		reason = "no proof"
+	}
+	return found{what: fmt.Sprintf("resolver %s cannot prove that %s is Googlebot: %s", c.Verify.Resolver, google, reason), bad: true,
+		hint: "until it can, nobody is refused; point verify.resolver to a DNS server that answers reverse lookups"}
+}

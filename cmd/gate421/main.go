@@ -1,0 +1,20 @@
+// Command gate421 is a front server that sends a verified Googlebot back to HTTP/1.1 and serves everyone else.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if err != nil && err.Error() != "" {
+		fmt.Fprintln(os.Stderr, message(err))
+	}
+	os.Exit(exitCode(err))
+}

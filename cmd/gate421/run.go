@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"gate421/gate/audit"
+	"gate421/gate/config"
+	"gate421/gate/policy"
+)
+
+type runCommand struct {
+	configFile
+	Host       []string `placeholder:"NAME" help:"Without a file: the site's host name; repeat it for more names of the same site."`
+	Origin     string   `placeholder:"URL" help:"Without a file: the site's own server, such as http://127.0.0.1:3000."`
+	Email      string   `placeholder:"ADDRESS" help:"Without a file: where the certificate authority may write to."`
+	HTTP2Crawl string   `name:"http2-crawl" placeholder:"STATE" help:"Without a file: what a verified crawler gets over HTTP/2: refuse (the default), observe (serve and log) or allow."`
+	State      string   `placeholder:"FOLDER" help:"Without a file: where certificates and counters are kept (default: /var/lib/gate421)."`
+}
+
+// Help is shown by run --help.
+func (runCommand) Help() string {
+	return `With a configuration file:   gate421 run --config gate421.yaml
+Without one, in one line:    gate421 run --host example.com --origin http://127.0.0.1:3000
+
+It takes over ports 443 and 80, gets certificates by itself, and passes every request on to the site's own server.
+To begin carefully, use "observe": nothing is refused, and the log says what would have been.
+
+SIGTERM or Ctrl-C stops it after open requests are done. SIGHUP reads the sites and rules anew and opens the log file again.`
+}
+
+// Run serves until the world ends.
+func (c *runCommand) Run(w *world) error {
+	loaded, err := c.configuration()
+	if err != nil {
+		return err
+	}
+	for _, note := range loaded.Notes() {
+		fmt.Fprintf(w.stderr, "gate421: note: %s\n", note)
+	}
+	g, err := openGateway(w.ctx, loaded, w.stdout, w.stderr)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() {
+		for {
+			select {
+			case <-w.ctx.Done():
+				return
+			case <-hup:
+				g.reload(c.configuration)
+			}
+		}
+	}()
+	g.announce()
+	return g.serve(w.ctx)
+}
+
+func (c *runCommand) configuration() (*config.Config, error) {
+	quick := config.QuickSetup{Hosts: c.Host, Origin: c.Origin, Email: c.Email, HTTP2Crawl: c.HTTP2Crawl, State: c.State}
+	if len(c.Host) == 0 && c.Origin == "" && c.Email == "" && c.HTTP2Crawl == "" && c.State == "" {
+		loaded, err := c.load()
+		if c.Config == "" && errors.Is(err, fs.ErrNotExist) {
+			return nil, &problem{err: errors.New("nothing to serve: there is no gate421.yaml in this folder"), code: 2,
+				hint: "gate421 run --config FILE, or in one line: gate421 run --host example.com --origin http://127.0.0.1:3000"}
+		}
+		return loaded, err
+	}
+	if c.Config != "" {
+		return nil, usageError(errors.New("--config and the flags of a site exclude each other: write the site into the file"))
+	}
+	return config.Quick(quick, crawlerNames())
+}
+
+// announce says on stderr what is served, so that a person who started it knows what to do next.
+func (g *gateway) announce() {
+	g.say("serving https on %s", g.secure.Addr())
+	if g.plain != nil {
+		g.say("serving http on %s: redirects to https and answers the certificate authority", g.plain.Addr())
+	}
+	if g.page != nil {
+		g.say("page, metrics and health on http://%s/", browsable(g.page.Addr()))
+	}
+	for _, site := range g.live.Load().Policy.Sites() {
+		g.say("site %s: %s", strings.Join(site.Hosts, ", "), inWords(site))
+	}
+	if root := g.certs.Root(); root != "" {
+		g.say("certificates are from the local authority; clients must trust %s", root)
+	}
+}
+
+func inWords(site *policy.Site) string {
+	words := map[policy.State]string{
+		policy.Refuse:  "a verified crawler gets 421 over HTTP/2",
+		policy.Observe: "nothing is refused; the log says what would be (http2_crawl: observe)",
+		policy.Allow:   "crawlers are welcome over HTTP/2 (http2_crawl: allow)",
+	}[site.State]
+	if site.Mixed() {
+		words += ", with exceptions by path"
+	}
+	return words
+}
+
+// browsable is an address that a person can open: the loopback address where it listens on all.
+func browsable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return a.String()
+}
+
+// reload reads the configuration again and takes over sites, rules, crawlers and origins. Whatever is wrong with it leaves
+// everything as it is. What is bound to sockets and folders needs a restart, and is named.
+func (g *gateway) reload(configuration func() (*config.Config, error)) {
+	if err := g.log.Reopen(); err != nil {
+		g.say("%v; the old file stays in use", err)
+	}
+	c, err := configuration()
+	if err == nil {
+		err = g.unchanged(c)
+	}
+	if err == nil {
+		err = g.adopt(c)
+	}
+	if err != nil {
+		fmt.Fprintln(g.trouble, message(err))
+		g.say("the configuration so far stays in use")
+		g.log.Event("reload", audit.Fields{"error": firstLine(err.Error()), "config": g.live.Load().Version})
+		return
+	}
+	g.say("configuration %s is in use", c.Version)
+	g.log.Event("reload", audit.Fields{"config": c.Version})
+}
+
+// unchanged names the keys that a running gateway cannot follow.
+func (g *gateway) unchanged(c *config.Config) error {
+	var keys []string
+	for _, key := range []struct {
+		name     string
+		old, new any
+	}{
+		{"listen", g.config.Listen, c.Listen}, {"admin", g.config.Admin, c.Admin}, {"state", g.config.State, c.State},
+		{"verify", g.config.Verify, c.Verify}, {"log", g.config.Log, c.Log}, {"limits", g.config.Limits, c.Limits},
+		{"certificates", fmt.Sprint(g.config.Certificates), fmt.Sprint(c.Certificates)}, {"the hosts of the sites", hostsOf(g.config), hostsOf(c)},
+	} {
+		if key.old != key.new {
+			keys = append(keys, key.name)
+		}
+	}
+	if len(keys) > 0 {
+		return hint(fmt.Errorf("%s changed, which only a restart takes up", strings.Join(keys, ", ")), "restart gate421, or undo that part of the change")
+	}
+	return nil
+}
+
+func hostsOf(c *config.Config) string {
+	var all []string
+	for _, s := range c.Sites {
+		all = append(all, s.Hosts...)
+	}
+	return strings.Join(all, " ")
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

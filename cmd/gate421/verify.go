@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"gate421/verify"
+)
+
+type verifyCommand struct {
+	IP       []string `arg:"" optional:"" name:"IP" help:"Addresses to verify; - reads them from standard input, one a line."`
+	Crawler  string   `default:"googlebot" placeholder:"NAME" help:"The crawler they claim to be (default: ${default}); --list shows all."`
+	Resolver string   `default:"system" placeholder:"SERVER" help:"The DNS server to ask: system, an address such as 192.0.2.53:53, or tls://192.0.2.53:853#dns.example."`
+	JSON     bool     `name:"json" help:"One JSON object a line."`
+	List     bool     `help:"List the crawlers that can be verified."`
+}
+
+// Help is shown by verify --help.
+func (verifyCommand) Help() string {
+	return `An address is genuine if its reverse name belongs to the crawler and that very name leads back to the address.
+Impostor means that the DNS denies it; unknown that the DNS did not answer properly, so that nothing is proven.
+Exit 0 only if all addresses are genuine.`
+}
+
+// Run verifies each address and fails unless all are genuine.
+func (c *verifyCommand) Run(w *world) error {
+	if c.List {
+		return c.list(w)
+	}
+	if !slices.Contains(crawlerNames(), c.Crawler) {
+		return &problem{err: fmt.Errorf("crawler %q is not in the catalogue", c.Crawler), hint: "gate421 verify --list shows the names", code: 2}
+	}
+	resolver, err := verify.ParseResolver(c.Resolver)
+	if err != nil {
+		return &problem{err: err, hint: "write --resolver 192.0.2.53:53 with the address of your DNS server", code: 2}
+	}
+	addresses, err := c.addresses(w)
+	if err != nil {
+		return err
+	}
+	ranges, err := verify.PublishedRanges()
+	if err != nil {
+		return err
+	}
+	v := &verify.Verifier{Resolver: resolver}
+	defer v.Close()
+	others := 0
+	for _, addr := range addresses {
+		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
+		result := v.Lookup(ctx, c.Crawler, addr)
+		cancel()
+		if result.Verdict != verify.Genuine {
+			others++
+		}
+		prefix, published := ranges.Find(addr)
+		row := verified{
+			IP: addr.String(), Crawler: c.Crawler, Verdict: result.Verdict.String(), Cause: result.Cause, PTR: result.Names,
+			Seconds: result.Took.Seconds(), Confirmed: result.PTR,
+		}
+		for _, f := range result.Forward {
+			row.Forward = append(row.Forward, f.String())
+		}
+		if published {
+			row.Published = prefix.String()
+		}
+		if err := row.print(w, c.JSON); err != nil {
+			return err
+		}
+	}
+	if w.ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	if others > 0 {
+		return silent{}
+	}
+	return nil
+}
+
+// verified is one address as the user gets it.
+type verified struct {
+	IP        string   `json:"ip"`
+	Crawler   string   `json:"crawler"`
+	Verdict   string   `json:"verdict"`
+	Cause     string   `json:"cause,omitempty"`
+	PTR       []string `json:"ptr,omitempty"`
+	Confirmed string   `json:"-"`
+	Forward   []string `json:"forward,omitempty"`
+	Published string   `json:"published,omitempty"`
+	Seconds   float64  `json:"seconds"`
+}
+
+func (v verified) print(w *world, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w.stdout).Encode(v)
+	}
+	verdict := v.Verdict
+	if v.Cause != "" {
+		verdict += " (" + v.Cause + ")"
+	}
+	fmt.Fprintf(w.stdout, "%s is %s\n", v.IP, paint(w.stdout, v.Verdict, verdict))
+	names := "none"
+	if len(v.PTR) > 0 {
+		names = strings.Join(v.PTR, ", ")
+	}
+	fmt.Fprintf(w.stdout, "  reverse name     %s\n", names)
+	if len(v.Forward) > 0 {
+		fmt.Fprintf(w.stdout, "  leads back to    %s (from %s)\n", strings.Join(v.Forward, ", "), v.Confirmed)
+	}
+	published := "not in Google's published list of common crawlers"
+	if v.Published != "" {
+		published = v.Published + " of Google's published list of common crawlers"
+	}
+	fmt.Fprintf(w.stdout, "  published range  %s\n  time taken       %.3f s\n", published, v.Seconds)
+	return nil
+}
+
+func (c *verifyCommand) addresses(w *world) ([]netip.Addr, error) {
+	words := c.IP
+	if len(words) == 0 {
+		return nil, usageError(errors.New("no address given"))
+	}
+	if len(words) == 1 && words[0] == "-" {
+		words = nil
+		scanner := bufio.NewScanner(w.stdin)
+		for scanner.Scan() {
+			if word := strings.TrimSpace(scanner.Text()); word != "" {
+				words = append(words, word)
+			}
+		}
+		if err := scanner.Err(); err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+	}
+	var out []netip.Addr
+	for _, word := range words {
+		addr, err := netip.ParseAddr(word)
+		if err != nil {
+			return nil, &problem{err: fmt.Errorf("%q is no IP address", word), hint: "addresses look like 66.249.66.1 or 2001:4860:4801:10::1", code: 2}
+		}
+		out = append(out, addr.Unmap().WithZone(""))
+	}
+	return out, nil
+}
+
+func (c *verifyCommand) list(w *world) error {
+	if c.JSON {
+		return json.NewEncoder(w.stdout).Encode(verify.Catalogue())
+	}
+	table := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tCLASS\tUSER-AGENT TOKENS\tREVERSE NAMES")
+	for _, crawler := range verify.Catalogue() {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", crawler.Name, crawler.Class, strings.Join(crawler.Tokens, ", "), strings.Join(crawler.Names, ", "))
+	}
+	return table.Flush()
+}
