@@ -202,7 +202,7 @@ func (g *gateway) openAdmin() {
 func (g *gateway) certificates() []admin.Certificate {
 	var out []admin.Certificate
 	for _, leaf := range g.certs.Leaves() {
-		out = append(out, admin.Certificate{Hosts: leaf.DNSNames, NotAfter: leaf.NotAfter})
+		out = append(out, admin.Certificate{Hosts: leaf.DNSNames, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter})
 	}
 	return out
 }

@@ -26,8 +26,10 @@ type runCommand struct {
 
 // Help is shown by run --help.
 func (runCommand) Help() string {
-	return `With a configuration file:   gate421 run --config gate421.yaml
-Without one, in one line:    gate421 run --host example.com --origin http://127.0.0.1:3000
+	return `With a configuration file, or without one in one line:
+
+    gate421 run --config gate421.yaml
+    gate421 run --host example.com --origin http://127.0.0.1:3000
 
 It takes over ports 443 and 80, gets certificates by itself, and passes every request on to the site's own server.
 To begin carefully, use "observe": nothing is refused, and the log says what would have been.

@@ -162,13 +162,27 @@ func (g *Guard) Resume(site string) bool {
 	return true
 }
 
-// Status lists the sites that have a count, by name.
+// Status lists the guarded sites by name, those without a count yet among them.
 func (g *Guard) Status() []Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := make([]Status, 0, len(g.counts))
-	for site, n := range g.counts {
-		out = append(out, Status{Site: site, Tripped: n.Tripped, Refusals: n.Refusals, Since: n.Since, CameBack: n.CameBack})
+	guarded := map[string]*count{}
+	for site, limit := range g.limits {
+		if limit.Refusals > 0 {
+			guarded[site] = g.counts[site]
+		}
+	}
+	return list(guarded)
+}
+
+func list(counts map[string]*count) []Status {
+	out := make([]Status, 0, len(counts))
+	for site, n := range counts {
+		status := Status{Site: site}
+		if n != nil {
+			status = Status{Site: site, Tripped: n.Tripped, Refusals: n.Refusals, Since: n.Since, CameBack: n.CameBack}
+		}
+		out = append(out, status)
 	}
 	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Site, b.Site) })
 	return out

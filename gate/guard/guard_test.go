@@ -144,3 +144,24 @@ func TestTroubleIsReportedOnceAndCountingGoesOn(t *testing.T) {
 		g.Close()
 	})
 }
+
+func TestStatusListsGuardedSitesOnly(t *testing.T) {
+	folder := t.TempDir()
+	g, err := Open(Config{Folder: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	g.Limit(map[string]Limit{"a": {3, day}, "b": {3, day}, "off": {}})
+	g.Refused("a")
+	g.Refused("off")
+	g.Refused("gone")
+	got := g.Status()
+	if len(got) != 2 || got[0].Site != "a" || got[0].Refusals != 1 || got[1].Site != "b" || got[1].Refusals != 0 {
+		t.Errorf("%+v", got)
+	}
+	g.Close()
+	if kept, err := Kept(folder); err != nil || len(kept) != 3 {
+		t.Errorf("%+v, %v", kept, err)
+	}
+}

@@ -105,7 +105,7 @@ func Kept(folder string) ([]Status, error) {
 	if err := g.load(); err != nil {
 		return nil, err
 	}
-	return g.Status(), nil
+	return list(g.counts), nil
 }
 
 // load reads the file. A missing one is a fresh start.

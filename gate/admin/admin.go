@@ -1,0 +1,240 @@
+// Package admin answers one question: what is the gateway doing at this moment, and does it need its owner?
+//
+// It shows and decides nothing. [Admin.Watch] is given every record; it counts, and remembers the latest in a fixed amount of
+// memory. [Admin.Handler] answers at four addresses:
+//
+//	/           the page: sites and their state, the guard, decisions by reason, the latest crawlers, certificates, the log
+//	/style.css  its style sheet
+//	/metrics    the same numbers for Prometheus
+//	/health     200 "ok" as long as the gateway can serve its sites
+//
+// # Health
+//
+// It is 503, with the reason in words, in two cases: no site is live, or [Config.Serving] returns an error. Everything else
+// that may need the owner is no reason to take a gateway that serves out of service: a log that takes no lines, DNS trouble, a
+// tripped guard and a certificate at its end are on the page and in the metrics, and health stays 200.
+//
+// # Metrics
+//
+//	gate421_decisions_total{site,action,reason}         site "": the host is not configured
+//	gate421_verdicts_total{verdict,source}              source "": no lookup ended in time
+//	gate421_come_backs_total{site}                      requests of verified crawlers over HTTP/1.x
+//	gate421_guard_tripped{site}                         1 while the guard keeps the site from refusing
+//	gate421_log_ready                                   0 while nobody is refused for want of a log
+//	gate421_certificate_expiry_timestamp_seconds{host}  the earliest of several
+//	gate421_build_info{version,goversion}               1
+//
+// and those of the process and of Go's runtime. Counts begin with the process.
+//
+// # Strangers
+//
+// Agent, path, host and reverse name of a record are chosen by strangers. They are cut, bytes that cannot be seen are
+// replaced, html/template escapes them, and the Content-Security-Policy allows no script and nothing inline. Labels of
+// metrics are the names of configured sites and fixed words: no request can add a series.
+//
+// The page is asked for by an IP address, as localhost or by a name of [Config.Hosts]; under every other name the answer is
+// 403, because the DNS can point any name of an attacker's at this address (DNS rebinding). Only GET and HEAD are answered.
+package admin
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"gate421/gate/guard"
+	"gate421/gate/policy"
+)
+
+// Config is what the page looks at. The functions are called by several goroutines and must not block: Now for every record,
+// Policy for a record of a site not seen before, all of them for every answer.
+type Config struct {
+	// Policy is the live one. nil, or nil returned: no site is live.
+	Policy func() *policy.Policy
+	// Version is that of the live configuration. nil: not shown.
+	Version func() string
+	// Guard lists the sites whose guard is on; a site of no live Policy is left out. nil: no site is guarded.
+	Guard func() []guard.Status
+	// LogReady says whether a refusal's line would be taken. nil: it would.
+	LogReady func() bool
+	// Certificates are those being served. nil: certificates are not shown.
+	Certificates func() []Certificate
+	// Serving says what keeps the gateway from serving, in words for its owner, such as "draining". nil, or nil returned:
+	// nothing does.
+	Serving func() error
+	// Product is the program, as in "gate421 1.2.3 (go1.26.9)"; its second word is the version in the metrics. "": "gate421".
+	Product string
+	// Hosts are more names, without port, that the page may be asked for under.
+	Hosts []string
+	// Now is the clock. nil: time.Now.
+	Now func() time.Time
+}
+
+// Certificate is one certificate being served.
+type Certificate struct {
+	Hosts     []string
+	NotBefore time.Time // zero: not known
+	NotAfter  time.Time
+}
+
+// Admin is safe for any number of goroutines.
+type Admin struct {
+	config  Config
+	hosts   []string
+	started time.Time
+	page    *template.Template
+	tallies tallies
+	claims  *recent // records that claim a crawler
+	others  *recent
+}
+
+const (
+	recentClaims = 200
+	recentOthers = 50
+	maxBody      = 1 << 20 // of a request; nothing here reads one
+)
+
+//go:embed page.html
+var pageText string
+
+//go:embed style.css
+var styleText []byte
+
+// New makes an Admin that has seen no record yet.
+func New(c Config) *Admin {
+	if c.Policy == nil {
+		c.Policy = func() *policy.Policy { return nil }
+	}
+	if c.Version == nil {
+		c.Version = func() string { return "" }
+	}
+	if c.Guard == nil {
+		c.Guard = func() []guard.Status { return nil }
+	}
+	if c.LogReady == nil {
+		c.LogReady = func() bool { return true }
+	}
+	if c.Serving == nil {
+		c.Serving = func() error { return nil }
+	}
+	if c.Product == "" {
+		c.Product = "gate421"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &Admin{config: c, started: c.Now(), claims: newRecent(recentClaims), others: newRecent(recentOthers)}
+	for _, host := range c.Hosts {
+		a.hosts = append(a.hosts, strings.ToLower(strings.TrimSuffix(host, ".")))
+	}
+	a.page = template.Must(template.New("page").Parse(pageText))
+	a.tallies.start()
+	return a
+}
+
+// Handler answers for the admin address.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", a.servePage)
+	mux.HandleFunc("GET /style.css", a.serveStyle)
+	mux.HandleFunc("GET /health", a.serveHealth)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry(), promhttp.HandlerOpts{}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		harden(w.Header())
+		if !a.answersTo(r.Host) {
+			http.Error(w, "403: this page does not answer under that name. Ask for it by its IP address or as localhost.", http.StatusForbidden)
+			return
+		}
+		if r.ContentLength > maxBody {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "413: nothing here takes a body.", http.StatusRequestEntityTooLarge)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// harden tells browsers to run, frame, guess, keep and pass on nothing.
+func harden(h http.Header) {
+	h.Set("Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// answersTo says whether a Host header names this page and no name that the DNS of a stranger could have brought here. No
+// browser leaves the header empty; health checks over HTTP/1.0 do.
+func (a *Admin) answersTo(authority string) bool {
+	if authority == "" {
+		return true
+	}
+	host := authority
+	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && !strings.HasSuffix(host, "]") {
+		if _, err := strconv.ParseUint(host[colon+1:], 10, 16); err != nil {
+			return false
+		}
+		host = host[:colon]
+	}
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		inner, bracketed = strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		return bracketed && err == nil && addr.Is6()
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Is4()
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || slices.Contains(a.hosts, host)
+}
+
+func (a *Admin) servePage(w http.ResponseWriter, r *http.Request) {
+	var page bytes.Buffer
+	if err := a.page.Execute(&page, a.view(r.URL.Query().Get("refresh") == refreshSeconds)); err != nil {
+		http.Error(w, "500: the page cannot be put together.", http.StatusInternalServerError)
+		return
+	}
+	answer(w, r, "text/html; charset=utf-8", http.StatusOK, page.Bytes())
+}
+
+func (a *Admin) serveStyle(w http.ResponseWriter, r *http.Request) {
+	answer(w, r, "text/css; charset=utf-8", http.StatusOK, styleText)
+}
+
+func (a *Admin) serveHealth(w http.ResponseWriter, r *http.Request) {
+	status, words := http.StatusOK, "ok"
+	if why := a.unwell(); why != "" {
+		status, words = http.StatusServiceUnavailable, why
+	}
+	answer(w, r, "text/plain; charset=utf-8", status, []byte(words+"\n"))
+}
+
+// unwell says why the gateway cannot do its job, "" if it can.
+func (a *Admin) unwell() string {
+	if err := a.config.Serving(); err != nil {
+		return "not serving: " + err.Error()
+	}
+	if len(a.config.Policy().Sites()) == 0 {
+		return "not serving: no site is live"
+	}
+	return ""
+}
+
+func answer(w http.ResponseWriter, r *http.Request, kind string, status int, body []byte) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body) // a client that went away is nobody's error
+	}
+}

@@ -1,0 +1,268 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"gate421/gate/guard"
+	"gate421/gate/policy"
+)
+
+const (
+	refreshSeconds = "5"
+	shownAtOnce    = 25 // records; older ones are a click away
+)
+
+// view is all that the page says, in the page's order. Numbers and times are words already.
+type view struct {
+	Product string
+	Version string
+	Now     string
+	Since   string
+	Up      string
+	Refresh string // seconds between reloads, "" for none
+
+	Alarms   []alarm
+	Tripped  []trippedView
+	Figures  []figure
+	Sites    []siteView
+	Claims   []recordView
+	Older    []recordView
+	Others   []recordView
+	Outcomes []outcomeView
+
+	ShowCertificates bool
+	Certificates     []certificateView
+	LogReady         bool
+}
+
+// alarm is a banner. Kind is "bad" or "warn".
+type alarm struct{ Kind, Title, Text string }
+
+// trippedView is the banner of a tripped guard.
+type trippedView struct {
+	Site, Refusals, Since, CameBack, Resume, Doctor string
+}
+
+type figure struct{ Label, Value, Words string }
+
+type siteView struct {
+	Name       string
+	Hosts      []string // without the name
+	State      string
+	StateWords string
+	Tripped    bool
+	Guard      string
+	Mixed      bool
+	Rules      []policy.Rule
+	Figures    []figure
+}
+
+type outcomeView struct{ Action, Reason, Count, Words string }
+
+type certificateView struct {
+	Hosts []string
+	Until string
+	Left  string
+	Kind  string // "", "warn" or "bad"
+}
+
+func (a *Admin) view(refresh bool) view {
+	now := a.config.Now().UTC()
+	v := view{
+		Product: a.config.Product, Version: a.config.Version(),
+		Now: day(now), Since: day(a.started), Up: span(now.Sub(a.started)),
+		ShowCertificates: a.config.Certificates != nil,
+		LogReady:         a.config.LogReady(),
+	}
+	if refresh {
+		v.Refresh = refreshSeconds
+	}
+	if v.ShowCertificates {
+		v.Certificates = a.certificateViews(now)
+	}
+	v.Sites, v.Tripped = a.siteViews(now)
+	v.Alarms = a.alarms(&v)
+	v.Figures, v.Outcomes = a.totals()
+	v.Claims = recordViews(a.claims.list(), now)
+	if len(v.Claims) > shownAtOnce {
+		v.Claims, v.Older = v.Claims[:shownAtOnce], v.Claims[shownAtOnce:]
+	}
+	v.Others = recordViews(a.others.list(), now)
+	return v
+}
+
+// alarms are the banners besides those of the guard.
+func (a *Admin) alarms(v *view) []alarm {
+	var out []alarm
+	if why := a.unwell(); why != "" {
+		out = append(out, alarm{"bad", "The gateway is " + why, "The health address answers 503 for as long as this lasts."})
+	}
+	if !v.LogReady {
+		out = append(out, alarm{"warn", "The decision log takes no lines",
+			"Nobody is refused without a line in the log, so every crawler is served over HTTP/2 until the log takes lines again. " +
+				"Look at its disk: full, gone, or no longer writable?"})
+	}
+	for _, c := range v.Certificates {
+		if c.Kind == "bad" && c.Until != "" {
+			out = append(out, alarm{"bad", "The certificate of " + c.Hosts[0] + " has ended",
+				"It " + c.Left + ". Browsers warn of it or turn away, and crawlers count it as a network error."})
+		}
+	}
+	return out
+}
+
+// guarded is the guard's status by site name.
+func (a *Admin) guarded() map[string]guard.Status {
+	out := map[string]guard.Status{}
+	for _, s := range a.config.Guard() {
+		out[s.Site] = s
+	}
+	return out
+}
+
+func (a *Admin) siteViews(now time.Time) (sites []siteView, tripped []trippedView) {
+	counted, guarded := a.counted(), a.guarded()
+	for _, site := range a.config.Policy().Sites() {
+		status, known := guarded[site.Name]
+		s := siteView{
+			Name: site.Name, Hosts: site.Hosts[1:], State: site.State.String(), StateWords: stateWords(site.State),
+			Tripped: status.Tripped, Mixed: site.Mixed(), Rules: site.Rules(),
+		}
+		if status.Tripped {
+			s.StateWords = "While the guard is tripped everyone is served; what the state would have refused is on record."
+		}
+		if known {
+			s.Guard = guardWords(status, now)
+		}
+		if t := counted[site.Name]; t != nil {
+			count := func(reason policy.Reason) uint64 { return t.decisions[a.tallies.index[reason]].Load() }
+			s.Figures = []figure{
+				{"refused", digits(count(policy.Refused)), ""},
+				{"would refuse", digits(count(policy.Observed) + count(policy.Guard) + count(policy.LogUnavailable)), ""},
+				{"come-backs", digits(t.comeBacks.Load()), ""},
+			}
+		}
+		if status.Tripped {
+			tripped = append(tripped, trippedBanner(site.Name, status, now))
+		}
+		sites = append(sites, s)
+	}
+	return sites, tripped
+}
+
+func stateWords(s policy.State) string {
+	switch s {
+	case policy.Refuse:
+		return "Verified crawlers that come over HTTP/2 are answered 421, so that they come back over HTTP/1.1."
+	case policy.Observe:
+		return "Everyone is served; what refuse would have refused is on record."
+	}
+	return "Crawlers may use HTTP/2."
+}
+
+func trippedBanner(site string, s guard.Status, now time.Time) trippedView {
+	t := trippedView{Site: site, Refusals: plural(s.Refusals, "time"), Resume: site, Doctor: "https://" + site + "/"}
+	if strings.Contains(site, "*") {
+		t.Resume = "'" + site + "'" // a shell would look for files of that name
+		t.Doctor = "https://" + strings.Replace(site, "*", "www", 1) + "/"
+	}
+	if !s.Since.IsZero() {
+		t.Since = moment(s.Since, now)
+	}
+	if s.CameBack.After(s.Since) {
+		t.CameBack = moment(s.CameBack, now)
+	}
+	return t
+}
+
+func guardWords(s guard.Status, now time.Time) string {
+	back := "No verified crawler has been seen over HTTP/1.x yet."
+	if !s.CameBack.IsZero() {
+		back = "A verified crawler last came back over HTTP/1.x " + ago(now.Sub(s.CameBack)) + "."
+	}
+	switch {
+	case s.Tripped:
+		return "Tripped: refusing has stopped. " + back
+	case s.Refusals > 0:
+		return fmt.Sprintf("Watching: %s since %s without a come-back. %s",
+			plural(s.Refusals, "refusal"), moment(s.Since, now), back)
+	}
+	return "Watching: no refusal is waiting for its come-back. " + back
+}
+
+// totals are the decisions of all sites, those of sites no longer configured included.
+func (a *Admin) totals() ([]figure, []outcomeView) {
+	var sums [maxOutcomes]uint64
+	var all, back uint64
+	for _, t := range a.counted() {
+		for i := range sums {
+			n := t.decisions[i].Load()
+			sums[i] += n
+			all += n
+		}
+		back += t.comeBacks.Load()
+	}
+	var outcomes []outcomeView
+	for i, o := range a.tallies.outcomes {
+		outcomes = append(outcomes, outcomeView{o.action.String(), string(o.reason), digits(sums[i]), o.words})
+	}
+	if n := sums[maxOutcomes-1]; n > 0 {
+		outcomes = append(outcomes, outcomeView{other, other, digits(n), "A decision that this page does not know."})
+	}
+	of := func(reason policy.Reason) string { return digits(sums[a.tallies.index[reason]]) }
+	return []figure{
+		{"Decisions", digits(all), "requests of all clients"},
+		{"Refused", of(policy.Refused), "verified crawlers sent back to HTTP/1.1"},
+		{"Come-backs", digits(back), "requests of verified crawlers over HTTP/1.x"},
+		{"Impostors", of(policy.Impostor), "false claims over HTTP/2, served"},
+		{"Unverified", of(policy.Unverified), "claims nobody could prove in time, served"},
+	}, outcomes
+}
+
+func (a *Admin) certificateViews(now time.Time) []certificateView {
+	var out []certificateView
+	covered := map[string]bool{}
+	for _, c := range a.config.Certificates() {
+		if len(c.Hosts) == 0 {
+			continue
+		}
+		v := certificateView{Until: day(c.NotAfter)}
+		for _, host := range c.Hosts {
+			covered[host] = true
+			v.Hosts = append(v.Hosts, visible(host))
+		}
+		left := c.NotAfter.Sub(now)
+		v.Left = span(left) + " left"
+		switch soon := soonBefore(c); {
+		case left <= 0:
+			v.Left, v.Kind = "ended "+ago(-left), "bad"
+		case left < soon:
+			v.Kind = "warn"
+		}
+		out = append(out, v)
+	}
+	var without []string
+	for _, site := range a.config.Policy().Sites() {
+		for _, host := range site.Hosts {
+			_, parent, _ := strings.Cut(host, ".")
+			if !covered[host] && !covered["*."+parent] {
+				without = append(without, host)
+			}
+		}
+	}
+	if without != nil {
+		out = append(out, certificateView{Hosts: without, Left: "none yet", Kind: "bad"})
+	}
+	return out
+}
+
+// soonBefore is how long before its end a certificate is worth a warning: certificates are renewed when a third of their
+// life is left, so half of that means that renewing has failed for a while.
+func soonBefore(c Certificate) time.Duration {
+	if c.NotBefore.IsZero() {
+		return 48 * time.Hour
+	}
+	return c.NotAfter.Sub(c.NotBefore) / 6
+}
