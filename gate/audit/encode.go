@@ -89,7 +89,9 @@ func (e *encoder) event(event string, fields Fields) []byte {
 	for _, name := range names {
 		switch v := fields[name].(type) {
 		case time.Time:
-			ev.Str(name, v.UTC().Format(time.RFC3339))
+			if !v.IsZero() {
+				ev.Str(name, v.UTC().Format(time.RFC3339))
+			}
 		case string:
 			if v != "" {
 				ev.Str(name, v)
