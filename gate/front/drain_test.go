@@ -1,0 +1,319 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// gone waits until nobody listens at an address.
+func gone(t *testing.T, address string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		c, err := net.DialTimeout("tcp", address, patience)
+		if err != nil {
+			return
+		}
+		c.Close()
+		if time.Now().After(end) {
+			t.Fatalf("%s still listens", address)
+		}
+	}
+}
+
+func TestCloseOnAnAnswerSendsGoAway(t *testing.T) {
+	release := make(chan struct{})
+	d := open(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-release
+			return
+		}
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusMisdirectedRequest)
+	})})
+	w := d.wire(t)
+	w.request(1, "/slow")
+	w.request(3, "/")
+	var away, answer frame
+	for away.kind == 0 || answer.kind == 0 { // they come in either order
+		f, more := w.read()
+		if !more {
+			t.Fatal("the connection ended")
+		}
+		switch f.kind {
+		case http2.FrameGoAway:
+			away = f
+		case http2.FrameHeaders:
+			answer = f
+		}
+	}
+	if away.kind != http2.FrameGoAway || away.code != http2.ErrCodeNo || away.last != 3 {
+		t.Errorf("%+v", away)
+	}
+	if _, sent := answer.fields["connection"]; answer.stream != 3 || answer.fields[":status"] != "421" || sent {
+		t.Errorf("%+v", answer)
+	}
+	w.request(5, "/") // too late: the client has been told
+	close(release)
+	if slow := w.headers(1); slow.fields[":status"] != "200" {
+		t.Errorf("%+v", slow)
+	}
+	for f, more := w.read(); more; f, more = w.read() {
+		if f.stream == 5 {
+			t.Errorf("a request after GOAWAY is answered: %+v", f)
+		}
+	}
+}
+
+func TestDrainEndsIdleConnections(t *testing.T) {
+	d := open(t, &Server{Handler: http.NotFoundHandler()})
+	w := d.wire(t)
+	w.request(1, "/")
+	w.headers(1)
+	conn, r := d.http1(t)
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+	if _, err := http.ReadResponse(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.stop()
+	if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
+		t.Errorf("%+v", f)
+	}
+	w.ended()
+	if rest, err := io.ReadAll(conn); err != nil {
+		t.Errorf("HTTP/1.1: %q, %v", rest, err)
+	}
+	if err := receive(t, d.served); err != nil {
+		t.Error(err)
+	}
+	gone(t, d.secure)
+	gone(t, d.plain)
+}
+
+func TestDrainLetsRequestsFinish(t *testing.T) {
+	started, release := make(chan string, 4), make(chan struct{})
+	handler := text(func(_ http.ResponseWriter, r *http.Request) string {
+		started <- r.Proto
+		<-release
+		return "whole, " + r.Proto
+	})
+	d := open(t, &Server{Handler: handler, Plain: handler})
+	w := d.wire(t)
+	w.request(1, "/")
+	receive(t, started)
+	answers := make(chan string, 3)
+	for _, test := range []struct {
+		url    string
+		client *http.Client
+	}{
+		{"https://one.example/", d.client(t, true)},
+		{"https://one.example/", d.client(t, false)},
+		{"http://" + d.plain, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}},
+	} {
+		go func() {
+			answer, err := test.client.Get(test.url)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer answer.Body.Close()
+			body, err := io.ReadAll(answer.Body)
+			answers <- fmt.Sprint(string(body), " ", err)
+		}()
+		receive(t, started)
+	}
+	d.stop()
+	if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
+		t.Errorf("%+v", f)
+	}
+	gone(t, d.secure)
+	gone(t, d.plain)
+	select {
+	case err := <-d.served:
+		t.Fatalf("Serve returned %v before its requests", err)
+	default:
+	}
+	close(release)
+	for range 3 {
+		if got := receive(t, answers); !strings.HasPrefix(got, "whole, HTTP/") || !strings.HasSuffix(got, " <nil>") {
+			t.Error(got)
+		}
+	}
+	if f := w.headers(1); f.fields[":status"] != "200" {
+		t.Errorf("%+v", f)
+	}
+	if err := receive(t, d.served); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrainCutsWhatHangs(t *testing.T) {
+	started, ended, noticed := make(chan struct{}, 2), make(chan error, 2), make(chan struct{})
+	d := open(t, &Server{Limits: Limits{DrainTime: 100 * time.Millisecond}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started <- struct{}{}
+		<-r.Context().Done()
+		<-noticed // the connections are closed by now
+		ended <- r.Context().Err()
+	})})
+	cut := make(chan error, 2)
+	for _, http2 := range []bool{true, false} {
+		client := d.client(t, http2)
+		go func() {
+			answer, err := client.Get("https://one.example/")
+			if err == nil {
+				answer.Body.Close()
+			}
+			cut <- err
+		}()
+		receive(t, started)
+	}
+	d.stop()
+	for range 2 {
+		if err := receive(t, cut); err == nil {
+			t.Error("an answer came out of nothing")
+		}
+	}
+	close(noticed)
+	if err := receive(t, d.served); err != nil {
+		t.Error(err)
+	}
+	if len(ended) != 2 { // Serve waited for them, so that they could say their last
+		t.Errorf("%d handlers have ended", len(ended))
+	}
+}
+
+// A handler that does not even notice keeps nobody.
+func TestDrainLeavesWhatIsDeaf(t *testing.T) {
+	started, release := make(chan struct{}, 1), make(chan struct{})
+	defer close(release)
+	d := open(t, &Server{Limits: Limits{DrainTime: 50 * time.Millisecond}, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		started <- struct{}{}
+		<-release
+	})})
+	conn, _ := d.http1(t)
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+	receive(t, started)
+	d.stop()
+	if err := receive(t, d.served); err != nil {
+		t.Error(err)
+	}
+}
+
+// A connection that a handler took over, such as a WebSocket's, is an open request as long as the handler runs.
+func TestDrainAndUpgradedConnections(t *testing.T) {
+	for name, cut := range map[string]bool{"it ends by itself": false, "it is cut": true} {
+		t.Run(name, func(t *testing.T) {
+			limits := Limits{}
+			if cut {
+				limits.DrainTime = 100 * time.Millisecond
+			}
+			returned := make(chan struct{}, 1)
+			d := open(t, &Server{Limits: limits, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer func() { returned <- struct{}{} }()
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				defer context.AfterFunc(r.Context(), func() { conn.Close() })()
+				io.WriteString(conn, "x")
+				io.Copy(conn, conn)
+			})})
+			conn, r := d.http1(t)
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			if _, err := r.ReadByte(); err != nil {
+				t.Fatal(err)
+			}
+			d.stop()
+			gone(t, d.secure)
+			if !cut {
+				io.WriteString(conn, "echo")
+				got := make([]byte, 4)
+				if _, err := io.ReadFull(r, got); err != nil || string(got) != "echo" {
+					t.Errorf("%q, %v", got, err)
+				}
+				select {
+				case err := <-d.served:
+					t.Errorf("Serve returned %v before the connection ended", err)
+				default:
+				}
+				conn.Close()
+			}
+			if err := receive(t, d.served); err != nil {
+				t.Error(err)
+			}
+			if len(returned) != 1 {
+				t.Error("Serve returned before the handler")
+			}
+			if _, err := r.ReadByte(); err == nil {
+				t.Error("the connection is still open")
+			}
+		})
+	}
+}
+
+// failing is a listener whose Accept fails when it is told to.
+type failing struct {
+	net.Listener
+	err  error
+	fail chan struct{}
+}
+
+func (f failing) Accept() (net.Conn, error) {
+	<-f.fail
+	return nil, f.err
+}
+
+func TestListenerThatFails(t *testing.T) {
+	broken := errors.New("broken")
+	for _, which := range []string{"https", "http"} {
+		var listeners [2]net.Listener
+		for i := range listeners {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			listeners[i] = l
+		}
+		addresses := [2]string{listeners[0].Addr().String(), listeners[1].Addr().String()}
+		fail := make(chan struct{})
+		if which == "https" {
+			listeners[0] = failing{listeners[0], broken, fail}
+		} else {
+			listeners[1] = failing{listeners[1], broken, fail}
+		}
+		served := make(chan error, 1)
+		go func() {
+			s := &Server{Handler: http.NotFoundHandler(), Certificate: one(t)}
+			served <- s.Serve(context.Background(), listeners[0], listeners[1])
+		}()
+		close(fail)
+		if err := receive(t, served); !errors.Is(err, broken) {
+			t.Errorf("%s: %v", which, err)
+		}
+		gone(t, addresses[0])
+		gone(t, addresses[1])
+	}
+}
+
+func TestServeWithoutPlainAndWithoutTime(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if err := (&Server{Handler: http.NotFoundHandler(), Certificate: one(t)}).Serve(ctx, l, nil); err != nil {
+		t.Error(err)
+	}
+	gone(t, l.Addr().String())
+}

@@ -1,0 +1,179 @@
+// Package front answers one question: who is at the door, over which protocol, and for how long may they stay?
+//
+// It owns the sockets: TLS with HTTP/1.1 and HTTP/2 on one listener, plain HTTP (ACME's HTTP-01 and whatever handler is
+// behind it) on the other. It hands on an http.Handler's requests and knows nothing of sites, crawlers or decisions.
+//
+// HTTP/2 is served by golang.org/x/net/http2 and by nothing else: the copy bundled with Go 1.26 has published holes in
+// its earlier patch releases. A test looks at who serves.
+//
+// Every connection carries what its certificate covers, so that [Covers] can say whether a request belongs on it.
+package front
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits bound what one client can hold. Each zero value means the default in brackets.
+type Limits struct {
+	HeaderBytes      int           // a request's header in all, give or take 4 KiB; beyond, 431 or the connection's end [32 KiB]
+	HeaderTime       time.Duration // a TLS handshake, and after it each HTTP/1.x header; HTTP/2's preface has 10 s [10 s]
+	IdleTime         time.Duration // a connection without a request [120 s]
+	PingAfter        time.Duration // HTTP/2: silence before a ping [30 s]
+	PingTime         time.Duration // HTTP/2: its answer [15 s]
+	WriteTime        time.Duration // HTTP/2: the socket takes nothing, which a closed window is not; plain HTTP: a request in all [60 s]
+	Streams          uint32        // HTTP/2: at once on a connection [100]
+	FrameBytes       uint32        // HTTP/2: largest frame taken, 16 KiB to 16 MiB - 1 [16 KiB]
+	StreamWindow     int32         // HTTP/2: bytes taken before the handler reads, a stream [256 KiB]
+	ConnectionWindow int32         // HTTP/2: the same, a connection, 64 KiB at least [1 MiB]
+	DrainTime        time.Duration // how long open requests may go on after the end was announced [30 s]
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		HeaderBytes: or(l.HeaderBytes, 32<<10), HeaderTime: or(l.HeaderTime, 10*time.Second), IdleTime: or(l.IdleTime, 120*time.Second),
+		PingAfter: or(l.PingAfter, 30*time.Second), PingTime: or(l.PingTime, 15*time.Second), WriteTime: or(l.WriteTime, 60*time.Second),
+		Streams: or(l.Streams, 100), FrameBytes: or(l.FrameBytes, 16<<10), StreamWindow: or(l.StreamWindow, 256<<10),
+		ConnectionWindow: or(l.ConnectionWindow, 1<<20), DrainTime: or(l.DrainTime, 30*time.Second),
+	}
+}
+
+func or[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// Server is the door. All fields are set before Serve and not changed after.
+type Server struct {
+	Handler http.Handler // https
+	Plain   http.Handler // plain HTTP; nil: 404
+	// Certificate picks a connection's certificate; it must be quick and do no I/O. It returns nil and no error for a
+	// name that is not served here, which ends the handshake with the alert unrecognized_name.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Challenge answers ACME HTTP-01 requests on the plain listener and says whether it did. nil: there are none.
+	Challenge func(http.ResponseWriter, *http.Request) bool
+	Limits    Limits
+	// Trouble takes messages that an operator should see, one a Write; what any port on the internet sees all day (failed
+	// handshakes, garbage) is kept out. nil: dropped.
+	Trouble io.Writer
+}
+
+// Serve serves on both listeners (plain may be nil) until ctx ends, then drains: it stops accepting, sends GOAWAY, lets
+// open requests finish for Limits.DrainTime, upgraded connections among them, closes what is left and ends its contexts. It
+// returns nil after a drain, however it went, and an error if a listener failed. The listeners are closed in any case.
+func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
+	limits := s.Limits.withDefaults()
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	requests := &running{}
+	servers := []*http.Server{s.secure(limits)}
+	failed := make(chan error, 2)
+	if plain != nil {
+		servers = append(servers, s.plain(limits))
+	}
+	for _, server := range servers {
+		server.BaseContext = func(net.Listener) context.Context { return base }
+		server.Handler = requests.count(spoken(server.Handler))
+	}
+	go func() { failed <- servers[0].ServeTLS(listener{secure}, "", "") }()
+	if plain != nil {
+		go func() { failed <- servers[1].Serve(plain) }()
+	}
+	var err error
+	left := len(servers)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		left--
+	}
+	drain(servers, requests, limits.DrainTime, end)
+	for range left {
+		if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) {
+			err = e
+		}
+	}
+	return err
+}
+
+func (s *Server) secure(limits Limits) *http.Server {
+	server := s.base(limits)
+	server.Handler = s.Handler
+	server.ConnContext = withConn
+	server.TLSConfig = &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1", "acme-tls/1"},
+		GetCertificate: certificate,
+		// It keeps this very configuration, "acme-tls/1" included.
+		GetConfigForClient: s.hello,
+	}
+	serveHTTP2(server, limits)
+	return server
+}
+
+func (s *Server) plain(limits Limits) *http.Server {
+	server := s.base(limits)
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case s.Challenge != nil && s.Challenge(w, r):
+		case s.Plain != nil:
+			s.Plain.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+	// Nothing that is served here takes longer.
+	server.ReadTimeout, server.WriteTimeout = limits.WriteTime, limits.WriteTime
+	return server
+}
+
+func (s *Server) base(limits Limits) *http.Server {
+	return &http.Server{
+		MaxHeaderBytes:    limits.HeaderBytes,
+		ReadHeaderTimeout: limits.HeaderTime,
+		IdleTimeout:       limits.IdleTime,
+		// "OPTIONS *" is a request like any other.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     log.New(quiet{s.Trouble}, "", 0),
+	}
+}
+
+// spoken hands requests on under the protocol that they came over. net/http's HTTP/1 server takes HTTP/2's preface, sent
+// to it by mistake or malice, for a request of HTTP/2, and somebody might answer it as one.
+func spoken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 && (r.TLS == nil || r.TLS.NegotiatedProtocol != "h2") {
+			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// quiet keeps the internet's background noise out of the error log.
+type quiet struct{ out io.Writer }
+
+func (q quiet) Write(line []byte) (int, error) {
+	if q.out == nil {
+		return len(line), nil
+	}
+	for _, noise := range []string{
+		"http: TLS handshake error", "http: URL query contains semicolon", "http: superfluous", "http2: server: error reading preface",
+		"http2: server connection error", "http2: server closing client connection", "http2: received GOAWAY", "timeout waiting for ",
+	} {
+		if bytes.HasPrefix(line, []byte(noise)) {
+			return len(line), nil
+		}
+	}
+	return q.out.Write(line)
+}

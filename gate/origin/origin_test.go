@@ -1,0 +1,78 @@
+package origin
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNew(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "not.pem")
+	if err := os.WriteFile(file, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		c    Config
+		want string // of the error; "": none
+	}{
+		{Config{URL: "http://127.0.0.1:3000"}, ""},
+		{Config{URL: "https://[::1]"}, ""},
+		{Config{URL: "https://backend:8443", ServerName: "x.example", InsecureSkipVerify: true}, ""},
+		{Config{URL: "file:" + filepath.ToSlash(folder)}, ""},
+		{Config{URL: "file://" + filepath.ToSlash(folder)}, ""},
+		{Config{}, "not an http://"},
+		{Config{URL: "127.0.0.1"}, "not an http://"},
+		{Config{URL: "ftp://127.0.0.1"}, "not an http://"},
+		{Config{URL: "http:///x"}, "has no host"},
+		{Config{URL: "http://a b"}, "invalid character"},
+		{Config{URL: "file:" + filepath.ToSlash(folder) + "/missing"}, "missing"},
+		{Config{URL: "file:" + filepath.ToSlash(file)}, "not.pem"},
+		{Config{URL: "https://127.0.0.1", CA: filepath.Join(folder, "missing.pem")}, "ca: "},
+		{Config{URL: "https://127.0.0.1", CA: file}, "holds no PEM certificate"},
+	} {
+		o, err := New(test.c)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: error %v, want %q", test.c, err, test.want)
+		}
+		if err != nil {
+			if want := fmt.Sprintf("origin %q: ", test.c.URL); !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%q does not begin with %q", err, want)
+			}
+			continue
+		}
+		if o.String() != test.c.URL {
+			t.Errorf("%q is not %q", o, test.c.URL)
+		}
+		o.Close()
+	}
+}
+
+func TestConnectIsNotServed(t *testing.T) {
+	url, heads := answering(t, plainOK)
+	folder := "file:" + filepath.ToSlash(t.TempDir())
+	for _, url := range []string{url, folder} {
+		g := open(t, Config{URL: url}, false)
+		for _, target := range []string{"shop.example:443", "/path"} {
+			c, r := g.dial(t)
+			fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: shop.example\r\n\r\n", target)
+			if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 405 {
+				t.Errorf("%s: answer %v, error %v", target, answer, err)
+			}
+			if result := receive(t, g.outcomes); result.err != nil || result.status != 0 {
+				t.Errorf("%s: outcome %+v", target, result)
+			}
+		}
+		g = open(t, Config{URL: url}, true)
+		request := g.request(t, "CONNECT", "/", nil)
+		if answer := g.do(t, request); answer.StatusCode != 405 {
+			t.Errorf("over HTTP/2: %s", answer.Status)
+		}
+	}
+	if len(heads) != 0 {
+		t.Errorf("the origin got %q", <-heads)
+	}
+}
