@@ -82,6 +82,9 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 	}()
 	status, first, err := origin.Serve(out, r)
 	x.record.OriginStatus, x.record.OriginTook = status, first
+	if status == http.StatusSwitchingProtocols && out.status == 0 {
+		out.status = status // it went out on the connection that the origin's side took over
+	}
 	if err != nil {
 		x.record.OriginError = word(err)
 		if errors.Is(err, http.ErrAbortHandler) {

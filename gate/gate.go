@@ -138,8 +138,10 @@ func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	if x.record.Claim = x.facts.Claim; x.facts.Claim == "" {
 		return
 	}
-	x.facts.Armed = h.Guard == nil || h.Guard.Armed(x.record.Site)
-	x.facts.Loggable = h.Log != nil && h.Log.Ready()
+	if x.facts.HTTP2 { // a come-back must not trip the guard that waits for it
+		x.facts.Armed = h.Guard == nil || h.Guard.Armed(x.record.Site)
+		x.facts.Loggable = h.Log != nil && h.Log.Ready()
+	}
 }
 
 func (h *Handler) identify(x *exchange, ctx context.Context) verify.Verdict {

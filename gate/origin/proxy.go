@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// proxy forwards over net/http's transport.
+// proxy forwards over net/http's transport, and over direct what has no body.
 type proxy struct {
+	direct    *direct
 	address   string // host:port of the origin
 	scheme    string
 	reverse   *httputil.ReverseProxy
@@ -35,6 +36,11 @@ func newProxy(u *url.URL, c Config) (*proxy, error) {
 	secure, err := tlsConfig(c)
 	if err != nil {
 		return nil, err
+	}
+	p.direct = &direct{address: p.address, wait: c.Wait, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
+	if u.Scheme == "https" {
+		p.direct.secure = secure.Clone()
+		p.direct.secure.NextProtos = []string{"http/1.1"}
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	protocols := new(http.Protocols)
@@ -83,6 +89,9 @@ type flight struct {
 type flightKey struct{}
 
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error) {
+	if p.direct.takes(r) {
+		return p.direct.serve(w, r)
+	}
 	f := &flight{header: w.Header(), start: time.Now()}
 	// Without it net/http's server swallows what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
 	http.NewResponseController(w).EnableFullDuplex()
@@ -126,6 +135,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (p *proxy) close() {
+	p.direct.idle.close()
 	p.transport.CloseIdleConnections()
 	p.fresh.CloseIdleConnections()
 }
@@ -141,8 +151,8 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	// The target goes on as it came, byte for byte; re-encoding it would change what some applications see. A target in
 	// absolute form, or one that would read as an authority, takes the parsed way.
 	out.URL.RawQuery = in.URL.RawQuery
-	if target := in.RequestURI; strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//") {
-		out.URL.Opaque, _, out.URL.ForceQuery = strings.Cut(target, "?")
+	if t := in.RequestURI; plain(t) {
+		out.URL.Opaque, _, out.URL.ForceQuery = strings.Cut(t, "?")
 	}
 	for name := range out.Header {
 		if forwarding(name) {
@@ -243,14 +253,20 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	if f.status == 0 {
 		f.first = time.Since(f.start)
 	}
+	failure.answer(w)
+}
+
+// answer is what the client of a failed request gets.
+func (f *Failure) answer(w http.ResponseWriter) {
 	status, text := http.StatusBadGateway, "502: the site's own server did not answer properly. Please try again later.\n"
-	switch failure.word {
+	switch f.word {
 	case Timeout:
 		status, text = http.StatusGatewayTimeout, "504: the site's own server did not answer in time. Please try again later.\n"
 	case ClientGone: // heard only by a client whose body was broken
 		status, text = http.StatusBadRequest, "400: the request's body broke off.\n"
 	}
 	h := w.Header()
+	clear(h)
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

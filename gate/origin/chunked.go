@@ -1,0 +1,144 @@
+package origin
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+)
+
+// chunked reads a chunked body (RFC 9112 section 7.1), and at its end the trailers into the answer's header. Anything
+// that is not to the letter is an error: what two readers could split differently is not passed on.
+type chunked struct {
+	c       *conn
+	trailer http.Header
+	left    int64 // of the present chunk
+	inside  bool  // a chunk has begun and its end has not been read
+	err     error
+}
+
+const maxChunkLine = 4 << 10 // size and extensions, which mean nothing to us
+
+// Read reads bytes of the present chunk, going on to the next where it is empty.
+func (b *chunked) Read(p []byte) (n int, err error) {
+	if b.err == nil && b.left == 0 {
+		b.err = b.next()
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err = b.c.Read(p)
+	b.left -= int64(n)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	b.err = err
+	return n, err
+}
+
+// ready says whether Read would find something without waiting for the origin.
+func (b *chunked) ready() bool {
+	there, _ := b.c.r.Peek(b.c.r.Buffered())
+	if b.left > 0 {
+		return len(there) > 0
+	}
+	lines := 1 // the size
+	if b.inside {
+		lines = 2 // and before it the end of the chunk
+	}
+	for range lines {
+		end := bytes.IndexByte(there, '\n')
+		if end < 0 {
+			return false
+		}
+		there = there[end+1:]
+	}
+	return len(there) > 0
+}
+
+// next reads up to the first byte of the next chunk, or to the end of the body.
+func (b *chunked) next() error {
+	if b.inside {
+		if line, err := b.line(); err != nil {
+			return err
+		} else if line != "" {
+			return malformed("a chunk is longer than it says")
+		}
+		b.inside = false
+	}
+	line, err := b.line()
+	if err != nil {
+		return err
+	}
+	size, ok := chunkSize(line)
+	if !ok {
+		return malformed("chunk size %.60q", line)
+	}
+	if size > 0 {
+		b.left, b.inside = size, true
+		return nil
+	}
+	block, err := b.c.readBlock(b.c.in[:0])
+	b.c.in = block
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	} else if err != nil {
+		return err
+	}
+	f := answerFields{header: http.Header{}}
+	if err := f.parse(string(block)); err != nil {
+		return err
+	}
+	for name, values := range f.header {
+		if name != "Content-Length" && name != "Trailer" {
+			b.trailer[http.TrailerPrefix+name] = values
+		}
+	}
+	return io.EOF
+}
+
+// line reads one line, which must end in CRLF.
+func (b *chunked) line() (string, error) {
+	b.c.renew()
+	line, err := b.c.r.ReadSlice('\n')
+	switch {
+	case err == bufio.ErrBufferFull || len(line) > maxChunkLine:
+		return "", malformed("a chunk size of more than %d bytes", maxChunkLine)
+	case err == io.EOF:
+		return "", io.ErrUnexpectedEOF
+	case err != nil:
+		return "", err
+	case len(line) < 2 || line[len(line)-2] != '\r':
+		return "", malformed("a chunk line ends in LF alone")
+	}
+	return string(line[:len(line)-2]), nil
+}
+
+// chunkSize reads the hexadecimal size before the extensions.
+func chunkSize(line string) (n int64, ok bool) {
+	digits := 0
+	for ; digits < len(line); digits++ {
+		var d byte
+		switch c := line[digits]; {
+		case '0' <= c && c <= '9':
+			d = c - '0'
+		case 'a' <= c && c <= 'f':
+			d = c - 'a' + 10
+		case 'A' <= c && c <= 'F':
+			d = c - 'A' + 10
+		default:
+			if digits == 0 || c != ';' && c != ' ' && c != '\t' {
+				return 0, false
+			}
+			return n, printable(line[digits:])
+		}
+		if digits == 15 {
+			return 0, false
+		}
+		n = n<<4 | int64(d)
+	}
+	return n, digits > 0
+}

@@ -1,0 +1,261 @@
+package origin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// direct asks an HTTP/1.1 origin in the caller's own goroutine: no other goroutine, no channel, buffers that are used
+// again. It takes requests without a body, which are nearly all of a crawl and most of a browser's; proxy keeps the rest.
+//
+// It is strict where it reads: an answer whose length can be understood in two ways is no answer. A connection is used
+// again only if its answer was read to the end and nothing came behind it.
+type direct struct {
+	address string      // host:port of the origin
+	secure  *tls.Config // nil: no TLS; ServerName "": the request's host
+	wait    time.Duration
+	dialer  net.Dialer
+	idle    pool
+}
+
+// takes says whether a request is of the kind that direct serves. A server's request that may have a body has another
+// ContentLength, -1 where it is not known.
+func (d *direct) takes(r *http.Request) bool {
+	return r.ContentLength == 0 && len(r.Trailer) == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
+}
+
+// serve is what Origin.Serve promises.
+func (d *direct) serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error) {
+	start := time.Now()
+	c, h, failure := d.ask(w, r)
+	if failure != nil {
+		failure.answer(w)
+		return h.status, time.Since(start), failure
+	}
+	first = time.Since(start)
+	err = d.pass(w, r, c, h)
+	return h.status, first, err
+}
+
+// ask sends the request and reads the head of the answer. A request that met a dead connection is sent again on a new one
+// if nothing was heard of it and it may be repeated; a 421 is asked again once, because a server that shares connections
+// between its sites may have meant this connection only (RFC 9110 section 15.5.20).
+func (d *direct) ask(w http.ResponseWriter, r *http.Request) (*conn, answerHead, *Failure) {
+	ctx, host := r.Context(), ""
+	if d.secure != nil {
+		host = hostname(r.Host)
+	}
+	repeatable := replayable(r.Method)
+	var misdirected answerHead
+	for again := false; ; again = true {
+		c, err := d.connect(ctx, host, repeatable, again)
+		if err != nil {
+			return nil, misdirected, misdirected.name(err, ctx)
+		}
+		c.guard(ctx)
+		h, err := c.converse(w, r)
+		switch {
+		case err == nil && h.status != http.StatusMisdirectedRequest:
+			return c, h, nil
+		case err == nil && again:
+			c.close()
+			return nil, h, &Failure{Misdirected, nil}
+		case err == nil:
+		case again || !c.used || c.heard || !repeatable || ctx.Err() != nil:
+			c.close()
+			return nil, misdirected.or(h), misdirected.name(err, ctx)
+		}
+		misdirected = h
+		c.close()
+		clear(w.Header())
+	}
+}
+
+// or and name say what became of a request whose first answer may have been a 421: whatever the second try met, that is
+// what it comes down to.
+func (h answerHead) or(other answerHead) answerHead {
+	if h.status != 0 {
+		return h
+	}
+	return other
+}
+
+func (h answerHead) name(err error, ctx context.Context) *Failure {
+	if h.status != 0 {
+		return &Failure{Misdirected, err}
+	}
+	return name(err, ctx.Err() != nil)
+}
+
+// replayable says whether a request without a body may be sent twice (RFC 9110 section 9.2.2).
+func replayable(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// connect takes the connection that was used last, or dials.
+func (d *direct) connect(ctx context.Context, host string, repeatable, fresh bool) (*conn, error) {
+	for !fresh {
+		c := d.idle.take(host)
+		if c == nil {
+			break
+		}
+		c.Conn.SetDeadline(time.Now().Add(d.wait))
+		// A look costs a system call. It is worth it where the origin had time to hang up, or where a request that meets a dead
+		// connection could not be repeated.
+		if (repeatable && time.Since(c.since) < time.Second) || alive(c.raw) {
+			return c, nil
+		}
+		c.close()
+	}
+	dialing, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	raw, err := d.dialer.DialContext(dialing, "tcp", d.address)
+	if err != nil {
+		return nil, err
+	}
+	c := newConn(raw, host)
+	if d.secure != nil {
+		config := d.secure.Clone()
+		if config.ServerName == "" {
+			config.ServerName = host
+		}
+		secure := tls.Client(raw, config)
+		if err := secure.HandshakeContext(dialing); err != nil {
+			raw.Close()
+			return nil, err
+		}
+		c.Conn = secure
+	}
+	c.r.Reset(c.Conn)
+	c.wait = d.wait
+	c.Conn.SetDeadline(time.Now().Add(d.wait))
+	return c, nil
+}
+
+// converse writes the request in one piece and reads heads until the final one. It passes informational ones on.
+func (c *conn) converse(w http.ResponseWriter, r *http.Request) (answerHead, error) {
+	c.out = appendRequest(c.out[:0], r, &c.names)
+	if _, err := c.Conn.Write(c.out); err != nil {
+		return answerHead{}, err
+	}
+	const most = 16 // informational answers to one request
+	for range most {
+		h, err := c.readHead(w.Header(), r.Method)
+		if err != nil {
+			return answerHead{}, err
+		}
+		if h.status == http.StatusSwitchingProtocols {
+			return h, malformed("101 that nobody asked for")
+		}
+		if h.status >= 200 {
+			return h, nil
+		}
+		if h.status != http.StatusContinue {
+			w.WriteHeader(h.status)
+		}
+		clear(w.Header())
+	}
+	return answerHead{}, fmt.Errorf("more than %d informational answers", most)
+}
+
+// pass copies the answer to the client and gives the connection back, or closes it.
+func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerHead) error {
+	header := w.Header()
+	if header["Content-Type"] == nil {
+		header["Content-Type"] = nil // keeps net/http from guessing one
+	}
+	if h.length < 0 && r.ProtoMajor == 1 {
+		header["Transfer-Encoding"] = []string{"chunked"} // keeps net/http from counting a short body
+	}
+	w.WriteHeader(h.status)
+	lost, gone := c.copyBody(w, h, r.ProtoMajor)
+	switch {
+	case lost == nil && gone == nil:
+		if c.release() && h.keep && c.r.Buffered() == 0 {
+			d.idle.put(c)
+		} else {
+			c.close()
+		}
+		return nil
+	case gone != nil || r.Context().Err() != nil:
+		c.close()
+		return &Failure{ClientGone, cut(errors.Join(gone, lost))}
+	}
+	c.close()
+	word := Reset
+	var network net.Error
+	if errors.As(lost, &network) && network.Timeout() {
+		word = Timeout
+	}
+	return &Failure{word, cut(lost)}
+}
+
+// copyBody copies as it comes: what is there is sent on before more is waited for, where nobody knows how much will come
+// or every event counts.
+// lost is what ended the origin's body too early, gone what ended the client.
+func (c *conn) copyBody(w http.ResponseWriter, h answerHead, protocol int) (lost, gone error) {
+	if h.length == 0 {
+		return nil, nil
+	}
+	var source interface {
+		io.Reader
+		ready() bool
+	} = c
+	if h.chunked {
+		source = &chunked{c: c, trailer: w.Header()}
+	}
+	stream := h.length < 0 || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
+	buffer, left := c.borrow(), h.length
+	unsent, sent := stream, false
+	for {
+		if unsent && !source.ready() {
+			if gone = flush(w); gone != nil {
+				return nil, gone
+			}
+			unsent, sent = false, true
+		}
+		room := buffer
+		if h.length > 0 && left < int64(len(room)) {
+			room = room[:left] // what comes behind the body is not touched
+		}
+		n, err := source.Read(room)
+		if n > 0 {
+			left -= int64(n)
+			if _, gone = w.Write(room[:n]); gone != nil {
+				return nil, gone
+			}
+			unsent = stream
+		}
+		switch {
+		case h.length > 0 && left == 0:
+			return nil, nil
+		case err == io.EOF && h.length < 0:
+			if !sent && protocol > 1 {
+				return nil, flush(w) // keeps the HTTP/2 server from counting a short body
+			}
+			return nil, nil
+		case err == io.EOF:
+			return io.ErrUnexpectedEOF, nil
+		case err != nil:
+			return err, nil
+		}
+	}
+}
+
+func flush(w http.ResponseWriter) error {
+	if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package origin
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// answerHead is what of an answer's head decides how to go on.
+type answerHead struct {
+	status  int
+	length  int64 // of the body; -1: chunked, or until the connection ends
+	chunked bool
+	keep    bool // the connection may serve another request
+}
+
+const (
+	maxHead   = 256 << 10
+	maxFields = 1024
+)
+
+// errMalformed is the root of everything that is not HTTP/1.1 as RFC 9112 has it.
+var errMalformed = errors.New("malformed answer")
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errMalformed, fmt.Sprintf(format, args...))
+}
+
+// readHead reads one head into header, without the fields that are about the connection.
+func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
+	var err error
+	if c.in, err = c.readBlock(c.in[:0]); err != nil {
+		return answerHead{}, err
+	}
+	block := string(c.in)
+	line, rest := cutLine(block)
+	h := answerHead{length: -1}
+	minor := byte(0)
+	if h.status, minor, err = statusLine(line); err != nil {
+		return answerHead{}, err
+	}
+	f := answerFields{header: header}
+	if err := f.parse(rest); err != nil {
+		return answerHead{}, err
+	}
+	h.keep = minor == '1' && !f.close || minor == '0' && f.alive
+	bodiless := method == http.MethodHead || h.status < 200 || h.status == http.StatusNoContent || h.status == http.StatusNotModified
+	switch {
+	case f.encoded && (f.sized || minor == '0'):
+		return answerHead{}, malformed("Transfer-Encoding beside Content-Length or in HTTP/1.0")
+	case bodiless:
+		h.length = 0
+	case f.encoded:
+		h.chunked = true
+	case f.sized:
+		h.length = f.length
+	default:
+		h.keep = false // the body ends with the connection
+	}
+	return h, nil
+}
+
+// readBlock appends lines up to and including an empty one.
+func (c *conn) readBlock(dst []byte) ([]byte, error) {
+	start := 0 // of the line
+	for {
+		piece, err := c.r.ReadSlice('\n')
+		c.heard = c.heard || len(piece) > 0
+		dst = append(dst, piece...)
+		if len(dst) > maxHead {
+			return dst, malformed("a head of more than %d bytes", maxHead)
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err == io.EOF && len(dst) > 0 && !strings.HasPrefix(string(dst), "HTTP/"):
+			return dst, malformed("%.60q", dst)
+		case err == io.EOF && len(dst) > 0:
+			return dst, io.ErrUnexpectedEOF
+		case err != nil:
+			return dst, err
+		}
+		if line := dst[start:]; len(line) == 1 || len(line) == 2 && line[0] == '\r' {
+			return dst, nil
+		}
+		start = len(dst)
+	}
+}
+
+// cutLine takes the first line off, without its end. A line may end in LF alone (RFC 9112 section 2.2).
+func cutLine(s string) (line, rest string) {
+	line, rest, _ = strings.Cut(s, "\n")
+	return strings.TrimSuffix(line, "\r"), rest
+}
+
+// statusLine reads "HTTP/1.1 200 OK".
+func statusLine(line string) (status int, minor byte, err error) {
+	if len(line) < 12 || line[:7] != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
+		return 0, 0, malformed("status line %.60q", line)
+	}
+	for _, c := range []byte(line[9:12]) {
+		if c < '0' || c > '9' {
+			return 0, 0, malformed("status line %.60q", line)
+		}
+		status = status*10 + int(c-'0')
+	}
+	if status < 100 || status > 999 {
+		return 0, 0, malformed("status %d", status)
+	}
+	return status, line[7], nil
+}
+
+// answerFields reads the fields of a head.
+type answerFields struct {
+	header  http.Header
+	sized   bool // Content-Length
+	length  int64
+	encoded bool // Transfer-Encoding: chunked
+	close   bool // Connection: close
+	alive   bool // Connection: keep-alive
+}
+
+func (f *answerFields) parse(block string) error {
+	values := make([]string, 0, strings.Count(block, "\n"))
+	if cap(values) > maxFields {
+		return malformed("more than %d fields", maxFields)
+	}
+	var named []string
+	for {
+		line, rest := cutLine(block)
+		if line == "" {
+			break
+		}
+		block = rest
+		raw, value, ok := strings.Cut(line, ":")
+		if !ok || !isToken(raw) {
+			return malformed("field %.60q", line) // a folded line, too, and a space before the colon
+		}
+		value = strings.Trim(value, " \t")
+		if !printable(value) {
+			return malformed("field %.60q has a control character", raw)
+		}
+		name := textproto.CanonicalMIMEHeaderKey(raw)
+		if name == "Connection" {
+			named = append(named, value)
+		}
+		if pass, err := f.framing(name, value); err != nil {
+			return err
+		} else if !pass {
+			continue
+		}
+		if others := f.header[name]; others != nil {
+			f.header[name] = append(others, value)
+			continue
+		}
+		values = append(values, value)
+		f.header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	for _, value := range named {
+		for token := range strings.SplitSeq(value, ",") {
+			if name := textproto.CanonicalMIMEHeaderKey(strings.Trim(token, " \t")); name != "Content-Length" && name != "Trailer" {
+				delete(f.header, name)
+			}
+		}
+	}
+	return nil
+}
+
+// framing looks at the fields that say where the body ends and what becomes of the connection; pass is whether the client
+// gets the field.
+func (f *answerFields) framing(name, value string) (pass bool, err error) {
+	switch name {
+	case "Content-Length":
+		n, ok := decimal(value)
+		if !ok || f.sized && n != f.length {
+			return false, malformed("Content-Length %.60q", value)
+		}
+		pass = !f.sized
+		f.sized, f.length = true, n
+		return pass, nil
+	case "Transfer-Encoding":
+		if f.encoded || !strings.EqualFold(value, "chunked") {
+			return false, malformed("Transfer-Encoding %.60q", value)
+		}
+		f.encoded = true
+		return false, nil
+	case "Connection":
+		f.close = f.close || lists([]string{value}, "close")
+		f.alive = f.alive || lists([]string{value}, "keep-alive")
+		return false, nil
+	case "Trailer":
+		return true, nil // announced to the client, who gets them
+	}
+	return !hopByHop(name), nil
+}
+
+// decimal reads a length: digits alone, below 2^62.
+func decimal(s string) (n int64, ok bool) {
+	if s == "" || len(s) > 18 {
+		return 0, false
+	}
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// isToken is RFC 9110's token.
+func isToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
