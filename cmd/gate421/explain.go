@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"gate421/gate/guard"
 	"gate421/gate/policy"
 	"gate421/verify"
+
+	"golang.org/x/net/idna"
 )
 
 type explainCommand struct {
@@ -74,8 +77,12 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 		return nil, err
 	}
 	path := u.RequestURI()
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
+		host = ascii
+	}
 	facts := policy.Facts{
-		Site: rules.Site(strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))), HTTP2: c.HTTP == "2", Covered: true, Path: path,
+		Site: rules.Site(host), HTTP2: c.HTTP == "2", Covered: true, Path: path,
 		Claim: claims.Of(c.Agent), Armed: true, Loggable: true,
 	}
 	found := &explanation{URL: c.URL, Claim: facts.Claim}
@@ -126,13 +133,22 @@ func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, cl
 
 // guardOf looks up what a gateway with this state folder has counted, without counting.
 func guardOf(c *config.Config, site string) (words string, armed bool) {
+	at := slices.IndexFunc(c.Sites, func(s config.Site) bool { return s.Hosts[0] == site })
+	if at < 0 || c.Sites[at].Guard == nil {
+		return "off", true
+	}
+	limit := guard.Limit{Refusals: c.Sites[at].Guard.Refusals, Within: c.Sites[at].Guard.Within}
 	kept, err := guard.Kept(c.State)
 	if err != nil {
 		return "not looked at: " + bare(err).Error(), true
 	}
 	for _, s := range kept {
-		if s.Site == site && s.Tripped {
+		switch {
+		case s.Site != site:
+		case s.Tripped:
 			return "tripped", false
+		case limit.Due(s.Refusals, s.Since, time.Now()):
+			return "trips with the next request", false
 		}
 	}
 	return "armed", true

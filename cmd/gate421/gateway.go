@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,9 @@ type gateway struct {
 	secure, plain, page net.Listener // plain and page may be nil
 
 	trouble io.Writer // what an operator should see, one line a Write
+
+	mu      sync.Mutex // a reload and the end may come together
+	closed  bool
 	closers []func() error
 }
 
@@ -159,10 +163,13 @@ func (g *gateway) adopt(c *config.Config) error {
 	}
 	g.guard.Limit(limits)
 	g.live.Store(live)
-	for _, o := range g.origins {
-		o.Close() // closes idle connections; requests under way keep theirs
-	}
+	old := g.origins
 	g.origins = origins
+	time.AfterFunc(time.Minute, func() { // by then whoever began with the old rules has its file open or its connection
+		for _, o := range old {
+			o.Close()
+		}
+	})
 	return nil
 }
 
@@ -179,7 +186,10 @@ func (g *gateway) openCertificates(ctx context.Context) error {
 		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
 	}
 	opened, err := certs.Open(ctx, wanted)
-	if err != nil {
+	switch {
+	case err != nil && wanted.Source == certs.SourceFiles:
+		return hint(err, "correct certificates.files, and let this user read what they name")
+	case err != nil:
 		return err
 	}
 	g.certs = opened
@@ -222,7 +232,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		Plain:   &gate.Redirect{Live: &g.live, Log: g.log, Port: redirectPort(g.secure)},
 		Certificate: func(hello *tlsHello) (*tlsCertificate, error) {
 			certificate, err := g.certs.GetCertificate(hello)
-			var unknown *certs.UnknownHostError
+			var unknown certs.UnknownHostError
 			if errors.As(err, &unknown) {
 				return nil, nil // the alert is then unrecognized_name
 			}
@@ -257,8 +267,11 @@ func (g *gateway) servePage() *http.Server {
 	return server
 }
 
-// close closes what was opened, the last first.
+// close closes what was opened, the last first. No reload comes after it.
 func (g *gateway) close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
 	var errs []error
 	for i := len(g.closers) - 1; i >= 0; i-- {
 		errs = append(errs, g.closers[i]())

@@ -71,7 +71,7 @@ func sources(t *testing.T) []source {
 		}
 		path, err = filepath.Rel(top, path)
 		path = filepath.ToSlash(path)
-		out = append(out, source{path, path[:strings.LastIndex(path, "/")], file, strings.Count(string(text), "\n")})
+		out = append(out, source{path, filepath.ToSlash(filepath.Dir(path)), file, strings.Count(string(text), "\n")})
 		return err
 	})
 	if err != nil {

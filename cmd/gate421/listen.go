@@ -50,19 +50,24 @@ func (g *gateway) listen(ctx context.Context) error {
 
 func bind(ctx context.Context, key, address string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err == nil {
-		return l, nil
+	if err != nil {
+		return nil, unbound(key, address, err)
 	}
+	return l, nil
+}
+
+// unbound says why a key's address cannot be listened on, and where the cause is known its cure.
+func unbound(key, address string, err error) error {
 	_, port, _ := net.SplitHostPort(address)
 	switch failed := fmt.Errorf("%s: cannot listen on %q: %w", key, address, bare(err)); {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, hint(failed, "another program has port %s; \"ss -ltnp sport = :%s\" shows which. Stop it, or give %s another port", port, port, key)
+		return hint(failed, "another program has port %s; \"ss -ltnp sport = :%s\" shows which. Stop it, or give %s another port", port, port, key)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, hint(failed, "ports below 1024 need a right: run under the systemd unit in deploy/, or \"setcap cap_net_bind_service=+ep\" on the program, or use a port such as :8443")
+		return hint(failed, "ports below 1024 need a right: run under the systemd unit in deploy/, or \"setcap cap_net_bind_service=+ep\" on the program, or use a port such as :8443")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, hint(failed, "no interface of this machine has that address; \":%s\" listens on all", port)
+		return hint(failed, "no interface of this machine has that address; \":%s\" listens on all", port)
 	default:
-		return nil, failed
+		return failed
 	}
 }
 

@@ -66,7 +66,7 @@ func (c *rulesList) Run(w *world) error {
 
 type rulesResume struct {
 	configFile
-	Host string `arg:"" help:"A host of the site."`
+	Host string `arg:"" name:"HOST" help:"A host of the site."`
 }
 
 // Run leaves the request in the state folder, where a running gateway finds it within a second.

@@ -124,6 +124,11 @@ func browsable(a net.Addr) string {
 // reload reads the configuration again and takes over sites, rules, crawlers and origins. Whatever is wrong with it leaves
 // everything as it is. What is bound to sockets and folders needs a restart, and is named.
 func (g *gateway) reload(configuration func() (*config.Config, error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
 	if err := g.log.Reopen(); err != nil {
 		g.say("%v; the old file stays in use", err)
 	}

@@ -150,9 +150,22 @@ func (c *verifyCommand) addresses(w *world) ([]netip.Addr, error) {
 	return out, nil
 }
 
+// listed is one crawler as --list --json shows it.
+type listed struct {
+	Name   string   `json:"name"`
+	Class  string   `json:"class"`
+	About  string   `json:"about"`
+	Tokens []string `json:"tokens"`
+	Names  []string `json:"names"`
+}
+
 func (c *verifyCommand) list(w *world) error {
 	if c.JSON {
-		return json.NewEncoder(w.stdout).Encode(verify.Catalogue())
+		list := []listed{}
+		for _, crawler := range verify.Catalogue() {
+			list = append(list, listed{crawler.Name, crawler.Class, crawler.About, crawler.Tokens, crawler.Names})
+		}
+		return json.NewEncoder(w.stdout).Encode(list)
 	}
 	table := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tCLASS\tUSER-AGENT TOKENS\tREVERSE NAMES")

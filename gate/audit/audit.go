@@ -7,7 +7,9 @@
 //   - a served request's line never makes the request wait: it goes into a bounded queue, and what does not fit is counted
 //     and told by one gap line as soon as the file takes lines again;
 //   - boot and seq are in every line. seq grows by one with every line that was accepted, so a missing number is a lost
-//     line; a gap line says how many were lost;
+//     line, or that of a refusal which was given up; a gap line says how many served requests' lines were lost;
+//   - a refusal that was given up while its line was under way may leave that line behind. The request was served, and a
+//     later line with the same request_id, log_unavailable, says so and counts;
 //   - trouble with the file is never trouble for a request: [Log.Ready] turns false, and the gate serves.
 //
 // The schema is version 1. Every line has v, time (UTC), boot, seq and event; empty fields are left out. Values come from

@@ -24,7 +24,7 @@ type Config struct {
 	Stdout   io.Writer        // nil: os.Stdout
 	Scope    Scope            // of decision lines; refusals are always written
 	Truncate bool             // clients that claim no crawler appear as their network
-	Patience time.Duration    // the longest a refusal waits for its line; 0: 100 ms
+	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -79,7 +79,7 @@ func Open(c Config) (*Log, error) {
 		c.Now = time.Now
 	}
 	if c.Patience == 0 {
-		c.Patience = 100 * time.Millisecond
+		c.Patience = 250 * time.Millisecond
 	}
 	out, err := openOutput(c)
 	if err != nil {

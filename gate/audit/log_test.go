@@ -235,7 +235,7 @@ func TestStalledOutput(t *testing.T) {
 		if err := l.Refusal(full()); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("refusal while the output hangs: %v", err)
 		}
-		if d := time.Since(start); d != 100*time.Millisecond {
+		if d := time.Since(start); d != 250*time.Millisecond {
 			t.Errorf("waited %v", d)
 		}
 		start = time.Now()

@@ -24,6 +24,11 @@ type Limit struct {
 	Within   time.Duration
 }
 
+// Due says whether a site with that many refusals since its last come-back, the first of them at since, has to trip.
+func (l Limit) Due(refusals int64, since, now time.Time) bool {
+	return l.Refusals > 0 && refusals >= int64(l.Refusals) && now.Sub(since) >= l.Within
+}
+
 // Config of a Guard.
 type Config struct {
 	Folder string           // the state folder; "" keeps nothing across restarts
@@ -99,9 +104,8 @@ func (g *Guard) Limit(limits map[string]Limit) {
 // Armed says whether refusing is still right on a site, and trips its guard when it no longer is.
 func (g *Guard) Armed(site string) bool {
 	g.mu.Lock()
-	limit, guarded := g.limits[site]
-	n := g.counts[site]
-	if !guarded || limit.Refusals <= 0 || n == nil {
+	limit, n := g.limits[site], g.counts[site]
+	if limit.Refusals <= 0 || n == nil {
 		g.mu.Unlock()
 		return true
 	}
@@ -109,7 +113,7 @@ func (g *Guard) Armed(site string) bool {
 		g.mu.Unlock()
 		return false
 	}
-	if n.Refusals < int64(limit.Refusals) || g.config.Now().Sub(n.Since) < limit.Within {
+	if !limit.Due(n.Refusals, n.Since, g.config.Now()) {
 		g.mu.Unlock()
 		return true
 	}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCheckSaysEverythingAtOnce(t *testing.T) {
+	file := fileOf(t, `listen: {https: ":443", htpp: ":80"}
+state: var/lib
+certificates: {source: local}
+sites:
+  - hosts: [shop.test]
+    origin: 127.0.0.1:3000
+    http2_crawl: refuse
+    paths: {downloads: allow}
+  - hosts: [shop.test]
+    origin: http://127.0.0.1:3001
+`)
+	_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
+	got := message(err)
+	if exitCode(err) != 1 || !strings.HasPrefix(got, "gate421: the configuration has 6 problems\n") {
+		t.Errorf("exit %d, %s", exitCode(err), got)
+	}
+	at := 0
+	for _, problem := range []string{`:1:25: `, `:2:8: `, `:6:13: `, `:8:13: `, `:9:5: `, `:9:13: `} {
+		i := strings.Index(got[at:], file+problem)
+		if i < 0 {
+			t.Fatalf("no problem at %s, in order, in\n%s", problem, got)
+		}
+		at += i
+	}
+	for _, words := range []string{"\n    listen: {https: \":443\", htpp: \":80\"}\n                            ^\nhint: did you mean http?", `site "shop.test": path "downloads": `, "http2_crawl is missing"} {
+		if !strings.Contains(got, words) {
+			t.Errorf("no %q in\n%s", words, got)
+		}
+	}
+	least := fileOf(t, "state: /var/lib/gate421\n")
+	fails(t, 1, fmt.Sprintf(`gate421: the configuration has 1 problem
+%s:1:1: sites is missing
+    state: /var/lib/gate421
+    ^
+hint: the least is: sites: [{hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}]`, least), "check", "--config", least)
+}
+
+func TestCheckGood(t *testing.T) {
+	file := fileOf(t, `
+certificates: {source: local}
+sites:
+  - {hosts: [shop.test], origin: "http://127.0.0.1:3000", http2_crawl: refuse}
+  - {hosts: [blog.test], origin: "http://127.0.0.1:3001", http2_crawl: observe, paths: {/a: refuse}}
+`)
+	got := works(t, "check", "--config", file)
+	if !strings.HasSuffix(got, file+": no problems; 2 sites: shop.test (refuse), blog.test (observe)\n") {
+		t.Errorf("check says %q", got)
+	}
+	if !strings.HasPrefix(got, "note: "+file+":5:") || !strings.Contains(got, "mixes states") {
+		t.Errorf("check does not say that a site mixes states: %q", got)
+	}
+}
+
+// liveFile is a configuration for check --live with these addresses.
+func liveFile(t *testing.T, s *setting, listen, hosts, origin, certificates, resolver string) string {
+	t.Helper()
+	s.write(fmt.Sprintf(`
+listen: {https: %q, http: ""}
+admin: ""
+verify: {resolver: %q}
+certificates: %s
+sites: [{hosts: %s, origin: %s, http2_crawl: refuse}]
+`, listen, resolver, certificates, hosts, origin))
+	return s.file
+}
+
+// steady replaces what differs from run to run.
+func steady(s *setting, out string) string {
+	out = regexp.MustCompile(`\d+ ms`).ReplaceAllString(out, "0 ms")
+	out = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(out, "127.0.0.1:PORT")
+	out = regexp.MustCompile(`port \d+|sport = :\d+`).ReplaceAllString(out, "port PORT")
+	return strings.ReplaceAll(out, s.folder, "FOLDER")
+}
+
+func TestCheckLiveGood(t *testing.T) {
+	s := newSetting(t)
+	s.dns.googlebotAt(t, "66.249.66.1")
+	file := liveFile(t, s, unused(t), `["127.0.0.1", "*.shop.test", "192.0.2.1"]`, "$echo", "{source: local}", "$dns")
+	wanted := `FOLDER/gate421.yaml: no problems; 1 site: 127.0.0.1 (refuse)
+ok     listen.https: 127.0.0.1:PORT is free
+ok     127.0.0.1 leads to this machine (127.0.0.1)
+ok     *.shop.test: a wildcard, not looked up
+note   192.0.2.1 leads to 192.0.2.1, which is no address of this machine
+       hint: that is as it should be behind address translation or a load balancer; otherwise correct its A or AAAA record
+ok     origin http://127.0.0.1:PORT of 127.0.0.1 answers over HTTP/1.1: status 200 in 0 ms
+ok     certificates come from the local authority, which makes them at the start
+ok     resolver 127.0.0.1:PORT proves that 66.249.66.1 is Googlebot (crawl-66-249-66-1.googlebot.com, 0 ms)
+`
+	if got := steady(s, works(t, "check", "--live", "--config", file)); got != wanted {
+		t.Errorf("check --live says\n%s\nwanted\n%s", got, wanted)
+	}
+	if entries, err := os.ReadDir(s.state()); err != nil || len(entries) > 0 {
+		t.Errorf("check --live left %v in the state folder, %v", entries, err)
+	}
+}
+
+func TestCheckLiveBad(t *testing.T) {
+	s := newSetting(t)
+	if err := s.dns.tell([]string{"fault servfail"}); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	pair := selfSigned(t, s.folder, time.Now().Add(-time.Hour), "127.0.0.1")
+	file := liveFile(t, s, taken.Addr().String(), `["127.0.0.1"]`, "$dead", pair, "$dns")
+	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
+	if exitCode(err) != 1 || message(err) != "gate421: 4 of the live checks failed" {
+		t.Errorf("exit %d, %s", exitCode(err), message(err))
+	}
+	got := regexp.MustCompile(`ended on [0-9-]+`).ReplaceAllString(steady(s, out), "ended on DAY")
+	wanted := `FOLDER/gate421.yaml: no problems; 1 site: 127.0.0.1 (refuse)
+failed listen.https: cannot listen on "127.0.0.1:PORT": address already in use
+       hint: another program has port PORT; "ss -ltnp port PORT" shows which. Stop it, or give listen.https another port
+ok     127.0.0.1 leads to this machine (127.0.0.1)
+failed origin http://127.0.0.1:PORT of 127.0.0.1 does not answer: refused
+       hint: start it, or correct the site's origin; curl -i -H 'Host: 127.0.0.1' http://127.0.0.1:PORT/ shows what it says
+failed certificate for 127.0.0.1 ended on DAY
+       hint: renew it
+failed resolver 127.0.0.1:PORT cannot prove that 66.249.66.1 is Googlebot: servfail
+       hint: until it can, nobody is refused; point verify.resolver to a DNS server that answers reverse lookups
+`
+	if got = regexp.MustCompile(`: refused: .*`).ReplaceAllString(got, ": refused"); got != wanted {
+		t.Errorf("check --live says\n%s\nwanted\n%s", got, wanted)
+	}
+}
+
+func TestCheckLiveCertificates(t *testing.T) {
+	s := newSetting(t)
+	s.dns.googlebotAt(t, "66.249.66.1")
+	pair := selfSigned(t, s.folder, time.Now().Add(100*time.Hour), "127.0.0.1")
+	file := liveFile(t, s, unused(t), `["127.0.0.1"]`, "$echo", pair, "$dns")
+	if got := works(t, "check", "--live", "--config", file); !strings.Contains(got, "ok     certificate for 127.0.0.1: 4 days left\n") {
+		t.Errorf("check --live says\n%s", got)
+	}
+	if err := os.Remove(filepath.Join(s.folder, "key.pem")); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
+	if exitCode(err) != 1 || !strings.Contains(out, "failed ") || !strings.Contains(out, "key.pem") || !strings.Contains(out, "hint: correct certificates.files") {
+		t.Errorf("exit %d, %s\n%s", exitCode(err), message(err), out)
+	}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stageIn is a world whose temporary files are in a folder of the test's.
+func stageIn(t *testing.T, ctx context.Context) (w *world, out, trouble *transcript, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for _, name := range []string{"TMPDIR", "TEMP", "TMP"} {
+		t.Setenv(name, folder)
+	}
+	out, trouble = &transcript{}, &transcript{}
+	return &world{ctx: ctx, stdin: strings.NewReader(""), stdout: out, stderr: trouble}, out, trouble, folder
+}
+
+// tourOf is the tour's story without what differs from run to run.
+func tourOf(out string) string {
+	return regexp.MustCompile(`127\.0\.0\.\d+`).ReplaceAllString(out, "ADDRESS")
+}
+
+const wantedTour = `
+Googlebot, from ADDRESS
+  HTTP/2.0  /robots.txt          200  allowed
+  HTTP/2.0  /shop/               421  refused, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
+  HTTP/1.1  /shop/               200  http1, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
+  HTTP/2.0  /shop/shoes?page=2   421  refused, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
+  HTTP/1.1  /shop/shoes?page=2   200  http1, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
+
+A browser, from ADDRESS
+  HTTP/2.0  /shop/               200  no_claim
+
+An impostor from anywhere, from ADDRESS
+  HTTP/2.0  /shop/               200  impostor
+
+An impostor with a forged reverse name, from ADDRESS
+  HTTP/2.0  /shop/               200  impostor, reverse name crawl-66-249-66-66.googlebot.com
+
+Every decision was as it should be, and each is a line of the decision log.
+`
+
+func TestDemoOnce(t *testing.T) {
+	for name, machine := range map[string][]string{"this machine": loopback(), "a loopback of one address": {"127.0.0.1"}} {
+		t.Run(name, func(t *testing.T) {
+			w, out, trouble, folder := stageIn(t, t.Context())
+			if err := demonstrate(w, true, machine); err != nil {
+				t.Fatalf("%v\n%s%s", err, out, trouble)
+			}
+			if got := tourOf(out.String()); !strings.HasSuffix(got, wantedTour) {
+				t.Errorf("the tour reads\n%s\nwanted\n%s", got, wantedTour)
+			}
+			alone := "every visitor meets a gateway of its own"
+			if strings.Contains(out.String(), alone) != (len(machine) == 1) {
+				t.Errorf("with %d addresses the story begins %q", len(machine), out.String()[:200])
+			}
+			if trouble.String() != "" {
+				t.Errorf("the tour says on stderr: %s", trouble)
+			}
+			if left, _ := os.ReadDir(folder); len(left) > 0 {
+				t.Errorf("the demo left %v", left)
+			}
+		})
+	}
+}
+
+// TestDemoCommand is the command with its flag, as the README has it.
+func TestDemoCommand(t *testing.T) {
+	_, _, _, folder := stageIn(t, t.Context())
+	if out := works(t, "demo", "--once"); !strings.HasSuffix(tourOf(out), wantedTour) {
+		t.Errorf("demo --once says %s", out)
+	}
+	if left, _ := os.ReadDir(folder); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
+}
+
+func TestDemoServesUntilTheEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w, out, _, folder := stageIn(t, ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- demonstrate(w, false, loopback()) }()
+	s := &setting{t: t}
+	s.waitFor("the demo serves", func() bool {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended with %v: %s", err, out)
+		default:
+		}
+		return strings.Contains(out.String(), "Serving until Ctrl-C.")
+	})
+	page := regexp.MustCompile(`Admin page[^:]*: (http://\S+)`).FindStringSubmatch(out.String())
+	try := regexp.MustCompile(`curl --cacert (\S+) --resolve (\S+):(\d+):(\S+) https://(\S+):(\d+)/shop/`).FindStringSubmatch(out.String())
+	if page == nil || try == nil || try[2] != try[5] || try[3] != try[6] {
+		t.Fatalf("no admin page, or nothing to try: %s", out)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	answer, err := client.Get(page[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || !strings.Contains(string(text), demoHost) {
+		t.Errorf("the admin page answers %d: %.200s", answer.StatusCode, text)
+	}
+	s.roots = trusted(t, try[1])
+	s.gateway = &gateway{secure: fixed(net.JoinHostPort(try[4], try[3]))}
+	if got := s.get(t, "https://"+demoHost+"/shop/", "127.0.0.1", "HTTP/2.0", "browser"); got.status != http.StatusOK || !strings.Contains(got.body, "Shop") {
+		t.Errorf("what the demo says to try gives %d %q", got.status, got.body)
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("after Ctrl-C: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it does not end")
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "*")); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
+}
+
+// TestDemoSeesWhatIsWrong lets Googlebot meet a gateway that does not know it: the tour has to say so.
+func TestDemoSeesWhatIsWrong(t *testing.T) {
+	w, out, _, _ := stageIn(t, t.Context())
+	site, err := startSite(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	play := &stage{world: w, folder: t.TempDir(), origin: site, addresses: []string{"127.0.0.1"}, ended: make(chan error, len(visitors()))}
+	defer func() {
+		cancel()
+		if err := play.wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	browser, _, err := play.gatewayFor(ctx, visitors()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	play.gateways["Googlebot"] = browser // whose DNS has no reverse name for the address
+	wrong, err := play.tour(ctx)
+	if err != nil || wrong != 4 {
+		t.Errorf("%d steps went wrong, %v; the four whose verdict differs should", wrong, err)
+	}
+	if strings.Count(out.String(), "WRONG: expected") != 4 || !strings.Contains(out.String(), `WRONG: expected 421, refused, verdict "genuine"; the log says map[`) {
+		t.Errorf("the story does not tell what is wrong:\n%s", out)
+	}
+}
+
+// TestDemoInterrupted ends the demo before its tour is over: no hang, nothing left, and no success.
+func TestDemoInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w, _, _, folder := stageIn(t, ctx)
+	if err := demonstrate(w, true, loopback()); err == nil {
+		t.Error("a tour that never took place is reported as right")
+	}
+	if left, _ := os.ReadDir(folder); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+)
+
+// TestLogOnAFullDisk has the device that is always full for a log: nobody is refused, everybody is served.
+func TestLogOnAFullDisk(t *testing.T) {
+	s := startGateway(t, `
+log: {file: /dev/full}
+sites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]
+`)
+	for range 3 {
+		for _, agent := range []string{"googlebot", "browser"} {
+			for _, proto := range []string{"HTTP/2.0", "HTTP/1.1"} {
+				if got := s.get(t, "https://shop.test/", "127.0.0.2", proto, agent); got.status != http.StatusOK {
+					t.Errorf("%s over %s gets %d", agent, proto, got.status)
+				}
+			}
+		}
+	}
+	if s.gateway.log.Ready() {
+		t.Error("the log says that it takes lines")
+	}
+}
