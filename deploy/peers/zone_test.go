@@ -1,0 +1,123 @@
+//go:build peers
+
+package peers
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// zone is a DNS server over UDP. What is not in it does not exist.
+type zone struct {
+	reverse map[string]string     // names of addresses, ending in a dot, by the name that is asked for
+	forward map[string]netip.Addr // the address of a name that ends in a dot
+	mute    atomic.Bool           // it hears and does not answer
+	socket  net.PacketConn
+	idle    sync.WaitGroup
+}
+
+// startZone serves the names on 127.0.0.1. An address's name leads back to it, unless leads says elsewhere.
+func startZone(t *testing.T, names map[string]string, leads map[string]string) *zone {
+	t.Helper()
+	z := &zone{reverse: map[string]string{}, forward: map[string]netip.Addr{}}
+	for address, name := range names {
+		addr := netip.MustParseAddr(address)
+		z.reverse[reverseName(addr)] = name + "."
+		if _, elsewhere := leads[name]; !elsewhere {
+			z.forward[name+"."] = addr
+		}
+	}
+	for name, address := range leads {
+		if address != "" {
+			z.forward[name+"."] = netip.MustParseAddr(address)
+		}
+	}
+	var err error
+	if z.socket, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	z.idle.Go(z.serve)
+	t.Cleanup(z.stop)
+	return z
+}
+
+func (z *zone) address() string { return z.socket.LocalAddr().String() }
+
+// stop closes the socket: who asks from now on is told that nobody listens.
+func (z *zone) stop() {
+	z.socket.Close()
+	z.idle.Wait()
+}
+
+func (z *zone) serve() {
+	buffer := make([]byte, 4096)
+	for {
+		n, client, err := z.socket.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		if answer := z.answer(buffer[:n]); answer != nil && !z.mute.Load() {
+			z.socket.WriteTo(answer, client)
+		}
+	}
+}
+
+// answer is nil for what is no question.
+func (z *zone) answer(query []byte) []byte {
+	var parser dnsmessage.Parser
+	header, err := parser.Start(query)
+	if err != nil {
+		return nil
+	}
+	question, err := parser.Question()
+	if err != nil {
+		return nil
+	}
+	name := strings.ToLower(question.Name.String())
+	m := dnsmessage.Message{
+		Header:    dnsmessage.Header{ID: header.ID, Response: true, RecursionDesired: header.RecursionDesired, RecursionAvailable: true},
+		Questions: []dnsmessage.Question{question},
+	}
+	add := func(body dnsmessage.ResourceBody) {
+		m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: question.Name, Class: dnsmessage.ClassINET, TTL: 300}, Body: body})
+	}
+	pointer, reversed := z.reverse[name]
+	address, named := z.forward[name]
+	switch {
+	case !reversed && !named:
+		m.RCode = dnsmessage.RCodeNameError
+	case reversed && question.Type == dnsmessage.TypePTR:
+		add(&dnsmessage.PTRResource{PTR: dnsmessage.MustNewName(pointer)})
+	case named && question.Type == dnsmessage.TypeA && address.Is4():
+		add(&dnsmessage.AResource{A: address.As4()})
+	case named && question.Type == dnsmessage.TypeAAAA && address.Is6():
+		add(&dnsmessage.AAAAResource{AAAA: address.As16()})
+	}
+	packed, err := m.Pack()
+	if err != nil {
+		return nil
+	}
+	return packed
+}
+
+// reverseName is the name that an address's PTR records are under (RFC 1035 section 3.5, RFC 3596 section 2.5).
+func reverseName(addr netip.Addr) string {
+	name := ""
+	if addr.Is4() {
+		for _, b := range addr.As4() {
+			name = fmt.Sprintf("%d.%s", b, name)
+		}
+		return name + "in-addr.arpa."
+	}
+	for _, b := range addr.As16() {
+		name = fmt.Sprintf("%x.%x.%s", b&15, b>>4, name)
+	}
+	return name + "ip6.arpa."
+}
