@@ -128,14 +128,14 @@ func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	if r.TLS != nil {
 		x.record.ALPN, x.record.SNI = r.TLS.NegotiatedProtocol, r.TLS.ServerName
 	}
-	x.facts = policy.Facts{Site: live.Policy.Site(host), HTTP2: r.ProtoMajor >= 2, Path: path}
+	x.facts = policy.Facts{Site: live.Policy.Site(host), HTTP2: r.ProtoMajor >= 2, Path: path, Claim: live.Claims.Of(x.record.Agent)}
+	x.record.Claim = x.facts.Claim
 	if x.facts.Site == nil {
 		return
 	}
 	x.record.Site = x.facts.Site.Name
 	x.facts.Covered = !x.facts.HTTP2 || h.Covers == nil || h.Covers(r, host)
-	x.facts.Claim = live.Claims.Of(x.record.Agent)
-	if x.record.Claim = x.facts.Claim; x.facts.Claim == "" {
+	if x.facts.Claim == "" {
 		return
 	}
 	if x.facts.HTTP2 { // a come-back must not trip the guard that waits for it
@@ -176,13 +176,16 @@ func witnessed(r *audit.Record, v verify.Result) {
 
 // finish writes the record of a request that was not refused, on every way out of the handler.
 func (h *Handler) finish(x *exchange) {
-	x.record.Took = time.Since(x.start)
-	if x.facts.HTTP2 || x.facts.Claim == "" || h.Verifier == nil {
+	x.record.Time = time.Now()
+	x.record.Took = x.record.Time.Sub(x.start)
+	if x.facts.HTTP2 || x.facts.Claim == "" || x.facts.Site == nil || h.Verifier == nil {
 		h.write(&x.record)
 		return
 	}
 	// A crawler's HTTP/1.x request was served without a question asked. Who it was is found out now, and nobody waits.
-	record, site := x.record, x.record.Site
+	record, site := x.record.Cut(), x.record.Site
+	rule := x.facts.Site.Rule(x.facts.Path)
+	record.Rule, record.State = rule.Pattern, rule.State.String()
 	h.Verifier.Later(x.facts.Claim, record.ClientIP, func(v verify.Result) {
 		witnessed(&record, v)
 		if v.Verdict == verify.Genuine && h.Guard != nil {

@@ -141,7 +141,7 @@ func (f *fixture) do(r *http.Request) (*httptest.ResponseRecorder, []audit.Recor
 		} else {
 			records[i].RequestID = ""
 		}
-		records[i].Took = 0
+		records[i].Took, records[i].Time = 0, time.Time{}
 	}
 	return w, records
 }

@@ -32,7 +32,10 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Agent: r.UserAgent(), RequestID: h.ids.next(), Config: live.Version,
 	}
 	record.Claim = live.Claims.Of(record.Agent)
-	if site := live.Policy.Site(host); site == nil {
+	if r.Method == http.MethodConnect {
+		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusMethodNotAllowed
+		answer(w, r, record.Status, "405: CONNECT is not served here.\n")
+	} else if site := live.Policy.Site(host); site == nil {
 		record.Action, record.Reason, record.Status = policy.Reject.String(), string(policy.UnknownHost), http.StatusNotFound
 		answer(w, r, record.Status, "404: no site of this name is served here.\n")
 	} else {

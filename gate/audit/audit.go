@@ -19,12 +19,15 @@ package audit
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
 // Record is one request's line, event "decision". Text fields hold exactly what the log shows; "" is left out. Its
 // zero-valued fields cost nothing in the file.
 type Record struct {
+	Time time.Time // when the answer was complete; zero: when the line is written
+
 	Site   string // the site's first host
 	Host   string // the request's host, as decided on: lower case, without port
 	Method string
@@ -69,10 +72,19 @@ const (
 	maxWord  = 64  // method, protocol names
 )
 
+// Cut returns a copy that can wait: what strangers chose is no longer than the log shows it, and shares no memory with the
+// request it came from. A value that was cut keeps one byte over its bound, so that the line still says so.
+func (r *Record) Cut() Record {
+	short := *r
+	short.Path = strings.Clone(r.Path[:min(len(r.Path), maxPath+1)])
+	short.Agent = strings.Clone(r.Agent[:min(len(r.Agent), maxAgent+1)])
+	return short
+}
+
 // Scope says which requests get a line.
 type Scope uint8
 
-// The scopes; refusals get their line in each.
+// The scopes; whatever the gate itself answers with 421 gets its line in each.
 const (
 	ScopeAll      Scope = iota
 	ScopeCrawlers       // only requests that claim to be a crawler

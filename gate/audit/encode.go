@@ -3,6 +3,7 @@ package audit
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -106,6 +107,14 @@ func (e *encoder) event(event string, fields Fields) []byte {
 
 // bounded cuts a value at its bound, between characters, and notes that it did.
 func (e *encoder) bounded(name, value string, bound int) string {
+	if strings.ContainsFunc(value, deceives) {
+		value = strings.Map(func(r rune) rune {
+			if deceives(r) {
+				return utf8.RuneError
+			}
+			return r
+		}, value)
+	}
 	if len(value) <= bound {
 		return value
 	}
@@ -114,6 +123,12 @@ func (e *encoder) bounded(name, value string, bound int) string {
 		bound--
 	}
 	return value[:bound]
+}
+
+// deceives says whether a character beyond ASCII moves a terminal's cursor, ends a line or turns the direction of what
+// follows; JSON lets them stand. They are replaced.
+func deceives(r rune) bool {
+	return r >= 0x80 && (r <= 0x9f || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069)
 }
 
 func seconds(ev *zerolog.Event, name string, d time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"sync"
@@ -26,6 +27,9 @@ type Config struct {
 	Truncate bool             // clients that claim no crawler appear as their network
 	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
+	// Troubled is told when the file stops taking lines, with the reason, and with nil when it takes them again. It is called
+	// by the goroutine that writes and must not use the Log. nil: nobody is told.
+	Troubled func(error)
 }
 
 // ErrUnavailable says that a refusal's line is not in the log, so that the request has to be served.
@@ -47,6 +51,8 @@ type Log struct {
 	since  time.Time // of the first of them
 	seq    uint64
 	closed bool
+
+	missing atomic.Int64 // lines that Close could not write
 
 	failed  atomic.Bool // the last write did not succeed
 	stalled atomic.Bool // a refusal gave up waiting for a write that has not come back
@@ -104,11 +110,11 @@ func (l *Log) Ready() bool { return !l.failed.Load() && !l.stalled.Load() }
 // Decision queues the line of a request that was served. It never waits; a line that finds the queue full is counted.
 // The record is the caller's again on return.
 func (l *Log) Decision(r *Record) {
-	if l.config.Scope == ScopeCrawlers && r.Claim == "" {
+	if l.config.Scope == ScopeCrawlers && r.Claim == "" && r.Status != 421 {
 		return
 	}
 	e := l.encoders.Get().(*encoder)
-	l.enqueue(e.decision(r, l.address(r)), nil)
+	l.enqueue(r.Time, e.decision(r, l.address(r)), nil)
 	l.encoders.Put(e)
 }
 
@@ -120,7 +126,7 @@ func (l *Log) Refusal(r *Record) error {
 	}
 	wait := &refusal{result: make(chan error, 1)}
 	e := l.encoders.Get().(*encoder)
-	ok := l.enqueue(e.decision(r, l.address(r)), wait)
+	ok := l.enqueue(r.Time, e.decision(r, l.address(r)), wait)
 	l.encoders.Put(e)
 	if !ok {
 		return ErrUnavailable
@@ -146,14 +152,15 @@ func (l *Log) Refusal(r *Record) error {
 // Event queues a line that is not a decision: start, stop, reload, rule, guard, certificate, ranges.
 func (l *Log) Event(event string, fields Fields) {
 	e := l.encoders.Get().(*encoder)
-	l.enqueue(e.event(event, fields), nil)
+	l.enqueue(time.Time{}, e.event(event, fields), nil)
 	l.encoders.Put(e)
 }
 
 // Reopen opens the path again, for whoever renamed the file. The old one stays in use if that fails.
 func (l *Log) Reopen() error { return l.out.reopen() }
 
-// Close writes what is queued, syncs the file and closes it. Lines that come later are dropped.
+// Close writes what is queued, syncs the file and closes it. Lines that come later are dropped. It waits no longer than
+// closeAtMost for a file that does not take the lines, and its error says how many are missing.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -163,9 +170,25 @@ func (l *Log) Close() error {
 	l.closed = true
 	l.mu.Unlock()
 	close(l.done)
-	l.idle.Wait()
-	return l.out.close()
+	ended := make(chan struct{})
+	go func() { l.idle.Wait(); close(ended) }()
+	timer := time.NewTimer(closeAtMost)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C: // the write that hangs ends with the process
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, int64(l.lines)+l.lost)
+	}
+	err := l.out.close()
+	if n := l.missing.Load(); n > 0 {
+		err = errors.Join(fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, n), err)
+	}
+	return err
 }
+
+const closeAtMost = 3 * time.Second
 
 func (l *Log) address(r *Record) string {
 	ip := r.ClientIP
@@ -179,9 +202,12 @@ func (l *Log) address(r *Record) string {
 }
 
 // enqueue queues the line of an object, unless there is no room.
-func (l *Log) enqueue(object []byte, wait *refusal) bool {
+func (l *Log) enqueue(at time.Time, object []byte, wait *refusal) bool {
 	line := make([]byte, 0, len(object)+96)
-	now := l.config.Now()
+	now := at
+	if now.IsZero() {
+		now = l.config.Now()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.lines >= maxQueueLines || l.bytes >= maxQueueBytes {

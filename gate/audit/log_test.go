@@ -82,7 +82,7 @@ func TestEmptyFieldsAreLeftOut(t *testing.T) {
 
 func TestBoundsAndHostileValues(t *testing.T) {
 	for _, test := range []struct{ name, value, want, cut string }{
-		{"line breaks", "a\r\nb\u2028c\u0085", "a\r\nb\u2028c\u0085", ""},
+		{"line breaks", "a\r\nb\u2028c\u0085d\u202e", "a\r\nb\ufffdc\ufffdd\ufffd", ""},
 		{"quotes", `"},{"v":1`, `"},{"v":1`, ""},
 		{"control characters", "\x00\x1b[31m\x7f", "\x00\x1b[31m\x7f", ""},
 		{"invalid UTF-8", "a\xffb", "a\ufffdb", ""},
@@ -115,6 +115,7 @@ func TestScopeAndTruncation(t *testing.T) {
 	var out bytes.Buffer
 	l := open(t, Config{File: "-", Stdout: &out, Truncate: true})
 	browser, crawler, six := full(), full(), full()
+	browser.Status, crawler.Status = 200, 200
 	browser.Claim, six.Claim, six.ClientIP = "", "", netip.MustParseAddr("2001:db8:1:2:3::4")
 	l.Decision(browser)
 	l.Decision(crawler)
@@ -134,6 +135,13 @@ func TestScopeAndTruncation(t *testing.T) {
 	l.Close()
 	if got := lines(t, out.Bytes()); len(got) != 1 || got[0]["claim"] != "googlebot" {
 		t.Errorf("scope crawlers: %v", got)
+	}
+	out.Reset()
+	l = open(t, Config{File: "-", Stdout: &out, Scope: ScopeCrawlers})
+	l.Decision(&Record{Action: "reject", Reason: "misdirected", Status: 421})
+	l.Close()
+	if got := lines(t, out.Bytes()); len(got) != 1 {
+		t.Errorf("scope crawlers hides a 421: %v", got)
 	}
 }
 
@@ -339,6 +347,82 @@ func TestReopenAfterRename(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
+}
+
+// A log whose path is gone and cannot be made again confirms nothing: its file has no name any more.
+func TestVanishedFolderRefusesNothing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "log")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "decisions.log")
+	l := open(t, Config{File: path})
+	if err := l.Refusal(full()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := l.Refusal(full()); err == nil {
+			t.Fatal("a refusal was confirmed into a file that nobody can find")
+		}
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	served := full()
+	served.Status = 200
+	for deadline := time.Now().Add(10 * time.Second); !l.Ready(); {
+		l.Decision(served)
+		if time.Now().After(deadline) {
+			t.Fatal("not ready although the folder is back")
+		}
+	}
+	if err := l.Refusal(full()); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), `"action":"refuse"`) {
+		t.Errorf("%q %v", text, err)
+	}
+}
+
+// Close does not wait for ever for an output that hangs, and says how much is missing.
+func TestCloseOfStalledOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{room: -1, held: make(chan struct{})}
+		l, err := Open(Config{File: "-", Stdout: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 7 {
+			l.Decision(full())
+		}
+		if err := l.Close(); err == nil || !strings.Contains(err.Error(), "7 are missing") {
+			t.Errorf("%v", err)
+		}
+		close(disk.held)
+	})
+}
+
+func TestCloseOfFullDiskSaysWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var troubles []bool
+		l, err := Open(Config{File: "-", Stdout: &faulty{}, Troubled: func(err error) { troubles = append(troubles, err != nil) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			l.Decision(full())
+		}
+		time.Sleep(time.Second)
+		if err := l.Close(); err == nil || !strings.Contains(err.Error(), "3 are missing") {
+			t.Errorf("%v", err)
+		}
+		if !slices.Equal(troubles, []bool{true}) {
+			t.Errorf("told %v", troubles)
+		}
+	})
 }
 
 func TestOpenErrors(t *testing.T) {

@@ -16,6 +16,7 @@ type output struct {
 	pipe io.Writer // where path is ""
 	torn bool      // the last write ended inside a line
 	soil bool      // written since the last sync
+	lost error     // the path leads elsewhere and could not be opened again: what is written now, nobody will find
 }
 
 func openOutput(c Config) (*output, error) {
@@ -58,14 +59,18 @@ func (o *output) reopen() error {
 		o.file.Sync()
 		o.file.Close()
 	}
-	o.file, o.torn = f, torn
+	o.file, o.torn, o.lost = f, torn, nil
 	return nil
 }
 
 // Write appends whole lines in one write. After an error n says how many bytes of lines arrived.
 func (o *output) Write(lines []byte) (n int, err error) {
+	o.follow()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.lost != nil {
+		return 0, o.lost
+	}
 	var w io.Writer = o.pipe
 	if o.file != nil {
 		w = o.file
@@ -97,9 +102,7 @@ func (o *output) keep(done <-chan struct{}) {
 			return
 		case <-tick.C:
 			o.sync()
-			if o.moved() {
-				o.reopen() // an error leaves the old file, and the next second tries again
-			}
+			o.follow()
 		}
 	}
 }
@@ -111,6 +114,19 @@ func (o *output) sync() {
 	o.mu.Unlock()
 	if soil {
 		f.Sync() // not under the lock: a slow disk must not hold up a write
+	}
+}
+
+// follow opens the path again if the file is no longer there. It is asked before every write, so that no line goes into a
+// file without a name; until it succeeds nothing is written.
+func (o *output) follow() {
+	if o.path == "" || !o.moved() {
+		return
+	}
+	if err := o.reopen(); err != nil {
+		o.mu.Lock()
+		o.lost = err
+		o.mu.Unlock()
 	}
 }
 

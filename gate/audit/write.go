@@ -36,11 +36,15 @@ func (l *Log) write() {
 		if err == nil {
 			l.settle(backlog[:n])
 			backlog = append(backlog[:0], backlog[n:]...)
-			l.failed.Store(false)
+			if l.failed.Swap(false) && l.config.Troubled != nil {
+				l.config.Troubled(nil)
+			}
 			l.stalled.Store(false)
 			continue
 		}
-		l.failed.Store(true)
+		if !l.failed.Swap(true) && l.config.Troubled != nil {
+			l.config.Troubled(err)
+		}
 		backlog = l.afterFailure(backlog, n, written, err)
 		select {
 		case <-time.After(200 * time.Millisecond):
@@ -101,6 +105,10 @@ func (l *Log) afterFailure(backlog []entry, n, written int, err error) []entry {
 
 // giveUp counts what Close could not write. Nothing can tell it any more; whoever waits is answered.
 func (l *Log) giveUp(entries []entry) {
+	l.mu.Lock()
+	lost := l.lost
+	l.mu.Unlock()
+	l.missing.Store(lost + int64(len(entries)))
 	for _, e := range entries {
 		if e.refusal != nil && e.refusal.state.CompareAndSwap(queued, abandoned) {
 			e.refusal.result <- ErrUnavailable
