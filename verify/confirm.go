@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -13,7 +14,8 @@ import (
 const (
 	mostNames   = 8   // reverse names looked at, and so forward lookups
 	mostAliases = 8   // aliases followed for one question
-	mostRecords = 512 // records of an answer looked at
+	mostRecords = 256 // records of an answer looked at
+	mostOthers  = 32  // records beside the answer, in each of the two other sections
 	mostForward = 64  // forward addresses kept to be shown
 )
 
@@ -23,66 +25,122 @@ type answer struct {
 	ttl     time.Duration // the least of records and of the aliases that led there
 }
 
-// confirm looks an address up: reverse names, the trusted among them, their addresses. It always returns a finding.
+// report is a finding with what is not worth remembering.
+type report struct {
+	*finding
+	keep    time.Duration // how long the finding may be served without asking again
+	took    time.Duration
+	names   []string // the reverse names looked at, fit to be shown
+	forward []seen
+}
+
+// seen is what a trusted name resolved to.
+type seen struct {
+	name  string
+	addrs []netip.Addr
+}
+
+// confirm looks an address up: reverse names, the trusted among them, their addresses. It always returns a report.
 // addr is valid, unmapped and without a zone.
-func (r *Resolver) confirm(ctx context.Context, crawlers []Crawler, addr netip.Addr) *finding {
+func (r *Resolver) confirm(ctx context.Context, crawlers []Crawler, addr netip.Addr) *report {
 	start := time.Now()
-	f := &finding{}
+	found := &report{finding: &finding{}}
 	everyone := crawlerSet(1)<<len(crawlers) - 1
 
 	reverse, err := dns.ReverseAddr(addr.String())
 	if err != nil {
-		return &finding{troubled: everyone, cause: CauseAddress}
+		return &report{finding: &finding{troubled: everyone, cause: CauseAddress}}
 	}
 	pointers, trouble := r.resolve(ctx, reverse, dns.TypePTR)
-	f.ttl = pointers.ttl
+	ttl, last := pointers.ttl, start
 	if trouble != "" {
-		f.troubled, f.cause = everyone, trouble
+		found.troubled, found.cause, last = everyone, trouble, time.Now()
 	}
 	for _, name := range reverseNames(pointers.records) {
-		f.names = append(f.names, showName(name))
+		found.names = append(found.names, showName(name))
 		clean, ok := cleanName(name)
-		if !ok {
+		if !ok || len(clean) > longestKept {
 			continue
 		}
-		if f.first == "" {
-			f.first = clean
+		clean = strings.Clone(clean) // not the message it stands in
+		if found.name == "" {
+			found.name = clean
 		}
 		trusted := trustedBy(crawlers, clean)
-		if trusted&^f.genuine == 0 {
+		if trusted&^found.genuine == 0 {
 			continue // nobody trusts it, or whoever does is satisfied already
 		}
-		r.confirmName(ctx, f, proof{name: clean, trusted: trusted}, addr)
+		switch forward, trouble := r.resolveForward(ctx, found, clean, addr); {
+		case trouble != "":
+			found.troubled, last = found.troubled|trusted, time.Now()
+			if found.cause == "" {
+				found.cause = trouble
+			}
+		case forward > 0:
+			found.prove(clean, trusted)
+			ttl = min(ttl, forward)
+		}
 	}
-	f.troubled &^= f.genuine
-	if f.troubled == 0 {
-		f.cause = ""
+	found.troubled &^= found.genuine
+	if found.troubled == 0 {
+		found.cause = ""
 	}
-	f.took = time.Since(start)
-	return f
+	found.took = time.Since(start)
+	found.keep = found.fresh(ttl, time.Since(last))
+	return found
 }
 
-// confirmName adds to f whether a trusted name resolves back to addr.
-func (r *Resolver) confirmName(ctx context.Context, f *finding, p proof, addr netip.Addr) {
+// resolveForward asks for the addresses of a trusted name. If addr is among them it returns their time to live, at least
+// a nanosecond; if it is not, 0.
+func (r *Resolver) resolveForward(ctx context.Context, found *report, name string, addr netip.Addr) (time.Duration, string) {
 	qtype := dns.TypeA
 	if addr.Is6() {
 		qtype = dns.TypeAAAA
 	}
-	forward, trouble := r.resolve(ctx, p.name+".", qtype)
+	forward, trouble := r.resolve(ctx, name+".", qtype)
 	if trouble != "" {
-		f.troubled |= p.trusted
-		if f.cause == "" {
-			f.cause = trouble
-		}
-		return
+		return 0, trouble
 	}
 	addrs := addresses(forward.records)
-	if slices.Contains(addrs, addr) {
-		f.proofs = append(f.proofs, p)
-		f.genuine |= p.trusted
-		f.ttl = min(f.ttl, forward.ttl)
+	found.forward = append(found.forward, seen{name: name, addrs: addrs[:min(len(addrs), mostForward)]})
+	if !slices.Contains(addrs, addr) {
+		return 0, ""
 	}
-	f.forward = append(f.forward, seen{name: p.name, addrs: addrs[:min(len(addrs), mostForward)]})
+	return max(forward.ttl, 1), ""
+}
+
+// prove notes that a trusted name resolved back.
+func (f *finding) prove(name string, trusted crawlerSet) {
+	if f.genuine == 0 {
+		f.name, f.proves = name, trusted
+	} else if f.also == "" {
+		f.also = name
+	}
+	f.genuine |= trusted
+}
+
+// fresh is how long a finding may be served, of records that live for ttl and after trouble that was ago.
+func (f *finding) fresh(ttl, ago time.Duration) time.Duration {
+	switch {
+	case f.troubled != 0:
+		return max(troubleFor-ago, 0)
+	case f.genuine != 0:
+		return min(max(ttl, genuineLeast), genuineMost)
+	default:
+		return impostorFor
+	}
+}
+
+// detailed is result with what only the verify command shows.
+func (found *report) detailed(crawler crawlerSet) Result {
+	r := found.result(crawler, SourceDNS)
+	r.Took, r.Names = found.took, found.names
+	for _, s := range found.forward {
+		if s.name == r.PTR {
+			r.Forward = s.addrs
+		}
+	}
+	return r
 }
 
 func trustedBy(crawlers []Crawler, clean string) (set crawlerSet) {
@@ -138,9 +196,8 @@ func (r *Resolver) resolve(ctx context.Context, name string, qtype uint16) (answ
 			return answer{}, trouble
 		}
 		at := name
-		rrs := m.Answer[:min(len(m.Answer), mostRecords)]
 		for {
-			found, alias := pick(rrs, at, qtype)
+			found, alias := pick(m.Answer, at, qtype)
 			for _, rr := range found {
 				result.ttl = min(result.ttl, ttlOf(rr))
 			}

@@ -5,12 +5,28 @@ import (
 	"strings"
 )
 
-// The classes of crawlers, as Google groups them. User-triggered fetchers are not crawlers and are left out: their
-// reverse names are shared with anything that runs in Google's cloud.
+// The classes of crawlers and fetchers, as Google groups them. No crawler of the Catalogue is user-triggered: Google
+// documents no product token that claims to be one and nothing but it.
 const (
-	ClassCommon      = "common"
-	ClassSpecialCase = "special-case"
+	ClassCommon        = "common"
+	ClassSpecialCase   = "special-case"
+	ClassUserTriggered = "user-triggered"
 )
+
+// Masks returns the masks of the reverse names of a class, nil for any other string. The slice is the caller's. Source:
+// developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
+func Masks(class string) []string {
+	switch class {
+	case ClassCommon:
+		return []string{"crawl-*.googlebot.com", "geo-crawl-*.geo.googlebot.com"}
+	case ClassSpecialCase:
+		return []string{"rate-limited-proxy-*.google.com"}
+	case ClassUserTriggered:
+		return []string{"*.gae.googleusercontent.com", "google-proxy-*.google.com"}
+	default:
+		return nil
+	}
+}
 
 // Crawler is an entry of the catalogue: how a crawler names itself and how it is recognised.
 type Crawler struct {
@@ -25,8 +41,8 @@ type Crawler struct {
 // caller's. Source: developers.google.com/crawling/docs/crawlers-fetchers, the pages on common crawlers, on
 // special-case crawlers and on verifying requests.
 func Catalogue() []Crawler {
-	common := func() []string { return []string{"crawl-*.googlebot.com", "geo-crawl-*.geo.googlebot.com"} }
-	special := func() []string { return []string{"rate-limited-proxy-*.google.com"} }
+	common := func() []string { return Masks(ClassCommon) }
+	special := func() []string { return Masks(ClassSpecialCase) }
 	return []Crawler{
 		{
 			Name: "googlebot", Class: ClassCommon, Names: common(),

@@ -170,6 +170,32 @@ func TestTrusts(t *testing.T) {
 	}
 }
 
+// TestUserTriggered: what users of Google's cloud can cause to fetch a page is no crawler, whatever it is called.
+func TestUserTriggered(t *testing.T) {
+	fetcher := Crawler{Names: Masks(ClassUserTriggered)}
+	for _, name := range []string{"1-2-3-4.gae.googleusercontent.com", "google-proxy-66-249-81-1.google.com."} {
+		if !fetcher.Trusts(name) {
+			t.Errorf("%q is not user-triggered", name)
+		}
+		for _, c := range Catalogue() {
+			if c.Trusts(name) {
+				t.Errorf("%s trusts %q", c.Name, name)
+			}
+		}
+	}
+	for _, name := range []string{
+		"gae.googleusercontent.com", ".gae.googleusercontent.com", "x.y.gae.googleusercontent.com", "1.bc.googleusercontent.com",
+		"1.gae.googleusercontent.com.evil.tld", "1.xgae.googleusercontent.com", "google-proxy-.google.com", "google-proxy-1.x.google.com",
+	} {
+		if fetcher.Trusts(name) {
+			t.Errorf("%q is user-triggered", name)
+		}
+	}
+	if got := Masks("x"); got != nil {
+		t.Errorf("masks of no class: %v", got)
+	}
+}
+
 func TestCatalogue(t *testing.T) {
 	tokens := map[string]string{}
 	names := map[string]bool{}
@@ -191,6 +217,9 @@ func TestCatalogue(t *testing.T) {
 			domain := ".googlebot.com"
 			if c.Class == ClassSpecialCase {
 				domain = ".google.com"
+			}
+			if longest := len(mask) - 1 + longestLabel - strings.Index(mask, "*"); longest > longestKept {
+				t.Errorf("crawler %q: names of %d bytes match mask %q and are not kept", c.Name, longest, mask)
 			}
 			if strings.Count(mask, "*") != 1 || mask != strings.ToLower(mask) || !strings.HasSuffix(mask, domain) {
 				t.Errorf("crawler %q: mask %q", c.Name, mask)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"net"
 	"strings"
@@ -20,9 +21,10 @@ const udpSize = 1232
 const strayDatagrams = 16
 
 type question struct {
-	name  string // in presentation form, fully qualified
-	qtype uint16
-	edns  bool
+	name    string // in presentation form, fully qualified
+	qtype   uint16
+	edns    bool
+	timeout time.Duration // of each connection
 }
 
 // exchange puts one question to one server: over UDP, and over TCP if the answer was truncated, or over TLS.
@@ -39,7 +41,7 @@ func (r *Resolver) exchange(ctx context.Context, server string, q question) (*dn
 }
 
 func (r *Resolver) over(ctx context.Context, network, server string, q question) (*dns.Msg, string) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout())
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
 	conn, err := r.dial(ctx, network, server)
 	if err != nil {
@@ -89,8 +91,11 @@ func converse(ctx context.Context, conn net.Conn, datagrams bool, q question) (*
 			}
 			return nil, causeOf(ctx, err)
 		}
-		answer := new(dns.Msg)
-		if err != nil || answer.Unpack(packet) != nil || !answers(answer, query) {
+		if err != nil {
+			continue
+		}
+		answer, ok := unpack(packet)
+		if !ok || !answers(answer, query) {
 			continue
 		}
 		switch {
@@ -103,6 +108,31 @@ func converse(ctx context.Context, conn net.Conn, datagrams bool, q question) (*
 		return answer, ""
 	}
 	return nil, CauseGarbage
+}
+
+// unpack reads a message. Names in it may point at other names, so that 64 KiB unfold into 10 MB: of a long answer only
+// the first records are read, and a message with many records beside the answer is none. The server chooses every byte
+// and the parser is not ours, so a panic of it is a message that cannot be read.
+func unpack(packet []byte) (m *dns.Msg, ok bool) {
+	const header, answers, authority, additional = 12, 6, 8, 10
+	if len(packet) < header {
+		return nil, false
+	}
+	count := func(at int) uint16 { return binary.BigEndian.Uint16(packet[at:]) }
+	if count(authority) > mostOthers || count(additional) > mostOthers {
+		return nil, false
+	}
+	if count(answers) > mostRecords {
+		binary.BigEndian.PutUint16(packet[answers:], mostRecords)
+		clear(packet[authority:header]) // they cannot be reached without the rest of the answer
+	}
+	defer func() {
+		if recover() != nil {
+			m, ok = nil, false
+		}
+	}()
+	m = new(dns.Msg)
+	return m, m.Unpack(packet) == nil
 }
 
 // answers reports whether m is an answer to query: its id, its question, its direction (RFC 5452 section 9.1).

@@ -127,12 +127,12 @@ func TestProofsOutliveFloods(t *testing.T) {
 		var a [16]byte
 		copy(a[:], "\x20\x01\x0d\xb8")
 		binary.BigEndian.PutUint32(a[4:], i)
-		v.remember(netip.AddrFrom16(a), &finding{})
+		v.memory.remember(netip.AddrFrom16(a), &report{finding: &finding{}, keep: impostorFor})
 	}
 	got, _ := v.Peek("googlebot", addr)
 	want(t, got, Genuine, SourceCache, "")
-	v.others.CleanUp()
-	if n := v.others.EstimatedSize(); n > rememberAtMost || n < rememberAtMost/2 {
+	v.memory.others.CleanUp()
+	if n := v.memory.others.EstimatedSize(); n > rememberAtMost || n < rememberAtMost/2 {
 		t.Errorf("%d impostors are remembered, want at most %d", n, rememberAtMost)
 	}
 }

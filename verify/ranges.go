@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,6 +27,13 @@ type Ranges struct {
 	bits6    []int
 }
 
+// Bounds on what a list can say.
+const (
+	widest4      = 8  // prefix length: no publisher owns more
+	widest6      = 20 // prefix length
+	mostProblems = 10 // reported of one list
+)
+
 // PublishedRanges returns the list of common crawlers that is built in. Parsing costs under a millisecond; keep the
 // result.
 func PublishedRanges() (*Ranges, error) {
@@ -41,8 +49,8 @@ func PublishedRanges() (*Ranges, error) {
 //	{"creationTime": "2026-01-14T15:45:48.000000", "prefixes": [{"ipv6Prefix": "2001:db8::/64"}, {"ipv4Prefix": "192.0.2.0/27"}]}
 //
 // creationTime has no zone and is taken for UTC. Keys that are not known are passed over, for lists grow new ones; an
-// entry without a prefix, a prefix with bits set behind its length, and a list without entries are errors, and all
-// wrong entries are reported.
+// entry without a prefix, a prefix with bits set behind its length or wider than /8 (IPv4) or /20 (IPv6), and a list
+// without entries are errors. The first 10 wrong entries are reported.
 func ParseRanges(text []byte) (*Ranges, error) {
 	var list struct {
 		CreationTime string `json:"creationTime"`
@@ -61,38 +69,78 @@ func ParseRanges(text []byte) (*Ranges, error) {
 	r := &Ranges{created: created, prefixes: make(map[netip.Prefix]struct{}, len(list.Prefixes))}
 	var problems []error
 	for i, entry := range list.Prefixes {
-		for _, side := range []struct {
-			text string
-			v4   bool
-			bits *[]int
-		}{{entry.IPv4, true, &r.bits4}, {entry.IPv6, false, &r.bits6}} {
-			if side.text == "" {
-				continue
-			}
-			prefix, err := netip.ParsePrefix(side.text)
-			if err != nil || prefix.Addr().Is4() != side.v4 || prefix.Addr().Is4In6() || prefix != prefix.Masked() {
-				problems = append(problems, fmt.Errorf("ranges: prefix %q: not an address range of its kind", side.text))
-				continue
-			}
-			r.prefixes[prefix] = struct{}{}
-			if !slices.Contains(*side.bits, prefix.Bits()) {
-				*side.bits = append(*side.bits, prefix.Bits())
-			}
-		}
 		if entry.IPv4 == "" && entry.IPv6 == "" {
 			problems = append(problems, fmt.Errorf("ranges: entry %d: neither ipv4Prefix nor ipv6Prefix", i))
+		}
+		if entry.IPv4 != "" {
+			problems = append(problems, r.add(entry.IPv4, true))
+		}
+		if entry.IPv6 != "" {
+			problems = append(problems, r.add(entry.IPv6, false))
 		}
 	}
 	if len(list.Prefixes) == 0 {
 		problems = append(problems, errors.New("ranges: no entries"))
 	}
-	if err := errors.Join(problems...); err != nil {
+	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
+	if err := errors.Join(problems[:min(len(problems), mostProblems)]...); err != nil {
 		return nil, err
 	}
-	for _, bits := range []*[]int{&r.bits4, &r.bits6} {
-		slices.SortFunc(*bits, func(a, b int) int { return b - a })
-	}
+	r.measure()
 	return r, nil
+}
+
+func (r *Ranges) add(text string, is4 bool) error {
+	widest := widest6
+	if is4 {
+		widest = widest4
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil || prefix.Addr().Is4() != is4 || prefix.Addr().Is4In6() || prefix != prefix.Masked() || prefix.Bits() < widest {
+		return fmt.Errorf("ranges: prefix %q: not an address range of its kind", text)
+	}
+	r.prefixes[prefix] = struct{}{}
+	return nil
+}
+
+// measure notes which prefix lengths occur.
+func (r *Ranges) measure() {
+	for prefix := range r.prefixes {
+		bits := &r.bits6
+		if prefix.Addr().Is4() {
+			bits = &r.bits4
+		}
+		if !slices.Contains(*bits, prefix.Bits()) {
+			*bits = append(*bits, prefix.Bits())
+		}
+	}
+	for _, bits := range [][]int{r.bits4, r.bits6} {
+		slices.SortFunc(bits, func(a, b int) int { return b - a })
+	}
+}
+
+// mergeRanges returns what holds the addresses of all lists, as old as the oldest of them.
+func mergeRanges(lists []*Ranges) *Ranges {
+	if len(lists) == 1 && lists[0] != nil {
+		return lists[0]
+	}
+	all := &Ranges{prefixes: map[netip.Prefix]struct{}{}}
+	for _, r := range lists {
+		if r == nil {
+			continue
+		}
+		maps.Copy(all.prefixes, r.prefixes)
+		if all.created.IsZero() || r.created.Before(all.created) {
+			all.created = r.created
+		}
+	}
+	all.measure()
+	return all
+}
+
+// equal reports whether r and other hold the same ranges and were made at the same time; a list equals no nil.
+func (r *Ranges) equal(other *Ranges) bool {
+	return other != nil && r.created.Equal(other.created) && maps.Equal(r.prefixes, other.prefixes)
 }
 
 // Find returns the narrowest range that holds addr, and whether there is one. An IPv4 address mapped into IPv6 counts

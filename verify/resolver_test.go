@@ -89,6 +89,8 @@ func TestResolverTrouble(t *testing.T) {
 		{"refused", CauseRefused},
 		{"notimp", CauseGarbage},
 		{"referral", CauseLame},
+		{"lame", CauseLame},
+		{"lame-nxdomain", CauseLame},
 		{"garbage", CauseGarbage},
 		{"short", CauseGarbage},
 		{"wrongid", CauseGarbage},
@@ -140,7 +142,7 @@ func TestResolverCopes(t *testing.T) {
 }
 
 func TestResolverRotates(t *testing.T) {
-	for _, fault := range []string{"silent", "servfail", "refused", "referral", "garbage"} {
+	for _, fault := range []string{"silent", "servfail", "refused", "referral", "lame", "garbage"} {
 		t.Run(fault, func(t *testing.T) {
 			checkLeaks(t)
 			lame, good := newZone(t, "fault * "+fault), newZone(t, googlebotZone)

@@ -99,21 +99,21 @@ func TestStaleInTrouble(t *testing.T) {
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
 		z.set(t, "fault * servfail")
 		time.Sleep(31 * time.Minute)
-		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
+		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		want(t, v.Identify(t.Context(), "adsbot-google", addr), Unknown, SourceCache, CauseServfail)
 		time.Sleep(10 * time.Hour)
 		z.set(t, "fault * silent")
 		start := time.Now()
-		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
+		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		if waited := time.Since(start); waited != v.Wait {
 			t.Errorf("waited %v for a silent server, want %v", waited, v.Wait)
 		}
 		time.Sleep(4 * time.Second)
 		start = time.Now()
-		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
+		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		var later Result
 		v.Later("googlebot", addr, func(r Result) { later = r })
-		want(t, later, Genuine, SourceCache, "")
+		want(t, later, Genuine, SourceStale, "")
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("waited %v although it was asked in vain just now", waited)
 		}
@@ -133,7 +133,7 @@ func TestStaleForADayAtMost(t *testing.T) {
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
 		z.set(t, "fault * servfail")
 		time.Sleep(30*time.Minute + 24*time.Hour - time.Second)
-		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
+		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		time.Sleep(5 * time.Second)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Unknown, SourceDNS, CauseServfail)
 	})

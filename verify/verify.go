@@ -26,15 +26,24 @@
 // Aliases in the answers (RFC 2317 delegates reverse zones with them) are followed, 8 in all for one question.
 //
 // What is learned about an address serves every crawler of the catalogue and is remembered: genuine for the time to
-// live of the records (not under a minute, not over a day), impostor for 10 minutes, trouble for 3 seconds. While the
-// DNS is in trouble, an address once proven stays genuine for up to a day longer. Proven addresses are kept apart from
-// the others, so that a flood of impostors pushes none of them out.
+// live of the records (not under a minute, not over a day), impostor for 10 minutes, trouble for 3 seconds, which is
+// long enough to spare a resolver that is down and short enough for fresh verdicts within 5 seconds of its recovery.
+// An address that is asked for in the last tenth of its time is looked up again in the background. While the DNS is in
+// trouble, an address once proven stays genuine for up to a day longer. Proven addresses are kept apart from the others,
+// so that a flood of impostors pushes none of them out; 100,000 of each are kept, in at most 64 MiB together.
 //
-// The package starts no more lookups than its budget allows, does not log, and keeps no state outside its values.
+// So an outage of the resolver never makes an impostor of a genuine crawler, and what it leaves unknown is known again
+// within 5 seconds of its end.
+//
+// [Ranges] are the addresses that Google publishes, and [LiveRanges] keeps them up to date. They decide nothing: there
+// is no verdict that rests on a list. They only say whose lookups must not be crowded out, and which may start early.
+//
+// The package starts no more lookups than its [Budget] allows, does not log, and keeps no state outside its values.
 package verify
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,10 +68,11 @@ func (v Verdict) String() string {
 	}
 }
 
-// The values of Result.Source.
+// The values of Result.Source. Published ranges are no source: they prove nothing.
 const (
-	SourceCache = "cache"
-	SourceDNS   = "dns"
+	SourceCache = "cache" // remembered
+	SourceDNS   = "dns"   // a lookup that ended just now
+	SourceStale = "stale" // remembered as genuine; its time is over, and the DNS could not be asked again
 )
 
 // The values of Result.Cause. The first group is trouble with the DNS, the second with the asking.
@@ -77,7 +87,7 @@ const (
 	CauseUnreachable = "unreachable" // the server cannot be reached or hung up
 	CauseTLS         = "tls"         // the server did not prove its name (DNS over TLS)
 
-	CauseBudget   = "budget"   // too many lookups at the moment
+	CauseBudget   = "budget"   // too many lookups at the moment, under way and waiting
 	CauseWait     = "wait"     // Verifier.Wait or the caller's context ended before the lookup did
 	CausePending  = "pending"  // a lookup is under way and Verifier.Wait is 0
 	CauseClosed   = "closed"   // the Verifier is closed
@@ -89,72 +99,59 @@ const (
 // Result is a verdict and what it rests on. The zero value is Unknown.
 type Result struct {
 	Verdict Verdict
-	Source  string // SourceCache, SourceDNS, or "" when no lookup was asked for, none was allowed or none ended in time
+	Source  string // one of the Source constants, or "" when no lookup was asked for, none was allowed or none ended in time
 	Cause   string // why Unknown, one of the Cause constants; "" with the other verdicts
 
 	// PTR is the reverse name that proved the claim, else the first one looked at, "" if there was none. It is in lower
-	// case without a trailing dot, at most 253 bytes of letters, digits, hyphens and dots, so it is safe to log; names
-	// with other bytes in them are passed over.
+	// case without a trailing dot, at most 96 bytes of letters, digits, hyphens and dots, so it is safe to log; longer
+	// names, which no crawler has, and names with other bytes in them are passed over.
 	PTR string
 
 	Names   []string      // Lookup only: all reverse names looked at; bytes that do not belong in a name read "?"
 	Forward []netip.Addr  // Lookup only: the first 64 addresses that PTR resolved to; nil if it was not trusted
-	Took    time.Duration // how long the DNS lookups took; 0 from the cache
+	Took    time.Duration // how long the lookup took, its time in the queue left out; 0 if it is remembered
 }
 
-// The times an address is remembered.
+// The times that an address is remembered, and how many are.
 const (
 	genuineLeast   = time.Minute
 	genuineMost    = 24 * time.Hour
 	genuineStale   = 24 * time.Hour // on top, and only while the DNS is in trouble
 	impostorFor    = 10 * time.Minute
-	troubleFor     = 3 * time.Second // so that verdicts are fresh within 5 seconds of a resolver's recovery
+	troubleFor     = 3 * time.Second // from the last trouble on
 	lookupAtMost   = 5 * time.Second // all queries of one lookup
 	rememberAtMost = 100_000         // addresses in each of the caches
 )
 
+// longestKept is the longest reverse name that is remembered, for strangers choose theirs. The masks of the catalogue
+// match none that is longer.
+const longestKept = 96
+
 // crawlerSet is a set of catalogue entries, one bit each, in the catalogue's order.
 type crawlerSet uint32
 
-// finding is what one lookup learned about an address, for all crawlers of the catalogue. It is immutable once made.
+// finding is what one lookup learned about an address, for all crawlers of the catalogue. It is small, for there can be
+// many, and immutable once it is remembered.
 type finding struct {
-	proofs   []proof       // the trusted names that resolved back; each adds crawlers to the ones before
-	genuine  crawlerSet    // the crawlers that proofs cover
-	troubled crawlerSet    // the crawlers that trouble may have hidden a proof from
+	name     string     // the first trusted name that resolved back, else the first that is fit to be shown
+	also     string     // a second trusted name that resolved back, for crawlers that do not trust the first
+	proves   crawlerSet // the crawlers that trust name, which resolved back
+	genuine  crawlerSet // the crawlers that are proven, by name or by also
+	troubled crawlerSet // the crawlers that trouble may have hidden a proof from
+	renewed  atomic.Bool
 	cause    string        // the first trouble, "" if troubled is empty
-	first    string        // the first reverse name that is safe to show
-	ttl      time.Duration // the least time to live of the records that the proofs rest on
-	took     time.Duration
-	names    []string // shown by Lookup, not cached
-	forward  []seen   // shown by Lookup, not cached
-}
-
-// proof is a trusted name that resolved back, and the crawlers that trust it.
-type proof struct {
-	name    string
-	trusted crawlerSet
-}
-
-// seen is what a trusted name resolved to.
-type seen struct {
-	name  string
-	addrs []netip.Addr
+	due      time.Duration // from when on it should be looked up again, by memory's clock
+	until    time.Duration // how long it is fresh, by memory's clock
 }
 
 // result derives the verdict for one crawler.
 func (f *finding) result(crawler crawlerSet, source string) Result {
-	r := Result{Source: source, PTR: f.first}
-	if source != SourceCache {
-		r.Took = f.took
-	}
+	r := Result{Source: source, PTR: f.name}
 	switch {
 	case f.genuine&crawler != 0:
 		r.Verdict = Genuine
-		for _, p := range f.proofs {
-			if p.trusted&crawler != 0 {
-				r.PTR = p.name
-				break
-			}
+		if f.proves&crawler == 0 {
+			r.PTR = f.also
 		}
 	case f.troubled&crawler != 0:
 		r.Cause = f.cause
@@ -162,35 +159,4 @@ func (f *finding) result(crawler crawlerSet, source string) Result {
 		r.Verdict = Impostor
 	}
 	return r
-}
-
-// detailed is result with what only the verify command shows.
-func (f *finding) detailed(crawler crawlerSet) Result {
-	r := f.result(crawler, SourceDNS)
-	r.Names = f.names
-	for _, s := range f.forward {
-		if s.name == r.PTR {
-			r.Forward = s.addrs
-		}
-	}
-	return r
-}
-
-// cacheable is f without the lists that only the verify command shows: their size is for strangers to choose.
-func (f *finding) cacheable() *finding {
-	c := *f
-	c.names, c.forward = nil, nil
-	return &c
-}
-
-// fresh is how long f may be served without asking again.
-func (f *finding) fresh() time.Duration {
-	switch {
-	case f.troubled != 0:
-		return troubleFor
-	case f.genuine != 0:
-		return min(max(f.ttl, genuineLeast), genuineMost)
-	default:
-		return impostorFor
-	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
@@ -16,10 +18,12 @@ import (
 type zone struct {
 	mu      sync.Mutex
 	records map[string][]dns.RR
-	faults  map[string]string // by lower-case name, "*" for every name
-	asked   map[string]int    // "name type" to count
-	lazy    bool              // aliases are not followed inside an answer
-	gate    chan struct{}     // if not nil, an answer waits for a receive
+	faults  map[string]string     // by lower-case name, "*" for every name
+	asked   map[string]int        // "name type" to count
+	lazy    bool                  // aliases are not followed inside an answer
+	gate    chan struct{}         // if not nil, an answer waits for a receive
+	delay   time.Duration         // of every answer
+	heard   func(question string) // if not nil, told of every "name type"
 }
 
 // newZone parses records in zone file form, one a line; a line "fault NAME KIND" adds a fault.
@@ -56,6 +60,13 @@ func (z *zone) set(t testing.TB, text string) {
 	}
 }
 
+// trouble adds a fault of every name; "" ends it.
+func (z *zone) trouble(fault string, delay time.Duration) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.faults["*"], z.delay = fault, delay
+}
+
 func (z *zone) count(question string) int {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -74,10 +85,13 @@ func (z *zone) total() (n int) {
 // reply returns the bytes to answer with; nil is silence.
 func (z *zone) reply(req *dns.Msg, network string) []byte {
 	z.mu.Lock()
-	gate := z.gate
+	gate, delay := z.gate, z.delay
 	q := req.Question[0]
 	name := strings.ToLower(q.Name)
 	z.asked[name+" "+dns.TypeToString[q.Qtype]]++
+	if z.heard != nil {
+		z.heard(name + " " + dns.TypeToString[q.Qtype])
+	}
 	fault := z.faults[name]
 	if fault == "" {
 		fault = z.faults["*"]
@@ -89,6 +103,9 @@ func (z *zone) reply(req *dns.Msg, network string) []byte {
 	z.mu.Unlock()
 	if gate != nil {
 		<-gate
+	}
+	if delay > 0 {
+		time.Sleep(delay)
 	}
 	return spoil(m, fault, network)
 }
@@ -141,6 +158,10 @@ func spoil(m *dns.Msg, fault, network string) []byte {
 	case "referral":
 		m.Rcode, m.Answer = dns.RcodeSuccess, nil
 		m.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.example."}}
+	case "lame":
+		m.Rcode, m.Answer, m.RecursionAvailable = dns.RcodeSuccess, nil, false
+	case "lame-nxdomain":
+		m.Rcode, m.Answer, m.RecursionAvailable = dns.RcodeNameError, nil, false
 	case "wrongid":
 		m.Id++
 	case "wrongquestion":
@@ -264,3 +285,12 @@ const (
 		1.66.249.66.in-addr.arpa.        3600 IN PTR crawl-66-249-66-1.googlebot.com.
 		crawl-66-249-66-1.googlebot.com. 1800 IN A   66.249.66.1`
 )
+
+func reverseOf(t testing.TB, addr netip.Addr) string {
+	t.Helper()
+	name, err := dns.ReverseAddr(addr.Unmap().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

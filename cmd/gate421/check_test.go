@@ -71,7 +71,7 @@ func liveFile(t *testing.T, s *setting, listen, hosts, origin, certificates, res
 	s.write(fmt.Sprintf(`
 listen: {https: %q, http: ""}
 admin: ""
-verify: {resolver: %q}
+verify: {resolver: %q, ranges: embedded}
 certificates: %s
 sites: [{hosts: %s, origin: %s, http2_crawl: refuse}]
 `, listen, resolver, certificates, hosts, origin))

@@ -151,7 +151,7 @@ listen: {https: "%[1]s:0", http: ""}
 admin: "%[1]s:0"
 state: %[2]q
 certificates: {source: local}
-verify: {resolver: "%[3]s", wait: 5s}
+verify: {resolver: "%[3]s", wait: 5s, ranges: embedded}
 log: {file: "-"}
 limits: {drain_time: 1s}
 sites:

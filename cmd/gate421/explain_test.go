@@ -16,7 +16,7 @@ func explainable(t *testing.T) (file string, dns *nameserver) {
 	return fileOf(t, fmt.Sprintf(`
 state: %q
 certificates: {source: local}
-verify: {resolver: %q}
+verify: {resolver: %q, ranges: embedded}
 sites:
   - {hosts: [shop.test, "*.shop.test"], origin: "http://127.0.0.1:3000", http2_crawl: refuse, paths: {/downloads/: allow, "/*.pdf$": observe}}
   - {hosts: [blog.test], origin: "http://127.0.0.1:3000", http2_crawl: observe, guard: null}

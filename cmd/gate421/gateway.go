@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type gateway struct {
 	log      *audit.Log
 	guard    *guard.Guard
 	verifier *verify.Verifier
+	ranges   *verify.LiveRanges // nil: they are not refreshed
 	certs    *certs.Certificates
 	admin    *admin.Admin
 	handler  *gate.Handler
@@ -122,6 +124,18 @@ func (g *gateway) openVerifier() error {
 		return hint(err, "verify.resolver names a DNS server by address, such as 192.0.2.53:53")
 	}
 	g.verifier = &verify.Verifier{Resolver: resolver, Wait: g.config.Verify.Wait}
+	switch g.config.Verify.Ranges {
+	case "none":
+		g.verifier.Published = func() *verify.Ranges { return nil }
+	case "auto":
+		folder := filepath.Join(g.config.State, "ranges")
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return hint(fmt.Errorf("state folder %q: %w", g.config.State, bare(err)), "run as the user who owns it")
+		}
+		g.ranges = &verify.LiveRanges{Dir: folder, Told: g.heardRanges}
+		g.ranges.Load()
+		g.verifier.Published = g.ranges.Ranges
+	}
 	g.closers = append(g.closers, g.verifier.Close)
 	return nil
 }
@@ -198,7 +212,12 @@ func (g *gateway) openCertificates(ctx context.Context) error {
 }
 
 func (g *gateway) openAdmin() {
+	ranges := func() (int, time.Time) { return g.ranges.Ranges().Len(), g.ranges.Fetched() }
+	if g.ranges == nil {
+		ranges = nil
+	}
 	g.admin = admin.New(admin.Config{
+		Ranges:       ranges,
 		Policy:       func() *policy.Policy { return g.live.Load().Policy },
 		Version:      func() string { return g.live.Load().Version },
 		Guard:        g.guard.Status,
@@ -239,6 +258,7 @@ func (g *gateway) serve(ctx context.Context) error {
 			return certificate, err
 		},
 		Challenge: g.certs.Challenge,
+		Accepted:  g.verifier.Prepare,
 		Trouble:   g.trouble,
 		Limits: front.Limits{
 			HeaderBytes: l.HeaderBytes, HeaderTime: l.HeaderTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime,
@@ -246,13 +266,31 @@ func (g *gateway) serve(ctx context.Context) error {
 		},
 	}
 	page := g.servePage()
+	refreshing, stop := context.WithCancel(ctx)
+	refreshed := g.refreshRanges(refreshing)
 	err := door.Serve(ctx, g.secure, g.plain)
 	if page != nil {
 		page.Close()
 	}
+	stop()
+	<-refreshed
 	g.verifier.Close() // whoever was still being looked up gets its line before the log ends
 	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
 	return errors.Join(err, g.close())
+}
+
+// refreshRanges keeps the published ranges fresh until ctx ends; what it returns is closed then.
+func (g *gateway) refreshRanges(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	if g.ranges == nil {
+		close(ended)
+		return ended
+	}
+	go func() {
+		defer close(ended)
+		g.ranges.Run(ctx) // its one error is a wrong URL, and the URLs are its own
+	}()
+	return ended
 }
 
 func (g *gateway) servePage() *http.Server {

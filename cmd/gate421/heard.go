@@ -7,6 +7,7 @@ import (
 	"gate421/certs"
 	"gate421/gate/audit"
 	"gate421/gate/guard"
+	"gate421/verify"
 )
 
 // heardGuard puts the guard's news into the log and, because they are the kind that must not be missed, before the operator.
@@ -33,6 +34,15 @@ func (g *gateway) heardCertificates(e certs.Event) {
 		}
 		g.say("certificate%s: %s", about, e.Error)
 	}
+}
+
+// heardRanges notes what became of the list of published ranges. An old list harms nobody, so nobody is woken.
+func (g *gateway) heardRanges(e verify.RangesEvent) {
+	fields := audit.Fields{"url": e.URL, "changed": e.Changed, "prefixes": e.Prefixes, "created": e.Created, "fetched": e.Fetched}
+	if e.Err != nil {
+		fields["error"] = e.Err.Error()
+	}
+	g.log.Event("ranges", fields)
 }
 
 func (g *gateway) say(format string, args ...any) {

@@ -68,7 +68,7 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 		{"admin", "admin: \"127.0.0.1:0\"\n" + good, restart("admin"), "admin changed"},
 		{"state", "state: $folder/elsewhere\n" + good, restart("state"), "state changed"},
 		{"certificates", "certificates: " + selfSignedFor(t, "shop.test") + "\n" + good, restart("certificates"), "certificates changed"},
-		{"verify", "verify: {resolver: \"$dns\", wait: 4s}\n" + good, restart("verify"), "verify changed"},
+		{"verify", "verify: {resolver: \"$dns\", wait: 4s, ranges: embedded}\n" + good, restart("verify"), "verify changed"},
 		{"log", "log: {file: $folder/other.log}\n" + good, restart("log"), "log changed"},
 		{"limits", "limits: {drain_time: 2s, streams: 50}\n" + good, restart("limits"), "limits changed"},
 		{"hosts", strings.Replace(good, "[shop.test]", "[shop.test, www.shop.test]", 1), restart("the hosts of the sites"), "the hosts of the sites changed"},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -52,24 +53,14 @@ func (c *verifyCommand) Run(w *world) error {
 	}
 	v := &verify.Verifier{Resolver: resolver}
 	defer v.Close()
-	others := 0
-	for _, addr := range addresses {
-		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
-		result := v.Lookup(ctx, c.Crawler, addr)
-		cancel()
-		if result.Verdict != verify.Genuine {
+	others, done := 0, 0
+	for row := range c.lookups(w.ctx, v, ranges, addresses) {
+		if terminal(w.stderr) && len(addresses) > 1 {
+			done++
+			fmt.Fprintf(w.stderr, "\r%d of %d\r", done, len(addresses))
+		}
+		if row.Verdict != verify.Genuine.String() {
 			others++
-		}
-		prefix, published := ranges.Find(addr)
-		row := verified{
-			IP: addr.String(), Crawler: c.Crawler, Verdict: result.Verdict.String(), Cause: result.Cause, PTR: result.Names,
-			Seconds: result.Took.Seconds(), Confirmed: result.PTR,
-		}
-		for _, f := range result.Forward {
-			row.Forward = append(row.Forward, f.String())
-		}
-		if published {
-			row.Published = prefix.String()
 		}
 		if err := row.print(w, c.JSON); err != nil {
 			return err
@@ -82,6 +73,49 @@ func (c *verifyCommand) Run(w *world) error {
 		return silent{}
 	}
 	return nil
+}
+
+// lookups verifies some addresses at a time and yields them in the order in which they were given.
+func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges, addresses []netip.Addr) iter.Seq[verified] {
+	return func(yield func(verified) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		rows := make(chan chan verified, 16) // as many lookups at a time
+		go func() {
+			defer close(rows)
+			for _, addr := range addresses {
+				row := make(chan verified, 1)
+				select {
+				case rows <- row:
+				case <-ctx.Done():
+					return
+				}
+				go func() { row <- c.lookup(ctx, v, ranges, addr) }()
+			}
+		}()
+		for row := range rows {
+			if !yield(<-row) {
+				return
+			}
+		}
+	}
+}
+
+func (c *verifyCommand) lookup(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges, addr netip.Addr) verified {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	result := v.Lookup(ctx, c.Crawler, addr)
+	row := verified{
+		IP: addr.String(), Crawler: c.Crawler, Verdict: result.Verdict.String(), Cause: result.Cause, PTR: result.Names,
+		Seconds: result.Took.Seconds(), Confirmed: result.PTR,
+	}
+	for _, f := range result.Forward {
+		row.Forward = append(row.Forward, f.String())
+	}
+	if prefix, published := ranges.Find(addr); published {
+		row.Published = prefix.String()
+	}
+	return row
 }
 
 // verified is one address as the user gets it.

@@ -47,7 +47,7 @@ listen: {https: %q, http: ""}
 admin: ""
 state: %q
 certificates: {source: local}
-verify: {resolver: %q, wait: %s}
+verify: {resolver: %q, wait: %s, ranges: embedded}
 log: {file: %q}
 %s
 sites:

@@ -66,6 +66,9 @@ type Config struct {
 	LogReady func() bool
 	// Certificates are those being served. nil: certificates are not shown.
 	Certificates func() []Certificate
+	// Ranges says how many prefixes the published ranges in use have, and when they were last confirmed, zero for never. nil:
+	// there are none.
+	Ranges func() (prefixes int, fetched time.Time)
 	// Serving says what keeps the gateway from serving, in words for its owner, such as "draining". nil, or nil returned:
 	// nothing does.
 	Serving func() error

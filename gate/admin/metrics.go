@@ -24,7 +24,7 @@ func (a *Admin) registry() *prometheus.Registry {
 type metrics struct {
 	admin *Admin
 
-	decisions, verdicts, comeBacks, tripped, ready, expiry, build *prometheus.Desc
+	decisions, verdicts, comeBacks, tripped, ready, expiry, prefixes, fetched, build *prometheus.Desc
 }
 
 func newMetrics(a *Admin) *metrics {
@@ -41,13 +41,15 @@ func newMetrics(a *Admin) *metrics {
 		tripped:   desc("guard_tripped", "1 while the guard keeps a site from refusing.", "site"),
 		ready:     desc("log_ready", "1 while the decision log takes lines; while it does not, nobody is refused."),
 		expiry:    desc("certificate_expiry_timestamp_seconds", "When the host's certificate ends, the earliest of several.", "host"),
+		prefixes:  desc("ranges_prefixes", "Prefixes in the published ranges of addresses that are in use."),
+		fetched:   desc("ranges_fetched_timestamp_seconds", "When the published ranges were last confirmed by who publishes them; 0: never."),
 		build:     desc("build_info", "Always 1.", "version", "goversion"),
 	}
 }
 
 // Describe serves prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.decisions, m.verdicts, m.comeBacks, m.tripped, m.ready, m.expiry, m.build} {
+	for _, d := range []*prometheus.Desc{m.decisions, m.verdicts, m.comeBacks, m.tripped, m.ready, m.expiry, m.prefixes, m.fetched, m.build} {
 		out <- d
 	}
 }
@@ -88,6 +90,11 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		for host, end := range expiries(a.config.Certificates()) {
 			gauge(m.expiry, float64(end.Unix()), host)
 		}
+	}
+	if a.config.Ranges != nil {
+		prefixes, fetched := a.config.Ranges()
+		gauge(m.prefixes, float64(prefixes))
+		gauge(m.fetched, float64(max(fetched.Unix(), 0)))
 	}
 	gauge(m.build, 1, version(a.config.Product), runtime.Version())
 }

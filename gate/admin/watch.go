@@ -63,7 +63,7 @@ const (
 )
 
 func verdictWords() [3]string       { return [...]string{verdictUnknown, verdictImpostor, verdictGenuine} }
-func verdictSourceWords() [4]string { return [...]string{other, "", "cache", "dns"} }
+func verdictSourceWords() [5]string { return [...]string{other, "", "cache", "dns", "stale"} }
 
 // maxOutcomes is the length of outcomes and one more for a decision that is not among them.
 const maxOutcomes = 12
@@ -79,7 +79,7 @@ type tally struct {
 type tallies struct {
 	outcomes []outcome
 	index    map[policy.Reason]int
-	verdicts [3][4]atomic.Uint64
+	verdicts [3][5]atomic.Uint64
 	nowhere  tally // of records without a site
 
 	mu    sync.Mutex // held while sites is replaced

@@ -90,6 +90,9 @@ type Verify struct {
 	Resolver string
 	// Wait is the longest that a crawler's first HTTP/2 request waits for its verdict. Default 1s; 10ms to 10s.
 	Wait time.Duration
+	// Ranges says where Google's published address ranges come from: "auto" (default) fetches them daily, "embedded" has those
+	// that came with the program, "none" has no use for them. They prove nothing; addresses in them are looked up first.
+	Ranges string
 }
 
 // Log says what the decision log holds and where it goes.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 )
@@ -29,13 +30,19 @@ type answer struct {
 	covered bool
 }
 
-type listener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	accepted func(netip.Addr)
+}
 
 // Accept wraps what it accepts; it never waits for the client.
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
+	}
+	if peer, ok := c.RemoteAddr().(*net.TCPAddr); ok && l.accepted != nil {
+		l.accepted(peer.AddrPort().Addr().Unmap().WithZone(""))
 	}
 	return &conn{Conn: c}, nil
 }

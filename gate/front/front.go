@@ -18,6 +18,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -60,6 +61,9 @@ type Server struct {
 	// Certificate picks a connection's certificate; it must be quick and do no I/O. It returns nil and no error for a
 	// name that is not served here, which ends the handshake with the alert unrecognized_name.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Accepted is told the address of every client that connects to the https listener, before anything is read. It must not
+	// block: it runs in the accept loop. nil: nobody is told.
+	Accepted func(netip.Addr)
 	// Challenge answers ACME HTTP-01 requests on the plain listener and says whether it did. nil: there are none.
 	Challenge func(http.ResponseWriter, *http.Request) bool
 	Limits    Limits
@@ -85,7 +89,7 @@ func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 		server.BaseContext = func(net.Listener) context.Context { return base }
 		server.Handler = requests.count(spoken(server.Handler))
 	}
-	go func() { failed <- servers[0].ServeTLS(listener{secure}, "", "") }()
+	go func() { failed <- servers[0].ServeTLS(listener{secure, s.Accepted}, "", "") }()
 	if plain != nil {
 		go func() { failed <- servers[1].Serve(plain) }()
 	}

@@ -1,0 +1,220 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const mostRedirects = 5
+
+// client returns what fetches lists, and what to call when it is not needed any more.
+func (l *LiveRanges) client() (client *http.Client, closeIdle func()) {
+	closeIdle = func() {}
+	transport := l.Transport
+	if transport == nil {
+		if standard, ok := http.DefaultTransport.(*http.Transport); ok {
+			own := standard.Clone()
+			own.Protocols = new(http.Protocols)
+			own.Protocols.SetHTTP1(true) // one request a day: nothing is won by more
+			own.MaxResponseHeaderBytes = 64 << 10
+			transport, closeIdle = own, own.CloseIdleConnections
+		}
+	}
+	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}, closeIdle
+}
+
+// checkRedirect keeps a redirect from leading anywhere but to the publisher: what it names is asked from inside the
+// site's network.
+func checkRedirect(to *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	switch {
+	case len(via) > mostRedirects:
+		return fmt.Errorf("more than %d redirects", mostRedirects)
+	case to.URL.Scheme != "https":
+		return fmt.Errorf("redirect to %q, which is not https", to.URL)
+	case to.URL.Host != from.Host && !(isGoogle(from) && isGoogle(to.URL)):
+		return fmt.Errorf("redirect to %q, which is of another host", to.URL)
+	}
+	return nil
+}
+
+func isGoogle(u *url.URL) bool {
+	host := strings.ToLower(u.Hostname())
+	return (host == "google.com" || strings.HasSuffix(host, ".google.com")) && (u.Port() == "" || u.Port() == "443")
+}
+
+// fetch asks the server for a list newer than the one in use, and reports whether it gave one.
+func (list *rangeList) fetch(ctx context.Context, client *http.Client) (changed bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, list.url, nil)
+	if err != nil {
+		return false, err
+	}
+	request.Header.Set("Accept", "application/json")
+	if list.etag != "" {
+		request.Header.Set("If-None-Match", list.etag)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusNotModified && list.etag != "" {
+		list.fetched = time.Now()
+		return false, nil
+	}
+	if response.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("status %d", response.StatusCode)
+	}
+	text, err := readList(response.Body)
+	if err != nil {
+		return false, err
+	}
+	ranges, err := list.accept(text)
+	if err != nil {
+		return false, err
+	}
+	changed = !ranges.equal(list.ranges)
+	list.ranges, list.text, list.etag, list.fetched = ranges, text, cleanTag(response.Header.Get("ETag")), time.Now()
+	return changed, nil
+}
+
+// cleanTag returns tag if it can be sent back (RFC 9110 section 8.8.3), else none.
+func cleanTag(tag string) string {
+	odd := func(c rune) bool { return c <= ' ' || c >= 0x7f }
+	if len(tag) > 256 || strings.ContainsFunc(tag, odd) {
+		return ""
+	}
+	return tag
+}
+
+func readList(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, listAtMost+1))
+	if err == nil && len(text) > listAtMost {
+		err = fmt.Errorf("more than %d bytes", listAtMost)
+	}
+	return text, err
+}
+
+// accept reads a list and holds it against the one in use.
+func (list *rangeList) accept(text []byte) (*Ranges, error) {
+	ranges, err := ParseRanges(text)
+	if err != nil {
+		return nil, err
+	}
+	if now, then := ranges.Len(), list.ranges.Len(); 2*now < then {
+		return nil, fmt.Errorf("%d prefixes, less than half of the %d in use", now, then)
+	}
+	return ranges, nil
+}
+
+// file returns the name of the copy on disk, and what is wrong with the URL.
+func (list *rangeList) file() (string, error) {
+	u, err := url.Parse(list.url)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("ranges %q: not a URL", list.url)
+	case u.Scheme != "https" || u.Host == "" || u.User != nil:
+		return "", fmt.Errorf("ranges %q: want https://host/path", list.url)
+	}
+	name := path.Base(u.Path)
+	for _, c := range name {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && !strings.ContainsRune("-_.", c) || name[0] == '.' || len(name) > 100 {
+			return "", fmt.Errorf("ranges %q: its last path element cannot name a file", list.url)
+		}
+	}
+	return "ranges-" + name, nil
+}
+
+// rangeCopy is a copy on disk.
+type rangeCopy struct {
+	URL     string          `json:"url"`
+	ETag    string          `json:"etag"`
+	Fetched time.Time       `json:"fetched"`
+	List    json.RawMessage `json:"list"`
+}
+
+// load takes the copy on disk if it is newer than the list in use, and reports whether it is another one.
+func (list *rangeList) load(dir string) (changed bool, err error) {
+	name, err := list.file()
+	if err != nil {
+		return false, err
+	}
+	file, err := os.Open(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	wrong := func(err error) (bool, error) { return false, fmt.Errorf("%s: %w", file.Name(), err) }
+	text, err := io.ReadAll(io.LimitReader(file, 2*listAtMost))
+	if err != nil {
+		return wrong(err)
+	}
+	var kept rangeCopy
+	if err := json.Unmarshal(text, &kept); err != nil {
+		return wrong(err)
+	}
+	if kept.URL != list.url {
+		return wrong(fmt.Errorf("the copy of %q", kept.URL))
+	}
+	ranges, err := list.accept(kept.List)
+	if err != nil {
+		return wrong(err)
+	}
+	if ranges.Created().Before(list.ranges.Created()) {
+		return false, nil // this program is newer than the copy
+	}
+	if kept.Fetched.After(time.Now()) {
+		kept.Fetched = time.Time{}
+	}
+	changed = !ranges.equal(list.ranges)
+	list.ranges, list.text, list.etag, list.fetched = ranges, kept.List, cleanTag(kept.ETag), kept.Fetched
+	return changed, nil
+}
+
+// save replaces the copy on disk. Whoever reads meanwhile, or after a crash, finds the old one or the new one whole.
+func (list *rangeList) save(dir string) error {
+	name, err := list.file()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(rangeCopy{URL: list.url, ETag: list.etag, Fetched: list.fetched.UTC(), List: list.text})
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(dir, name+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.Write(append(text, '\n'))
+	err = errors.Join(err, temporary.Chmod(0o644), temporary.Sync(), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), filepath.Join(dir, name))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

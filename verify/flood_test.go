@@ -1,0 +1,202 @@
+package verify
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// mostMemory is what the package promises to stay under.
+const mostMemory = 64 << 20
+
+// heap is what is reachable now.
+func heap() int64 {
+	var m runtime.MemStats
+	for range 2 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// numbered is the address with number i of as many IPv6 networks.
+func numbered(i int) netip.Addr {
+	a := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+	binary.BigEndian.PutUint32(a[4:], uint32(i))
+	return netip.AddrFrom16(a)
+}
+
+// TestFlood: FLOOD (50,000 without that variable in the environment) addresses, each of a network of its own, say within
+// 100 seconds that they are Googlebot, while Googlebot crawls from addresses that have to be looked up again meanwhile.
+func TestFlood(t *testing.T) {
+	n := 50_000
+	if s := os.Getenv("FLOOD"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const ticks = 10_000 // of 10 ms
+	var crawlers []netip.Addr
+	text := &strings.Builder{}
+	for i := range 8 {
+		addr := fmt.Sprintf("66.249.66.%d", i+1)
+		fmt.Fprintf(text, "%d.66.249.66.in-addr.arpa. 60 PTR crawl-66-249-66-%d.googlebot.com.\ncrawl-66-249-66-%d.googlebot.com. 60 A %s\n", i+1, i+1, i+1, addr)
+		crawlers = append(crawlers, netip.MustParseAddr(addr))
+	}
+	before := heap()
+	inBubble(t, text.String(), func(t *testing.T, z *zone, v *Verifier) {
+		z.delay = 300 * time.Millisecond
+		var genuine atomic.Int64
+		flying := &crowd{}
+		dial := v.Resolver.Dial
+		v.Resolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			flying.add(1)
+			return &countedConn{Conn: conn, open: flying}, err
+		}
+		var lookups []time.Time
+		z.heard = func(question string) {
+			if strings.HasSuffix(question, " PTR") {
+				lookups = append(lookups, time.Now())
+			}
+		}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		outcomes := map[string]int{}
+		asked, slowest := 0, time.Duration(0)
+		for tick := range ticks {
+			for i := tick * n / ticks; i < (tick+1)*n/ticks; i++ {
+				all.Go(func() {
+					r := v.Identify(t.Context(), "googlebot", numbered(i))
+					mu.Lock()
+					defer mu.Unlock()
+					outcomes[r.Verdict.String()+" "+r.Cause]++
+				})
+			}
+			all.Go(func() {
+				start := time.Now()
+				r := v.Identify(t.Context(), "googlebot", crawlers[tick%len(crawlers)])
+				if r.Verdict == Genuine {
+					genuine.Add(1)
+				} else {
+					t.Errorf("the real one is %s, cause %q", r.Verdict, r.Cause)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				asked++
+				slowest = max(slowest, time.Since(start))
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		all.Wait()
+		time.Sleep(5 * time.Second) // the queue empties
+		synctest.Wait()
+		grown := heap() - before
+		perSecond := 0
+		for i, first := 0, 0; i < len(lookups); i++ {
+			for lookups[i].Sub(lookups[first]) >= time.Second {
+				first++
+			}
+			perSecond = max(perSecond, i-first+1)
+		}
+		t.Logf("%d strangers: %v; %d lookups, at most %d at a time and %d within a second; the real one asked %d times, genuine %d times, waited at most %v; %.1f MiB more",
+			n, outcomes, len(lookups), flying.most, perSecond, asked, genuine.Load(), slowest, float64(grown)/(1<<20))
+		if flying.most > 64 || perSecond > 200 {
+			t.Error("over the budget")
+		}
+		if genuine.Load() != ticks || outcomes["genuine "] != 0 {
+			t.Error("a verdict is wrong")
+		}
+		if slowest > time.Second {
+			t.Error("the real one waited for longer than Wait")
+		}
+		if grown > mostMemory {
+			t.Error("over the memory bound")
+		}
+		runtime.KeepAlive(v)
+	})
+}
+
+// crowd counts who is there, and how many were at most.
+type crowd struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (c *crowd) add(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now += n
+	c.most = max(c.most, c.now)
+}
+
+type countedConn struct {
+	net.Conn
+	open   *crowd
+	closed atomic.Bool
+}
+
+func (c *countedConn) Close() error {
+	if !c.closed.Swap(true) {
+		c.open.add(-1)
+	}
+	return c.Conn.Close()
+}
+
+// TestMemoryBound fills both caches with the largest entries there can be.
+func TestMemoryBound(t *testing.T) {
+	before := heap()
+	v := &Verifier{}
+	defer v.Close()
+	v.start()
+	name := func(i int, rest string) string {
+		label := fmt.Sprintf("geo-crawl-%053d", i) // as long as a label gets
+		return label + rest + strings.Repeat("x", longestKept-len(label)-len(rest))
+	}
+	for i := range rememberAtMost {
+		proof := &finding{name: name(i, ".geo.googlebot.com"), also: name(i, ".google.com"), proves: 1, genuine: 3}
+		v.memory.remember(numbered(i), &report{finding: proof, keep: genuineMost})
+		v.memory.remember(numbered(i+1<<20), &report{finding: &finding{name: name(i, ".example")}, keep: impostorFor})
+	}
+	v.memory.proven.CleanUp()
+	v.memory.others.CleanUp()
+	grown := heap() - before
+	proven, others := v.memory.proven.EstimatedSize(), v.memory.others.EstimatedSize()
+	t.Logf("%d proofs and %d others in %.1f MiB", proven, others, float64(grown)/(1<<20))
+	if proven < rememberAtMost*9/10 || others < rememberAtMost*9/10 {
+		t.Error("less is remembered than there is room for")
+	}
+	if grown > mostMemory {
+		t.Errorf("over the bound of %d MiB", mostMemory>>20)
+	}
+	runtime.KeepAlive(v)
+}
+
+// TestSlowFloodIsRemembered: strangers who come no faster than the budget are answered from memory for ten minutes each.
+func TestSlowFloodIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "")
+		v := &Verifier{Resolver: z.inMemory(), Wait: time.Second}
+		defer v.Close()
+		for i := range 1000 {
+			want(t, v.Identify(t.Context(), "googlebot", numbered(i)), Impostor, SourceDNS, "")
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(9 * time.Minute)
+		for i := range 1000 {
+			want(t, v.Identify(t.Context(), "googlebot", numbered(i)), Impostor, SourceCache, "")
+		}
+	})
+}

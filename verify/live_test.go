@@ -1,0 +1,355 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// publisher is the web as LiveRanges sees it.
+type publisher struct {
+	mu     sync.Mutex
+	answer func(r *http.Request) (status int, header map[string]string, body string) // under mu
+	asked  []string                                                                  // "URL If-None-Match"
+}
+
+// requests returns the requests so far, after change, if it is not nil, has changed what answer depends on.
+func (p *publisher) requests(change func()) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if change != nil {
+		change()
+	}
+	return slices.Clone(p.asked)
+}
+
+func (p *publisher) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, strings.TrimSpace(r.URL.String()+" "+r.Header.Get("If-None-Match")))
+	status, header, body := p.answer(r)
+	if status == 0 {
+		return nil, errors.New("no route to host")
+	}
+	response := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+	for name, value := range header {
+		response.Header.Set(name, value)
+	}
+	return response, nil
+}
+
+// listOf makes a list of n IPv4 prefixes.
+func listOf(created string, n int) string {
+	var entries []string
+	for i := range n {
+		entries = append(entries, fmt.Sprintf(`{"ipv4Prefix": "10.%d.%d.0/24"}`, i/256, i%256))
+	}
+	return `{"creationTime": "` + created + `T00:00:00.000000", "prefixes": [` + strings.Join(entries, ",") + `]}`
+}
+
+// follow runs l in a bubble and returns its events so far whenever it is called.
+func follow(t *testing.T, l *LiveRanges) (events func() []RangesEvent) {
+	t.Helper()
+	var mu sync.Mutex
+	var told []RangesEvent
+	l.Told = func(e RangesEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, e)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return func() []RangesEvent {
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		now := told
+		told = nil
+		return now
+	}
+}
+
+// later is a day that the list which is built in was made before.
+const later = "2031-05-01"
+
+func TestLiveRanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &publisher{}
+		body, tag := listOf(later, 400), `"one"`
+		p.answer = func(r *http.Request) (int, map[string]string, string) {
+			if r.Header.Get("If-None-Match") == tag {
+				return http.StatusNotModified, nil, ""
+			}
+			return http.StatusOK, map[string]string{"ETag": tag}, body
+		}
+		dir := t.TempDir()
+		l := &LiveRanges{Dir: dir, Transport: p}
+		if l.Ranges().Len() < 100 || !l.Fetched().IsZero() {
+			t.Errorf("before the first fetch: %d ranges, fetched %v", l.Ranges().Len(), l.Fetched())
+		}
+		events := follow(t, l)
+		if got := events(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || got[0].Prefixes != 400 || got[0].URL != CommonCrawlersURL ||
+			got[0].Created.Format(time.DateOnly) != later || got[0].Fetched.IsZero() || got[0].Next < 22*time.Hour || got[0].Next > 24*time.Hour {
+			t.Fatalf("events %+v", got)
+		}
+		if _, ok := l.Ranges().Find(netip.MustParseAddr("10.0.7.1")); !ok || l.Ranges().Len() != 400 {
+			t.Errorf("%d ranges in use", l.Ranges().Len())
+		}
+		first := l.Fetched()
+		time.Sleep(24 * time.Hour)
+		if got := events(); len(got) != 1 || got[0].Changed || got[0].Err != nil {
+			t.Fatalf("events %+v", got)
+		}
+		if want := CommonCrawlersURL + ` "one"`; p.requests(nil)[1] != want {
+			t.Errorf("asked %q, want %s", p.requests(nil), want)
+		}
+		if !l.Fetched().After(first) {
+			t.Error("304 does not make the list younger")
+		}
+		p.requests(func() { body, tag = listOf(later, 350), `"two"` })
+		time.Sleep(24 * time.Hour)
+		if got := events(); len(got) != 1 || !got[0].Changed || l.Ranges().Len() != 350 {
+			t.Fatalf("events %+v", got)
+		}
+		// Another program that starts with the copy on disk asks nobody before its day is over.
+		q := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return http.StatusNotModified, nil, "" }}
+		again := &LiveRanges{Dir: dir, Transport: q}
+		followed := follow(t, again)
+		if got := followed(); len(got) != 1 || !got[0].Changed || got[0].Prefixes != 350 || len(q.requests(nil)) != 0 || again.Ranges().Len() != 350 {
+			t.Errorf("from disk: events %+v, asked %q", got, q.requests(nil))
+		}
+		if !again.Fetched().Equal(l.Fetched()) {
+			t.Errorf("from disk: fetched %v, want %v", again.Fetched(), l.Fetched())
+		}
+		time.Sleep(24 * time.Hour)
+		if want := CommonCrawlersURL + ` "two"`; !slices.Equal(q.requests(nil), []string{want}) {
+			t.Errorf("asked %q, want %s", q.requests(nil), want)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 1 || entries[0].Name() != "ranges-common-crawlers.json" {
+			t.Fatalf("on disk: %v, %v", entries, err)
+		}
+		if info, err := entries[0].Info(); err != nil || info.Mode() != 0o644 {
+			t.Errorf("mode %v, %v", info.Mode(), err)
+		}
+	})
+}
+
+// TestLiveRangesRefuse: whatever comes, the list in use stays in use, and is asked for again after an hour, two, four…
+func TestLiveRangesRefuse(t *testing.T) {
+	type answer struct {
+		status int
+		header map[string]string
+		body   string
+	}
+	to := func(url string) answer { return answer{302, map[string]string{"Location": url}, ""} }
+	good := answer{200, nil, listOf(later, 400)}
+	cases := map[string]struct {
+		answer answer
+		says   string
+	}{
+		"no connection":             {answer{}, "no route"},
+		"not found":                 {answer{404, nil, listOf(later, 400)}, "status 404"},
+		"server error":              {answer{503, nil, ""}, "status 503"},
+		"not modified, unasked":     {answer{304, nil, ""}, "status 304"},
+		"nothing":                   {answer{200, nil, ""}, "unexpected end"},
+		"a login page":              {answer{200, nil, "<html>"}, "invalid character"},
+		"half a list":               {answer{200, nil, good.body[:2000]}, "unexpected end"},
+		"no entries":                {answer{200, nil, listOf(later, 0)}, "no entries"},
+		"shrunken":                  {answer{200, nil, listOf(later, 158)}, "less than half"},
+		"everyone's addresses":      {answer{200, nil, `{"creationTime": "2031-05-01T00:00:00", "prefixes": [{"ipv4Prefix": "0.0.0.0/0"}]}`}, `"0.0.0.0/0"`},
+		"endless":                   {answer{200, nil, good.body + strings.Repeat(" ", listAtMost)}, "more than 1048576 bytes"},
+		"redirect to plain http":    {to("http://developers.google.com/list"), "not https"},
+		"redirect to another host":  {to("https://evil.example/list"), "another host"},
+		"redirect to this machine":  {to("https://127.0.0.1/list"), "another host"},
+		"redirect to a lookalike":   {to("https://developers.google.com.evil.example/list"), "another host"},
+		"redirect to another port":  {to("https://www.google.com:8443/list"), "another host"},
+		"redirects without an end":  {to(CommonCrawlersURL), "more than 5 redirects"},
+		"redirect to a file":        {to("file:///etc/passwd"), "not https"},
+		"redirect to a parent name": {to("https://notgoogle.com/list"), "another host"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				now := c.answer
+				p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return now.status, now.header, now.body }}
+				dir := t.TempDir()
+				l := &LiveRanges{Dir: dir, Transport: p}
+				before := l.Ranges()
+				events := follow(t, l)
+				got := events()
+				if len(got) != 1 || got[0].Changed || got[0].Err == nil || !strings.Contains(got[0].Err.Error(), c.says) || got[0].Prefixes != before.Len() {
+					t.Fatalf("events %+v, want an error that says %q", got, c.says)
+				}
+				if l.Ranges() != before || !l.Fetched().IsZero() {
+					t.Error("the list in use is not in use any more")
+				}
+				if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+					t.Errorf("on disk: %v, %v", entries, err)
+				}
+				for _, longest := range []time.Duration{1, 2, 4, 8, 16, 24, 24} {
+					if longest *= time.Hour; got[0].Next > longest || got[0].Next < longest*9/10 {
+						t.Errorf("asks again after %v, want about %v", got[0].Next, longest)
+					}
+					time.Sleep(got[0].Next)
+					got = events()
+				}
+				p.requests(func() { now = good })
+				time.Sleep(24 * time.Hour)
+				if got := events(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || got[0].Next < 22*time.Hour || l.Ranges().Len() != 400 {
+					t.Errorf("after all is well again: %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestLiveRangesRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &publisher{}
+		p.answer = func(r *http.Request) (int, map[string]string, string) {
+			switch r.URL.String() {
+			case CommonCrawlersURL:
+				return 301, map[string]string{"Location": "/moved.json"}, ""
+			case "https://developers.google.com/moved.json":
+				return 307, map[string]string{"Location": "https://www.google.com/moved.json"}, ""
+			}
+			return 200, nil, listOf(later, 400)
+		}
+		l := &LiveRanges{Transport: p}
+		if got := follow(t, l)(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || l.Ranges().Len() != 400 {
+			t.Errorf("events %+v", got)
+		}
+	})
+}
+
+func TestLiveRangesSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const other = "https://lists.example/special-crawlers.json"
+		p := &publisher{}
+		p.answer = func(r *http.Request) (int, map[string]string, string) {
+			if r.URL.String() == other {
+				return 200, nil, `{"creationTime": "2025-02-03T00:00:00", "prefixes": [{"ipv6Prefix": "2001:db8::/64"}]}`
+			}
+			return 500, nil, ""
+		}
+		dir := t.TempDir()
+		l := &LiveRanges{URLs: []string{CommonCrawlersURL, other}, Dir: dir, Transport: p}
+		built, err := PublishedRanges()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := follow(t, l)(); len(got) != 2 || (got[0].Err == nil) == (got[1].Err == nil) {
+			t.Errorf("events %+v", got)
+		}
+		for _, addr := range []string{"2001:db8::1", googlebotAddr} {
+			if _, ok := l.Ranges().Find(netip.MustParseAddr(addr)); !ok {
+				t.Errorf("%s is in no range", addr)
+			}
+		}
+		if n := l.Ranges().Len(); n != built.Len()+1 || l.Ranges().Created().Year() != 2025 || !l.Fetched().IsZero() {
+			t.Errorf("%d ranges, created %v, fetched %v", n, l.Ranges().Created(), l.Fetched())
+		}
+		if _, err := os.Stat(filepath.Join(dir, "ranges-special-crawlers.json")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLiveRangesCopy(t *testing.T) {
+	kept := func(url, created string, n int) string {
+		return fmt.Sprintf(`{"url": %q, "etag": "\"x\"", "fetched": "2026-01-01T00:00:00Z", "list": %s}`, url, listOf(created, n))
+	}
+	cases := map[string]struct {
+		text    string
+		changed bool
+		says    string
+	}{
+		"good":                    {kept(CommonCrawlersURL, later, 300), true, ""},
+		"older than the built in": {kept(CommonCrawlersURL, "2020-01-01", 300), false, ""},
+		"empty":                   {"", false, "unexpected end"},
+		"half":                    {kept(CommonCrawlersURL, later, 300)[:900], false, "unexpected end"},
+		"of another list":         {kept("https://lists.example/common-crawlers.json", later, 300), false, "lists.example"},
+		"shrunken":                {kept(CommonCrawlersURL, later, 20), false, "less than half"},
+		"bare":                    {listOf(later, 300), false, `the copy of ""`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "ranges-common-crawlers.json"), []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var events []RangesEvent
+			l := &LiveRanges{Dir: dir, Told: func(e RangesEvent) { events = append(events, e) }}
+			before := l.Ranges()
+			l.Load()
+			if (l.Ranges() != before) != c.changed || c.changed != (l.Ranges().Len() == 300) {
+				t.Errorf("%d ranges in use, of %d before", l.Ranges().Len(), before.Len())
+			}
+			switch {
+			case c.changed && (len(events) != 1 || !events[0].Changed || events[0].Err != nil):
+				t.Errorf("events %+v", events)
+			case c.says != "" && (len(events) != 1 || events[0].Err == nil || !strings.Contains(events[0].Err.Error(), c.says)):
+				t.Errorf("events %+v, want an error that says %q", events, c.says)
+			case c.says == "" && !c.changed && len(events) != 0:
+				t.Errorf("events %+v", events)
+			}
+		})
+	}
+}
+
+// TestLiveRangesUnwritable: a list that cannot be kept is used all the same.
+func TestLiveRangesUnwritable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return 200, nil, listOf(later, 400) }}
+		l := &LiveRanges{Dir: filepath.Join(t.TempDir(), "missing"), Transport: p}
+		if got := follow(t, l)(); len(got) != 1 || !got[0].Changed || got[0].Err == nil || l.Ranges().Len() != 400 {
+			t.Errorf("events %+v", got)
+		}
+	})
+}
+
+func TestLiveRangesURLs(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for url, says := range map[string]string{
+		"http://developers.google.com/x.json": "want https",
+		"https:///x.json":                     "want https",
+		"https://u:p@lists.example/x.json":    "want https",
+		"https://lists.example":               "last path element",
+		"https://lists.example/":              "last path element",
+		"https://lists.example/..":            "last path element",
+		"https://lists.example/a%00b":         "last path element",
+		"://":                                 "not a URL",
+		"https://lists.example/good.json":     "name of the one of",
+	} {
+		l := &LiveRanges{URLs: []string{"https://other.example/good.json", url}}
+		if err := l.Run(ended); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %v does not say %q", url, err, says)
+		}
+	}
+	if err := (&LiveRanges{URLs: []string{}}).Run(ended); err == nil {
+		t.Error("no lists and no error")
+	}
+	if err := (&LiveRanges{}).Run(ended); err != nil {
+		t.Error(err)
+	}
+}
