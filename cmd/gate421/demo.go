@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"gate421/gate/audit"
@@ -48,6 +49,7 @@ func demonstrate(w *world, once bool, addresses []string) (err error) {
 		cancel()
 		err = errors.Join(err, stage.wait())
 	}()
+	defer stage.follow(false) // nobody may wait for lines that nobody reads
 	wrong, err := stage.tour(ctx)
 	if err != nil {
 		return err
@@ -60,6 +62,7 @@ func demonstrate(w *world, once bool, addresses []string) (err error) {
 		return nil
 	}
 	stage.farewell()
+	stage.follow(true)
 	<-w.ctx.Done()
 	return nil
 }
@@ -79,6 +82,7 @@ type stage struct {
 type playing struct {
 	*gateway
 	lines <-chan map[string]any
+	once  sync.Once
 }
 
 // gatewayFor opens the gateway that a visitor meets and starts serving.
@@ -142,7 +146,7 @@ func (s *stage) open(ctx context.Context, name string, zone *zone) (*playing, er
 		write.Close()
 		s.ended <- err
 	}()
-	return &playing{g, lines}, nil
+	return &playing{gateway: g, lines: lines}, nil
 }
 
 // demoConfig is what a site owner would write, but for the addresses.
@@ -166,6 +170,22 @@ func (s *stage) wait() error {
 		errs = append(errs, <-s.ended)
 	}
 	return errors.Join(errs...)
+}
+
+// follow reads the lines of all gateways to their end, and shows them if anybody is there to see them. Only the first
+// call for a gateway does.
+func (s *stage) follow(show bool) {
+	for _, g := range s.gateways {
+		g.once.Do(func() {
+			go func() {
+				for line := range g.lines {
+					if show {
+						fmt.Fprintf(s.world.stdout, "  %-8v  %-20v %v  %v\n", line["proto"], line["path"], line["status"], line["reason"])
+					}
+				}
+			}()
+		})
+	}
 }
 
 func (s *stage) farewell() {

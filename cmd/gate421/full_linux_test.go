@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -23,4 +24,9 @@ sites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]
 	if s.gateway.log.Ready() {
 		t.Error("the log says that it takes lines")
 	}
+	s.end()
+	if err := <-s.ended; err == nil || !strings.Contains(err.Error(), "are missing at its end") {
+		t.Errorf("the gateway ended with %v, and did not say what is missing", err)
+	}
+	s.gateway = nil
 }

@@ -95,7 +95,7 @@ func writable(folder string) error {
 }
 
 func (g *gateway) openLog(stdout io.Writer) error {
-	c := audit.Config{File: g.config.Log.File, Stdout: stdout, Truncate: g.config.Log.ClientIP == "truncated"}
+	c := audit.Config{File: g.config.Log.File, Stdout: stdout, Truncate: g.config.Log.ClientIP == "truncated", Troubled: g.heardLog}
 	if g.config.Log.Scope == "crawlers" {
 		c.Scope = audit.ScopeCrawlers
 	}
@@ -120,7 +120,10 @@ func (g *gateway) openGuard() error {
 
 func (g *gateway) openVerifier() error {
 	resolver, err := verify.ParseResolver(g.config.Verify.Resolver)
-	if err != nil {
+	if err != nil && g.config.Verify.Resolver == "system" { // the site is served all the same
+		g.say("%v", err)
+		g.say("hint: until this is mended and gate421 restarted, nobody can be verified and nobody is refused; verify.resolver can name a DNS server")
+	} else if err != nil {
 		return hint(err, "verify.resolver names a DNS server by address, such as 192.0.2.53:53")
 	}
 	g.verifier = &verify.Verifier{Resolver: resolver, Wait: g.config.Verify.Wait}

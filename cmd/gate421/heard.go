@@ -24,6 +24,16 @@ func (g *gateway) heardGuard(e guard.Event) {
 	}
 }
 
+// heardLog says once when the decision log stops taking lines, and once when it goes on.
+func (g *gateway) heardLog(err error) {
+	if err == nil {
+		g.say("the decision log takes lines again")
+		return
+	}
+	g.say("the decision log %q takes no lines: %v", g.config.Log.File, bare(err))
+	g.say("hint: until it does, everyone is served and nobody is refused; is the disk full, or has whoever reads it gone?")
+}
+
 // heardCertificates does the same for certificates; what went well is for the log alone.
 func (g *gateway) heardCertificates(e certs.Event) {
 	g.log.Event("certificate", audit.Fields{"what": e.Kind, "hosts": e.Hosts, "issuer": e.Issuer, "not_after": e.NotAfter, "error": e.Error})

@@ -46,13 +46,17 @@ func (c *runCommand) Run(w *world) error {
 	for _, note := range loaded.Notes() {
 		fmt.Fprintf(w.stderr, "gate421: note: %s\n", note)
 	}
+	hup, broken := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	// Whoever reads the log from standard output may go away. With somebody listening for the signal, the write fails instead
+	// of ending the process, and the log does what it does in all trouble.
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	g, err := openGateway(w.ctx, loaded, w.stdout, w.stderr)
 	if err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	go func() {
 		for {
 			select {
@@ -132,6 +136,7 @@ func (g *gateway) reload(configuration func() (*config.Config, error)) {
 	if err := g.log.Reopen(); err != nil {
 		g.say("%v; the old file stays in use", err)
 	}
+	before := g.live.Load().Policy
 	c, err := configuration()
 	if err == nil {
 		err = g.unchanged(c)
@@ -147,6 +152,9 @@ func (g *gateway) reload(configuration func() (*config.Config, error)) {
 	}
 	g.say("configuration %s is in use", c.Version)
 	g.log.Event("reload", audit.Fields{"config": c.Version})
+	for _, change := range ruleChanges(before, g.live.Load().Policy) {
+		g.log.Event("rule", change)
+	}
 }
 
 // unchanged names the keys that a running gateway cannot follow.

@@ -42,7 +42,7 @@ type alarm struct{ Kind, Title, Text string }
 
 // trippedView is the banner of a tripped guard.
 type trippedView struct {
-	Site, Refusals, Since, CameBack, Resume, Doctor string
+	Site, Refusals, Since, CameBack, Resume, Page string
 }
 
 type figure struct{ Label, Value, Words string }
@@ -163,10 +163,10 @@ func stateWords(s policy.State) string {
 }
 
 func trippedBanner(site string, s guard.Status, now time.Time) trippedView {
-	t := trippedView{Site: site, Refusals: plural(s.Refusals, "time"), Resume: site, Doctor: "https://" + site + "/"}
+	t := trippedView{Site: site, Refusals: plural(s.Refusals, "time"), Resume: site, Page: "https://" + site + "/"}
 	if strings.Contains(site, "*") {
 		t.Resume = "'" + site + "'" // a shell would look for files of that name
-		t.Doctor = "https://" + strings.Replace(site, "*", "www", 1) + "/"
+		t.Page = "https://" + strings.Replace(site, "*", "www", 1) + "/"
 	}
 	if !s.Since.IsZero() {
 		t.Since = moment(s.Since, now)

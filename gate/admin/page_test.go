@@ -95,11 +95,11 @@ func TestTrippedGuardIsLoud(t *testing.T) {
 			"Guard tripped – gate421",
 			"The guard has stopped refusing on shop.example.com From 19 November 2026, 11:00 UTC (25 hours ago) on, verified crawlers were refused 137 times and not one came back",
 			"leaves Google’s index", "as if its state were observe", "gate421 rules resume shop.example.com",
-			"gate421 doctor https://shop.example.com/", "shop.example.com refuse guard tripped",
+			"gate421 explain https://shop.example.com/ --http 1.1", "shop.example.com refuse guard tripped",
 			"While the guard is tripped everyone is served",
 		}, []string{"did come back later"}},
 		{"come back since", later, []string{"A verified crawler did come back later: 20 November 2026, 11:00 UTC (60 minutes ago)."}, nil},
-		{"wildcard", wild, []string{"gate421 rules resume &#39;*.example.org&#39;", "gate421 doctor https://www.example.org/"}, nil},
+		{"wildcard", wild, []string{"gate421 rules resume &#39;*.example.org&#39;", "gate421 explain https://www.example.org/ --http 1.1"}, nil},
 		{"no live site", gone, nil, []string{"gone.example", "The guard has stopped"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
