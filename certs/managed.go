@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -44,7 +43,7 @@ func newManaged(c Config, hosts names, told *teller, issuer func(*certmagic.Conf
 	if c.Folder == "" {
 		return nil, fmt.Errorf("certificate source %q: no state folder", c.Source)
 	}
-	files, err := newStore(filepath.Join(c.Folder, "certificates"))
+	files, err := newStore(storeFolder(c))
 	if err != nil {
 		return nil, err
 	}

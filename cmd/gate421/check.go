@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"gate421/certs"
 	"gate421/gate/config"
+	"gate421/gate/origin"
 )
 
 type checkCommand struct {
@@ -16,7 +18,8 @@ type checkCommand struct {
 
 // Help is shown by check --help.
 func (checkCommand) Help() string {
-	return `Prints every problem with its line, and what to write instead. Exit 0 if a gateway would start with this file.
+	return `Prints every problem with its line, and what to write instead. Exit 0 if the file is in order
+and the certificates, authorities and folders that it names are there for the user who runs this. Nothing is changed.
 With --live it also looks at this machine and its surroundings; run it where the gateway will run, while it does not.`
 }
 
@@ -25,6 +28,11 @@ func (c *checkCommand) Run(w *world) error {
 	loaded, err := c.load()
 	if err != nil {
 		return err
+	}
+	if !c.Live { // which says the same among its findings
+		if problems := unopened(w.ctx, loaded); len(problems) > 0 {
+			return problems
+		}
 	}
 	for _, note := range loaded.Notes() {
 		fmt.Fprintf(w.stdout, "%s %s\n", paint(w.stdout, "note", "note:"), note)
@@ -54,6 +62,52 @@ func (c *checkCommand) Run(w *world) error {
 		return fmt.Errorf("%d of the live checks failed", failed)
 	}
 	return nil
+}
+
+// What to do about files that a configuration names and that are not to be had.
+const (
+	certificatesHint = "correct certificates.files, and let the user that gate421 runs as read what they name"
+	originHint       = "correct the path in the configuration, or make the file or folder readable"
+)
+
+// unopened lists what a gateway could not open of the files that a configuration names. It changes nothing.
+func unopened(ctx context.Context, c *config.Config) config.Problems {
+	var problems config.Problems
+	if c.Certificates.Source == certs.SourceFiles {
+		if opened, err := certs.Open(ctx, wantedCertificates(c)); err == nil {
+			opened.Close()
+		} else {
+			for line := range strings.SplitSeq(err.Error(), "\n") { // one a problem
+				problems = append(problems, config.Problem{Message: line, Hint: certificatesHint})
+			}
+		}
+	}
+	for _, s := range c.Sites {
+		o, err := originOf(s)
+		if err != nil {
+			problems = append(problems, config.Problem{Message: fmt.Sprintf("site %q: %v", s.Hosts[0], err), Hint: originHint})
+			continue
+		}
+		o.Close()
+	}
+	return problems
+}
+
+// originOf prepares a site's origin, to be looked at.
+func originOf(s config.Site) (*origin.Origin, error) {
+	return origin.New(origin.Config{URL: s.Origin, ServerName: s.OriginTLS.ServerName, CA: s.OriginTLS.CA, InsecureSkipVerify: s.OriginTLS.InsecureSkipVerify, Wait: 10 * time.Second})
+}
+
+// wantedCertificates is what a gateway asks certs for, but for the listeners.
+func wantedCertificates(c *config.Config) certs.Config {
+	wanted := certs.Config{Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State}
+	for _, s := range c.Sites {
+		wanted.Hosts = append(wanted.Hosts, s.Hosts...)
+	}
+	for _, pair := range c.Certificates.Files {
+		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
+	}
+	return wanted
 }
 
 func siteNames(c *config.Config) string {

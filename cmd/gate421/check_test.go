@@ -157,3 +157,92 @@ func TestCheckLiveCertificates(t *testing.T) {
 		t.Errorf("exit %d, %s\n%s", exitCode(err), message(err), out)
 	}
 }
+
+// TestCheckLiveReadsStoredCertificates has a state folder in use: whoever looks, root above all, must leave nothing of their own.
+func TestCheckLiveReadsStoredCertificates(t *testing.T) {
+	s := newSetting(t)
+	s.dns.googlebotAt(t, "66.249.66.1")
+	file := liveFile(t, s, unused(t), `["localhost.example"]`, "$echo", "{source: acme, ca: \"https://ca.test/directory\"}", "$dns")
+	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "") // the name leads nowhere
+	if !strings.Contains(out, "ok     no certificate for localhost.example is kept yet; it is ordered at the start\n") {
+		t.Errorf("check --live says\n%s", out)
+	}
+	if entries, err := os.ReadDir(s.state()); err != nil || len(entries) > 0 {
+		t.Errorf("check --live left %v in the state folder, %v", entries, err)
+	}
+	site := filepath.Join(s.state(), "certificates", "certificates", "ca.test-directory", "localhost.example")
+	if err := os.MkdirAll(site, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	selfSigned(t, site, time.Now().Add(100*time.Hour), "localhost.example")
+	for from, to := range map[string]string{"cert.pem": "localhost.example.crt", "key.pem": "localhost.example.key"} {
+		if err := os.Rename(filepath.Join(site, from), filepath.Join(site, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, _, _ = quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
+	if !strings.Contains(out, "ok     certificate for localhost.example: 4 days left\n") {
+		t.Errorf("check --live says\n%s", out)
+	}
+	if err := os.WriteFile(filepath.Join(site, "localhost.example.crt"), []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _, _ = quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
+	if !strings.Contains(out, "failed host \"localhost.example\": stored certificate ") {
+		t.Errorf("check --live says\n%s", out)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(site)); err != nil || len(entries) != 1 {
+		t.Errorf("check --live left %v, %v", entries, err)
+	}
+}
+
+// TestCheckLooksAtWhatRunOpens names files that are not there: run would fail on each of them, so check does, on all at once.
+func TestCheckLooksAtWhatRunOpens(t *testing.T) {
+	folder := t.TempDir()
+	pair := selfSigned(t, folder, time.Now().Add(100*time.Hour), "shop.test", "blog.test", "docs.test")
+	site := filepath.Join(folder, "site")
+	if err := os.Mkdir(site, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	authority := filepath.Join(folder, "authority.pem")
+	text, err := os.ReadFile(filepath.Join(folder, "cert.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(authority, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := fileOf(t, fmt.Sprintf(`
+state: %[1]s/state
+certificates: %[2]s
+sites:
+  - {hosts: [shop.test], origin: "http://127.0.0.1:3000", http2_crawl: refuse}
+  - {hosts: [blog.test], origin: "https://127.0.0.1:3001", http2_crawl: refuse, origin_tls: {ca: %[1]s/authority.pem}}
+  - {hosts: [docs.test], origin: "file:%[1]s/site", http2_crawl: observe}
+`, folder, pair))
+	works(t, "check", "--config", file)
+	for _, gone := range []string{authority, site, filepath.Join(folder, "key.pem")} {
+		if err := os.Remove(gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
+	got := strings.ReplaceAll(message(err), folder, "FOLDER")
+	wanted := `gate421: the configuration has 3 problems
+key "FOLDER/key.pem": no such file or directory
+hint: correct certificates.files, and let the user that gate421 runs as read what they name
+site "blog.test": origin "https://127.0.0.1:3001": ca: open FOLDER/authority.pem: no such file or directory
+hint: correct the path in the configuration, or make the file or folder readable
+site "docs.test": origin "file:FOLDER/site": open FOLDER/site: no such file or directory
+hint: correct the path in the configuration, or make the file or folder readable`
+	if exitCode(err) != 1 || out != "" || got != wanted {
+		t.Errorf("exit %d, %q, check says\n%s\nwanted\n%s", exitCode(err), out, got, wanted)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "state")); err == nil {
+		t.Error("check made the state folder")
+	}
+}
+
+func TestCheckTakesTheShippedExample(t *testing.T) {
+	works(t, "check", "--config", filepath.Join("..", "..", "deploy", "gate421.yaml"))
+}

@@ -107,7 +107,7 @@ func helps() map[string][]string {
 		"verify":       {"IP", "--crawler", "--resolver", "--json", "--list", "reverse name", "standard input", "Exit 0 only if all"},
 		"rules":        {"list", "resume"},
 		"rules list":   {"--config", "--json"},
-		"rules resume": {"HOST", "--config"},
+		"rules resume": {"HOST", "--config", "--state"},
 		"version":      {"--json"},
 	}
 }

@@ -16,7 +16,7 @@ func (g *gateway) heardGuard(e guard.Event) {
 	switch e.What {
 	case "tripped":
 		g.say("site %q: refusing has stopped. %d requests of a verified crawler were refused since %s and it has not once come back over HTTP/1.1.", e.Site, e.Refusals, e.Since.Format("2006-01-02 15:04 MST"))
-		g.say("hint: find out why before \"gate421 rules resume %s\": pages that only answer 421 leave Google's index", e.Site)
+		g.say("hint: find out why before \"gate421 rules resume --state %s %s\": pages that only answer 421 leave Google's index", shellWord(g.config.State), shellWord(e.Site))
 	case "resumed":
 		g.say("site %q: refusing again", e.Site)
 	case "trouble":
@@ -61,4 +61,12 @@ func (g *gateway) say(format string, args ...any) {
 		line = "gate421: " + line
 	}
 	fmt.Fprintln(g.trouble, line)
+}
+
+// shellWord is a text as a shell takes it for one word.
+func shellWord(text string) string {
+	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,") == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +15,6 @@ import (
 
 	"gate421/certs"
 	"gate421/gate/config"
-	"gate421/gate/origin"
 	"gate421/verify"
 )
 
@@ -90,9 +90,9 @@ func inspectName(ctx context.Context, host string) found {
 // inspectOrigin sends one request the way the gateway does.
 func inspectOrigin(ctx context.Context, c *config.Config, s config.Site) found {
 	name := fmt.Sprintf("origin %s of %s", s.Origin, s.Hosts[0])
-	o, err := origin.New(origin.Config{URL: s.Origin, ServerName: s.OriginTLS.ServerName, CA: s.OriginTLS.CA, InsecureSkipVerify: s.OriginTLS.InsecureSkipVerify, Wait: 10 * time.Second})
+	o, err := originOf(s)
 	if err != nil {
-		return found{what: fmt.Sprintf("site %q: %v", s.Hosts[0], err), bad: true, hint: "correct the path in the configuration, or make the file or folder readable"}
+		return found{what: fmt.Sprintf("site %q: %v", s.Hosts[0], err), bad: true, hint: originHint}
 	}
 	defer o.Close()
 	host := strings.Replace(s.Hosts[0], "*.", "www.", 1)
@@ -135,48 +135,58 @@ func (t *trial) Write(p []byte) (int, error) {
 }
 
 func inspectCertificates(ctx context.Context, c *config.Config) []found {
-	if c.Certificates.Source == certs.SourceLocal {
+	switch c.Certificates.Source {
+	case certs.SourceLocal:
 		return []found{{what: "certificates come from the local authority, which makes them at the start"}}
+	case certs.SourceACME:
+		return inspectStored(c)
 	}
-	wanted := certs.Config{Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State}
-	for _, s := range c.Sites {
-		wanted.Hosts = append(wanted.Hosts, s.Hosts...)
+	opened, err := certs.Open(ctx, wantedCertificates(c)) // files are only read
+	if err != nil {
+		return []found{{what: err.Error(), bad: true, hint: certificatesHint}}
 	}
-	for _, pair := range c.Certificates.Files {
-		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
-	}
-	if _, err := os.Stat(c.State); wanted.Source == certs.SourceACME && err != nil {
+	defer opened.Close()
+	return inspectLeaves(c, opened.Leaves())
+}
+
+// inspectStored reads what earlier orders have left in the state folder. Opening the source instead would make folders there,
+// which then belong to whoever looked, and not to the gateway.
+func inspectStored(c *config.Config) []found {
+	if _, err := os.Stat(c.State); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return []found{{what: "no certificates are kept yet; they are ordered at the first start"}}
 		}
 		return []found{{what: fmt.Sprintf("state folder %q: %v", c.State, bare(err)), bad: true, hint: "run as the user that gate421 will run as"}}
 	}
-	opened, err := certs.Open(ctx, wanted)
+	leaves, err := certs.Stored(wantedCertificates(c))
 	if err != nil {
-		return []found{{what: err.Error(), bad: true, hint: "correct certificates.files, or use source: acme"}}
+		return []found{{what: err.Error(), bad: true,
+			hint: "run as the user that gate421 runs as; what is damaged is set aside at its start, and a new certificate ordered"}}
 	}
-	defer opened.Close()
+	return inspectLeaves(c, leaves)
+}
+
+func inspectLeaves(c *config.Config, leaves []*x509.Certificate) []found {
 	var out []found
 	for _, s := range c.Sites {
 		for _, host := range s.Hosts {
-			out = append(out, inspectCertificate(opened, host))
+			out = append(out, inspectCertificate(leaves, host))
 		}
 	}
 	return out
 }
 
-func inspectCertificate(opened *certs.Certificates, host string) found {
+func inspectCertificate(leaves []*x509.Certificate, host string) found {
 	asked := strings.Replace(host, "*.", "www.", 1)
-	for _, leaf := range opened.Leaves() {
+	for _, leaf := range leaves {
 		if leaf.VerifyHostname(asked) != nil {
 			continue
 		}
 		left := time.Until(leaf.NotAfter)
-		f := found{what: fmt.Sprintf("certificate for %s: %.0f days left", host, left.Hours()/24)}
 		if left <= 0 {
 			return found{what: fmt.Sprintf("certificate for %s ended on %s", host, leaf.NotAfter.Format(time.DateOnly)), bad: true, hint: "renew it"}
 		}
-		return f
+		return found{what: fmt.Sprintf("certificate for %s: %.0f days left", host, left.Hours()/24)}
 	}
 	return found{what: fmt.Sprintf("no certificate for %s is kept yet; it is ordered at the start", host)}
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"gate421/gate/guard"
 )
@@ -66,37 +70,118 @@ func (c *rulesList) Run(w *world) error {
 
 type rulesResume struct {
 	configFile
-	Host string `arg:"" name:"HOST" help:"A host of the site."`
+	State string `placeholder:"FOLDER" help:"Without a file: the state folder of the gateway. HOST is then the name of the site, its first host."`
+	Host  string `arg:"" name:"HOST" help:"A host of the site."`
 }
 
-// Run leaves the request in the state folder, where a running gateway finds it within a second.
+// Help is shown by rules resume --help.
+func (rulesResume) Help() string {
+	return `Find out first why the crawler did not come back: pages that only answer 421 leave Google's index.
+
+A running gateway takes the request up within a second or two; if none does, the request is kept for the next start. Run it
+as root or as the user that gate421 runs as.`
+}
+
+// resumeWait is the longest that a running gateway may take to see a request: it looks once a second.
+const resumeWait = 3 * time.Second
+
+// Run leaves the request in the state folder, where a running gateway finds it within a second, and sees whether one does.
 func (c *rulesResume) Run(w *world) error {
-	loaded, err := c.load()
+	folder, site, err := c.site()
 	if err != nil {
 		return err
+	}
+	failed := func(err error) error {
+		return hint(fmt.Errorf("state folder %q: %w", folder, bare(err)), "run as root or as the user that gate421 runs as")
+	}
+	kept, err := keptTrips(w.ctx, folder, site)
+	if err != nil {
+		return failed(err)
+	}
+	at := slices.IndexFunc(kept, func(s guard.Status) bool { return s.Site == site })
+	if at < 0 && c.State != "" {
+		var names []string
+		for _, s := range kept {
+			names = append(names, s.Site)
+		}
+		return hint(fmt.Errorf("state folder %q: nothing is counted for a site %q", folder, site),
+			"name the site by its first host; those counted there: %s", cmp.Or(strings.Join(names, ", "), "none"))
+	}
+	if at < 0 || !kept[at].Tripped {
+		return hint(fmt.Errorf("the guard of %s has not tripped: there is nothing to resume", site), "gate421 explain https://%s/ says what is done and why", site)
+	}
+	if err := guard.RequestResume(folder, site); err != nil {
+		return failed(err)
+	}
+	taken, err := takenUp(w.ctx, folder, site)
+	if err != nil {
+		return failed(err)
+	}
+	if !taken {
+		_, err = fmt.Fprintf(w.stdout, "the request is kept: %s refuses again when gate421 next starts (no running gateway took it up)\n", site)
+		return err
+	}
+	_, err = fmt.Fprintf(w.stdout, "%s refuses again\n", site)
+	return err
+}
+
+// site finds out which site of which state folder is meant.
+func (c *rulesResume) site() (folder, site string, err error) {
+	host := strings.ToLower(c.Host)
+	if c.State != "" {
+		if c.Config != "" {
+			return "", "", usageError(errors.New("--config and --state exclude each other: the file names the state folder"))
+		}
+		return c.State, host, nil
+	}
+	loaded, err := c.load()
+	if err != nil {
+		return "", "", err
 	}
 	rules, err := loaded.Policy()
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	site := rules.Site(strings.ToLower(c.Host))
-	if site == nil {
-		return hint(fmt.Errorf("no site of the configuration has the host %q", c.Host), "gate421 rules list shows the sites")
+	found := rules.Site(host)
+	if found == nil {
+		return "", "", hint(fmt.Errorf("no site of the configuration has the host %q", c.Host), "gate421 rules list shows the sites")
 	}
-	kept, err := guard.Kept(loaded.State)
-	if err != nil {
-		return hint(fmt.Errorf("state folder %q: %w", loaded.State, bare(err)), "run as the user that gate421 runs as")
+	return loaded.State, found.Name, nil
+}
+
+// keptTrips reads the counts. A gateway writes a trip a moment after it happened, so one that is not there yet is waited for.
+func keptTrips(ctx context.Context, folder, site string) (kept []guard.Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, resumeWait)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		kept, err = guard.Kept(folder)
+		if err != nil || slices.ContainsFunc(kept, func(s guard.Status) bool { return s.Site == site && s.Tripped }) {
+			return kept, err
+		}
+		select {
+		case <-ctx.Done():
+			return kept, nil
+		case <-tick.C:
+		}
 	}
-	tripped := false
-	for _, s := range kept {
-		tripped = tripped || s.Site == site.Name && s.Tripped
+}
+
+// takenUp waits until a gateway has taken a request up, at most resumeWait.
+func takenUp(ctx context.Context, folder, site string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, resumeWait)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if waits, err := guard.Requested(folder, site); err != nil || !waits {
+			return err == nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-tick.C:
+		}
 	}
-	if !tripped {
-		return hint(fmt.Errorf("the guard of %s has not tripped: there is nothing to resume", site.Name), "gate421 explain https://%s/ says what is done and why", site.Name)
-	}
-	if err := guard.RequestResume(loaded.State, site.Name); err != nil {
-		return hint(fmt.Errorf("state folder %q: %w", loaded.State, bare(err)), "run as the user that gate421 runs as")
-	}
-	_, err = fmt.Fprintf(w.stdout, "%s refuses again: within a second if gate421 is running, else from its next start\n", site.Name)
-	return errors.Join(err)
 }

@@ -7,11 +7,12 @@
 //
 // Counts and trips are kept in a file in the state folder: written within a second of a change, at once when the guard
 // trips or is resumed, by way of a temporary name, so that a crash leaves the file as it was a second ago at the worst.
-// Trouble with the file never stops the counting; it is reported through Config.Notify.
+// One goroutine writes it. Whoever counts or asks waits for memory alone, however slow the disk is. Trouble with the file
+// never stops the counting; it is reported through Config.Notify, once until it is over.
 package guard
 
 import (
-	"path/filepath"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -65,13 +66,18 @@ type count struct {
 // Guard is safe for any number of goroutines.
 type Guard struct {
 	config Config
-	mu     sync.Mutex
+
+	writing sync.Mutex // held while the file is written; taken before mu, never while mu is held
+
+	mu     sync.Mutex // never held over a call to the system
 	limits map[string]Limit
 	counts map[string]*count
-	dirty  bool
-	done   chan struct{}
-	idle   sync.WaitGroup
-	once   sync.Once
+	dirty  bool // counts have changed since they were written
+
+	wake chan struct{} // has room for one: write now
+	done chan struct{}
+	idle sync.WaitGroup
+	once sync.Once
 }
 
 // Open reads the kept counts and starts keeping them. A missing file is a fresh start; a file that cannot be read or
@@ -83,13 +89,17 @@ func Open(c Config) (*Guard, error) {
 	if c.Notify == nil {
 		c.Notify = func(Event) {}
 	}
-	g := &Guard{config: c, limits: map[string]Limit{}, counts: map[string]*count{}, done: make(chan struct{})}
+	g := &Guard{config: c, limits: map[string]Limit{}, counts: map[string]*count{},
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if c.Folder == "" {
 		return g, nil
 	}
 	if err := g.load(); err != nil {
 		return nil, err
 	}
+	// Whoever asks later then finds a folder that this user can read. A state folder that takes none takes no counts either,
+	// and that is reported.
+	_ = os.Mkdir(g.requests(), 0o700)
 	g.idle.Go(g.keep)
 	return g, nil
 }
@@ -119,10 +129,9 @@ func (g *Guard) Armed(site string) bool {
 	}
 	n.Tripped = true
 	event := Event{Site: site, What: "tripped", Refusals: n.Refusals, Since: n.Since}
-	err := g.save()
+	g.hurry()
 	g.mu.Unlock()
 	g.config.Notify(event)
-	g.trouble(err)
 	return false
 }
 
@@ -159,10 +168,9 @@ func (g *Guard) Resume(site string) bool {
 		return false
 	}
 	n.Tripped, n.Refusals, n.Since = false, 0, time.Time{}
-	err := g.save()
+	g.hurry()
 	g.mu.Unlock()
 	g.config.Notify(Event{Site: site, What: "resumed"})
-	g.trouble(err)
 	return true
 }
 
@@ -192,16 +200,14 @@ func list(counts map[string]*count) []Status {
 	return out
 }
 
-// Close keeps the counts a last time.
+// Close keeps the counts a last time. It waits for the disk.
 func (g *Guard) Close() error {
 	g.once.Do(func() { close(g.done) })
 	g.idle.Wait()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.dirty {
+	if g.config.Folder == "" {
 		return nil
 	}
-	return g.save()
+	return g.write()
 }
 
 func (g *Guard) of(site string) *count {
@@ -213,10 +219,11 @@ func (g *Guard) of(site string) *count {
 	return n
 }
 
-func (g *Guard) trouble(err error) {
-	if err != nil {
-		g.config.Notify(Event{What: "trouble", Error: err.Error()})
+// hurry has the counts written now and not within a second. The caller holds mu.
+func (g *Guard) hurry() {
+	g.dirty = true
+	select {
+	case g.wake <- struct{}{}:
+	default: // it has been asked for already
 	}
 }
-
-func (g *Guard) file() string { return filepath.Join(g.config.Folder, "guard.json") }

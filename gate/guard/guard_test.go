@@ -63,14 +63,14 @@ func TestSurvivesRestartAndResumes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Limit(map[string]Limit{"s": {3, day}})
+			g.Limit(map[string]Limit{"s": {3, time.Hour}})
 			return g
 		}
 		g := open()
 		refuse(g, 3)
 		g.Close()
 		g = open()
-		time.Sleep(day)
+		time.Sleep(time.Hour)
 		if g.Armed("s") {
 			t.Error("refusals before the restart were forgotten")
 		}
@@ -128,7 +128,7 @@ func TestTroubleIsReportedOnceAndCountingGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.Limit(map[string]Limit{"s": {3, day}})
+		g.Limit(map[string]Limit{"s": {3, time.Hour}})
 		refuse(g, 3)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -137,7 +137,7 @@ func TestTroubleIsReportedOnceAndCountingGoesOn(t *testing.T) {
 			t.Errorf("told %d times", troubles)
 		}
 		mu.Unlock()
-		time.Sleep(day)
+		time.Sleep(time.Hour)
 		if g.Armed("s") {
 			t.Error("did not trip")
 		}

@@ -11,48 +11,56 @@ import (
 	"time"
 )
 
-// keep writes changed counts and takes up requests to resume, once a second until Close.
+// keep writes changed counts and takes up requests to resume, once a second and whenever it is woken, until Close.
 func (g *Guard) keep() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	told := false
+	file, requests := false, false // there is trouble with it, which has been told
 	for {
 		select {
 		case <-g.done:
 			return
+		case <-g.wake:
 		case <-tick.C:
+			requests = g.tell(g.takeUp(), requests)
 		}
-		g.takeUp()
-		g.mu.Lock()
-		var err error
-		if g.dirty {
-			err = g.save()
-		}
-		g.mu.Unlock()
-		if err != nil && !told {
-			g.trouble(err)
-		}
-		told = err != nil
+		file = g.tell(g.write(), file)
 	}
 }
 
-// save writes the counts to a temporary name, syncs and renames. The caller holds mu.
-func (g *Guard) save() error {
-	if g.config.Folder == "" {
+// tell reports trouble unless it has been told, and says whether there is any.
+func (g *Guard) tell(err error, told bool) bool {
+	if err != nil && !told {
+		g.config.Notify(Event{What: "trouble", Error: err.Error()})
+	}
+	return err != nil
+}
+
+// write writes the counts if they have changed, one writer at a time: what is newer is written later.
+func (g *Guard) write() error {
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	g.mu.Lock()
+	if !g.dirty {
+		g.mu.Unlock()
 		return nil
 	}
-	g.dirty = true
 	text, err := json.MarshalIndent(g.counts, "", "  ")
-	if err != nil {
-		return fmt.Errorf("guard counts: %w", err)
+	g.dirty = false
+	g.mu.Unlock()
+	if err == nil {
+		err = replace(g.file(), append(text, '\n'))
 	}
-	if err := replace(g.file(), append(text, '\n')); err != nil {
+	if err != nil {
+		g.mu.Lock()
+		g.dirty = true
+		g.mu.Unlock()
 		return fmt.Errorf("guard counts %q: %w", g.file(), err)
 	}
-	g.dirty = false
 	return nil
 }
 
+// replace writes to a temporary name, syncs and renames.
 func replace(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
@@ -73,30 +81,79 @@ func replace(path string, text []byte) error {
 }
 
 // The resume folder is how a command on the same machine asks a gateway, running or not, to re-arm a site: one empty file
-// a site, named after it, which the gateway removes when it has done so.
+// a site, named after it, which the gateway removes when it takes it up. Every entry is a request; nothing else is made there.
 const resumeFolder = "resume"
 
-// RequestResume asks the gateway with this state folder to re-arm a site, now if it runs, else when it starts.
+func (g *Guard) file() string { return filepath.Join(g.config.Folder, "guard.json") }
+
+func (g *Guard) requests() string { return filepath.Join(g.config.Folder, resumeFolder) }
+
+// RequestResume asks the gateway with this state folder to re-arm a site, within a second or so if it runs, else when it
+// starts. What it makes belongs to the state folder's owner, whoever asks: the gateway must be able to see and remove it.
+// It makes nothing outside the state folder, wherever links in there may lead, because root may be asking.
 func RequestResume(folder, site string) error {
-	dir := filepath.Join(folder, resumeFolder)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	state, err := os.OpenRoot(folder)
+	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, url.PathEscape(site)), nil)
+	defer state.Close()
+	owner, err := state.Stat(".")
+	if err != nil {
+		return err
+	}
+	if err := state.Mkdir(resumeFolder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	requests, err := state.OpenRoot(resumeFolder)
+	if err != nil {
+		return err
+	}
+	defer requests.Close()
+	// Also a folder that was there already, which an earlier request may have left to root.
+	dir, err := requests.Open(".")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(give(dir, owner), dir.Close()); err != nil {
+		return err
+	}
+	f, err := requests.OpenFile(url.PathEscape(site), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // somebody has asked before
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(give(f, owner), f.Close())
 }
 
-func (g *Guard) takeUp() {
-	dir := filepath.Join(g.config.Folder, resumeFolder)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return // there is no such folder until somebody asks
+// Requested says whether a request to re-arm a site still waits to be taken up.
+func Requested(folder, site string) (bool, error) {
+	_, err := os.Lstat(filepath.Join(folder, resumeFolder, url.PathEscape(site)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
+	return err == nil, err
+}
+
+// takeUp re-arms the sites for which somebody has asked. A request is removed first: one that cannot be is not obeyed, since
+// it would re-arm its site for ever.
+func (g *Guard) takeUp() error {
+	entries, err := os.ReadDir(g.requests())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("guard requests to resume: %w", err)
+	}
+	var problems []error
 	for _, entry := range entries {
+		if err := os.Remove(filepath.Join(g.requests(), entry.Name())); err != nil {
+			problems = append(problems, fmt.Errorf("guard request to resume: %w", err))
+			continue
+		}
 		if site, err := url.PathUnescape(entry.Name()); err == nil {
 			g.Resume(site)
 		}
-		os.Remove(filepath.Join(dir, entry.Name()))
 	}
+	return errors.Join(problems...)
 }
 
 // Kept reads the counts of a state folder without counting, by site name. There are none where no gateway has counted yet.
