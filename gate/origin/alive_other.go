@@ -4,5 +4,5 @@ package origin
 
 import "net"
 
-// alive cannot look into a socket here. A request that can be repeated finds out by itself; another one is sent on.
-func alive(net.Conn) bool { return true }
+// watch cannot look into a socket here. A request that can be repeated finds out by itself; another one is sent on.
+func watch(net.Conn) func() bool { return func() bool { return true } }

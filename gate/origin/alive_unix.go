@@ -7,23 +7,26 @@ import (
 	"syscall"
 )
 
-// alive says whether an idle connection is still good: open, and with nothing to read, which on an idle connection could
-// only be the origin's goodbye.
-func alive(c net.Conn) bool {
+// watch returns what says whether an idle connection is still good: open, and with nothing to read, which on an idle
+// connection could only be the origin's goodbye, or bytes behind an answer.
+func watch(c net.Conn) func() bool {
 	s, ok := c.(syscall.Conn)
 	if !ok {
-		return true
+		return func() bool { return true }
 	}
 	raw, err := s.SyscallConn()
 	if err != nil {
-		return false
+		return func() bool { return false }
 	}
+	var b [1]byte
 	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
+	look := func(fd uintptr) bool {
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		quiet = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
 		return true
-	})
-	return err == nil && quiet
+	}
+	return func() bool {
+		quiet = false
+		return raw.Read(look) == nil && quiet
+	}
 }

@@ -41,6 +41,10 @@ func TestAnswerPassesUnchanged(t *testing.T) {
 		{"204", "GET", "HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n", 204, http.Header{"X-A": {"1"}}, ""},
 		{"304", "GET", "HTTP/1.1 304 Not Modified\r\nEtag: \"x\"\r\nCache-Control: max-age=5\r\n\r\n", 304,
 			http.Header{"Etag": {`"x"`}, "Cache-Control": {"max-age=5"}}, ""},
+		{"204 and 304 have no length", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, http.Header{}, ""},
+		{"nor this one", "GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204, http.Header{}, ""},
+		{"a blank before the colon", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A \t: 1\r\n\r\n", 200,
+			http.Header{"Content-Length": {"0"}, "X-A": {"1"}}, ""},
 		{"206", "GET", "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-2/9\r\nContent-Length: 2\r\n\r\nbc", 206,
 			http.Header{"Content-Range": {"bytes 1-2/9"}, "Content-Length": {"2"}}, "bc"},
 	} {

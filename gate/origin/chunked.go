@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // chunked reads a chunked body (RFC 9112 section 7.1), and at its end the trailers into the answer's header. Anything
@@ -45,18 +46,14 @@ func (b *chunked) ready() bool {
 	if b.left > 0 {
 		return len(there) > 0
 	}
-	lines := 1 // the size
-	if b.inside {
-		lines = 2 // and before it the end of the chunk
+	if b.inside { // the end of the chunk
+		_, there, _ = bytes.Cut(there, []byte("\n"))
 	}
-	for range lines {
-		end := bytes.IndexByte(there, '\n')
-		if end < 0 {
-			return false
-		}
-		there = there[end+1:]
+	line, there, whole := bytes.Cut(there, []byte("\n"))
+	if size, ok := chunkSize(strings.TrimSuffix(string(line), "\r")); ok && size == 0 {
+		return bytes.HasPrefix(there, []byte("\r\n")) // trailers may take their time
 	}
-	return len(there) > 0
+	return whole && len(there) > 0
 }
 
 // next reads up to the first byte of the next chunk, or to the end of the body.
@@ -87,6 +84,8 @@ func (b *chunked) next() error {
 		return io.ErrUnexpectedEOF
 	} else if err != nil {
 		return err
+	} else if bytes.Count(block, []byte("\n")) != bytes.Count(block, []byte("\r\n")) {
+		return malformed("a trailer ends in LF alone")
 	}
 	f := answerFields{header: http.Header{}}
 	if err := f.parse(string(block)); err != nil {
@@ -102,7 +101,6 @@ func (b *chunked) next() error {
 
 // line reads one line, which must end in CRLF.
 func (b *chunked) line() (string, error) {
-	b.c.renew()
 	line, err := b.c.r.ReadSlice('\n')
 	switch {
 	case err == bufio.ErrBufferFull || len(line) > maxChunkLine:
@@ -117,7 +115,7 @@ func (b *chunked) line() (string, error) {
 	return string(line[:len(line)-2]), nil
 }
 
-// chunkSize reads the hexadecimal size before the extensions.
+// chunkSize reads the hexadecimal size before the extensions. Blanks behind it are what some servers reserve space with.
 func chunkSize(line string) (n int64, ok bool) {
 	digits := 0
 	for ; digits < len(line); digits++ {
@@ -130,10 +128,8 @@ func chunkSize(line string) (n int64, ok bool) {
 		case 'A' <= c && c <= 'F':
 			d = c - 'A' + 10
 		default:
-			if digits == 0 || c != ';' && c != ' ' && c != '\t' {
-				return 0, false
-			}
-			return n, printable(line[digits:])
+			rest := strings.TrimLeft(line[digits:], " \t")
+			return n, digits > 0 && (rest == "" || rest[0] == ';') && printable(rest)
 		}
 		if digits == 15 {
 			return 0, false

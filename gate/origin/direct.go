@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,10 @@ type direct struct {
 	wait    time.Duration
 	dialer  net.Dialer
 	idle    pool
+	copies  sync.Pool // of *[copySize]byte, for bodies
 }
+
+const copySize = 16 << 10
 
 // takes says whether a request is of the kind that direct serves. A server's request that may have a body has another
 // ContentLength, -1 where it is not known.
@@ -45,17 +49,16 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request) (status int, firs
 }
 
 // ask sends the request and reads the head of the answer. A request that met a dead connection is sent again on a new one
-// if nothing was heard of it and it may be repeated; a 421 is asked again once, because a server that shares connections
+// if nothing was heard of it and it may be repeated, not where the origin is only slow; a 421 is asked again once, because a server that shares connections
 // between its sites may have meant this connection only (RFC 9110 section 15.5.20).
 func (d *direct) ask(w http.ResponseWriter, r *http.Request) (*conn, answerHead, *Failure) {
 	ctx, host := r.Context(), ""
 	if d.secure != nil {
 		host = hostname(r.Host)
 	}
-	repeatable := replayable(r.Method)
 	var misdirected answerHead
 	for again := false; ; again = true {
-		c, err := d.connect(ctx, host, repeatable, again)
+		c, err := d.connect(ctx, host, again)
 		if err != nil {
 			return nil, misdirected, misdirected.name(err, ctx)
 		}
@@ -68,7 +71,7 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request) (*conn, answerHead,
 			c.close()
 			return nil, h, &Failure{Misdirected, nil}
 		case err == nil:
-		case again || !c.used || c.heard || !repeatable || ctx.Err() != nil:
+		case again || !c.used || c.heard || !replayable(r.Method) || ctx.Err() != nil || timeout(err):
 			c.close()
 			return nil, misdirected.or(h), misdirected.name(err, ctx)
 		}
@@ -103,17 +106,22 @@ func replayable(method string) bool {
 	return false
 }
 
-// connect takes the connection that was used last, or dials.
-func (d *direct) connect(ctx context.Context, host string, repeatable, fresh bool) (*conn, error) {
+// timeout says whether err is about time.
+func timeout(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// connect takes the connection that was used last, or dials. A look at one costs a system call. The origin may have hung up
+// meanwhile, or, worse, said something that the next client would take for the answer to its own request.
+func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, error) {
 	for !fresh {
 		c := d.idle.take(host)
 		if c == nil {
 			break
 		}
 		c.Conn.SetDeadline(time.Now().Add(d.wait))
-		// A look costs a system call. It is worth it where the origin had time to hang up, or where a request that meets a dead
-		// connection could not be repeated.
-		if (repeatable && time.Since(c.since) < time.Second) || alive(c.raw) {
+		if c.alive() {
 			return c, nil
 		}
 		c.close()
@@ -124,7 +132,7 @@ func (d *direct) connect(ctx context.Context, host string, repeatable, fresh boo
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(raw, host)
+	c := newConn(raw, host, d.wait)
 	if d.secure != nil {
 		config := d.secure.Clone()
 		if config.ServerName == "" {
@@ -137,8 +145,6 @@ func (d *direct) connect(ctx context.Context, host string, repeatable, fresh boo
 		}
 		c.Conn = secure
 	}
-	c.r.Reset(c.Conn)
-	c.wait = d.wait
 	c.Conn.SetDeadline(time.Now().Add(d.wait))
 	return c, nil
 }
@@ -161,7 +167,7 @@ func (c *conn) converse(w http.ResponseWriter, r *http.Request) (answerHead, err
 		if h.status >= 200 {
 			return h, nil
 		}
-		if h.status != http.StatusContinue {
+		if h.status != http.StatusContinue && r.ProtoAtLeast(1, 1) {
 			w.WriteHeader(h.status)
 		}
 		clear(w.Header())
@@ -179,10 +185,11 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 		header["Transfer-Encoding"] = []string{"chunked"} // keeps net/http from counting a short body
 	}
 	w.WriteHeader(h.status)
-	lost, gone := c.copyBody(w, h, r.ProtoMajor)
+	c.body = true
+	lost, gone := d.copyBody(w, c, h, r.ProtoMajor)
 	switch {
 	case lost == nil && gone == nil:
-		if c.release() && h.keep && c.r.Buffered() == 0 {
+		if h.keep && c.clean() && c.release() {
 			d.idle.put(c)
 		} else {
 			c.close()
@@ -194,8 +201,7 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 	}
 	c.close()
 	word := Reset
-	var network net.Error
-	if errors.As(lost, &network) && network.Timeout() {
+	if timeout(lost) {
 		word = Timeout
 	}
 	return &Failure{word, cut(lost)}
@@ -204,7 +210,7 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 // copyBody copies as it comes: what is there is sent on before more is waited for, where nobody knows how much will come
 // or every event counts.
 // lost is what ended the origin's body too early, gone what ended the client.
-func (c *conn) copyBody(w http.ResponseWriter, h answerHead, protocol int) (lost, gone error) {
+func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol int) (lost, gone error) {
 	if h.length == 0 {
 		return nil, nil
 	}
@@ -216,7 +222,16 @@ func (c *conn) copyBody(w http.ResponseWriter, h answerHead, protocol int) (lost
 		source = &chunked{c: c, trailer: w.Header()}
 	}
 	stream := h.length < 0 || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
-	buffer, left := c.borrow(), h.length
+	lent, _ := d.copies.Get().(*[copySize]byte)
+	if lent == nil {
+		lent = new([copySize]byte)
+	}
+	defer func() {
+		if gone == nil { // the HTTP/2 server may still be sending what a failed Write was given
+			d.copies.Put(lent)
+		}
+	}()
+	buffer, left := lent[:], h.length
 	unsent, sent := stream, false
 	for {
 		if unsent && !source.ready() {

@@ -47,8 +47,11 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	if err := f.parse(rest); err != nil {
 		return answerHead{}, err
 	}
-	h.keep = minor == '1' && !f.close || minor == '0' && f.alive
+	h.keep = !f.close && (minor == '1' || f.alive)
 	bodiless := method == http.MethodHead || h.status < 200 || h.status == http.StatusNoContent || h.status == http.StatusNotModified
+	if bodiless && method != http.MethodHead {
+		delete(header, "Content-Length") // 204 must not have it; over HTTP/2 some clients miss the body then, in a 304 too
+	}
 	switch {
 	case f.encoded && (f.sized || minor == '0'):
 		return answerHead{}, malformed("Transfer-Encoding beside Content-Length or in HTTP/1.0")
@@ -137,14 +140,19 @@ func (f *answerFields) parse(block string) error {
 		}
 		block = rest
 		raw, value, ok := strings.Cut(line, ":")
+		spaced := len(raw)
+		raw = strings.TrimRight(raw, " \t") // a proxy removes blanks before the colon (RFC 9112 section 5.1)
 		if !ok || !isToken(raw) {
-			return malformed("field %.60q", line) // a folded line, too, and a space before the colon
+			return malformed("field %.60q", line) // a folded line, too
 		}
 		value = strings.Trim(value, " \t")
 		if !printable(value) {
 			return malformed("field %.60q has a control character", raw)
 		}
 		name := textproto.CanonicalMIMEHeaderKey(raw)
+		if len(raw) < spaced && framing(name) {
+			return malformed("field %.60q", line)
+		}
 		if name == "Connection" {
 			named = append(named, value)
 		}

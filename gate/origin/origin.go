@@ -8,6 +8,9 @@
 //   - X-Forwarded-For, -Host and -Proto are set to what the gate saw. Whatever a client sent under these names, Forwarded
 //     and their kin included, is dropped: an origin may believe them.
 //
+// A request that HTTP/1.1 cannot carry in one way only is answered 400, and the origin hears nothing of it: HTTP/2 lets a
+// client send methods and targets with spaces in them, and both protocols hosts that are none.
+//
 // Towards an https origin the name in the TLS handshake is the request's host and connections are pooled by host, because
 // servers such as Apache answer 421 when the handshake's name and the Host differ. An origin's own 421 never reaches a
 // client: over HTTP/1.x a crawler would take it for a page that is gone. A request without a body is tried once more on a

@@ -11,7 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -67,7 +66,6 @@ func newProxy(u *url.URL, c Config) (*proxy, error) {
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      p,
-		BufferPool:     &buffers{sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}},
 		ErrorLog:       log.New(io.Discard, "", 0), // every failure is named in the record
 		ModifyResponse: inspect,
 		ErrorHandler:   fail,
@@ -89,6 +87,13 @@ type flight struct {
 type flightKey struct{}
 
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error) {
+	if !wellFormed(r) {
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // who knows where the next request begins
+		}
+		http.Error(w, "400: the request is malformed.", http.StatusBadRequest)
+		return 0, 0, nil
+	}
 	if p.direct.takes(r) {
 		return p.direct.serve(w, r)
 	}
@@ -151,11 +156,11 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	// The target goes on as it came, byte for byte; re-encoding it would change what some applications see. A target in
 	// absolute form, or one that would read as an authority, takes the parsed way.
 	out.URL.RawQuery = in.URL.RawQuery
-	if t := in.RequestURI; plain(t) {
+	if t := in.RequestURI; strings.HasPrefix(t, "/") && !strings.HasPrefix(t, "//") {
 		out.URL.Opaque, _, out.URL.ForceQuery = strings.Cut(t, "?")
 	}
 	for name := range out.Header {
-		if forwarding(name) {
+		if plain := hyphens(name); forwarding(plain) || plain != name && framing(plain) {
 			delete(out.Header, name)
 		}
 	}
@@ -179,10 +184,8 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	out.Header["X-Forwarded-Proto"] = []string{"https"}
 }
 
-// forwarding says whether a field is one that proxies name the client and its request in. An underscore counts as a
-// hyphen, as it does in CGI and what descends from it.
+// forwarding says whether a field is one that proxies name the client and its request in.
 func forwarding(name string) bool {
-	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 	switch name {
 	case "Forwarded", "X-Forwarded", "Forwarded-For", "X-Real-Ip", "X-Client-Ip", "Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip",
 		"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Fastly-Client-Ip", "X-Original-Forwarded-For", "X-Original-Host":
@@ -204,7 +207,14 @@ func hostname(authority string) string {
 func inspect(answer *http.Response) error {
 	f := answer.Request.Context().Value(flightKey{}).(*flight)
 	f.first, f.status = time.Since(f.start), answer.StatusCode
+	if answer.StatusCode < 100 {
+		return &Failure{Garbage, nil} // net/http's server would panic
+	}
 	switch answer.StatusCode {
+	case http.StatusNoContent, http.StatusNotModified:
+		if answer.Request.Method != http.MethodHead {
+			answer.Header.Del("Content-Length") // as in readHead
+		}
 	case http.StatusMisdirectedRequest:
 		return &Failure{Misdirected, nil}
 	case http.StatusSwitchingProtocols:
@@ -299,10 +309,3 @@ func name(err error, gone bool) *Failure {
 	}
 	return &Failure{word, err}
 }
-
-// buffers lends ReverseProxy its copy buffers.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) Get() []byte { return *b.pool.Get().(*[]byte) }
-
-func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }

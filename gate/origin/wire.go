@@ -3,10 +3,66 @@ package origin
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 )
+
+// wellFormed says whether a request can be written in HTTP/1.1 so that everybody reads it in the same way. HTTP/2's server
+// lets any text pass as a method, and spaces in a target; both protocols' let pass what is no host, and targets of no path.
+func wellFormed(r *http.Request) bool {
+	if !isToken(r.Method) || !isHost(r.Host) || !isTarget(r) {
+		return false
+	}
+	for name, values := range r.Header {
+		if !isToken(name) {
+			return false
+		}
+		for _, value := range values {
+			if !printable(value) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isTarget says whether a request's target is in origin form, in absolute form, or the asterisk that is OPTIONS' own
+// (RFC 9112 section 3.2).
+func isTarget(r *http.Request) bool {
+	t := r.RequestURI
+	for i := 0; i < len(t); i++ {
+		if t[i] <= ' ' || t[i] == 0x7f {
+			return false
+		}
+	}
+	return strings.HasPrefix(t, "/") || t == "*" && r.Method == http.MethodOptions || r.URL.Host != "" && r.URL.Opaque == ""
+}
+
+// isHost says whether a Host is a name or an address, with or without a port. HTTP/1.0 may leave it out.
+func isHost(s string) bool {
+	name := s
+	if colon := strings.LastIndexByte(s, ':'); colon >= 0 && strings.IndexByte(s[colon:], ']') < 0 {
+		name = s[:colon]
+		for _, c := range []byte(s[colon+1:]) {
+			if c < '0' || c > '9' {
+				return false
+			}
+		}
+	}
+	if inner, ok := strings.CutPrefix(name, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		address, err := netip.ParseAddr(inner)
+		return ok && err == nil && address.Is6() && address.Zone() == ""
+	}
+	for _, c := range []byte(name) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_') {
+			return false
+		}
+	}
+	return name != "" || s == ""
+}
 
 // appendRequest appends the request as the origin gets it: the target byte for byte as it came, the host as the client
 // named it, end-to-end fields, and who the client is. names is room to sort in.
@@ -20,7 +76,7 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	named := r.Header["Connection"]
 	sorted := (*names)[:0]
 	for name := range r.Header {
-		if !hopByHop(name) && !forwarding(name) && name != "Content-Length" && name != "Host" && (named == nil || !lists(named, name)) {
+		if plain := hyphens(name); !framing(plain) && !forwarding(plain) && (named == nil || !lists(named, name)) {
 			sorted = append(sorted, name)
 		}
 	}
@@ -54,26 +110,25 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// target is the request line's target, byte for byte as it came where that is safe.
+// target is the request line's target, byte for byte as it came but for what comes before the path in absolute form.
 func target(r *http.Request) string {
-	if plain(r.RequestURI) {
+	if strings.HasPrefix(r.RequestURI, "/") {
 		return r.RequestURI
 	}
 	return r.URL.RequestURI()
 }
 
-// plain says whether a target may go on as it came. One in absolute form, one that an origin could take for an authority,
-// or one with a byte that would end the target takes the parsed way, which escapes it.
-func plain(target string) bool {
-	if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
-		return false
+// hyphens is a field's name as CGI and what descends from it see it, where an underscore is a hyphen.
+func hyphens(name string) string {
+	if strings.IndexByte(name, '_') < 0 {
+		return name
 	}
-	for i := 0; i < len(target); i++ {
-		if target[i] <= ' ' || target[i] == 0x7f {
-			return false
-		}
-	}
-	return true
+	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+}
+
+// framing says whether a field is about one connection or the limits of one message: the origin gets ours.
+func framing(name string) bool {
+	return hopByHop(name) || name == "Content-Length" || name == "Host"
 }
 
 // hopByHop says whether a field is about one connection only (RFC 9110 section 7.6.1), or turns it into another protocol.
