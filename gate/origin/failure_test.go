@@ -14,11 +14,6 @@ import (
 )
 
 func TestFailureBeforeTheAnswer(t *testing.T) {
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead.Close()
 	silent := make(chan struct{})
 	defer close(silent)
 	saying := func(answer string) string {
@@ -33,7 +28,7 @@ func TestFailureBeforeTheAnswer(t *testing.T) {
 		word      string
 		answered  int // what the outcome has as the origin's status
 	}{
-		{"nobody listens", "http://" + dead.Addr().String(), 502, Refused, 0},
+		{"nobody listens", "http://127.0.0.1:1", 502, Refused, 0},
 		{"no such name", "http://no..name", 502, Unreachable, 0},
 		{"silence", "http://" + listen(t, nil, func(_ net.Conn, r *bufio.Reader) { head(r); <-silent }), 504, Timeout, 0},
 		{"half a header, then silence", "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
