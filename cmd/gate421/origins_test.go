@@ -73,7 +73,7 @@ func (o *origins) start(kind string) string {
 			http.Error(w, "421: not here", http.StatusMisdirectedRequest)
 		})
 	case "dead":
-		return "http://" + unused(o.t)
+		return "http://127.0.0.1:1"
 	case "nonsense":
 		return o.raw("what do you want?\r\n\r\n")
 	case "dies":

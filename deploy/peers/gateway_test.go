@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,8 @@ type setup struct {
 	wait     string // default 5s
 	more     string // further keys, whole lines
 	sites    string // the list below sites
+
+	through []string // a command that ends by becoming its last arguments, the program; nil: none
 }
 
 // serve writes a configuration, starts the program with it and waits until it says where it listens.
@@ -52,7 +55,8 @@ log: {file: %q}
 %s
 sites:
 %s`, s.listen, filepath.Join(dir, "state"), s.resolver, s.wait, g.log, s.more, s.sites))
-	g.process = start(t, "clients must trust ", program(t), "run", "--config", config)
+	command := slices.Concat(s.through, []string{program(t), "run", "--config", config})
+	g.process = start(t, "clients must trust ", command[0], command[1:]...)
 	_, g.root, _ = strings.Cut(g.await(t, "clients must trust "), "clients must trust ")
 	_, address, _ := strings.Cut(g.await(t, "serving https on "), "serving https on ")
 	_, port, err := net.SplitHostPort(address)

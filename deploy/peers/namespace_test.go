@@ -49,7 +49,7 @@ func inside(t *testing.T) bool {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, ip, "netns", "exec", name, self, "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd := exec.CommandContext(ctx, ip, "netns", "exec", name, self, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.parallel=16")
 	cmd.Env = append(os.Environ(), namespaceVariable+"="+name)
 	cmd.WaitDelay = 10 * time.Second
 	said, err := cmd.CombinedOutput()

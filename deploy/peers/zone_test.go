@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,15 +19,36 @@ import (
 type zone struct {
 	reverse map[string]string     // names of addresses, ending in a dot, by the name that is asked for
 	forward map[string]netip.Addr // the address of a name that ends in a dot
+	ttl     uint32                // seconds that its records live
 	mute    atomic.Bool           // it hears and does not answer
 	socket  net.PacketConn
 	idle    sync.WaitGroup
+	treated atomic.Pointer[treatment]
+}
+
+// treatment says what is sent instead of an answer; nil: nothing. It has a goroutine of its own and may take its time.
+type treatment func(query, answer []byte) []byte
+
+// treat makes the zone treat its answers from now on; nil: it gives them as they are.
+func (z *zone) treat(how treatment) {
+	if how == nil {
+		z.treated.Store(nil)
+		return
+	}
+	z.treated.Store(&how)
 }
 
 // startZone serves the names on 127.0.0.1. An address's name leads back to it, unless leads says elsewhere.
 func startZone(t *testing.T, names map[string]string, leads map[string]string) *zone {
 	t.Helper()
-	z := &zone{reverse: map[string]string{}, forward: map[string]netip.Addr{}}
+	z := newZone(names, leads)
+	z.listen(t, "127.0.0.1:0")
+	t.Cleanup(z.stop)
+	return z
+}
+
+func newZone(names map[string]string, leads map[string]string) *zone {
+	z := &zone{reverse: map[string]string{}, forward: map[string]netip.Addr{}, ttl: 300}
 	for address, name := range names {
 		addr := netip.MustParseAddr(address)
 		z.reverse[reverseName(addr)] = name + "."
@@ -39,13 +61,17 @@ func startZone(t *testing.T, names map[string]string, leads map[string]string) *
 			z.forward[name+"."] = netip.MustParseAddr(address)
 		}
 	}
+	return z
+}
+
+// listen serves at an address, until stop.
+func (z *zone) listen(t *testing.T, address string) {
+	t.Helper()
 	var err error
-	if z.socket, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+	if z.socket, err = net.ListenPacket("udp", address); err != nil {
 		t.Fatal(err)
 	}
 	z.idle.Go(z.serve)
-	t.Cleanup(z.stop)
-	return z
 }
 
 func (z *zone) address() string { return z.socket.LocalAddr().String() }
@@ -63,9 +89,20 @@ func (z *zone) serve() {
 		if err != nil {
 			return
 		}
-		if answer := z.answer(buffer[:n]); answer != nil && !z.mute.Load() {
-			z.socket.WriteTo(answer, client)
+		answer := z.answer(buffer[:n])
+		if answer == nil || z.mute.Load() {
+			continue
 		}
+		if how := z.treated.Load(); how != nil {
+			query := bytes.Clone(buffer[:n])
+			z.idle.Go(func() {
+				if treated := (*how)(query, answer); treated != nil {
+					z.socket.WriteTo(treated, client)
+				}
+			})
+			continue
+		}
+		z.socket.WriteTo(answer, client)
 	}
 }
 
@@ -86,7 +123,7 @@ func (z *zone) answer(query []byte) []byte {
 		Questions: []dnsmessage.Question{question},
 	}
 	add := func(body dnsmessage.ResourceBody) {
-		m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: question.Name, Class: dnsmessage.ClassINET, TTL: 300}, Body: body})
+		m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: question.Name, Class: dnsmessage.ClassINET, TTL: z.ttl}, Body: body})
 	}
 	pointer, reversed := z.reverse[name]
 	address, named := z.forward[name]
