@@ -47,7 +47,7 @@ func inside(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, ip, "netns", "exec", name, self, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.parallel=16")
 	cmd.Env = append(os.Environ(), namespaceVariable+"="+name)
