@@ -14,6 +14,7 @@ import (
 // conn is a client's connection and what its certificate covers.
 type conn struct {
 	net.Conn
+	tls   *tls.Conn                        // on top of it; set before the first request
 	shown chosen                           // the handshake's own
 	leaf  atomic.Pointer[x509.Certificate] // nil: none is known
 	last  atomic.Pointer[answer]           // connections ask about the same host again and again
@@ -80,6 +81,7 @@ type connKey struct{}
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		if inner, ok := t.NetConn().(*conn); ok {
+			inner.tls = t
 			return context.WithValue(ctx, connKey{}, inner)
 		}
 	}
@@ -101,4 +103,14 @@ func Covers(r *http.Request, host string) bool {
 	covered := shown == nil || shown.VerifyHostname(host) == nil
 	c.last.Store(&answer{host, covered})
 	return covered
+}
+
+// tlsOf is the TLS state of a request's connection, nil where there is none.
+func tlsOf(r *http.Request) *tls.ConnectionState {
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok || c.tls == nil {
+		return nil
+	}
+	state := c.tls.ConnectionState()
+	return &state
 }

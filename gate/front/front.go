@@ -154,9 +154,13 @@ func (s *Server) base(limits Limits) *http.Server {
 }
 
 // spoken hands requests on under the protocol that they came over. net/http's HTTP/1 server takes HTTP/2's preface, sent
-// to it by mistake or malice, for a request of HTTP/2, and somebody might answer it as one.
+// to it by mistake or malice, for a request of HTTP/2, and somebody might answer it as one. The HTTP/2 server in turn
+// withholds the TLS state from a request whose :scheme says http, whatever connection it came on.
 func spoken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil {
+			r.TLS = tlsOf(r)
+		}
 		if r.ProtoMajor != 1 && (r.TLS == nil || r.TLS.NegotiatedProtocol != "h2") {
 			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ type wire struct {
 	framer *http2.Framer
 	packed bytes.Buffer
 	packer *hpack.Encoder
+	scheme string // that requests name
 }
 
 // frame is what a test asks of a frame.
@@ -43,7 +45,7 @@ func (d *door) wire(t *testing.T) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{t: t, conn: conn, framer: http2.NewFramer(conn, conn)}
+	w := &wire{t: t, conn: conn, framer: http2.NewFramer(conn, conn), scheme: "https"}
 	w.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	w.packer = hpack.NewEncoder(&w.packed)
 	io.WriteString(conn, http2.ClientPreface)
@@ -62,7 +64,7 @@ func (w *wire) must(err error) {
 func (w *wire) request(stream uint32, path string, fields ...string) {
 	w.t.Helper()
 	w.packed.Reset()
-	all := append([]string{":method", "GET", ":scheme", "https", ":authority", "one.example", ":path", path}, fields...)
+	all := append([]string{":method", "GET", ":scheme", w.scheme, ":authority", "one.example", ":path", path}, fields...)
 	for pair := range slices.Chunk(all, 2) {
 		w.must(w.packer.WriteField(hpack.HeaderField{Name: pair[0], Value: pair[1]}))
 	}
@@ -140,5 +142,21 @@ func (w *wire) headers(stream uint32) frame {
 func (w *wire) ended() {
 	w.t.Helper()
 	for _, more := w.read(); more; _, more = w.read() {
+	}
+}
+
+// A request that calls itself plain http is one of HTTP/2 over TLS all the same.
+func TestSchemeDoesNotHideTheProtocol(t *testing.T) {
+	d := open(t, &Server{Certificate: one(t), Handler: text(func(_ http.ResponseWriter, r *http.Request) string {
+		if r.TLS == nil {
+			return "no TLS, " + r.Proto
+		}
+		return r.TLS.NegotiatedProtocol + " " + r.TLS.ServerName + " " + r.Proto
+	})})
+	w := d.wire(t)
+	w.scheme = "http"
+	w.request(1, "/")
+	if got := w.until("the answer's body", func(f frame) bool { return f.kind == http2.FrameData }).data; got != "h2 one.example HTTP/2.0" {
+		t.Errorf("the handler saw %q", got)
 	}
 }
