@@ -126,7 +126,7 @@ func (r *row) recover(t *testing.T, ended time.Time, moment string, clients ...s
 	if well > wellWithin+faultMargin {
 		r.complain(moment, "not well %v after the fault's end", well)
 	}
-	time.Sleep(time.Until(ended.Add(wellWithin + faultMargin/2)))
+	time.Sleep(time.Until(ended.Add(wellWithin)))
 	r.round(t, moment, "after", clients...)
 }
 
