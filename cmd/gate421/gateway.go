@@ -95,7 +95,10 @@ func writable(folder string) error {
 }
 
 func (g *gateway) openLog(stdout io.Writer) error {
-	c := audit.Config{File: g.config.Log.File, Stdout: stdout, Truncate: g.config.Log.ClientIP == "truncated", Troubled: g.heardLog}
+	r := g.config.Log.Rotate
+	c := audit.Config{File: g.config.Log.File, Stdout: stdout, Truncate: g.config.Log.ClientIP == "truncated",
+		NoQuery: g.config.Log.Query == "drop", Troubled: g.heardLog, Rotated: g.heardRotation,
+		Rotate: audit.Rotation{Size: r.Size, Keep: r.Keep, Compress: r.Compress == "zstd"}}
 	if g.config.Log.Scope == "crawlers" {
 		c.Scope = audit.ScopeCrawlers
 	}

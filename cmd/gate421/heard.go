@@ -34,6 +34,14 @@ func (g *gateway) heardLog(err error) {
 	g.say("hint: until it does, everyone is served and nobody is refused; is the disk full, or has whoever reads it gone?")
 }
 
+// heardRotation says when a file of the log could not be set aside, compressed or removed. The log goes on.
+func (g *gateway) heardRotation(_ string, err error) {
+	if err != nil {
+		g.say("%v", err)
+		g.say("hint: let this user write in the log's folder and see that the disk has room; no line is lost by it")
+	}
+}
+
 // heardCertificates does the same for certificates; what went well is for the log alone.
 func (g *gateway) heardCertificates(e certs.Event) {
 	g.log.Event("certificate", audit.Fields{"what": e.Kind, "hosts": e.Hosts, "issuer": e.Issuer, "not_after": e.NotAfter, "error": e.Error})

@@ -1,8 +1,9 @@
 package audit
 
 import (
-	"math"
+	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -10,77 +11,104 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// encoder turns records into the members of a line behind seq. It is its own zerolog writer: an event's bytes arrive in
-// line synchronously, so that one encoder serves one line at a time.
+// encoder makes lines, one at a time, in a buffer that it uses again. A line is complete but for the number behind
+// "seq":, which the writer puts in at the very end: so the numbers in the file have no hole where no line was lost.
+// Decisions are written by hand, because every request pays for one; zerolog writes the rest.
 type encoder struct {
 	logger zerolog.Logger
+	object []byte // what zerolog made last
 	line   []byte
 	cut    []string
+
+	boot   string
+	second int64  // Unix time of the text in stamp
+	stamp  []byte // 2006-01-02T15:04:05
 }
 
-func newEncoder() *encoder {
-	e := &encoder{}
+func newEncoder(boot string) *encoder {
+	e := &encoder{boot: boot, second: -1 << 63}
 	e.logger = zerolog.New(e)
 	return e
 }
 
-// Write receives the finished JSON object of an event.
+// Write receives the finished JSON object of an event; it serves zerolog, which calls it synchronously.
 func (e *encoder) Write(object []byte) (int, error) {
-	e.line = append(e.line[:0], object...)
+	e.object = append(e.object[:0], object...)
 	return len(object), nil
 }
 
-func (e *encoder) decision(r *Record, ip string) []byte {
-	e.cut = e.cut[:0]
-	ev := e.logger.Log().Str("event", "decision")
-	text := func(name, value string, bound int) {
-		if value != "" {
-			ev.Str(name, e.bounded(name, value, bound))
-		}
+// begin starts a line and returns how long it is up to the place of its number.
+func (e *encoder) begin(at time.Time) (head int) {
+	at = at.UTC()
+	if second := at.Unix(); second != e.second {
+		e.second, e.stamp = second, at.AppendFormat(e.stamp[:0], "2006-01-02T15:04:05")
 	}
-	text("site", r.Site, maxName)
-	text("host", r.Host, maxName)
-	text("method", r.Method, maxWord)
-	text("path", r.Path, maxPath)
-	text("proto", r.Proto, maxWord)
-	text("alpn", r.ALPN, maxWord)
-	text("sni", r.SNI, maxName)
-	text("client_ip", ip, maxWord)
-	text("agent", r.Agent, maxAgent)
-	text("claim", r.Claim, maxWord)
-	text("verdict", r.Verdict, maxWord)
-	text("verdict_source", r.VerdictSource, maxWord)
-	text("verdict_cause", r.VerdictCause, maxWord)
-	text("ptr", r.PTR, maxName)
-	seconds(ev, "verify_seconds", r.Verify)
-	text("rule", r.Rule, maxPath)
-	text("state", r.State, maxWord)
-	text("action", r.Action, maxWord)
-	text("reason", r.Reason, maxWord)
-	text("would", r.Would, maxWord)
-	if r.Status != 0 {
-		ev.Int("status", r.Status)
-	}
-	if r.BytesOut != 0 {
-		ev.Int64("bytes_out", r.BytesOut)
-	}
-	seconds(ev, "seconds", r.Took)
-	text("origin", r.Origin, maxName)
-	if r.OriginStatus != 0 {
-		ev.Int("origin_status", r.OriginStatus)
-	}
-	seconds(ev, "origin_seconds", r.OriginTook)
-	text("origin_error", r.OriginError, maxWord)
-	text("request_id", r.RequestID, maxWord)
-	text("config", r.Config, maxWord)
-	if len(e.cut) > 0 {
-		ev.Strs("cut", e.cut)
-	}
-	ev.Send()
-	return e.line
+	e.line = append(e.line[:0], `{"v":1,"time":"`...)
+	e.line = append(e.line, e.stamp...)
+	e.line = append(e.line, '.')
+	e.line = sixDigits(e.line, at.Nanosecond()/1000)
+	e.line = append(e.line, `Z","boot":"`...)
+	e.line = append(e.line, e.boot...)
+	e.line = append(e.line, `","seq":`...)
+	return len(e.line)
 }
 
-func (e *encoder) event(event string, fields Fields) []byte {
+// decision makes the line of a record and returns where its number belongs. The line is valid until the next call.
+func (e *encoder) decision(at time.Time, r *Record, truncated, dropQuery bool) (line []byte, head int) {
+	head = e.begin(at)
+	e.cut = e.cut[:0]
+	e.line = append(e.line, `,"event":"decision"`...)
+	path := r.Path
+	if dropQuery {
+		path, _, _ = strings.Cut(path, "?")
+	}
+	e.text(`,"site":"`, r.Site, maxName)
+	e.text(`,"host":"`, r.Host, maxName)
+	e.text(`,"method":"`, r.Method, maxWord)
+	e.text(`,"path":"`, path, maxPath)
+	e.text(`,"proto":"`, r.Proto, maxWord)
+	e.text(`,"alpn":"`, r.ALPN, maxWord)
+	e.text(`,"sni":"`, r.SNI, maxName)
+	if ip := r.ClientIP; ip.IsValid() {
+		if truncated {
+			ip = truncate(ip)
+		}
+		e.line = append(e.line, `,"client_ip":"`...)
+		e.line = ip.WithZone("").AppendTo(e.line)
+		e.line = append(e.line, '"')
+	}
+	e.text(`,"agent":"`, r.Agent, maxAgent)
+	e.text(`,"claim":"`, r.Claim, maxWord)
+	e.text(`,"verdict":"`, r.Verdict, maxWord)
+	e.text(`,"verdict_source":"`, r.VerdictSource, maxWord)
+	e.text(`,"verdict_cause":"`, r.VerdictCause, maxWord)
+	e.text(`,"ptr":"`, r.PTR, maxName)
+	e.seconds(`,"verify_seconds":`, r.Verify)
+	e.text(`,"rule":"`, r.Rule, maxPath)
+	e.text(`,"state":"`, r.State, maxWord)
+	e.text(`,"action":"`, r.Action, maxWord)
+	e.text(`,"reason":"`, r.Reason, maxWord)
+	e.text(`,"would":"`, r.Would, maxWord)
+	e.number(`,"status":`, int64(r.Status))
+	e.number(`,"bytes_out":`, r.BytesOut)
+	e.seconds(`,"seconds":`, r.Took)
+	e.text(`,"origin":"`, r.Origin, maxName)
+	e.number(`,"origin_status":`, int64(r.OriginStatus))
+	e.seconds(`,"origin_seconds":`, r.OriginTook)
+	e.text(`,"origin_error":"`, r.OriginError, maxWord)
+	e.text(`,"request_id":"`, r.RequestID, maxWord)
+	e.text(`,"config":"`, r.Config, maxWord)
+	if len(e.cut) > 0 {
+		e.line = append(e.line, `,"cut":["`...)
+		e.line = append(e.line, strings.Join(e.cut, `","`)...)
+		e.line = append(e.line, `"]`...)
+	}
+	e.line = append(e.line, '}', '\n')
+	return e.line, head
+}
+
+// event makes a line that is not a decision.
+func (e *encoder) event(at time.Time, event string, fields Fields) (line []byte, head int) {
 	ev := e.logger.Log().Str("event", event)
 	names := make([]string, 0, len(fields))
 	for name := range fields {
@@ -102,22 +130,32 @@ func (e *encoder) event(event string, fields Fields) []byte {
 		}
 	}
 	ev.Send()
-	return e.line
+	head = e.begin(at)
+	e.line = append(e.line, ',')
+	e.line = append(e.line, e.object[1:]...)
+	return e.line, head
 }
 
-// bounded cuts a value at its bound, between characters, and notes that it did.
-func (e *encoder) bounded(name, value string, bound int) string {
-	if strings.ContainsFunc(value, deceives) {
-		value = strings.Map(func(r rune) rune {
-			if deceives(r) {
-				return utf8.RuneError
-			}
-			return r
-		}, value)
+// text appends a member, unless it is empty. A value that is longer than its bound is cut there, and that is noted. before is
+// all that stands before the value: comma, name, colon and quote.
+func (e *encoder) text(before, value string, bound int) {
+	if value == "" {
+		return
 	}
-	if len(value) <= bound {
-		return value
+	if len(value) > bound {
+		value = e.shortened(before[2:len(before)-3], value, bound)
 	}
+	e.line = append(e.line, before...)
+	from := len(e.line)
+	e.line = append(e.line, value...)
+	if !plain(e.line[from:]) {
+		e.line = escaped(e.line[:from], value)
+	}
+	e.line = append(e.line, '"')
+}
+
+// shortened cuts a value between characters, and notes that it did.
+func (e *encoder) shortened(name, value string, bound int) string {
 	e.cut = append(e.cut, name)
 	for back := 0; back < utf8.UTFMax && !utf8.RuneStart(value[bound]); back++ {
 		bound--
@@ -125,14 +163,73 @@ func (e *encoder) bounded(name, value string, bound int) string {
 	return value[:bound]
 }
 
+func (e *encoder) number(before string, n int64) {
+	if n != 0 {
+		e.line = append(e.line, before...)
+		e.line = strconv.AppendInt(e.line, n, 10)
+	}
+}
+
+// seconds appends a duration to the microsecond, unless it is none.
+func (e *encoder) seconds(before string, d time.Duration) {
+	micros := int64((d + 500) / 1000)
+	if micros <= 0 {
+		return
+	}
+	e.line = append(e.line, before...)
+	e.line = strconv.AppendInt(e.line, micros/1e6, 10)
+	if fraction := int(micros % 1e6); fraction > 0 {
+		e.line = append(e.line, '.')
+		e.line = sixDigits(e.line, fraction)
+		for e.line[len(e.line)-1] == '0' {
+			e.line = e.line[:len(e.line)-1]
+		}
+	}
+}
+
+func sixDigits(line []byte, n int) []byte {
+	return append(line, byte('0'+n/100000), byte('0'+n/10000%10), byte('0'+n/1000%10), byte('0'+n/100%10), byte('0'+n/10%10), byte('0'+n%10))
+}
+
+// plain says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It looks at
+// eight bytes at once; a byte is found by what a subtraction borrows from it.
+func plain(text []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; len(text) >= 8; text = text[8:] {
+		x := binary.LittleEndian.Uint64(text)
+		quote, slash, del := x^(ones*'"'), x^(ones*'\\'), x^(ones*0x7f)
+		if (x|(x-ones*0x20)|(quote-ones)&^quote|(slash-ones)&^slash|(del-ones)&^del)&tops != 0 {
+			return false
+		}
+	}
+	for _, c := range text {
+		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// escaped appends a value as the inside of a JSON string. Invalid UTF-8 and characters that deceive are replaced.
+func escaped(line []byte, value string) []byte {
+	const hex = "0123456789abcdef"
+	for _, c := range value { // invalid UTF-8 comes as U+FFFD
+		switch {
+		case c == '"' || c == '\\':
+			line = append(line, '\\', byte(c))
+		case c < 0x20 || c == 0x7f:
+			line = append(line, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		case deceives(c):
+			line = utf8.AppendRune(line, utf8.RuneError)
+		default:
+			line = utf8.AppendRune(line, c)
+		}
+	}
+	return line
+}
+
 // deceives says whether a character beyond ASCII moves a terminal's cursor, ends a line or turns the direction of what
 // follows; JSON lets them stand. They are replaced.
 func deceives(r rune) bool {
-	return r >= 0x80 && (r <= 0x9f || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069)
-}
-
-func seconds(ev *zerolog.Event, name string, d time.Duration) {
-	if d > 0 {
-		ev.Float64(name, math.Round(d.Seconds()*1e6)/1e6)
-	}
+	return r >= 0x80 && (r <= 0x9f || r == 0x2028 || r == 0x2029 || r == 0x200e || r == 0x200f || r == 0x061c || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069)
 }

@@ -6,17 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-)
-
-// Bounds of the queue between requests and the file.
-const (
-	maxQueueLines = 16384
-	maxQueueBytes = 16 << 20
-	maxBatch      = 256 << 10 // what one write carries at the most, in bytes
 )
 
 // Config of a Log.
@@ -25,11 +17,16 @@ type Config struct {
 	Stdout   io.Writer        // nil: os.Stdout
 	Scope    Scope            // of decision lines; refusals are always written
 	Truncate bool             // clients that claim no crawler appear as their network
+	NoQuery  bool             // paths of requests that claim no crawler appear without their query
+	Rotate   Rotation         // the zero value: never
 	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
 	// Troubled is told when the file stops taking lines, with the reason, and with nil when it takes them again. It is called
 	// by the goroutine that writes and must not use the Log. nil: nobody is told.
 	Troubled func(error)
+	// Rotated is told of every file that was rotated away, and why where that or its compression did not work; the log goes
+	// on. It is called by one goroutine of the Log's. nil: nobody is told.
+	Rotated func(file string, err error)
 }
 
 // ErrUnavailable says that a refusal's line is not in the log, so that the request has to be served.
@@ -43,40 +40,25 @@ type Log struct {
 	encoders sync.Pool
 
 	mu     sync.Mutex
-	wake   chan struct{} // holds one token while there is something to write
-	queue  []entry
+	queue  queue
 	lines  int // queued and not yet written
 	bytes  int
-	lost   int64     // served lines dropped since the last gap line
+	lost   uint64    // served lines dropped since the last gap line
 	since  time.Time // of the first of them
-	seq    uint64
 	closed bool
+	stats  LogStats // but for what is counted elsewhere
 
-	missing atomic.Int64 // lines that Close could not write
+	wake  chan struct{} // holds a token when the queue is no longer empty
+	hurry chan struct{} // holds a token when there is something that should not wait for the writer's rest
+
+	missing atomic.Uint64 // lines that Close could not write
+	givenUp atomic.Uint64
 
 	failed  atomic.Bool // the last write did not succeed
 	stalled atomic.Bool // a refusal gave up waiting for a write that has not come back
 	done    chan struct{}
 	idle    sync.WaitGroup
 }
-
-// entry is one line on its way to the file.
-type entry struct {
-	line    []byte
-	refusal *refusal // nil: nobody waits
-}
-
-// refusal is the wait for one line: whoever settles it first decides what became of it.
-type refusal struct {
-	state  atomic.Uint32
-	result chan error // buffered
-}
-
-const (
-	queued uint32 = iota
-	taken
-	abandoned
-)
 
 // Open opens the file for appending, creates it 0640 if need be, closes a line that a crash left torn, and starts the
 // writer. The error names the file.
@@ -93,10 +75,12 @@ func Open(c Config) (*Log, error) {
 	}
 	var boot [4]byte
 	rand.Read(boot[:])
-	l := &Log{config: c, boot: hex.EncodeToString(boot[:]), out: out, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	l.encoders.New = func() any { return newEncoder() }
+	l := &Log{config: c, boot: hex.EncodeToString(boot[:]), out: out, done: make(chan struct{})}
+	l.wake, l.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
+	l.encoders.New = func() any { return newEncoder(l.boot) }
 	l.idle.Go(l.write)
 	l.idle.Go(func() { out.keep(l.done) })
+	l.idle.Go(func() { out.archive(l.done) })
 	return l, nil
 }
 
@@ -113,9 +97,7 @@ func (l *Log) Decision(r *Record) {
 	if l.config.Scope == ScopeCrawlers && r.Claim == "" && r.Status != 421 {
 		return
 	}
-	e := l.encoders.Get().(*encoder)
-	l.enqueue(r.Time, e.decision(r, l.address(r)), nil)
-	l.encoders.Put(e)
+	l.queueDecision(r, nil)
 }
 
 // Refusal writes the line of a refusal and returns nil once the file has it. After any error the request must be served:
@@ -125,10 +107,8 @@ func (l *Log) Refusal(r *Record) error {
 		return ErrUnavailable
 	}
 	wait := &refusal{result: make(chan error, 1)}
-	e := l.encoders.Get().(*encoder)
-	ok := l.enqueue(r.Time, e.decision(r, l.address(r)), wait)
-	l.encoders.Put(e)
-	if !ok {
+	if !l.queueDecision(r, wait) {
+		l.givenUp.Add(1)
 		return ErrUnavailable
 	}
 	timer := time.NewTimer(l.config.Patience)
@@ -146,13 +126,30 @@ func (l *Log) Refusal(r *Record) error {
 		}
 	}
 	l.stalled.Store(true)
+	l.givenUp.Add(1)
 	return ErrUnavailable
+}
+
+// queueDecision encodes a record and queues its line.
+func (l *Log) queueDecision(r *Record, wait *refusal) bool {
+	at := r.Time
+	if at.IsZero() {
+		at = l.config.Now()
+	}
+	e := l.encoders.Get().(*encoder)
+	stranger := r.Claim == ""
+	line, head := e.decision(at, r, l.config.Truncate && stranger, l.config.NoQuery && stranger)
+	ok := l.enqueue(line, mark{head: head, refusal: wait}, at)
+	l.encoders.Put(e)
+	return ok
 }
 
 // Event queues a line that is not a decision: start, stop, reload, rule, guard, certificate, ranges.
 func (l *Log) Event(event string, fields Fields) {
+	at := l.config.Now()
 	e := l.encoders.Get().(*encoder)
-	l.enqueue(time.Time{}, e.event(event, fields), nil)
+	line, head := e.event(at, event, fields)
+	l.enqueue(line, mark{head: head}, at)
 	l.encoders.Put(e)
 }
 
@@ -179,7 +176,7 @@ func (l *Log) Close() error {
 	case <-timer.C: // the write that hangs ends with the process
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, int64(l.lines)+l.lost)
+		return fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, uint64(l.lines)+l.lost)
 	}
 	err := l.out.close()
 	if n := l.missing.Load(); n > 0 {
@@ -189,78 +186,3 @@ func (l *Log) Close() error {
 }
 
 const closeAtMost = 3 * time.Second
-
-func (l *Log) address(r *Record) string {
-	ip := r.ClientIP
-	if !ip.IsValid() {
-		return ""
-	}
-	if l.config.Truncate && r.Claim == "" {
-		ip = truncate(ip)
-	}
-	return ip.String()
-}
-
-// enqueue queues the line of an object, unless there is no room.
-func (l *Log) enqueue(at time.Time, object []byte, wait *refusal) bool {
-	line := make([]byte, 0, len(object)+96)
-	now := at
-	if now.IsZero() {
-		now = l.config.Now()
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed || l.lines >= maxQueueLines || l.bytes >= maxQueueBytes {
-		if wait == nil {
-			l.drop(now)
-		}
-		return false
-	}
-	l.admit(entry{l.compose(line, now, object), wait})
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-// compose appends v, time, boot and seq and the members of an object. The caller holds mu.
-func (l *Log) compose(line []byte, now time.Time, object []byte) []byte {
-	line = append(line, `{"v":1,"time":"`...)
-	line = now.UTC().AppendFormat(line, "2006-01-02T15:04:05.000000Z")
-	line = append(line, `","boot":"`...)
-	line = append(line, l.boot...)
-	line = append(line, `","seq":`...)
-	l.seq++
-	line = strconv.AppendUint(line, l.seq, 10)
-	line = append(line, ',')
-	return append(line, object[1:]...)
-}
-
-// admit puts an entry into the queue. The caller holds mu.
-func (l *Log) admit(e entry) {
-	l.queue = append(l.queue, e)
-	l.lines++
-	l.bytes += len(e.line)
-}
-
-// drop counts one served line that will not be written. The caller holds mu.
-func (l *Log) drop(now time.Time) {
-	if l.lost == 0 {
-		l.since = now
-	}
-	l.lost++
-	l.seq++
-}
-
-// ownUp queues the gap line for what was lost since the last one. The caller holds mu.
-func (l *Log) ownUp() {
-	if l.lost == 0 || l.failed.Load() || l.stalled.Load() {
-		return
-	}
-	e := l.encoders.Get().(*encoder)
-	object := e.event("gap", Fields{"lost": l.lost, "since": l.since})
-	l.admit(entry{l.compose(nil, l.config.Now(), object), nil})
-	l.encoders.Put(e)
-	l.lost = 0
-}

@@ -5,18 +5,28 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // output is the file behind the log: a path that may be renamed away and opened again, or standard output.
 type output struct {
-	path string // "" for a stream
-	mu   sync.Mutex
-	file *os.File
-	pipe io.Writer // where path is ""
-	torn bool      // the last write ended inside a line
-	soil bool      // written since the last sync
-	lost error     // the path leads elsewhere and could not be opened again: what is written now, nobody will find
+	path   string // "" for a stream
+	rotate Rotation
+	aside  chan *os.File // files that were renamed away, to be synced and closed; nil: without rotation
+
+	mu    sync.Mutex
+	file  *os.File
+	here  os.FileInfo // of file, when it was opened
+	size  int64       // of file, as far as this process has written it
+	pause time.Time   // no rotation before
+	pipe  io.Writer   // where path is ""
+	torn  bool        // the last write ended inside a line
+	soil  bool        // written since the last sync
+	lost  error       // the path leads elsewhere and could not be opened again: what is written now, nobody will find
+
+	rotations atomic.Uint64
+	told      func(file string, err error)
 }
 
 func openOutput(c Config) (*output, error) {
@@ -26,7 +36,10 @@ func openOutput(c Config) (*output, error) {
 		}
 		return &output{pipe: os.Stdout}, nil
 	}
-	o := &output{path: c.File}
+	o := &output{path: c.File, rotate: c.Rotate, told: c.Rotated}
+	if o.rotate.Size > 0 {
+		o.aside = make(chan *os.File, 16)
+	}
 	return o, o.reopen()
 }
 
@@ -54,12 +67,13 @@ func (o *output) reopen() error {
 		torn = err != nil || last[0] != '\n'
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.file != nil {
-		o.file.Sync()
-		o.file.Close()
+	old := o.file
+	o.file, o.here, o.size, o.torn, o.lost = f, info, info.Size(), torn, nil
+	o.mu.Unlock()
+	if old != nil {
+		old.Sync()
+		old.Close()
 	}
-	o.file, o.torn, o.lost = f, torn, nil
 	return nil
 }
 
@@ -83,8 +97,12 @@ func (o *output) Write(lines []byte) (n int, err error) {
 	}
 	n, err = w.Write(lines)
 	o.soil = true
+	o.size += int64(n)
 	if err != nil && n > 0 && lines[n-1] != '\n' {
 		o.torn = true
+	}
+	if err == nil && o.rotate.Size > 0 && o.size >= o.rotate.Size {
+		o.turn()
 	}
 	return n, err
 }
@@ -131,14 +149,13 @@ func (o *output) follow() {
 }
 
 func (o *output) moved() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	here, err := os.Stat(o.path)
 	if err != nil {
 		return os.IsNotExist(err)
 	}
-	open, err := o.file.Stat()
-	return err == nil && !os.SameFile(here, open)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !os.SameFile(here, o.here)
 }
 
 func (o *output) close() error {
@@ -158,8 +175,11 @@ func (o *output) close() error {
 
 // reason strips the operation and the path that os puts before its errors: the message names the file already.
 func reason(err error) error {
-	if pe, ok := err.(*os.PathError); ok {
-		return pe.Err
+	switch e := err.(type) {
+	case *os.PathError:
+		return e.Err
+	case *os.LinkError:
+		return e.Err
 	}
 	return err
 }

@@ -1,117 +1,179 @@
 package audit
 
 import (
+	"strconv"
 	"time"
 )
 
-// write is the one goroutine that writes: it takes what is queued and hands it to the file in as few writes as it can, so
-// that many refusals at once share one.
+// Bounds of the writer's work.
+const (
+	maxBatch = 256 << 10            // what one write carries at the most, in bytes, give or take a line
+	rest     = 5 * time.Millisecond // the longest a served request's line waits for others to share its write
+	retry    = 200 * time.Millisecond
+)
+
+// writer is the one goroutine that writes: it takes what is queued and hands it to the file in as few writes as it can.
+// Many refusals at once share a write; lines that nobody waits for are collected for a moment.
+type writer struct {
+	*Log
+	work   queue    // taken from the log's queue
+	next   int      // the first line of work that is not in the file
+	seq    uint64   // of the last line in the file
+	batch  []byte   // one write
+	placed []placed // the lines in batch
+}
+
+// placed is a line in a batch.
+type placed struct {
+	mark int    // its place in work
+	end  int    // in batch
+	seq  uint64 // its number
+}
+
 func (l *Log) write() {
-	var backlog []entry // taken from the queue and not written yet, in order
-	var batch []byte
+	w := &writer{Log: l}
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
 	for {
-		backlog = l.take(backlog)
-		if len(backlog) == 0 {
-			select {
-			case <-l.wake:
-				continue
-			case <-l.done:
-				if backlog = l.take(backlog); len(backlog) == 0 {
-					return
-				}
-			}
+		if w.next == len(w.work.marks) && !w.refill() {
+			return
 		}
-		batch = batch[:0]
-		n := 0
-		for n < len(backlog) && len(batch) < maxBatch {
-			if e := backlog[n]; e.refusal == nil || e.refusal.state.CompareAndSwap(queued, taken) {
-				batch = append(batch, e.line...)
-				n++
-				continue
-			}
-			l.settle(backlog[n : n+1]) // its request went on without it
-			backlog = append(backlog[:n], backlog[n+1:]...)
+		w.compose()
+		if len(w.placed) == 0 { // only refusals that were given up
+			w.settle(0)
+			l.stalled.Store(false)
+			continue
 		}
-		written, err := l.out.Write(batch)
+		written, err := l.out.Write(w.batch)
 		if err == nil {
-			l.settle(backlog[:n])
-			backlog = append(backlog[:0], backlog[n:]...)
+			w.settle(len(w.placed))
 			if l.failed.Swap(false) && l.config.Troubled != nil {
 				l.config.Troubled(nil)
 			}
 			l.stalled.Store(false)
+			timer.Reset(rest)
+			select {
+			case <-l.hurry:
+			case <-timer.C:
+			case <-l.done:
+			}
 			continue
 		}
-		if !l.failed.Swap(true) && l.config.Troubled != nil {
-			l.config.Troubled(err)
-		}
-		backlog = l.afterFailure(backlog, n, written, err)
+		w.fail(written, err)
 		select {
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(retry):
 		case <-l.done: // one more try has been made with everything queued; the rest cannot be helped
-			l.giveUp(append(backlog, l.take(nil)...))
+			w.giveUp()
 			return
 		}
 	}
 }
 
-// take moves the queue behind backlog, with a gap line at its end if there is a loss that the file can be told.
-func (l *Log) take(backlog []entry) []entry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ownUp()
-	backlog = append(backlog, l.queue...)
-	clear(l.queue)
-	l.queue = l.queue[:0]
-	return backlog
-}
-
-// settle tells those who wait that their line is in the file, and makes room in the queue.
-func (l *Log) settle(entries []entry) {
-	l.mu.Lock()
-	for _, e := range entries {
-		l.lines--
-		l.bytes -= len(e.line)
-	}
-	l.mu.Unlock()
-	for _, e := range entries {
-		if e.refusal != nil && e.refusal.state.Load() == taken {
-			e.refusal.result <- nil
+// refill waits for lines and takes them all. It returns false when the log is closed and none are left.
+func (w *writer) refill() bool {
+	for {
+		w.work.empty()
+		w.work, w.next = w.take(w.work), 0
+		if len(w.work.marks) > 0 {
+			return true
+		}
+		select {
+		case <-w.wake:
+		case <-w.hurry:
+		case <-w.done:
+			w.work = w.take(w.work)
+			return len(w.work.marks) > 0
 		}
 	}
 }
 
-// afterFailure sorts out a write of backlog[:n] of which only the first written bytes arrived: lines that are whole in the
-// file are settled, refusals among the rest fail, served lines among the rest are kept for the next try.
-func (l *Log) afterFailure(backlog []entry, n, written int, err error) []entry {
-	whole := 0
-	for whole < n && written >= len(backlog[whole].line) {
-		written -= len(backlog[whole].line)
-		whole++
-	}
-	l.settle(backlog[:whole])
-	kept := backlog[:0]
-	for _, e := range backlog[whole:] {
-		if e.refusal == nil {
-			kept = append(kept, e)
+// compose puts lines into a batch and numbers into the lines. Those of refusals that were given up are left out.
+func (w *writer) compose() {
+	w.batch, w.placed = w.batch[:0], w.placed[:0]
+	seq := w.seq
+	for i := w.next; i < len(w.work.marks) && len(w.batch) < maxBatch; i++ {
+		m, line := &w.work.marks[i], w.work.line(i)
+		if m.refusal != nil && !m.refusal.state.CompareAndSwap(queued, taken) {
 			continue
 		}
-		e.refusal.state.Store(abandoned)
-		l.settle([]entry{e})
-		e.refusal.result <- err
+		seq += m.lost + 1
+		w.batch = append(w.batch, line[:m.head]...)
+		w.batch = strconv.AppendUint(w.batch, seq, 10)
+		w.batch = append(w.batch, line[m.head:]...)
+		w.placed = append(w.placed, placed{i, len(w.batch), seq})
 	}
-	return kept
+}
+
+// settle takes note that the first n lines of the batch are in the file, and tells those who wait for one of them.
+func (w *writer) settle(n int) {
+	bytes, next := 0, len(w.work.marks)
+	if n > 0 {
+		bytes, w.seq = w.placed[n-1].end, w.placed[n-1].seq
+	}
+	if n < len(w.placed) {
+		next = w.placed[n].mark
+	} else if n > 0 && len(w.batch) >= maxBatch {
+		next = w.placed[n-1].mark + 1
+	}
+	gone := 0
+	for i := w.next; i < next; i++ {
+		gone += len(w.work.line(i))
+	}
+	w.Log.settle(next-w.next, gone, n, bytes)
+	w.next = next
+	for _, p := range w.placed[:n] {
+		if r := w.work.marks[p.mark].refusal; r != nil {
+			r.result <- nil
+		}
+	}
+}
+
+// settle counts lines out of the queue, and those of them that are in the file.
+func (l *Log) settle(lines, bytes, written, writtenBytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines -= lines
+	l.bytes -= bytes
+	l.stats.WrittenLines += uint64(written)
+	l.stats.WrittenBytes += uint64(writtenBytes)
+}
+
+// fail sorts out a write of which only the first bytes arrived: lines that are whole in the file are settled, refusals
+// among the rest and in the queue fail, served lines are kept for the next try.
+func (w *writer) fail(written int, err error) {
+	whole := 0
+	for whole < len(w.placed) && w.placed[whole].end <= written {
+		whole++
+	}
+	w.settle(whole)
+	first := !w.failed.Swap(true) // from here on no refusal enters the queue
+	w.mu.Lock()
+	w.stats.Failures++
+	waiting := append(w.work.marks[w.next:len(w.work.marks):len(w.work.marks)], w.queue.marks...)
+	w.mu.Unlock()
+	for _, m := range waiting {
+		if m.refusal != nil && m.refusal.state.Swap(abandoned) != abandoned {
+			m.refusal.result <- err
+		}
+	}
+	if first && w.config.Troubled != nil {
+		w.config.Troubled(err)
+	}
 }
 
 // giveUp counts what Close could not write. Nothing can tell it any more; whoever waits is answered.
-func (l *Log) giveUp(entries []entry) {
-	l.mu.Lock()
-	lost := l.lost
-	l.mu.Unlock()
-	l.missing.Store(lost + int64(len(entries)))
-	for _, e := range entries {
-		if e.refusal != nil && e.refusal.state.CompareAndSwap(queued, abandoned) {
-			e.refusal.result <- ErrUnavailable
+func (w *writer) giveUp() {
+	w.mu.Lock()
+	marks := append(w.work.marks[w.next:len(w.work.marks):len(w.work.marks)], w.queue.marks...)
+	missing := w.lost
+	w.mu.Unlock()
+	for _, m := range marks {
+		switch {
+		case m.refusal == nil:
+			missing += m.lost + 1
+		case m.refusal.state.CompareAndSwap(queued, abandoned):
+			m.refusal.result <- ErrUnavailable
 		}
 	}
+	w.missing.Store(missing)
 }

@@ -95,13 +95,6 @@ type Verify struct {
 	Ranges string
 }
 
-// Log says what the decision log holds and where it goes.
-type Log struct {
-	File     string // a path, or "-" (default) for standard output
-	Scope    string // "all" (default) or "crawlers": only requests that claim to be one
-	ClientIP string // "full" (default) or "truncated" to /24 and /48; crawlers are always full
-}
-
 // Site is one site: hosts that share an origin and rules.
 type Site struct {
 	// Hosts are lower-case ASCII (IDNA's A-labels), without port; at least one. "*.example.com" stands for any one label in

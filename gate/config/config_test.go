@@ -100,7 +100,7 @@ func standard() Config {
 	return Config{
 		Listen: Listen{HTTPS: ":443", HTTP: ":80"}, Admin: "127.0.0.1:9421", State: "/var/lib/gate421",
 		Certificates: Certificates{Source: "acme", CA: "letsencrypt"}, Crawlers: []string{"googlebot"},
-		Verify: Verify{Resolver: "system", Wait: time.Second, Ranges: "auto"}, Log: Log{File: "-", Scope: "all", ClientIP: "full"},
+		Verify: Verify{Resolver: "system", Wait: time.Second, Ranges: "auto"}, Log: Log{File: "-", Scope: "all", ClientIP: "full", Query: "keep"},
 		Limits: Limits{
 			HeaderBytes: 32 << 10, HeaderTime: 10 * time.Second, IdleTime: 120 * time.Second,
 			PingAfter: 30 * time.Second, PingTime: 15 * time.Second, Streams: 100, FrameBytes: 16 << 10,
@@ -171,6 +171,11 @@ func TestValues(t *testing.T) {
 		{"resolver_tls", func(c *Config) {
 			c.Verify = Verify{Resolver: "tls://[2001:db8::53]:853#dns.example", Wait: 1500 * time.Millisecond, Ranges: "none"}
 		}},
+		{"log_file", func(c *Config) {
+			c.Log.File, c.Log.Query, c.Log.Rotate = "/var/log/gate421/decisions.log", "drop", Rotate{256 << 20, 14, "zstd"}
+		}},
+		{"log_rotate", func(c *Config) { c.Log.File, c.Log.Rotate = "decisions.log", Rotate{1 << 30, 14, "none"} }},
+		{"log_logrotate", func(c *Config) { c.Log.File = "decisions.log" }},
 		{"every_key", func(c *Config) {
 			c.Sites[0].Hosts = []string{"example.com", "www.example.com"}
 			c.Sites[0].Paths = []policy.Rule{{Pattern: "/downloads/", State: policy.Allow}, {Pattern: "/*.pdf$", State: policy.Observe}}

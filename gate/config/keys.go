@@ -6,7 +6,7 @@ import (
 )
 
 // keys lists the keys of a section in the contract's order, those not served yet included. The sections are the top-level keys
-// that hold keys, "" for the file, and "sites", "files", "origin_tls" and "guard" for what stands in them.
+// that hold keys, "" for the file, and "sites", "files", "origin_tls", "guard" and "rotate" for what stands in them.
 func keys(section string) []string {
 	switch section {
 	case "":
@@ -20,7 +20,9 @@ func keys(section string) []string {
 	case "verify":
 		return []string{"resolver", "wait", "ranges"}
 	case "log":
-		return []string{"file", "scope", "client_ip", "rotate"}
+		return []string{"file", "scope", "client_ip", "query", "rotate"}
+	case "rotate":
+		return []string{"size", "keep", "compress"}
 	case "limits":
 		return []string{"header_bytes", "header_fields", "header_time", "stall_time", "stall_bytes", "idle_time", "ping_after",
 			"ping_time", "streams", "frame_bytes", "stream_window", "connection_window", "connections",
@@ -48,6 +50,7 @@ func unknownHint(section, key string) string {
 		{"certificates", "certificates"},
 		{"verify", "verify"},
 		{"log", "log"},
+		{"rotate", "log.rotate"},
 		{"limits", "limits"},
 		{"sites", "a site, below sites"},
 		{"origin_tls", "a site's origin_tls"},

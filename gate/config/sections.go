@@ -291,28 +291,3 @@ func (r *reader) verify(n *node, v *Verify) {
 		v.Ranges, _ = r.choice(n, "auto", "embedded", "none")
 	}
 }
-
-func (r *reader) log(n *node, l *Log) {
-	*l = Log{File: "-", Scope: "all", ClientIP: "full"}
-	if n == nil {
-		return
-	}
-	values := r.section(n, "log")
-	if n := values["file"]; n != nil {
-		if s, ok := r.filled(n, `a path, or "-" for standard output`); ok {
-			l.File = s
-			if strings.HasSuffix(s, "/") {
-				r.problem(n, "write the file's name, too", "%s: %s is a folder", n.label, quote(s))
-			}
-		}
-	}
-	if n := values["scope"]; n != nil {
-		l.Scope, _ = r.choice(n, "all", "crawlers")
-	}
-	if n := values["client_ip"]; n != nil {
-		l.ClientIP, _ = r.choice(n, "full", "truncated")
-	}
-	if n := values["rotate"]; n != nil && n.kind != null {
-		r.notServed(n, n.label, "leave the key out, or write null, and let logrotate do it: rename, then SIGHUP")
-	}
-}
