@@ -19,6 +19,8 @@ type gateway struct {
 	port string
 	root string // the certificate that clients trust
 	log  string // the decision log's path
+
+	config string // the path of the configuration
 }
 
 // setup is what a test wants of the configuration.
@@ -28,6 +30,9 @@ type setup struct {
 	wait     string // default 5s
 	more     string // further keys, whole lines
 	sites    string // the list below sites
+
+	log     string   // the decision log's path; "": one in the test's folder
+	logging []string // further keys of the log
 
 	through []string // a command that ends by becoming its last arguments, the program; nil: none
 }
@@ -44,18 +49,19 @@ func serve(t *testing.T, s setup) *gateway {
 		}
 	}
 	dir := folder(t)
-	g := &gateway{log: filepath.Join(dir, "decisions.json")}
-	config := write(t, filepath.Join(dir, "gate421.yaml"), fmt.Appendf(nil, `
+	g := &gateway{log: or(s.log, filepath.Join(dir, "decisions.json"))}
+	logging := strings.Join(append([]string{fmt.Sprintf("file: %q", g.log)}, s.logging...), ", ")
+	g.config = write(t, filepath.Join(dir, "gate421.yaml"), fmt.Appendf(nil, `
 listen: {https: %q, http: ""}
 admin: ""
 state: %q
 certificates: {source: local}
 verify: {resolver: %q, wait: %s, ranges: embedded}
-log: {file: %q}
+log: {%s}
 %s
 sites:
-%s`, s.listen, filepath.Join(dir, "state"), s.resolver, s.wait, g.log, s.more, s.sites))
-	command := slices.Concat(s.through, []string{program(t), "run", "--config", config})
+%s`, s.listen, filepath.Join(dir, "state"), s.resolver, s.wait, logging, s.more, s.sites))
+	command := slices.Concat(s.through, []string{program(t), "run", "--config", g.config})
 	g.process = start(t, "clients must trust ", command[0], command[1:]...)
 	_, g.root, _ = strings.Cut(g.await(t, "clients must trust "), "clients must trust ")
 	_, address, _ := strings.Cut(g.await(t, "serving https on "), "serving https on ")
