@@ -175,19 +175,19 @@ func TestTrailStalledPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	ended := make(chan []byte)
-	var hold sync.Mutex
-	go func() { ended <- drainPipe(reader, &hold) }()
+	ended, hold := make(chan []byte), make(chan struct{}, 1)
+	hold <- struct{}{}
+	go func() { ended <- drainPipe(reader, hold) }()
 	tr := layTrail(t, pipe)
 	tr.crowd(t.Context(), t, 100)
-	hold.Lock()
+	<-hold
 	began := time.Now()
 	tr.crowd(t.Context(), t, 2000) // 64 KiB are in the pipe, 16,384 lines in the queue, the rest is lost
 	if wait := time.Duration(times(t, "STALL", 1))*time.Second - time.Since(began); wait > 0 {
 		<-time.After(wait)
 	}
 	t.Logf("the pipe's reader stalled for %v", time.Since(began).Round(time.Millisecond))
-	hold.Unlock()
+	hold <- struct{}{}
 	tr.crowd(t.Context(), t, 100)
 	tr.stop(t)
 	io.WriteString(reader, "\n\n") // an end that the reader knows
@@ -197,12 +197,12 @@ func TestTrailStalledPipe(t *testing.T) {
 	}
 }
 
-// drainPipe reads lines until an empty one. While hold is held it reads nothing.
-func drainPipe(pipe io.Reader, hold *sync.Mutex) (all []byte) {
+// drainPipe reads lines until an empty one. While there is no token in hold it reads nothing.
+func drainPipe(pipe io.Reader, hold chan struct{}) (all []byte) {
 	in := bufio.NewReaderSize(pipe, 4096)
 	for {
-		hold.Lock()
-		hold.Unlock()
+		token := <-hold
+		hold <- token
 		line, err := in.ReadBytes('\n')
 		if err != nil || len(line) == 1 {
 			return all
