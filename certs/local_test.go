@@ -164,7 +164,7 @@ func TestLocalRenewsWhatIsDue(t *testing.T) {
 	c, told := localConfig(t, "shop.example", "*.shop.example")
 	first := mustOpen(t, c)
 	source := first.source.(*localSource)
-	ca := &testCA{cert: source.authority.root, key: source.authority.key}
+	ca := &testCA{cert: source.authority.root(), key: source.authority.key}
 	public := served(t, first, "shop.example").PublicKey.(*ecdsa.PublicKey)
 	expired := ca.sign(t, public, time.Now().Add(-time.Hour), "shop.example")
 	key := certmagic.StorageKeys.SiteCert(source.authority.IssuerKey(), "shop.example")
@@ -179,7 +179,7 @@ func TestLocalRenewsWhatIsDue(t *testing.T) {
 	second := mustOpen(t, c)
 	renewed := told.wait(t, KindRenewed)
 	if !slices.Equal(renewed.Hosts, []string{"shop.example"}) || renewed.NotAfter.Before(time.Now()) ||
-		renewed.Issuer != source.authority.root.Subject.CommonName {
+		renewed.Issuer != source.authority.root().Subject.CommonName {
 		t.Errorf("told %+v", renewed)
 	}
 	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
@@ -283,7 +283,7 @@ func TestLocalAuthoritySignsForConfiguredHostsOnly(t *testing.T) {
 	if e := told.wait(t, KindFailed); e.Error == "" || e.Hosts[0] != "bank.example" {
 		t.Errorf("told %+v", e)
 	}
-	root := certs.source.(*localSource).authority.root
+	root := certs.source.(*localSource).authority.root()
 	if !root.MaxPathLenZero || !slices.Equal(root.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
 		t.Error("the root can sign more than server certificates")
 	}

@@ -101,6 +101,7 @@ func (g *gateway) announce() {
 	}
 	if root := g.certs.Root(); root != "" {
 		g.say("certificates are from the local authority; clients must trust %s", root)
+		g.say("hint: gate421 trust --state %s says how", shellWord(g.config.State))
 	}
 }
 

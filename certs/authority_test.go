@@ -1,0 +1,88 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// age makes the root of a state folder anew with another end, and returns it.
+func age(t *testing.T, folder string, end time.Time) *x509.Certificate {
+	t.Helper()
+	a, err := readAuthority(filepath.Join(folder, "local-ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := *a.root()
+	template.SerialNumber, template.NotAfter = big.NewInt(7), end
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, a.key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(a.path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	root, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// A root with less than a year left is made anew: clients that trust the old one and clients that trust the new one are
+// both served, the key stays, the owner is told, and the command that reads the root sees the new one.
+func TestLocalRootIsRenewed(t *testing.T) {
+	c, told := localConfig(t, "shop.example")
+	if err := mustOpen(t, c).Close(); err != nil {
+		t.Fatal(err)
+	}
+	old := age(t, c.Folder, time.Now().Add(300*24*time.Hour))
+	told.rest()
+	certs := mustOpen(t, c)
+	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "root was renewed") || !strings.Contains(e.Error, old.NotAfter.Format(time.DateOnly)) {
+		t.Errorf("told %+v", e)
+	}
+	path, renewed, err := LocalRoot(c.Folder)
+	if err != nil || path != certs.Root() {
+		t.Fatal(path, err)
+	}
+	if time.Until(renewed.NotAfter) < 9*365*24*time.Hour || !old.PublicKey.(*ecdsa.PublicKey).Equal(renewed.PublicKey) {
+		t.Errorf("the root ends on %v", renewed.NotAfter)
+	}
+	for name, root := range map[string]*x509.Certificate{"old": old, "new": renewed} {
+		pool := x509.NewCertPool()
+		pool.AddCert(root)
+		if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", RootCAs: pool}); err != nil {
+			t.Errorf("a client that trusts the %s root: %v", name, err)
+		}
+	}
+	if err := certs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	told.rest()
+	mustOpen(t, c) // nothing is due any more
+	for _, e := range told.rest() {
+		if e.Kind == KindWarning {
+			t.Errorf("told %+v", e)
+		}
+	}
+	if _, again, _ := LocalRoot(c.Folder); !again.Equal(renewed) {
+		t.Error("the root was renewed twice")
+	}
+}
+
+func TestLocalRootThatIsNotThere(t *testing.T) {
+	if _, _, err := LocalRoot(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strings"
+
+	"gate421/certs"
+)
+
+type trustCommand struct {
+	configFile
+	State string `placeholder:"FOLDER" help:"Without a file: the state folder of the gateway."`
+	JSON  bool   `name:"json" help:"The path and the certificate's data as one JSON object."`
+}
+
+// Help is shown by trust --help.
+func (trustCommand) Help() string {
+	return `With certificates.source: local the certificates come from an authority on this machine, which
+clients do not know. This prints where its root certificate is and how a client is told to trust it. Nothing is changed.
+
+Whoever has the authority's key (root.key in the same folder) can pretend to be any site to such a client. Trust it
+on machines for trying things out and inside an organisation; for the public there is certificates.source: acme.`
+}
+
+// Run prints the root's path, what it is, and the commands.
+func (c *trustCommand) Run(w *world) error {
+	folder, err := c.folder()
+	if err != nil {
+		return err
+	}
+	path, root, err := certs.LocalRoot(folder)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return hint(err, "the authority is made at the gateway's first start with certificates.source: local; this command changes nothing")
+	case errors.Is(err, fs.ErrPermission):
+		return hint(err, "run as root or as the user that gate421 runs as")
+	case err != nil:
+		return err
+	}
+	fingerprint := spelled(root)
+	if c.JSON {
+		return json.NewEncoder(w.stdout).Encode(struct {
+			Path        string `json:"path"`
+			Name        string `json:"name"`
+			NotAfter    string `json:"not_after"`
+			Fingerprint string `json:"sha256"`
+		}{path, root.Subject.CommonName, root.NotAfter.UTC().Format("2006-01-02T15:04:05Z"), fingerprint})
+	}
+	fmt.Fprintf(w.stdout, "%s\n\n%s, until %s\nSHA-256 %s\n", path, root.Subject.CommonName, root.NotAfter.UTC().Format("2006-01-02"), fingerprint)
+	for _, way := range trustWays(path, runtime.GOOS) {
+		fmt.Fprintf(w.stdout, "\n%s:\n", way.where)
+		for _, line := range way.lines {
+			fmt.Fprintf(w.stdout, "  %s\n", line)
+		}
+	}
+	return nil
+}
+
+// folder finds the state folder.
+func (c *trustCommand) folder() (string, error) {
+	if c.State != "" {
+		if c.Config != "" {
+			return "", usageError(errors.New("--config and --state exclude each other: the file names the state folder"))
+		}
+		return c.State, nil
+	}
+	loaded, err := c.load()
+	if err != nil {
+		return "", err
+	}
+	if loaded.Certificates.Source != certs.SourceLocal {
+		return "", hint(fmt.Errorf("certificates.source is %s: its certificates need no trust of their own", loaded.Certificates.Source),
+			"this command is for certificates.source: local")
+	}
+	return loaded.State, nil
+}
+
+func spelled(root *x509.Certificate) string {
+	var pairs []string
+	for _, b := range sha256.Sum256(root.Raw) {
+		pairs = append(pairs, fmt.Sprintf("%02X", b))
+	}
+	return strings.Join(pairs, ":")
+}
+
+// way is how one kind of client is told to trust a root.
+type way struct {
+	where string
+	lines []string
+}
+
+// trustWays lists the ways, those of a platform first. Commands that change the system need its administrator.
+func trustWays(path, platform string) []way {
+	word := shellWord(path)
+	systems := map[string][]way{
+		"linux": {
+			{"Debian, Ubuntu and their kin, as root", []string{"cp " + word + " /usr/local/share/ca-certificates/gate421.crt", "update-ca-certificates"}},
+			{"Fedora, RHEL, Arch and their kin, as root", []string{"trust anchor --store " + word}},
+		},
+		"darwin":  {{"macOS", []string{"sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain " + word}}},
+		"windows": {{"Windows, as administrator", []string{`certutil -addstore -f Root "` + path + `"`}}},
+	}
+	ways := systems[platform]
+	for _, other := range []string{"linux", "darwin", "windows"} {
+		if other != platform {
+			ways = append(ways, systems[other]...)
+		}
+	}
+	return append(ways,
+		way{"Firefox, which has a list of its own", []string{"Settings, Privacy & Security, View Certificates, Authorities, Import: " + path}},
+		way{"curl, without changing anything", []string{"curl --cacert " + word + " https://your-host/"}},
+	)
+}
