@@ -148,7 +148,7 @@ func (e *encoder) text(before, value string, bound int) {
 	e.line = append(e.line, before...)
 	from := len(e.line)
 	e.line = append(e.line, value...)
-	if !plain(e.line[from:]) {
+	if !printable(e.line[from:]) {
 		e.line = escaped(e.line[:from], value)
 	}
 	e.line = append(e.line, '"')
@@ -191,9 +191,9 @@ func sixDigits(line []byte, n int) []byte {
 	return append(line, byte('0'+n/100000), byte('0'+n/10000%10), byte('0'+n/1000%10), byte('0'+n/100%10), byte('0'+n/10%10), byte('0'+n%10))
 }
 
-// plain says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It looks at
+// printable says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It looks at
 // eight bytes at once; a byte is found by what a subtraction borrows from it.
-func plain(text []byte) bool {
+func printable(text []byte) bool {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for ; len(text) >= 8; text = text[8:] {
 		x := binary.LittleEndian.Uint64(text)
