@@ -1,0 +1,132 @@
+package audit
+
+import "time"
+
+// timeline is the common time of all curves of a rendering: so many steps of the same length, so that charts stand under
+// each other and no curve is drawn with more steps than can be seen.
+type timeline struct {
+	start time.Time
+	step  time.Duration
+	steps int
+}
+
+// timeline fits all curves into at most so many steps of a length that people think in.
+func (r *Report) timeline(most int) timeline {
+	var first, last time.Time
+	longest := 0
+	see := func(curve []Point) {
+		longest = max(longest, len(curve))
+		for _, p := range curve {
+			if first.IsZero() || p.Time.Before(first) {
+				first = p.Time
+			}
+			if last.IsZero() || p.Time.After(last) {
+				last = p.Time
+			}
+		}
+	}
+	see(r.Crawl.Curve)
+	for i := range r.Sites {
+		see(r.Sites[i].Curve)
+		for j := range r.Sites[i].Rules {
+			see(r.Sites[i].Rules[j].Curve)
+		}
+	}
+	if longest == 0 {
+		return timeline{}
+	}
+	first, last = first.UTC(), last.UTC()
+	step := time.Duration(min(max(r.Step, 0), int64(1<<32))) * time.Second
+	if step == 0 {
+		step = time.Hour
+	}
+	if n := last.Sub(first)/step + 1; int64(n) <= int64(most) {
+		return timeline{first, step, int(n)}
+	}
+	for _, nice := range niceSteps() {
+		if nice < step {
+			continue
+		}
+		start := first.Truncate(nice)
+		if n := last.Sub(start)/nice + 1; int64(n) <= int64(most) {
+			return timeline{start, nice, int(n)}
+		}
+	}
+	step = max(step, 28*24*time.Hour)
+	for last.Sub(first)/step+1 > time.Duration(most) {
+		step *= 2
+	}
+	return timeline{first, step, int(last.Sub(first)/step + 1)}
+}
+
+func niceSteps() []time.Duration {
+	const day = 24 * time.Hour
+	return []time.Duration{
+		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
+		time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 7 * day, 14 * day, 28 * day,
+	}
+}
+
+// index is the step that a time falls into; times outside fall into the first and the last.
+func (l timeline) index(t time.Time) int {
+	if l.steps == 0 || t.Before(l.start) {
+		return 0
+	}
+	return int(min(t.Sub(l.start)/l.step, time.Duration(l.steps-1)))
+}
+
+// at is the beginning of a step.
+func (l timeline) at(i int) time.Time { return l.start.Add(time.Duration(i) * l.step) }
+
+// gather sums a curve up by the steps of the timeline.
+func (l timeline) gather(curve []Point) []Point {
+	out := make([]Point, l.steps)
+	for i := range out {
+		out[i].Time = l.at(i)
+	}
+	if l.steps == 0 {
+		return out
+	}
+	for _, p := range curve {
+		o := &out[l.index(p.Time)]
+		o.HTTP2, o.HTTP1, o.Refused = plus(o.HTTP2, p.HTTP2), plus(o.HTTP1, p.HTTP1), plus(o.Refused, p.Refused)
+	}
+	return out
+}
+
+// span is the time from the first step to the end of the last.
+func (l timeline) span() time.Duration { return l.at(l.steps).Sub(l.start) }
+
+// label is the beginning of a step, as short as the steps allow.
+func (l timeline) label(i int) string {
+	const day = 24 * time.Hour
+	t := l.at(i)
+	switch {
+	case l.step < time.Minute:
+		return t.Format("2 Jan 15:04:05")
+	case l.step%day != 0 || l.start.Truncate(day) != l.start:
+		return t.Format("2 Jan 15:04")
+	case l.at(l.steps).Year() != l.start.Year() || l.span() > 300*day:
+		return t.Format("2 Jan 2006")
+	}
+	return t.Format("Mon 2 Jan")
+}
+
+// stepWords says how long a step is.
+func (l timeline) stepWords() string {
+	const day = 24 * time.Hour
+	switch l.step {
+	case time.Minute:
+		return "minute"
+	case time.Hour:
+		return "hour"
+	case day:
+		return "day"
+	case 7 * day:
+		return "week"
+	}
+	if l.step%day == 0 {
+		return countText(int64(l.step/day), "day", "days")
+	}
+	return spanText(l.step)
+}
