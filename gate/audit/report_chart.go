@@ -7,7 +7,7 @@ import (
 
 // How many steps and notes of changes a chart of text has at the most.
 const (
-	chartRows  = 24
+	chartRows  = 31
 	chartNotes = 4 // between two rows
 )
 

@@ -65,7 +65,7 @@ func (p *printer) line(runs ...run) {
 		rest := len(text) - len(strings.TrimRight(text, " "))
 		text, gap = text[:len(text)-rest], text[len(text)-rest:]
 		text = cutEnd(text, room)
-		room -= columnsIn(text) + len(gap)
+		room -= columnsIn(text)
 		start := ""
 		if p.colour && text != "" {
 			start = r.style.sgr()

@@ -47,7 +47,7 @@ func (r *Report) timeline(most int) timeline {
 		if nice < step {
 			continue
 		}
-		start := first.Truncate(nice)
+		start := first.Truncate(min(nice, 24*time.Hour))
 		if n := last.Sub(start)/nice + 1; int64(n) <= int64(most) {
 			return timeline{start, nice, int(n)}
 		}
@@ -63,7 +63,7 @@ func niceSteps() []time.Duration {
 	const day = 24 * time.Hour
 	return []time.Duration{
 		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
-		time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 7 * day, 14 * day, 28 * day,
+		time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 3 * day, 4 * day, 7 * day, 14 * day, 28 * day,
 	}
 }
 

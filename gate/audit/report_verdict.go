@@ -187,11 +187,14 @@ func (l *Reading) whole() bool { return l.Broken <= 0 && l.Lost <= 0 && l.Gaps <
 
 // words says what was read and what is missing, a sentence or two each.
 func (l *Reading) words() []string {
+	if l.Lines <= 0 && l.whole() {
+		return []string{"No line was read."}
+	}
 	out := []string{
 		countText(l.Lines, "line", "lines") + " in " + countText(int64(len(l.Files)), "file", "files") + " (" + sizeText(l.Bytes) + "), written by " + countText(l.Boots, "run", "runs") + " of the gateway. " +
 			countText(l.Records, "decision fits", "decisions fit") + " what was asked for.",
 	}
-	if l.whole() && l.Lines > 0 {
+	if l.whole() {
 		out = append(out, "The log is whole: no line is broken, lost or missing.")
 	}
 	add := func(n int64, text string) {
