@@ -13,7 +13,7 @@ const (
 
 // chart draws the crawl over time, a row a step, and writes changes between the rows, where they happened.
 func (p *printer) chart(r *Report) {
-	line := r.timeline(chartRows)
+	line := r.extent().timeline(chartRows)
 	points := line.gather(r.Crawl.Curve)
 	most, labels, counts := int64(0), 0, columnsIn("HTTP/2")
 	for i, q := range points {

@@ -110,11 +110,12 @@ func (r *Report) page() pageView {
 		v.Figures, v.Split = r.figures(), r.split()
 	}
 	v.Changes, v.MoreChanges = r.changeViews()
-	r.addCurve(&v)
-	r.addSites(&v)
+	e := r.extent()
+	r.addCurve(&v, e)
+	r.addSites(&v, e)
 	r.addLists(&v)
 	files := r.Log.Files
-	v.Files, v.MoreFiles = plainAll(files[:min(pageRows, len(files))]), moreText(int64(len(files)-pageRows), "file", "files")
+	v.Files, v.MoreFiles = plainAll(files[:min(pageRows, len(files))]), moreText(int64(len(files)-pageRows), "more file", "more files")
 	return v
 }
 
@@ -161,7 +162,7 @@ func (r *Report) split() []splitView {
 	c := &r.Crawl
 	out := []splitView{
 		{"Over HTTP/2", "", numberText(c.HTTP2), shareText(c.HTTP2, c.requests()), "", "whole"},
-		{"Refused", "refused", numberText(c.Refused), shareText(c.Refused, c.requests()), "Answered 421: come back over HTTP/1.1.", "part"},
+		{"Refused", "", numberText(c.Refused), shareText(c.Refused, c.requests()), "Answered 421: come back over HTTP/1.1.", "part"},
 	}
 	for _, reason := range c.reasons() {
 		words := servedWords(reason)
@@ -170,10 +171,10 @@ func (r *Report) split() []splitView {
 	return append(out, splitView{"Over HTTP/1.1", "", numberText(c.HTTP1), shareText(c.HTTP1, c.requests()), "Always served.", "whole"})
 }
 
-func (r *Report) addCurve(v *pageView) {
+func (r *Report) addCurve(v *pageView, e extent) {
 	all := func(Change) bool { return true }
 	for i, f := range []frame{wideFrame(), narrowFrame()} {
-		line := r.timeline(f.steps)
+		line := e.timeline(f.steps)
 		if line.steps == 0 {
 			return
 		}
@@ -183,8 +184,8 @@ func (r *Report) addCurve(v *pageView) {
 		d.Description = describe(line.gather(r.Crawl.Curve))
 		v.Charts = append(v.Charts, d)
 		if i == 0 {
-			v.Step = line.stepWords()
-			v.All = stepsView{"All sites", v.Step, line.table(r.Crawl.Curve)}
+			v.Step = article(line.stepWords())
+			v.All = stepsView{"All sites", line.stepWords(), line.table(r.Crawl.Curve)}
 		}
 	}
 	v.Marks = v.Changes
@@ -212,7 +213,9 @@ func (r *Report) changeViews() ([]changeView, string) {
 	for i, c := range r.Changes[from:] {
 		kind := ""
 		if c.Event == "guard" {
-			kind = kindWarn
+			if kind = kindWarn; c.What == "tripped" {
+				kind = kindBad
+			}
 		}
 		out = append(out, changeView{strconv.Itoa(from + i + 1), stampText(c.Time), stamp(c.Time), plain(c.Site), plain(c.what()), plain(c.By), kind})
 	}
@@ -257,10 +260,10 @@ type ruleView struct {
 	Share, Requests, Refused, Waiting string
 }
 
-func (r *Report) addSites(v *pageView) {
+func (r *Report) addSites(v *pageView, e extent) {
 	order := r.busiest()
 	for n, i := range order[:min(len(order), pageCards+pageRows)] {
-		s := r.siteView(&r.Sites[i], n)
+		s := r.siteView(&r.Sites[i], n, e)
 		if n < pageCards {
 			v.Sites = append(v.Sites, s)
 		} else {
@@ -271,7 +274,7 @@ func (r *Report) addSites(v *pageView) {
 }
 
 // siteView shows the n-th site: with a chart and its rules if it gets a card.
-func (r *Report) siteView(s *SiteCrawl, n int) siteView {
+func (r *Report) siteView(s *SiteCrawl, n int, e extent) siteView {
 	v := siteView{
 		ID: "site-" + strconv.Itoa(n), Name: plain(s.Site), HTTP2: numberText(s.HTTP2), HTTP1: numberText(s.HTTP1), Share: shareText(s.HTTP2, s.requests()),
 		Refused: numberText(s.Crawl.Refused), Fetched: numberText(s.FetchedURLs), RefusedURLs: numberText(s.RefusedURLs), Waiting: numberText(s.WaitingURLs), Risk: s.WaitingURLs > 0,
@@ -279,13 +282,13 @@ func (r *Report) siteView(s *SiteCrawl, n int) siteView {
 	if s.ComeBacks > 0 {
 		v.P50 = secondsText(s.P50)
 	}
-	small := r.timeline(60)
+	small := e.timeline(60)
 	if n >= pageCards {
-		v.Spark = r.spark(small, &s.Crawl)
+		v.Spark = spark(small, &s.Crawl)
 		return v
 	}
 	f := cardFrame()
-	line := r.timeline(f.steps)
+	line := e.timeline(f.steps)
 	v.Chart = f.draw(line, s.Curve, r.Changes, func(c Change) bool { return c.Site == s.Site })
 	v.Chart.ID, v.Chart.Title, v.Chart.Description = v.ID+"-chart", "Verified crawling of "+v.Name, describe(line.gather(s.Curve))
 	v.Step, v.Table = line.stepWords(), line.table(s.Curve)
@@ -293,14 +296,14 @@ func (r *Report) siteView(s *SiteCrawl, n int) siteView {
 	slices.SortStableFunc(rules, func(a, b RuleCrawl) int { return int(min(1, max(-1, b.requests()-a.requests()))) })
 	for i := range rules[:min(pageRules, len(rules))] {
 		rule := &rules[i]
-		v.Rules = append(v.Rules, ruleView{cutMiddle(plain(rule.Rule), 80), plain(rule.State), r.spark(small, &rule.Crawl), shareText(rule.HTTP2, rule.requests()),
+		v.Rules = append(v.Rules, ruleView{cutMiddle(plain(rule.Rule), 80), plain(rule.State), spark(small, &rule.Crawl), shareText(rule.HTTP2, rule.requests()),
 			numberText(rule.requests()), numberText(rule.Crawl.Refused), numberText(rule.WaitingURLs)})
 	}
 	v.MoreRules = moreText(int64(len(rules)-len(v.Rules)), "more rule", "more rules")
 	return v
 }
 
-func (r *Report) spark(line timeline, c *Crawl) drawing {
+func spark(line timeline, c *Crawl) drawing {
 	d := sparkDrawing(line, c.Curve)
 	d.Title = describe(line.gather(c.Curve))
 	return d

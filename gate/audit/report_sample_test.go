@@ -5,7 +5,9 @@ import (
 	"time"
 )
 
-func at(day, hour, minute int) time.Time { return time.Date(2026, 7, day, hour, minute, 0, 0, time.UTC) }
+func at(day, hour, minute int) time.Time {
+	return time.Date(2026, 7, day, hour, minute, 0, 0, time.UTC)
+}
 
 // curve is a made-up month of crawling: HTTP/2 until refusing starts, then less and less of it.
 func curve(scale float64, from, days int, refuseFrom time.Time) []Point {

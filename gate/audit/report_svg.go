@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // frame is the size of a drawing and where its two panels lie, in the drawing's units: the share above, the requests below.
@@ -23,7 +24,7 @@ func cardFrame() frame   { return frame{460, 200, 40, 8, 44, 84, 118, 174, 62, 4
 type drawing struct {
 	ID, Title, Description string
 	Class                  string
-	Width, Height          int
+	Width, Height, Top     int // Top is where it begins
 	Left, Right            int // of the panels
 	ShareTitle, BarsTitle  int // base lines
 	ShareTop, Bottom       int
@@ -46,10 +47,9 @@ type tick struct {
 
 // mark is a moment that could bend the curve: one change, or several that are too close to be told apart.
 type mark struct {
-	X, Text string
-	Bad     bool
-	Wide    string // of the label
-	Start   string
+	X, Text             string
+	Bad                 bool
+	Wide, Start, Middle string // of the label
 }
 
 // coordinate writes a number of the drawing, the same on every machine.
@@ -147,16 +147,19 @@ func (f frame) line(d *drawing, points []Point) {
 	d.Share = path.String()
 }
 
-// times labels steps that lie evenly apart.
+// times labels steps that lie evenly apart, at midnight where the steps are shorter than a day and the labels further apart.
 func (f frame) times(d *drawing, line timeline) {
 	slot := f.slot(line.steps)
-	every := (line.steps + f.labels - 1) / f.labels
-	for i := 0; i < line.steps; i += every {
-		x, anchor := float64(f.left)+slot*(float64(i)+.5), "middle"
+	first, every := line.labelled(f.labels)
+	for i := first; i < line.steps; i += every {
 		text := line.label(i)
-		half := float64(len(text)) * 3.2
+		if day := 24 * time.Hour; every > 1 && line.step < day && line.step*time.Duration(every)%day == 0 {
+			text = line.at(i).Format("2 Jan")
+		}
+		x, anchor := float64(f.left)+slot*(float64(i)+.5), "middle"
+		half := float64(len(text)) * 3.4
 		switch {
-		case x-half < 0 || line.steps > 1 && i == 0:
+		case x-half < float64(f.left)-12:
 			x, anchor = float64(f.left), "start"
 		case x+half > float64(f.width):
 			x, anchor = float64(f.width-f.right), "end"
@@ -165,48 +168,51 @@ func (f frame) times(d *drawing, line timeline) {
 	}
 }
 
-// marks draws the changes, and puts those together whose labels would touch.
+// marks draws the changes, and puts those together whose labels would touch: 3–5 are all of three, 3…5 are some of them.
 func (f frame) marks(d *drawing, line timeline, changes []Change, marked func(Change) bool) {
-	from, to, last := 0, 0, math.Inf(-1)
-	close := func() {
-		if from == 0 {
-			return
-		}
-		m := &d.Marks[len(d.Marks)-1]
-		m.Text = strconv.Itoa(from)
-		if to > from {
-			m.Text += "–" + strconv.Itoa(to)
-		}
-		width := float64(12 + 7*len([]rune(m.Text)))
-		m.Wide = coordinate(width)
-		x, _ := strconv.ParseFloat(m.X, 64)
-		m.Start = coordinate(min(max(x-width/2, 0), float64(f.width)-width))
+	type group struct {
+		x               float64
+		from, to, count int
+		bad             bool
 	}
+	var groups []group
+	gap := float64(16 + 7*(1+2*len(strconv.Itoa(len(changes)))))
 	for i, c := range changes {
 		if !marked(c) {
 			continue
 		}
 		part := float64(c.Time.Sub(line.start)) / float64(line.span())
 		x := float64(f.left) + min(max(part, 0), 1)*float64(f.width-f.left-f.right)
-		bad := c.Event == "guard" && c.What == "tripped"
-		if x-last < 34 {
-			to = i + 1
-			d.Marks[len(d.Marks)-1].Bad = d.Marks[len(d.Marks)-1].Bad || bad
-			continue
+		if len(groups) == 0 || x-groups[len(groups)-1].x >= gap {
+			groups = append(groups, group{x: x, from: i + 1})
 		}
-		close()
-		from, to, last = i+1, i+1, x
-		d.Marks = append(d.Marks, mark{X: coordinate(x), Bad: bad})
+		g := &groups[len(groups)-1]
+		g.to, g.count, g.bad = i+1, g.count+1, g.bad || c.Event == "guard" && c.What == "tripped"
 	}
-	close()
+	for _, g := range groups {
+		text := strconv.Itoa(g.from)
+		switch {
+		case g.count > 1 && g.count == g.to-g.from+1:
+			text += "–" + strconv.Itoa(g.to)
+		case g.count > 1:
+			text += "…" + strconv.Itoa(g.to)
+		}
+		wide := float64(12 + 7*len([]rune(text)))
+		start := min(max(g.x-wide/2, 0), float64(f.width)-wide)
+		d.Marks = append(d.Marks, mark{coordinate(g.x), text, g.bad, coordinate(wide), coordinate(start), coordinate(start + wide/2)})
+	}
+	if len(d.Marks) == 0 {
+		d.Top = f.shareTop - 24
+		d.Height -= d.Top
+	}
 }
 
 // niceScale is the end of an axis for numbers up to most, and its labels.
 func niceScale(most float64) (float64, []float64) {
 	size := math.Pow(10, math.Floor(math.Log10(most)))
-	for _, n := range []float64{1, 2, 4, 5, 10} {
-		if top := n * size; top >= most {
-			if top < 2 {
+	for _, n := range []float64{1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10} {
+		if top := math.Round(n * size); top >= most {
+			if top < 10 && math.Mod(top, 2) != 0 {
 				return top, []float64{0, top}
 			}
 			return top, []float64{0, top / 2, top}

@@ -32,7 +32,7 @@ func (r *Report) Text(w io.Writer, o TextOptions) error {
 	if r.Crawl.requests() > 0 {
 		r.textRequests(p)
 	}
-	if r.timeline(chartRows).steps > 0 {
+	if r.extent().timeline(chartRows).steps > 0 {
 		p.section("HTTP/2 share of verified crawling over time")
 		p.chart(r)
 		r.textSites(p, o.Rows)
@@ -131,7 +131,7 @@ func (r *Report) textSites(p *printer, most int) {
 	if p.width < 72 {
 		steps = 10
 	}
-	line := r.timeline(steps)
+	line := r.extent().timeline(steps)
 	p.section("By site and rule")
 	var rows [][]run
 	row := func(name string, c *Crawl, s style) {

@@ -10,18 +10,23 @@ type timeline struct {
 	steps int
 }
 
-// timeline fits all curves into at most so many steps of a length that people think in.
-func (r *Report) timeline(most int) timeline {
-	var first, last time.Time
+// extent is the time that the curves of a report take, and their step.
+type extent struct {
+	first, last time.Time
+	step        time.Duration // 0: there is no point
+}
+
+func (r *Report) extent() extent {
+	var e extent
 	longest := 0
 	see := func(curve []Point) {
 		longest = max(longest, len(curve))
 		for _, p := range curve {
-			if first.IsZero() || p.Time.Before(first) {
-				first = p.Time
+			if e.first.IsZero() || p.Time.Before(e.first) {
+				e.first = p.Time
 			}
-			if last.IsZero() || p.Time.After(last) {
-				last = p.Time
+			if e.last.IsZero() || p.Time.After(e.last) {
+				e.last = p.Time
 			}
 		}
 	}
@@ -33,12 +38,21 @@ func (r *Report) timeline(most int) timeline {
 		}
 	}
 	if longest == 0 {
-		return timeline{}
+		return extent{}
 	}
-	first, last = first.UTC(), last.UTC()
-	step := time.Duration(min(max(r.Step, 0), int64(1<<32))) * time.Second
+	e.first, e.last = e.first.UTC(), e.last.UTC()
+	e.step = time.Duration(min(max(r.Step, 0), int64(1<<32))) * time.Second
+	if e.step == 0 {
+		e.step = time.Hour
+	}
+	return e
+}
+
+// timeline fits all curves into at most so many steps of a length that people think in.
+func (e extent) timeline(most int) timeline {
+	first, last, step := e.first, e.last, e.step
 	if step == 0 {
-		step = time.Hour
+		return timeline{}
 	}
 	if n := last.Sub(first)/step + 1; int64(n) <= int64(most) {
 		return timeline{first, step, int(n)}
@@ -110,6 +124,24 @@ func (l timeline) label(i int) string {
 		return t.Format("2 Jan 2006")
 	}
 	return t.Format("Mon 2 Jan")
+}
+
+// labelled picks the steps that get a label: the first, and every how many from there.
+func (l timeline) labelled(most int) (first, every int) {
+	const day = 24 * time.Hour
+	every = max(1, (l.steps+most-1)/most)
+	if l.step >= day || day%l.step != 0 || l.start.Truncate(l.step) != l.start {
+		return 0, every
+	}
+	daily := int(day / l.step)
+	if every*2 <= daily {
+		return 0, every
+	}
+	every = (every + daily - 1) / daily * daily
+	for first < min(daily, l.steps)-1 && l.at(first).Truncate(day) != l.at(first) {
+		first++
+	}
+	return first, every
 }
 
 // stepWords says how long a step is.
