@@ -55,7 +55,6 @@ type pageView struct {
 	Split         []splitView
 	Charts        []drawing
 	All           stepsView
-	Step          string
 	Marks         []changeView
 	MoreMarks     string
 	Sites         []siteView
@@ -184,7 +183,6 @@ func (r *Report) addCurve(v *pageView, e extent) {
 		d.Description = describe(line.gather(r.Crawl.Curve))
 		v.Charts = append(v.Charts, d)
 		if i == 0 {
-			v.Step = article(line.stepWords())
 			v.All = stepsView{"All sites", line.stepWords(), line.table(r.Crawl.Curve)}
 		}
 	}
@@ -244,14 +242,21 @@ func (r *Report) addLists(v *pageView) {
 
 // siteView is a site's card, or its line in the table of those without one.
 type siteView struct {
-	ID, Name                                    string
-	HTTP2, HTTP1, Share                         string
-	Refused, Fetched, RefusedURLs, Waiting, P50 string
-	Risk                                        bool
-	Chart, Spark                                drawing
-	Rules                                       []ruleView
-	MoreRules, Step                             string
-	Table                                       []stepView
+	ID, Name              string
+	HTTP2, HTTP1, Share   string
+	Refused, Waiting, P50 string
+	Risk                  bool
+	Chart, Spark          drawing
+	Rules                 []ruleView
+	MoreRules, Step       string
+	Table                 []stepView
+	Shares                []sharesView
+}
+
+// sharesView is the HTTP/2 share of several rules over time: the numbers behind their small charts.
+type sharesView struct {
+	Time, Stamp string
+	Shares      []string
 }
 
 type ruleView struct {
@@ -277,7 +282,7 @@ func (r *Report) addSites(v *pageView, e extent) {
 func (r *Report) siteView(s *SiteCrawl, n int, e extent) siteView {
 	v := siteView{
 		ID: "site-" + strconv.Itoa(n), Name: plain(s.Site), HTTP2: numberText(s.HTTP2), HTTP1: numberText(s.HTTP1), Share: shareText(s.HTTP2, s.requests()),
-		Refused: numberText(s.Crawl.Refused), Fetched: numberText(s.FetchedURLs), RefusedURLs: numberText(s.RefusedURLs), Waiting: numberText(s.WaitingURLs), Risk: s.WaitingURLs > 0,
+		Refused: numberText(s.Crawl.Refused), Waiting: numberText(s.WaitingURLs), Risk: s.WaitingURLs > 0,
 	}
 	if s.ComeBacks > 0 {
 		v.P50 = secondsText(s.P50)
@@ -294,10 +299,16 @@ func (r *Report) siteView(s *SiteCrawl, n int, e extent) siteView {
 	v.Step, v.Table = line.stepWords(), line.table(s.Curve)
 	rules := slices.Clone(s.Rules)
 	slices.SortStableFunc(rules, func(a, b RuleCrawl) int { return int(min(1, max(-1, b.requests()-a.requests()))) })
+	for _, step := range v.Table {
+		v.Shares = append(v.Shares, sharesView{Time: step.Time, Stamp: step.Stamp})
+	}
 	for i := range rules[:min(pageRules, len(rules))] {
 		rule := &rules[i]
 		v.Rules = append(v.Rules, ruleView{cutMiddle(plain(rule.Rule), 80), plain(rule.State), spark(small, &rule.Crawl), shareText(rule.HTTP2, rule.requests()),
 			numberText(rule.requests()), numberText(rule.Crawl.Refused), numberText(rule.WaitingURLs)})
+		for j, p := range line.gather(rule.Curve) {
+			v.Shares[j].Shares = append(v.Shares[j].Shares, shareText(p.HTTP2, plus(p.HTTP2, p.HTTP1)))
+		}
 	}
 	v.MoreRules = moreText(int64(len(rules)-len(v.Rules)), "more rule", "more rules")
 	return v

@@ -170,7 +170,7 @@ func large() *Report {
 	total(&r.Crawl)
 	r.Crawl.RefusedURLs, r.Crawl.FetchedURLs, r.Crawl.WaitingURLs = 1e9, 1e9-5000, 5000
 	for i := range 200 {
-		s := SiteCrawl{Site: fmt.Sprintf("shop-%03d.example", i), Crawl: Crawl{Curve: curve(float64(i+1)*10, 1, 30, at(5+i%20, 0, 0))}}
+		s := SiteCrawl{Site: fmt.Sprintf("shop-%03d.example", i), Crawl: Crawl{Curve: curve(float64(i+1)*10, 1, 8, at(2+i%6, 0, 0))}}
 		total(&s.Crawl)
 		for j := range 20 {
 			s.Rules = append(s.Rules, RuleCrawl{fmt.Sprintf("/folder-%d/", j), "refuse", s.Crawl})

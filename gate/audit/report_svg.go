@@ -23,7 +23,7 @@ func cardFrame() frame   { return frame{460, 200, 40, 8, 44, 84, 118, 174, 62, 4
 // drawing is a chart that the page's template writes as SVG: all of its texts and numbers, and no markup.
 type drawing struct {
 	ID, Title, Description string
-	Class                  string
+	Class, Step            string
 	Width, Height, Top     int // Top is where it begins
 	Left, Right            int // of the panels
 	ShareTitle, BarsTitle  int // base lines
@@ -68,6 +68,7 @@ func (f frame) draw(line timeline, curve []Point, changes []Change, marked func(
 	if len(points) == 0 {
 		return d
 	}
+	d.Step = line.stepWords()
 	most := int64(1)
 	for _, p := range points {
 		most = max(most, plus(p.HTTP2, p.HTTP1))
