@@ -139,7 +139,7 @@ func (l *Log) queueDecision(r *Record, wait *refusal) bool {
 	e := l.encoders.Get().(*encoder)
 	stranger := r.Claim == ""
 	line, head := e.decision(at, r, l.config.Truncate && stranger, l.config.NoQuery && stranger)
-	ok := l.enqueue(line, mark{head: head, refusal: wait}, at)
+	ok := l.enqueue(line, ticket{head: head, refusal: wait}, at)
 	l.encoders.Put(e)
 	return ok
 }
@@ -149,7 +149,7 @@ func (l *Log) Event(event string, fields Fields) {
 	at := l.config.Now()
 	e := l.encoders.Get().(*encoder)
 	line, head := e.event(at, event, fields)
-	l.enqueue(line, mark{head: head}, at)
+	l.enqueue(line, ticket{head: head}, at)
 	l.encoders.Put(e)
 }
 

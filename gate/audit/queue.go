@@ -15,36 +15,36 @@ const (
 // queue is lines on their way to the file, end to end in one piece of memory.
 type queue struct {
 	text  []byte
-	marks []mark // one a line, in their order
+	tickets []ticket // one a line, in their order
 }
 
-// mark is what the writer has to know of a line.
-type mark struct {
+// ticket is what the writer has to know of a line.
+type ticket struct {
 	end     int      // of the line in text
 	head    int      // length of the line up to the place of its number
 	lost    uint64   // a gap line: the lines that are lost before it
 	refusal *refusal // nil: nobody waits
 }
 
-func (q *queue) add(line []byte, m mark) {
+func (q *queue) add(line []byte, m ticket) {
 	q.text = append(q.text, line...)
 	m.end = len(q.text)
-	q.marks = append(q.marks, m)
+	q.tickets = append(q.tickets, m)
 }
 
 // line is the text of the i-th line.
 func (q *queue) line(i int) []byte {
 	from := 0
 	if i > 0 {
-		from = q.marks[i-1].end
+		from = q.tickets[i-1].end
 	}
-	return q.text[from:q.marks[i].end]
+	return q.text[from:q.tickets[i].end]
 }
 
 // empty makes room for other lines. Memory that a rush took is given back.
 func (q *queue) empty() {
-	clear(q.marks)
-	q.text, q.marks = q.text[:0], q.marks[:0]
+	clear(q.tickets)
+	q.text, q.tickets = q.text[:0], q.tickets[:0]
 	if cap(q.text) > keepQueue {
 		*q = queue{}
 	}
@@ -64,7 +64,7 @@ const (
 
 // enqueue queues a line, unless there is no room, and wakes the writer where that is needed: for the first line and for
 // whatever cannot wait for the writer's rest.
-func (l *Log) enqueue(line []byte, m mark, at time.Time) bool {
+func (l *Log) enqueue(line []byte, m ticket, at time.Time) bool {
 	l.mu.Lock()
 	if l.closed || l.lines >= maxQueueLines || l.bytes >= maxQueueBytes {
 		if m.refusal == nil && !l.closed {
@@ -77,7 +77,7 @@ func (l *Log) enqueue(line []byte, m mark, at time.Time) bool {
 		l.mu.Unlock()
 		return false
 	}
-	first := len(l.queue.marks) == 0
+	first := len(l.queue.tickets) == 0
 	l.queue.add(line, m)
 	l.lines++
 	l.bytes += len(line)
@@ -108,7 +108,7 @@ func (l *Log) take(spare queue) queue {
 	if l.lost > 0 && !l.failed.Load() && !l.stalled.Load() {
 		e := l.encoders.Get().(*encoder)
 		line, head := e.event(l.config.Now(), "gap", Fields{"lost": l.lost, "since": l.since})
-		l.queue.add(line, mark{head: head, lost: l.lost})
+		l.queue.add(line, ticket{head: head, lost: l.lost})
 		l.lines++
 		l.bytes += len(line)
 		l.encoders.Put(e)

@@ -35,7 +35,7 @@ func (l *Log) write() {
 	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	for {
-		if w.next == len(w.work.marks) && !w.refill() {
+		if w.next == len(w.work.tickets) && !w.refill() {
 			return
 		}
 		w.compose()
@@ -74,7 +74,7 @@ func (w *writer) refill() bool {
 	for {
 		w.work.empty()
 		w.work, w.next = w.take(w.work), 0
-		if len(w.work.marks) > 0 {
+		if len(w.work.tickets) > 0 {
 			return true
 		}
 		select {
@@ -82,7 +82,7 @@ func (w *writer) refill() bool {
 		case <-w.hurry:
 		case <-w.done:
 			w.work = w.take(w.work)
-			return len(w.work.marks) > 0
+			return len(w.work.tickets) > 0
 		}
 	}
 }
@@ -91,8 +91,8 @@ func (w *writer) refill() bool {
 func (w *writer) compose() {
 	w.batch, w.placed = w.batch[:0], w.placed[:0]
 	seq := w.seq
-	for i := w.next; i < len(w.work.marks) && len(w.batch) < maxBatch; i++ {
-		m, line := &w.work.marks[i], w.work.line(i)
+	for i := w.next; i < len(w.work.tickets) && len(w.batch) < maxBatch; i++ {
+		m, line := &w.work.tickets[i], w.work.line(i)
 		if m.refusal != nil && !m.refusal.state.CompareAndSwap(queued, taken) {
 			continue
 		}
@@ -106,7 +106,7 @@ func (w *writer) compose() {
 
 // settle takes note that the first n lines of the batch are in the file, and tells those who wait for one of them.
 func (w *writer) settle(n int) {
-	bytes, next := 0, len(w.work.marks)
+	bytes, next := 0, len(w.work.tickets)
 	if n > 0 {
 		bytes, w.seq = w.placed[n-1].end, w.placed[n-1].seq
 	}
@@ -122,7 +122,7 @@ func (w *writer) settle(n int) {
 	w.Log.settle(next-w.next, gone, n, bytes)
 	w.next = next
 	for _, p := range w.placed[:n] {
-		if r := w.work.marks[p.mark].refusal; r != nil {
+		if r := w.work.tickets[p.mark].refusal; r != nil {
 			r.result <- nil
 		}
 	}
@@ -149,7 +149,7 @@ func (w *writer) fail(written int, err error) {
 	first := !w.failed.Swap(true) // from here on no refusal enters the queue
 	w.mu.Lock()
 	w.stats.Failures++
-	waiting := append(w.work.marks[w.next:len(w.work.marks):len(w.work.marks)], w.queue.marks...)
+	waiting := append(w.work.tickets[w.next:len(w.work.tickets):len(w.work.tickets)], w.queue.tickets...)
 	w.mu.Unlock()
 	for _, m := range waiting {
 		if m.refusal != nil && m.refusal.state.Swap(abandoned) != abandoned {
@@ -164,10 +164,10 @@ func (w *writer) fail(written int, err error) {
 // giveUp counts what Close could not write. Nothing can tell it any more; whoever waits is answered.
 func (w *writer) giveUp() {
 	w.mu.Lock()
-	marks := append(w.work.marks[w.next:len(w.work.marks):len(w.work.marks)], w.queue.marks...)
+	tickets := append(w.work.tickets[w.next:len(w.work.tickets):len(w.work.tickets)], w.queue.tickets...)
 	missing := w.lost
 	w.mu.Unlock()
-	for _, m := range marks {
+	for _, m := range tickets {
 		switch {
 		case m.refusal == nil:
 			missing += m.lost + 1
