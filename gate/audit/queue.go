@@ -14,7 +14,7 @@ const (
 
 // queue is lines on their way to the file, end to end in one piece of memory.
 type queue struct {
-	text  []byte
+	text    []byte
 	tickets []ticket // one a line, in their order
 }
 
