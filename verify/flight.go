@@ -55,6 +55,7 @@ func (v *Verifier) board(set crawlerSet, addr netip.Addr, done func(Result)) (f 
 	}
 	if done != nil {
 		if len(f.waiting) >= mostWaiters {
+			v.counts.refused.Add(1)
 			return nil, recalled{}, CauseBudget
 		}
 		f.waiting = append(f.waiting, waiter{crawler: set, done: done})
@@ -78,6 +79,7 @@ func (v *Verifier) renew(addr netip.Addr, known *finding) {
 func (v *Verifier) embark(addr netip.Addr) *flight {
 	f := &flight{addr: addr}
 	if !v.budget.enqueue(f) {
+		v.counts.refused.Add(1)
 		return nil
 	}
 	f.landed = make(chan struct{})
@@ -126,6 +128,7 @@ func (v *Verifier) fly(f *flight) {
 	cancel()
 	if v.life.Err() == nil {
 		f.found, f.took = report.finding, report.took
+		v.counts.ended(report)
 		v.memory.remember(f.addr, report)
 	}
 	v.mu.Lock()

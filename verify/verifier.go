@@ -32,6 +32,7 @@ type Verifier struct {
 
 	crawlers []Crawler
 	memory   memory
+	counts   counts
 	life     context.Context // of the background lookups
 	end      context.CancelFunc
 

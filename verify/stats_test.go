@@ -1,0 +1,120 @@
+package verify
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// counted leaves out the words of a Stats that nothing is counted under.
+func counted(s Stats) map[string]uint64 {
+	maps.DeleteFunc(s.Results, func(_ string, n uint64) bool { return n == 0 })
+	return s.Results
+}
+
+func TestStatsCountLookups(t *testing.T) {
+	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
+		if s := v.Stats(); len(s.Results) != results || len(counted(s)) != 0 || s.Refused != 0 || slices.Max(s.Took.Counts) != 0 {
+			t.Errorf("before the first lookup: %+v", s)
+		}
+		z.trouble("", 4*time.Millisecond)
+		googlebot := netip.MustParseAddr(googlebotAddr)
+		for _, source := range []string{SourceDNS, SourceCache, SourceCache} { // two questions, and no more
+			want(t, v.Identify(t.Context(), "googlebot", googlebot), Genuine, source, "")
+			v.Later("googlebot", googlebot, func(Result) {})
+			v.Prepare(googlebot)
+		}
+		for i := range 2 { // one question each
+			want(t, v.Identify(t.Context(), "googlebot", stranger(i)), Impostor, SourceDNS, "")
+		}
+		v.Lookup(t.Context(), "googlebot", stranger(0))
+		z.trouble("servfail", 300*time.Millisecond)
+		want(t, v.Identify(t.Context(), "googlebot", stranger(2)), Unknown, SourceDNS, CauseServfail)
+		z.trouble("silent", 0)
+		want(t, v.Identify(t.Context(), "googlebot", stranger(3)), Unknown, "", CauseWait)
+		if s := v.Stats(); s.InFlight != 1 || s.Queued != 0 {
+			t.Errorf("%d under way and %d waiting, want 1 and 0", s.InFlight, s.Queued)
+		}
+		time.Sleep(2 * lookupAtMost)
+
+		s := v.Stats()
+		if got, want := counted(s), map[string]uint64{resultGenuine: 1, resultImpostor: 2, CauseServfail: 1, CauseTimeout: 1}; !maps.Equal(got, want) {
+			t.Errorf("results %v, want %v", got, want)
+		}
+		if s.InFlight != 0 || s.Queued != 0 || s.Refused != 0 {
+			t.Errorf("at rest: %+v", s)
+		}
+		small := s.Took.Counts[:3] // to 1, 2.5 and 5 ms; the next is to 10 ms
+		if !slices.Equal(small, []uint64{0, 0, 2}) || s.Took.Counts[3] != 1 {
+			t.Errorf("buckets %v of %v", s.Took.Counts, s.Took.Bounds)
+		}
+		var all uint64
+		for _, n := range s.Took.Counts {
+			all += n
+		}
+		if all != 5 || len(s.Took.Counts) != len(s.Took.Bounds)+1 || s.Took.Sum < 316*time.Millisecond || s.Took.Sum > 16*time.Second {
+			t.Errorf("%d lookups took %v in all", all, s.Took.Sum)
+		}
+	})
+}
+
+func TestStatsCountTheBudget(t *testing.T) {
+	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
+		v.Wait, v.Published = 0, func() *Ranges { return nil }
+		v.Budget = Budget{InFlight: 4, Queue: 8}
+		for i := range 3 + 6 + 7 { // strangers get three quarters
+			v.Identify(t.Context(), "googlebot", stranger(i))
+		}
+		for range mostWaiters + 5 {
+			v.Later("googlebot", stranger(0), func(Result) {})
+		}
+		synctest.Wait()
+		if s := v.Stats(); s.InFlight != 3 || s.Queued != 6 || s.Refused != 7+5 {
+			t.Errorf("%d under way, %d waiting, %d refused; want 3, 6, 12", s.InFlight, s.Queued, s.Refused)
+		}
+		v.Close()
+		if s := v.Stats(); s.InFlight != 0 || s.Queued != 0 || len(counted(s)) != 0 {
+			t.Errorf("closed: %+v", s)
+		}
+	})
+}
+
+func TestStatsKnowEveryWord(t *testing.T) {
+	words := resultWords()
+	for _, cause := range []string{
+		CauseTimeout, CauseServfail, CauseRefused, CauseLame, CauseGarbage, CauseTruncated, CauseLoop, CauseUnreachable, CauseTLS, CauseResolver,
+	} {
+		if !slices.Contains(words[:], cause) {
+			t.Errorf("no result %q", cause)
+		}
+	}
+	if words[results-1] != resultOther {
+		t.Error("the last word is not for the rest")
+	}
+	var c counts
+	c.ended(&report{finding: &finding{troubled: 1, cause: "what"}, took: time.Hour})
+	if c.results[results-1].Load() != 1 || c.took[buckets-1].Load() != 1 {
+		t.Error("what no word and no bound holds is not counted last")
+	}
+	if limits := bounds(); !slices.IsSorted(limits[:]) {
+		t.Errorf("bounds %v", limits)
+	}
+}
+
+// TestStatsWhileLookingUp is for the race detector.
+func TestStatsWhileLookingUp(t *testing.T) {
+	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
+		for i := range 200 {
+			v.Later("googlebot", stranger(i), func(Result) {})
+			go v.Stats()
+		}
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		if s := v.Stats(); s.Results[resultImpostor]+s.Refused != 200 {
+			t.Errorf("%d looked up and %d refused of 200", s.Results[resultImpostor], s.Refused)
+		}
+	})
+}
