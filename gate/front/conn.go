@@ -18,6 +18,11 @@ type conn struct {
 	shown chosen                           // the handshake's own
 	leaf  atomic.Pointer[x509.Certificate] // nil: none is known
 	last  atomic.Pointer[answer]           // connections ask about the same host again and again
+
+	counts   *counts
+	greeted  bool        // a ClientHello came
+	protocol int         // written by the goroutine that net/http serves it in
+	taken    atomic.Bool // by a handler, and not yet closed
 }
 
 // chosen is what Server.Certificate returned.
@@ -34,6 +39,7 @@ type answer struct {
 type listener struct {
 	net.Listener
 	accepted func(netip.Addr)
+	counts   *counts
 }
 
 // Accept wraps what it accepts; it never waits for the client.
@@ -45,13 +51,14 @@ func (l listener) Accept() (net.Conn, error) {
 	if peer, ok := c.RemoteAddr().(*net.TCPAddr); ok && l.accepted != nil {
 		l.accepted(peer.AddrPort().Addr().Unmap().WithZone(""))
 	}
-	return &conn{Conn: c}, nil
+	return &conn{Conn: c, counts: l.counts}, nil
 }
 
 // hello picks the certificate, and notes which it is. It runs for every handshake; GetCertificate would not, where a TLS
 // 1.3 session is resumed.
 func (s *Server) hello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := hello.Conn.(*conn)
+	c.greeted = true
 	c.shown.certificate, c.shown.err = s.Certificate(hello)
 	if c.shown.err == nil && c.shown.certificate != nil {
 		c.leaf.Store(leaf(c.shown.certificate))

@@ -70,6 +70,8 @@ type Server struct {
 	// Trouble takes messages that an operator should see, one a Write; what any port on the internet sees all day (failed
 	// handshakes, garbage) is kept out. nil: dropped.
 	Trouble io.Writer
+
+	counts counts
 }
 
 // Serve serves on both listeners (plain may be nil) until ctx ends, then drains: it stops accepting, sends GOAWAY, lets
@@ -87,9 +89,9 @@ func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 	}
 	for _, server := range servers {
 		server.BaseContext = func(net.Listener) context.Context { return base }
-		server.Handler = requests.count(spoken(server.Handler))
+		server.Handler = requests.count(s.spoken(server.Handler))
 	}
-	go func() { failed <- servers[0].ServeTLS(listener{secure, s.Accepted}, "", "") }()
+	go func() { failed <- servers[0].ServeTLS(listener{secure, s.Accepted, &s.counts}, "", "") }()
 	if plain != nil {
 		go func() { failed <- servers[1].Serve(plain) }()
 	}
@@ -113,6 +115,7 @@ func (s *Server) secure(limits Limits) *http.Server {
 	server := s.base(limits)
 	server.Handler = s.Handler
 	server.ConnContext = withConn
+	server.ConnState = s.counts.connected
 	server.TLSConfig = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"h2", "http/1.1", "acme-tls/1"},
@@ -120,12 +123,13 @@ func (s *Server) secure(limits Limits) *http.Server {
 		// It keeps this very configuration, "acme-tls/1" included.
 		GetConfigForClient: s.hello,
 	}
-	serveHTTP2(server, limits)
+	serveHTTP2(server, limits, &s.counts)
 	return server
 }
 
 func (s *Server) plain(limits Limits) *http.Server {
 	server := s.base(limits)
+	server.ConnState = s.counts.plainly
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +160,7 @@ func (s *Server) base(limits Limits) *http.Server {
 // spoken hands requests on under the protocol that they came over. net/http's HTTP/1 server takes HTTP/2's preface, sent
 // to it by mistake or malice, for a request of HTTP/2, and somebody might answer it as one. The HTTP/2 server in turn
 // withholds the TLS state from a request whose :scheme says http, whatever connection it came on.
-func spoken(next http.Handler) http.Handler {
+func (s *Server) spoken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil {
 			r.TLS = tlsOf(r)
@@ -164,6 +168,9 @@ func spoken(next http.Handler) http.Handler {
 		if r.ProtoMajor != 1 && (r.TLS == nil || r.TLS.NegotiatedProtocol != "h2") {
 			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 		}
+		open := s.counts.requestsOf(r)
+		open.Add(1)
+		defer open.Add(-1)
 		next.ServeHTTP(w, r)
 	})
 }

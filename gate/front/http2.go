@@ -1,15 +1,18 @@
 package front
 
 import (
+	"context"
+	"crypto/tls"
 	"net/http"
 
 	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
 )
 
-// serveHTTP2 makes x/net's engine the server of HTTP/2, through TLSNextProto, and keeps net/http's own out. The engine
-// takes what it may know from server.HTTP2, which wins over fields of its own, and server.IdleTimeout.
-func serveHTTP2(server *http.Server, limits Limits) {
+// serveHTTP2 makes x/net's engine the server of HTTP/2, through TLSNextProto, and keeps net/http's own out. What it does there
+// is what ConfigureServer would have it do, over a connection that counts. The engine takes what it may know from
+// server.HTTP2, which wins over fields of its own, and server.IdleTimeout.
+func serveHTTP2(server *http.Server, limits Limits, counts *counts) {
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
@@ -21,8 +24,18 @@ func serveHTTP2(server *http.Server, limits Limits) {
 		SendPingTimeout:               limits.PingAfter,
 		PingTimeout:                   limits.PingTime,
 		WriteByteTimeout:              limits.WriteTime,
+		CountError:                    counts.troubled,
 	}
-	if err := http2.ConfigureServer(server, nil); err != nil {
+	engine := &http2.Server{}
+	if err := http2.ConfigureServer(server, engine); err != nil {
 		panic("front: " + err.Error()) // it objects to cipher suites only, and the configuration names none
+	}
+	server.TLSNextProto[http2.NextProtoTLS] = func(server *http.Server, c *tls.Conn, h http.Handler) {
+		var ctx context.Context
+		if based, ok := h.(interface{ BaseContext() context.Context }); ok { // what net/http hands an engine is one of these
+			ctx = based.BaseContext()
+		}
+		along := &framed{Conn: c, in: frames{seen: counts.received, skip: len(http2.ClientPreface)}, out: frames{seen: counts.sent}}
+		engine.ServeConn(along, &http2.ServeConnOpts{Context: ctx, Handler: h, BaseConfig: server})
 	}
 }

@@ -1,0 +1,253 @@
+package front
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// Stats is what a Server has counted since it was made. Numbers of one Stats may be some events apart from each other. Every
+// word is in its map from the start. The caller may change the maps.
+//
+// A connection to the https listener has its protocol from an HTTP/2 preface or the first byte of an HTTP/1.x request on, and
+// keeps it when it is upgraded. So each connection that was accepted is open, or it has been counted once, under Connections
+// or Handshakes.
+type Stats struct {
+	// Open are the connections that are open now: http1, http2, plain (to the plain listener) and none (no protocol yet, most
+	// of them in their handshake).
+	Open map[string]uint64
+	// Connections are all that there have been, open ones with a protocol included, by the same words; none: they ended after
+	// the handshake and before a protocol was spoken.
+	Connections map[string]uint64
+	// Handshakes are those that failed: no_hello (the client said nothing that is TLS, or too late), unknown_name (no site has
+	// that name), certificate (there was none for a name that a site has), other (the two did not agree, or the client left).
+	Handshakes map[string]uint64
+	// Requests are those whose handlers have not returned: http1, http2, plain.
+	Requests map[string]uint64
+	// Resets are RST_STREAM frames: client (received, whatever their code), server (sent, with any code but NO_ERROR).
+	Resets map[string]uint64
+	// Errors are the HTTP/2 connections that the server ended for an error: the code of the GOAWAY frame that it sent, in lower
+	// case (RFC 9113 section 7), ping_timeout (a ping was not answered; there is no GOAWAY), or other.
+	Errors map[string]uint64
+}
+
+// The protocols of a connection.
+const (
+	protocolNone = iota
+	protocolHTTP1
+	protocolHTTP2
+	protocolPlain
+	protocols
+)
+
+func protocolWords() [protocols]string { return [...]string{"none", "http1", "http2", "plain"} }
+
+// The ways in which a handshake fails.
+const (
+	failedNoHello = iota
+	failedUnknownName
+	failedCertificate
+	failedOther
+	failures
+)
+
+func failureWords() [failures]string {
+	return [...]string{"no_hello", "unknown_name", "certificate", "other"}
+}
+
+// Who resets streams.
+const (
+	resetByClient = iota
+	resetByServer
+	resetters
+)
+
+func resetterWords() [resetters]string { return [...]string{"client", "server"} }
+
+// What connections end for: the error codes of RFC 9113 section 7, by number, and two more.
+const (
+	errorPing  = 14
+	errorOther = 15
+	errorKinds = 16
+)
+
+func errorWords() [errorKinds]string {
+	return [...]string{
+		"no_error", "protocol_error", "internal_error", "flow_control_error", "settings_timeout", "stream_closed", "frame_size_error",
+		"refused_stream", "cancel", "compression_error", "connect_error", "enhance_your_calm", "inadequate_security", "http_1_1_required",
+		"ping_timeout", "other",
+	}
+}
+
+// counts is Stats while it is counted. The zero value is ready for use.
+type counts struct {
+	open       [protocols]atomic.Int64
+	total      [protocols]atomic.Uint64
+	requests   [protocols]atomic.Int64
+	handshakes [failures]atomic.Uint64
+	resets     [resetters]atomic.Uint64
+	errors     [errorKinds]atomic.Uint64
+}
+
+// Stats may be called at any time. A nil Server has counted nothing.
+func (s *Server) Stats() Stats {
+	var c *counts
+	if s != nil {
+		c = &s.counts
+	} else {
+		c = &counts{}
+	}
+	words, errors := protocolWords(), errorWords()
+	out := Stats{
+		Open:        gauges(words[:], c.open[:]),
+		Connections: counters(words[:], c.total[:]),
+		Requests:    gauges(words[protocolHTTP1:], c.requests[protocolHTTP1:]),
+		Errors:      counters(errors[1:], c.errors[1:]),
+	}
+	reasons, resetters := failureWords(), resetterWords()
+	out.Handshakes = counters(reasons[:], c.handshakes[:])
+	out.Resets = counters(resetters[:], c.resets[:])
+	return out
+}
+
+func counters(words []string, counted []atomic.Uint64) map[string]uint64 {
+	out := make(map[string]uint64, len(words))
+	for i, word := range words {
+		out[word] = counted[i].Load()
+	}
+	return out
+}
+
+func gauges(words []string, counted []atomic.Int64) map[string]uint64 {
+	out := make(map[string]uint64, len(words))
+	for i, word := range words {
+		out[word] = uint64(max(counted[i].Load(), 0))
+	}
+	return out
+}
+
+// connected follows a connection of the https listener. net/http calls it from the accept loop for a new connection and from
+// the connection's own goroutine after that; the HTTP/2 engine calls it whenever a connection begins or ends to be idle.
+func (c *counts) connected(socket net.Conn, state http.ConnState) {
+	secure, ours := under(socket)
+	if ours == nil {
+		return
+	}
+	switch state {
+	case http.StateNew:
+		c.open[protocolNone].Add(1)
+	case http.StateActive:
+		if ours.protocol == protocolNone {
+			c.spoke(ours, secure.ConnectionState().NegotiatedProtocol)
+		}
+	case http.StateHijacked:
+		ours.taken.Store(true) // there is no StateClosed to come
+	case http.StateClosed:
+		c.open[ours.protocol].Add(-1)
+		switch {
+		case ours.protocol != protocolNone:
+		case secure.ConnectionState().HandshakeComplete:
+			c.total[protocolNone].Add(1)
+		default:
+			c.handshakes[ours.failure()].Add(1)
+		}
+	}
+}
+
+// spoke notes a connection's protocol.
+func (c *counts) spoke(ours *conn, alpn string) {
+	ours.protocol = protocolHTTP1
+	if alpn == "h2" {
+		ours.protocol = protocolHTTP2
+	}
+	c.open[protocolNone].Add(-1)
+	c.open[ours.protocol].Add(1)
+	c.total[ours.protocol].Add(1)
+}
+
+// under finds our connection below TLS.
+func under(socket net.Conn) (*tls.Conn, *conn) {
+	var secure *tls.Conn
+	switch s := socket.(type) {
+	case *tls.Conn:
+		secure = s
+	case *framed:
+		secure = s.Conn
+	default:
+		return nil, nil
+	}
+	ours, _ := secure.NetConn().(*conn)
+	return secure, ours
+}
+
+// failure is why a handshake that failed did so.
+func (c *conn) failure() int {
+	switch {
+	case !c.greeted:
+		return failedNoHello
+	case c.shown.err != nil:
+		return failedCertificate
+	case c.shown.certificate == nil:
+		return failedUnknownName
+	}
+	return failedOther
+}
+
+// Close also ends what net/http knows nothing of any more: a connection that a handler took over.
+func (c *conn) Close() error {
+	if c.taken.CompareAndSwap(true, false) {
+		c.counts.open[c.protocol].Add(-1)
+	}
+	return c.Conn.Close()
+}
+
+// plainly follows a connection of the plain listener.
+func (c *counts) plainly(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.open[protocolPlain].Add(1)
+		c.total[protocolPlain].Add(1)
+	case http.StateClosed, http.StateHijacked:
+		c.open[protocolPlain].Add(-1)
+	}
+}
+
+// requestsOf is the count that a request belongs to while it is open.
+func (c *counts) requestsOf(r *http.Request) *atomic.Int64 {
+	protocol := protocolHTTP1
+	switch {
+	case r.TLS == nil:
+		protocol = protocolPlain
+	case r.ProtoMajor == 2:
+		protocol = protocolHTTP2
+	}
+	return &c.requests[protocol]
+}
+
+// received and sent look at the frames of HTTP/2 that end something.
+func (c *counts) received(kind byte, _ uint32) {
+	if kind == frameResetStream {
+		c.resets[resetByClient].Add(1)
+	}
+}
+
+func (c *counts) sent(kind byte, code uint32) {
+	switch {
+	case code == 0: // NO_ERROR: an orderly end
+	case kind == frameResetStream:
+		c.resets[resetByServer].Add(1)
+	default:
+		if code >= errorPing {
+			code = errorOther
+		}
+		c.errors[code].Add(1)
+	}
+}
+
+// troubled is told by the HTTP/2 engine of errors. Those that it sends a frame for have been seen.
+func (c *counts) troubled(what string) {
+	if what == "conn_close_lost_ping" {
+		c.errors[errorPing].Add(1)
+	}
+}
