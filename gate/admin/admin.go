@@ -16,15 +16,34 @@
 //
 // # Metrics
 //
-//	gate421_decisions_total{site,action,reason}         site "": the host is not configured
-//	gate421_verdicts_total{verdict,source}              source "": no lookup ended in time
-//	gate421_come_backs_total{site}                      requests of verified crawlers over HTTP/1.x
-//	gate421_guard_tripped{site}                         1 while the guard keeps the site from refusing
-//	gate421_log_ready                                   0 while nobody is refused for want of a log
-//	gate421_certificate_expiry_timestamp_seconds{host}  the earliest of several
-//	gate421_build_info{version,goversion}               1
+//	gate421_decisions_total{site,action,reason}          site "": the host is not configured
+//	gate421_verdicts_total{verdict,source}               source "": no lookup ended in time
+//	gate421_verify_seconds                               histogram of lookups, those answered from memory left out
+//	gate421_lookups_total{result}                        genuine, impostor or what went wrong
+//	gate421_lookups_in_flight, _queued, _refused_total   refused: over budget
+//	gate421_come_backs_total{site}                       requests of verified crawlers over HTTP/1.x
+//	gate421_guard_tripped{site}                          1 while the guard keeps the site from refusing
+//	gate421_guard_refusals{site}                         since the last come-back
+//	gate421_guard_last_come_back_timestamp_seconds{site} 0: never
+//	gate421_origin_requests_total{site,result}           1xx to 5xx or a word of the record's origin_error
+//	gate421_origin_seconds{site}                         histogram of the time until an origin's answer begins
+//	gate421_connections_open{protocol}, _total{protocol} http1, http2, plain, none
+//	gate421_handshakes_failed_total{cause}               no_hello, unknown_name, certificate, other
+//	gate421_requests_in_flight{protocol}                 http1, http2, plain
+//	gate421_http2_stream_resets_total{by}                client, server
+//	gate421_http2_connection_errors_total{kind}          the code of the server's GOAWAY, or ping_timeout
+//	gate421_log_ready                                    0 while nobody is refused for want of a log
+//	gate421_log_queue_lines, _queue_bytes                on their way to the file
+//	gate421_log_written_lines_total, _bytes_total        in the file
+//	gate421_log_lost_lines_total, _gaps_total            of served requests, dropped; lines that tell of it
+//	gate421_log_refusals_given_up_total                  the line was not taken in time, so the request was served
+//	gate421_log_write_failures_total, _rotations_total
+//	gate421_certificate_expiry_timestamp_seconds{host}   the earliest of several
+//	gate421_ranges_prefixes, _fetched_timestamp_seconds  the published ranges in use
+//	gate421_build_info{version,goversion}                1
 //
-// and those of the process and of Go's runtime. Counts begin with the process.
+// and those of the process and of Go's runtime. Counts begin with the process; those of a
+// site that is no longer configured stay where they are.
 //
 // # Strangers
 //
@@ -49,6 +68,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"gate421/gate/audit"
 	"gate421/gate/guard"
 	"gate421/gate/policy"
 )
@@ -64,6 +84,12 @@ type Config struct {
 	Guard func() []guard.Status
 	// LogReady says whether a refusal's line would be taken. nil: it would.
 	LogReady func() bool
+	// Log is what the decision log holds and has done. nil: not shown.
+	Log func() audit.LogStats
+	// Lookups is what verification does and has done. nil: not in the metrics.
+	Lookups func() Lookups
+	// Door is what the door does and has done. nil: not in the metrics.
+	Door func() Door
 	// Certificates are those being served. nil: certificates are not shown.
 	Certificates func() []Certificate
 	// Ranges says how many prefixes the published ranges in use have, and when they were last confirmed, zero for never. nil:

@@ -15,104 +15,180 @@ import (
 // Prometheus asks: requests pay for none of this.
 func (a *Admin) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(newMetrics(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(a.siteMetrics(), a.guardMetrics(), a.gateMetrics(),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if a.config.Lookups != nil {
+		r.MustRegister(a.lookupMetrics())
+	}
+	if a.config.Door != nil {
+		r.MustRegister(a.doorMetrics())
+	}
+	if a.config.Log != nil {
+		r.MustRegister(a.logMetrics())
+	}
 	return r
 }
 
-// metrics shows an Admin to Prometheus. A series of a live site is there from the first answer on, so that rate() sees its
-// first event.
-type metrics struct {
-	admin *Admin
-
-	decisions, verdicts, comeBacks, tripped, ready, expiry, prefixes, fetched, build *prometheus.Desc
+// group is a collector of metrics that are read together.
+type group struct {
+	descs   []*prometheus.Desc
+	collect func(sink)
 }
 
-func newMetrics(a *Admin) *metrics {
-	desc := func(name, words string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("gate421_"+name, words, labels, nil)
-	}
-	return &metrics{
-		admin: a,
-		decisions: desc("decisions_total", "Requests by site (\"\": a host that is not configured), action and reason.",
-			"site", "action", "reason"),
-		verdicts: desc("verdicts_total", "Verdicts on clients that claim to be a crawler, by where the verdict came from (\"\": nowhere).",
-			"verdict", "source"),
-		comeBacks: desc("come_backs_total", "Requests of verified crawlers over HTTP/1.x.", "site"),
-		tripped:   desc("guard_tripped", "1 while the guard keeps a site from refusing.", "site"),
-		ready:     desc("log_ready", "1 while the decision log takes lines; while it does not, nobody is refused."),
-		expiry:    desc("certificate_expiry_timestamp_seconds", "When the host's certificate ends, the earliest of several.", "host"),
-		prefixes:  desc("ranges_prefixes", "Prefixes in the published ranges of addresses that are in use."),
-		fetched:   desc("ranges_fetched_timestamp_seconds", "When the published ranges were last confirmed by who publishes them; 0: never."),
-		build:     desc("build_info", "Always 1.", "version", "goversion"),
-	}
+func (g *group) desc(name, words string, labels ...string) *prometheus.Desc {
+	d := prometheus.NewDesc("gate421_"+name, words, labels, nil)
+	g.descs = append(g.descs, d)
+	return d
 }
 
 // Describe serves prometheus.Collector.
-func (m *metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.decisions, m.verdicts, m.comeBacks, m.tripped, m.ready, m.expiry, m.prefixes, m.fetched, m.build} {
+func (g *group) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range g.descs {
 		out <- d
 	}
 }
 
 // Collect serves prometheus.Collector.
-func (m *metrics) Collect(out chan<- prometheus.Metric) {
-	send := func(kind prometheus.ValueType, d *prometheus.Desc, value float64, labels []string) {
-		metric, err := prometheus.NewConstMetric(d, kind, value, labels...)
-		if err != nil {
-			metric = prometheus.NewInvalidMetric(d, err)
+func (g *group) Collect(out chan<- prometheus.Metric) { g.collect(out) }
+
+// sink takes the series of one answer.
+type sink chan<- prometheus.Metric
+
+func (s sink) send(kind prometheus.ValueType, d *prometheus.Desc, value float64, labels []string) {
+	metric, err := prometheus.NewConstMetric(d, kind, value, labels...)
+	if err != nil {
+		metric = prometheus.NewInvalidMetric(d, err)
+	}
+	s <- metric
+}
+
+func (s sink) counter(d *prometheus.Desc, value uint64, labels ...string) {
+	s.send(prometheus.CounterValue, d, float64(value), labels)
+}
+
+func (s sink) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	s.send(prometheus.GaugeValue, d, value, labels)
+}
+
+// counters and gauges send a series for every word.
+func (s sink) counters(d *prometheus.Desc, values map[string]uint64) {
+	for word, value := range values {
+		s.counter(d, value, word)
+	}
+}
+
+func (s sink) gauges(d *prometheus.Desc, values map[string]uint64) {
+	for word, value := range values {
+		s.gauge(d, float64(value), word)
+	}
+}
+
+func (s sink) histogram(d *prometheus.Desc, h Histogram, labels ...string) {
+	upTo := make(map[float64]uint64, len(h.Bounds))
+	var count uint64
+	for i, n := range h.Counts {
+		count += n
+		if i < len(h.Bounds) {
+			upTo[h.Bounds[i]] = count
 		}
-		out <- metric
 	}
-	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
-		send(prometheus.CounterValue, d, float64(value), labels)
-	}
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		send(prometheus.GaugeValue, d, value, labels)
-	}
-	a := m.admin
-	for site, tally := range a.counted() {
-		m.collectSite(counter, site, tally)
-	}
-	for v, verdict := range verdictWords() {
-		for s, source := range verdictSourceWords() {
-			certain := verdict != verdictUnknown && source == "" // no verdict but unknown comes from nowhere
-			if n := a.tallies.verdicts[v][s].Load(); n > 0 || source != other && !certain {
-				counter(m.verdicts, n, verdict, source)
+	s <- prometheus.MustNewConstHistogram(d, count, h.Sum, upTo, labels...)
+}
+
+// siteMetrics count decisions and what came of them. A series of a live site is there from the first answer on, so that
+// rate() sees its first event.
+func (a *Admin) siteMetrics() prometheus.Collector {
+	g := &group{}
+	decisions := g.desc("decisions_total", "Requests by site (\"\": a host that is not configured), action and reason.", "site", "action", "reason")
+	verdicts := g.desc("verdicts_total", "Verdicts on clients that claim to be a crawler, by where the verdict came from (\"\": nowhere).", "verdict", "source")
+	comeBacks := g.desc("come_backs_total", "Requests of verified crawlers over HTTP/1.x.", "site")
+	origins := g.desc("origin_requests_total", "Requests that a site's origin was asked, by the class of its status, "+
+		"or by what went wrong: before its answer, or so that the answer was cut off.", "site", "result")
+	first := g.desc("origin_seconds", "How long a site's origin took to begin its answer, where it did.", "site")
+	g.collect = func(s sink) {
+		for site, t := range a.counted() {
+			a.collectDecisions(s, decisions, site, t)
+			if n := t.comeBacks.Load(); site != "" || n > 0 {
+				s.counter(comeBacks, n, site)
+			}
+			if site != "" {
+				for i, word := range originResultWords() {
+					s.counter(origins, t.origin.results[i].Load(), site, word)
+				}
+				s.histogram(first, t.origin.histogram(), site)
+			}
+		}
+		for v, verdict := range verdictWords() {
+			for i, source := range verdictSourceWords() {
+				certain := verdict != verdictUnknown && source == "" // no verdict but unknown comes from nowhere
+				if n := a.tallies.verdicts[v][i].Load(); n > 0 || source != other && !certain {
+					s.counter(verdicts, n, verdict, source)
+				}
 			}
 		}
 	}
-	guarded := a.guarded()
-	for _, site := range a.config.Policy().Sites() {
-		gauge(m.tripped, number(guarded[site.Name].Tripped), site.Name)
-	}
-	gauge(m.ready, number(a.config.LogReady()))
-	if a.config.Certificates != nil {
-		for host, end := range expiries(a.config.Certificates()) {
-			gauge(m.expiry, float64(end.Unix()), host)
-		}
-	}
-	if a.config.Ranges != nil {
-		prefixes, fetched := a.config.Ranges()
-		gauge(m.prefixes, float64(prefixes))
-		gauge(m.fetched, float64(max(fetched.Unix(), 0)))
-	}
-	gauge(m.build, 1, version(a.config.Product), runtime.Version())
+	return g
 }
 
-func (m *metrics) collectSite(counter func(*prometheus.Desc, uint64, ...string), site string, t *tally) {
-	for i, o := range m.admin.tallies.outcomes {
+func (a *Admin) collectDecisions(s sink, d *prometheus.Desc, site string, t *tally) {
+	for i, o := range a.tallies.outcomes {
 		n := t.decisions[i].Load()
 		if belongs := (site == "") == (o.reason == policy.UnknownHost); belongs || n > 0 {
-			counter(m.decisions, n, site, o.action.String(), string(o.reason))
+			s.counter(d, n, site, o.action.String(), string(o.reason))
 		}
 	}
 	if n := t.decisions[maxOutcomes-1].Load(); n > 0 {
-		counter(m.decisions, n, site, other, other)
-	}
-	if n := t.comeBacks.Load(); site != "" || n > 0 {
-		counter(m.comeBacks, n, site)
+		s.counter(d, n, site, other, other)
 	}
 }
+
+// guardMetrics show the guard. What it counts is shown of the sites that it is on for.
+func (a *Admin) guardMetrics() prometheus.Collector {
+	g := &group{}
+	tripped := g.desc("guard_tripped", "1 while the guard keeps a site from refusing.", "site")
+	refusals := g.desc("guard_refusals", "Refusals since a verified crawler last came over HTTP/1.x, of a site whose guard is on.", "site")
+	comeBack := g.desc("guard_last_come_back_timestamp_seconds", "When a verified crawler last came over HTTP/1.x to a site whose guard is on; 0: never.", "site")
+	g.collect = func(s sink) {
+		guarded := a.guarded()
+		for _, site := range a.config.Policy().Sites() {
+			status, on := guarded[site.Name]
+			s.gauge(tripped, number(status.Tripped), site.Name)
+			if on {
+				s.gauge(refusals, float64(status.Refusals), site.Name)
+				s.gauge(comeBack, timestamp(status.CameBack), site.Name)
+			}
+		}
+	}
+	return g
+}
+
+// gateMetrics show the gateway's own health.
+func (a *Admin) gateMetrics() prometheus.Collector {
+	g := &group{}
+	ready := g.desc("log_ready", "1 while the decision log takes lines; while it does not, nobody is refused.")
+	expiry := g.desc("certificate_expiry_timestamp_seconds", "When the host's certificate ends, the earliest of several.", "host")
+	prefixes := g.desc("ranges_prefixes", "Prefixes in the published ranges of addresses that are in use.")
+	fetched := g.desc("ranges_fetched_timestamp_seconds", "When the published ranges were last confirmed by who publishes them; 0: never.")
+	build := g.desc("build_info", "Always 1.", "version", "goversion")
+	g.collect = func(s sink) {
+		s.gauge(ready, number(a.config.LogReady()))
+		if a.config.Certificates != nil {
+			for host, end := range expiries(a.config.Certificates()) {
+				s.gauge(expiry, float64(end.Unix()), host)
+			}
+		}
+		if a.config.Ranges != nil {
+			count, when := a.config.Ranges()
+			s.gauge(prefixes, float64(count))
+			s.gauge(fetched, timestamp(when))
+		}
+		s.gauge(build, 1, version(a.config.Product), runtime.Version())
+	}
+	return g
+}
+
+// timestamp is a time for Prometheus; 0 for none.
+func timestamp(t time.Time) float64 { return float64(max(t.Unix(), 0)) }
 
 // expiries has for each host the earliest end of its certificates.
 func expiries(certificates []Certificate) map[string]time.Time {

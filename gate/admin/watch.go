@@ -22,6 +22,7 @@ func (a *Admin) Watch(r *audit.Record) {
 			site.comeBacks.Add(1)
 		}
 	}
+	site.origin.count(r)
 	if r.Claim != "" {
 		a.claims.add(r, a.config.Now())
 	} else {
@@ -72,6 +73,7 @@ const maxOutcomes = 12
 type tally struct {
 	decisions [maxOutcomes]atomic.Uint64 // by index in outcomes; the last: none of them
 	comeBacks atomic.Uint64              // requests of verified crawlers over HTTP/1.x
+	origin    originTally
 }
 
 // tallies holds all counts. A site's tally is found in an immutable map, which is replaced when a site is added; sites are

@@ -146,6 +146,8 @@ func TestWatchAllocatesNothing(t *testing.T) {
 		{Site: "shop.example.com", Host: "shop.example.com", Method: "GET", Path: "/" + strings.Repeat("p", 4000), Action: "serve", Reason: "no_claim"},
 		{Host: "nobody.example", Method: "GET", Path: "/", Action: "reject", Reason: "unknown_host"},
 		{Site: "gone.example", Action: "serve", Reason: "no_claim"},
+		{Site: "example.com", Action: "serve", Reason: "no_claim", OriginStatus: 200, OriginTook: time.Second},
+		{Site: "example.com", Action: "serve", Reason: "no_claim", OriginError: "client_gone"},
 	}
 	for _, r := range records {
 		a.Watch(r)
@@ -159,6 +161,7 @@ func BenchmarkWatch(b *testing.B) {
 	a := example(b, func(c *Config) { c.Now = time.Now })
 	other := refusal()
 	other.Claim, other.Verdict, other.VerdictSource, other.PTR, other.Action, other.Reason = "", "", "", "", "serve", "no_claim"
+	other.Origin, other.OriginStatus, other.OriginTook = "http://127.0.0.1:3000", 200, 7*time.Millisecond
 	for name, r := range map[string]*audit.Record{"crawler": refusal(), "other": other} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -1,0 +1,86 @@
+package admin
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"gate421/gate/audit"
+)
+
+// Histogram counts times by size. The zero value has counted none.
+type Histogram struct {
+	Bounds []float64 // seconds, upper, inclusive and ascending
+	Counts []uint64  // one for each bound, of what is not in a smaller one, and one for what is above the last
+	Sum    float64   // seconds
+}
+
+// answered is the place of a status class, 1xx to 5xx, among the results of asking an origin; words follow, and other.
+const (
+	statusClasses = 5
+	originWords   = 9
+	originResults = statusClasses + originWords + 1
+)
+
+// originResultWords are a status class, as in 2xx, or what went wrong, by the words of a record's origin_error.
+func originResultWords() [originResults]string {
+	return [...]string{
+		"1xx", "2xx", "3xx", "4xx", "5xx",
+		"refused", "unreachable", "timeout", "certificate", "garbage", "reset", "origin_misdirected", "client_gone", "panic", other,
+	}
+}
+
+const originBuckets = 15
+
+// originBounds end where an origin is no longer waited for.
+func originBounds() [originBuckets - 1]time.Duration {
+	const ms, s = time.Millisecond, time.Second
+	return [...]time.Duration{ms, 5 * ms / 2, 5 * ms, 10 * ms, 25 * ms, 50 * ms, 100 * ms, 250 * ms, 500 * ms, s, 5 * s / 2, 5 * s, 10 * s, 60 * s}
+}
+
+// originTally counts what a site's origins answered.
+type originTally struct {
+	results [originResults]atomic.Uint64
+	first   [originBuckets]atomic.Uint64 // times until an answer began
+	sum     atomic.Int64                 // nanoseconds
+}
+
+// count counts a record. Where nobody was asked, as by the gate's own answers and those of a folder, there is nothing to count.
+func (t *originTally) count(r *audit.Record) {
+	switch {
+	case r.OriginError != "":
+		words := originResultWords()
+		i := slices.Index(words[statusClasses:], r.OriginError)
+		if i < 0 {
+			i = originWords
+		}
+		t.results[statusClasses+i].Add(1)
+	case r.OriginStatus == 0:
+		return
+	case r.OriginStatus >= 100 && r.OriginStatus < 600:
+		t.results[r.OriginStatus/100-1].Add(1)
+	default:
+		t.results[originResults-1].Add(1)
+	}
+	if r.OriginStatus == 0 {
+		return // it never began
+	}
+	limits := originBounds()
+	i := 0
+	for i < len(limits) && r.OriginTook > limits[i] {
+		i++
+	}
+	t.first[i].Add(1)
+	t.sum.Add(int64(r.OriginTook))
+}
+
+func (t *originTally) histogram() Histogram {
+	h := Histogram{Counts: make([]uint64, originBuckets), Sum: time.Duration(t.sum.Load()).Seconds()}
+	for _, bound := range originBounds() {
+		h.Bounds = append(h.Bounds, bound.Seconds())
+	}
+	for i := range h.Counts {
+		h.Counts[i] = t.first[i].Load()
+	}
+	return h
+}

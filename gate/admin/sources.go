@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Lookups is what verification is doing, and what it has done since the start.
+type Lookups struct {
+	InFlight, Queued int
+	Refused          uint64            // lookups not made, or asked for in vain, for want of budget
+	Results          map[string]uint64 // lookups that ended, by what came of them; words of a closed list
+	Took             Histogram         // how long those took
+}
+
+// Door is what the door is doing, and what it has done since the start. The keys are words of closed lists.
+type Door struct {
+	Open        map[string]uint64 // connections that are open, by protocol
+	Connections map[string]uint64 // all there have been, by protocol
+	Handshakes  map[string]uint64 // that failed, by cause
+	Requests    map[string]uint64 // being handled, by protocol
+	Resets      map[string]uint64 // of HTTP/2 streams, by who reset them
+	Errors      map[string]uint64 // that HTTP/2 connections were ended for, by kind
+}
+
+func (a *Admin) lookupMetrics() prometheus.Collector {
+	g := &group{}
+	ended := g.desc("lookups_total", "Lookups of addresses in the DNS that ended, by what came of them: genuine, impostor, or what went wrong. "+
+		"Answers from memory are none.", "result")
+	took := g.desc("verify_seconds", "How long lookups took, their time in the queue left out. Answers from memory are none.")
+	inFlight := g.desc("lookups_in_flight", "Lookups under way.")
+	queued := g.desc("lookups_queued", "Lookups that wait for their turn.")
+	refused := g.desc("lookups_refused_total", "Lookups that were not made, or not waited for, because the budget was used up; the verdict is then unknown.")
+	g.collect = func(s sink) {
+		l := a.config.Lookups()
+		s.counters(ended, l.Results)
+		s.histogram(took, l.Took)
+		s.gauge(inFlight, float64(l.InFlight))
+		s.gauge(queued, float64(l.Queued))
+		s.counter(refused, l.Refused)
+	}
+	return g
+}
+
+func (a *Admin) doorMetrics() prometheus.Collector {
+	g := &group{}
+	open := g.desc("connections_open", "Connections that are open, by protocol: http1 and http2 (over TLS), plain (to the plain HTTP listener), "+
+		"none (no HTTP spoken yet, most of them in their handshake).", "protocol")
+	total := g.desc("connections_total", "Connections by protocol, each from its first byte of HTTP on (plain: from its start; "+
+		"none: it ended after its handshake and before any HTTP).", "protocol")
+	failed := g.desc("handshakes_failed_total", "TLS handshakes that failed: no_hello (the client said nothing that is TLS, or nothing in time), "+
+		"unknown_name (no site has the name), certificate (there is none yet for the name), other (no agreement, or the client left).", "cause")
+	requests := g.desc("requests_in_flight", "Requests being handled, by protocol; over HTTP/2 each is a stream.", "protocol")
+	resets := g.desc("http2_stream_resets_total", "RST_STREAM frames by who sent them: client (all that were received), "+
+		"server (all but those with the code NO_ERROR). Streams that end with their connection are not counted.", "by")
+	errors := g.desc("http2_connection_errors_total", "HTTP/2 connections that the server ended for an error, by the error code of the GOAWAY frame that it sent; "+
+		"ping_timeout: a ping was not answered, and no GOAWAY was sent.", "kind")
+	g.collect = func(s sink) {
+		d := a.config.Door()
+		s.gauges(open, d.Open)
+		s.counters(total, d.Connections)
+		s.counters(failed, d.Handshakes)
+		s.gauges(requests, d.Requests)
+		s.counters(resets, d.Resets)
+		s.counters(errors, d.Errors)
+	}
+	return g
+}
+
+func (a *Admin) logMetrics() prometheus.Collector {
+	g := &group{}
+	queueLines := g.desc("log_queue_lines", "Lines of the decision log on their way to the file.")
+	queueBytes := g.desc("log_queue_bytes", "Bytes of the decision log on their way to the file.")
+	lines := g.desc("log_written_lines_total", "Lines that went into the decision log's file.")
+	bytes := g.desc("log_written_bytes_total", "Bytes that went into the decision log's file.")
+	lost := g.desc("log_lost_lines_total", "Lines of served requests that were dropped, because the file was slower than the requests or took no lines.")
+	gaps := g.desc("log_gaps_total", "Lines in the decision log that tell of dropped ones.")
+	givenUp := g.desc("log_refusals_given_up_total", "Refusals that did not happen, because their line was not taken in time.")
+	failures := g.desc("log_write_failures_total", "Writes to the decision log's file that failed.")
+	rotations := g.desc("log_rotations_total", "Times that the decision log went on in a new file.")
+	g.collect = func(s sink) {
+		l := a.config.Log()
+		s.gauge(queueLines, float64(l.QueueLines))
+		s.gauge(queueBytes, float64(l.QueueBytes))
+		s.counter(lines, l.WrittenLines)
+		s.counter(bytes, l.WrittenBytes)
+		s.counter(lost, l.LostLines)
+		s.counter(gaps, l.Gaps)
+		s.counter(givenUp, l.GivenUp)
+		s.counter(failures, l.Failures)
+		s.counter(rotations, l.Rotations)
+	}
+	return g
+}
