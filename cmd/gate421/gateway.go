@@ -37,6 +37,7 @@ type gateway struct {
 	certs    *certs.Certificates
 	admin    *admin.Admin
 	handler  *gate.Handler
+	door     atomic.Pointer[front.Server] // nil until it opens
 
 	secure, plain, page net.Listener // plain and page may be nil
 
@@ -228,18 +229,13 @@ func (g *gateway) openAdmin() {
 		Version:      func() string { return g.live.Load().Version },
 		Guard:        g.guard.Status,
 		LogReady:     g.log.Ready,
+		Log:          g.log.Stats,
+		Lookups:      g.lookups,
+		Door:         g.doorway,
 		Certificates: g.certificates,
 		Product:      product(),
 	})
 	g.handler.Watch = g.admin.Watch
-}
-
-func (g *gateway) certificates() []admin.Certificate {
-	var out []admin.Certificate
-	for _, leaf := range g.certs.Leaves() {
-		out = append(out, admin.Certificate{Hosts: leaf.DNSNames, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter})
-	}
-	return out
 }
 
 // serve serves until ctx ends, drains, and closes everything. It returns nil after an orderly end.
@@ -271,6 +267,7 @@ func (g *gateway) serve(ctx context.Context) error {
 			Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow), DrainTime: l.DrainTime,
 		},
 	}
+	g.door.Store(door)
 	page := g.servePage()
 	refreshing, stop := context.WithCancel(ctx)
 	refreshed := g.refreshRanges(refreshing)

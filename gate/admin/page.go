@@ -35,6 +35,8 @@ type view struct {
 	ShowCertificates bool
 	Certificates     []certificateView
 	LogReady         bool
+	LogQueue         string // lines on their way to the file, "" where nobody knows
+	LogLost          string // lines dropped since the start, "" for none
 }
 
 // alarm is a banner. Kind is "bad" or "warn".
@@ -78,6 +80,13 @@ func (a *Admin) view(refresh bool) view {
 	}
 	if refresh {
 		v.Refresh = refreshSeconds
+	}
+	if a.config.Log != nil {
+		stats := a.config.Log()
+		v.LogQueue = plural(int64(stats.QueueLines), "line")
+		if stats.LostLines > 0 {
+			v.LogLost = plural(int64(stats.LostLines), "line")
+		}
 	}
 	if v.ShowCertificates {
 		v.Certificates = a.certificateViews(now)

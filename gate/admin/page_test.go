@@ -204,3 +204,21 @@ func TestWordsForNumbersAndTimes(t *testing.T) {
 		t.Errorf("yesterday: %q", got)
 	}
 }
+
+func TestPageShowsTheLog(t *testing.T) {
+	var stats audit.LogStats
+	a := example(t, func(c *Config) { c.Log = func() audit.LogStats { return stats } })
+	if page := body(t, get(t, a, "/")); !strings.Contains(page, "On the way to the file: 0 lines.") || strings.Contains(page, " lost</span>") {
+		t.Error("a log at rest is not shown as one")
+	}
+	stats = audit.LogStats{QueueLines: 12_345, LostLines: 1}
+	page := body(t, get(t, a, "/"))
+	for _, want := range []string{"On the way to the file: 12,345 lines.", `<span class="tag warn">1 line lost</span>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if page := body(t, get(t, example(t, nil), "/")); strings.Contains(page, "On the way to the file") {
+		t.Error("there is a queue that nobody knows of")
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"gate421/gate/admin"
+	"gate421/verify"
+)
+
+// What follows puts numbers of the parts into the words of the admin page, which knows none of them.
+
+func (g *gateway) certificates() []admin.Certificate {
+	var out []admin.Certificate
+	for _, leaf := range g.certs.Leaves() {
+		out = append(out, admin.Certificate{Hosts: leaf.DNSNames, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter})
+	}
+	return out
+}
+
+func (g *gateway) lookups() admin.Lookups {
+	s := g.verifier.Stats()
+	return admin.Lookups{InFlight: s.InFlight, Queued: s.Queued, Refused: s.Refused, Results: s.Results, Took: inSeconds(s.Took)}
+}
+
+func inSeconds(h verify.Histogram) admin.Histogram {
+	out := admin.Histogram{Counts: h.Counts, Sum: h.Sum.Seconds()}
+	for _, bound := range h.Bounds {
+		out.Bounds = append(out.Bounds, bound.Seconds())
+	}
+	return out
+}
+
+// doorway is what the door counts; a door that has not opened yet has counted nothing.
+func (g *gateway) doorway() admin.Door { return admin.Door(g.door.Load().Stats()) }
