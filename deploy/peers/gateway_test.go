@@ -30,6 +30,7 @@ type setup struct {
 	wait     string // default 5s
 	more     string // further keys, whole lines
 	sites    string // the list below sites
+	admin    string // default none
 
 	log     string   // the decision log's path; "": one in the test's folder
 	logging []string // further keys of the log
@@ -53,14 +54,14 @@ func serve(t *testing.T, s setup) *gateway {
 	logging := strings.Join(append([]string{fmt.Sprintf("file: %q", g.log)}, s.logging...), ", ")
 	g.config = write(t, filepath.Join(dir, "gate421.yaml"), fmt.Appendf(nil, `
 listen: {https: %q, http: ""}
-admin: ""
+admin: %q
 state: %q
 certificates: {source: local}
 verify: {resolver: %q, wait: %s, ranges: embedded}
 log: {%s}
 %s
 sites:
-%s`, s.listen, filepath.Join(dir, "state"), s.resolver, s.wait, logging, s.more, s.sites))
+%s`, s.listen, s.admin, filepath.Join(dir, "state"), s.resolver, s.wait, logging, s.more, s.sites))
 	command := slices.Concat(s.through, []string{program(t), "run", "--config", g.config})
 	g.process = start(t, "clients must trust ", command[0], command[1:]...)
 	_, g.root, _ = strings.Cut(g.await(t, "clients must trust "), "clients must trust ")

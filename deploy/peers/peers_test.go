@@ -88,14 +88,15 @@ func tool(t *testing.T, name, from string) string {
 
 // Where the tools come from.
 const (
-	fromNginx     = "apt-get install nginx"
-	fromApache    = "apt-get install apache2"
-	fromCurl      = "apt-get install curl"
-	fromNghttp2   = "apt-get install nghttp2-client"
-	fromIproute   = "apt-get install iproute2"
-	fromSystemd   = "apt-get install systemd"
-	fromUtilLinux = "apt-get install util-linux"
-	fromH2spec    = "go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible, and its folder on PATH"
+	fromNginx      = "apt-get install nginx"
+	fromApache     = "apt-get install apache2"
+	fromCurl       = "apt-get install curl"
+	fromNghttp2    = "apt-get install nghttp2-client"
+	fromIproute    = "apt-get install iproute2"
+	fromSystemd    = "apt-get install systemd"
+	fromPrometheus = "apt-get install prometheus, for its promtool"
+	fromUtilLinux  = "apt-get install util-linux"
+	fromH2spec     = "go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible, and its folder on PATH"
 )
 
 // folder is a test's folder that servers can read after they have given up root's rights.
