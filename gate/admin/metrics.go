@@ -103,7 +103,7 @@ func (a *Admin) siteMetrics() prometheus.Collector {
 	verdicts := g.desc("verdicts_total", "Verdicts on clients that claim to be a crawler, by where the verdict came from (\"\": nowhere).", "verdict", "source")
 	comeBacks := g.desc("come_backs_total", "Requests of verified crawlers over HTTP/1.x.", "site")
 	origins := g.desc("origin_requests_total", "Requests that a site's origin was asked, by the class of its status, "+
-		"or by what went wrong: before its answer, or so that the answer was cut off.", "site", "result")
+		"or by what went wrong, before its answer began or in it. A folder is not asked.", "site", "result")
 	first := g.desc("origin_seconds", "How long a site's origin took to begin its answer, where it did.", "site")
 	g.collect = func(s sink) {
 		for site, t := range a.counted() {

@@ -15,14 +15,14 @@ type Histogram struct {
 	Sum    float64   // seconds
 }
 
-// answered is the place of a status class, 1xx to 5xx, among the results of asking an origin; words follow, and other.
+// What asking an origin can come to: a status class, a word for what went wrong, or other.
 const (
 	statusClasses = 5
 	originWords   = 9
 	originResults = statusClasses + originWords + 1
 )
 
-// originResultWords are a status class, as in 2xx, or what went wrong, by the words of a record's origin_error.
+// originResultWords are the labels, in that order. What went wrong has the words of a record's origin_error.
 func originResultWords() [originResults]string {
 	return [...]string{
 		"1xx", "2xx", "3xx", "4xx", "5xx",

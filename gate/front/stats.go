@@ -92,23 +92,19 @@ type counts struct {
 
 // Stats may be called at any time. A nil Server has counted nothing.
 func (s *Server) Stats() Stats {
-	var c *counts
+	c := &counts{}
 	if s != nil {
 		c = &s.counts
-	} else {
-		c = &counts{}
 	}
-	words, errors := protocolWords(), errorWords()
-	out := Stats{
-		Open:        gauges(words[:], c.open[:]),
-		Connections: counters(words[:], c.total[:]),
-		Requests:    gauges(words[protocolHTTP1:], c.requests[protocolHTTP1:]),
-		Errors:      counters(errors[1:], c.errors[1:]),
+	protocols, causes, resetters, kinds := protocolWords(), failureWords(), resetterWords(), errorWords()
+	return Stats{
+		Open:        gauges(protocols[:], c.open[:]),
+		Connections: counters(protocols[:], c.total[:]),
+		Handshakes:  counters(causes[:], c.handshakes[:]),
+		Requests:    gauges(protocols[protocolHTTP1:], c.requests[protocolHTTP1:]),
+		Resets:      counters(resetters[:], c.resets[:]),
+		Errors:      counters(kinds[1:], c.errors[1:]),
 	}
-	reasons, resetters := failureWords(), resetterWords()
-	out.Handshakes = counters(reasons[:], c.handshakes[:])
-	out.Resets = counters(resetters[:], c.resets[:])
-	return out
 }
 
 func counters(words []string, counted []atomic.Uint64) map[string]uint64 {
