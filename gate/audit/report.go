@@ -52,6 +52,7 @@ type Reading struct {
 	Lost      int64    `json:"lost"`           // lines that gap lines say were lost
 	Missing   int64    `json:"missing"`        // numbers that miss in seq inside of a boot, and that no gap line explains
 	Withdrawn int64    `json:"withdrawn"`      // refusals that a later line of the same request takes back: it was served
+	Damaged   []string `json:"damaged"`        // files that could not be read to their end, each with ": " and why
 }
 
 // Crawl counts crawl requests.
