@@ -109,7 +109,7 @@ func (s *stream) fill(c *chunk, r io.Reader, plain bool) (more bool) {
 	s.rest = s.rest[:0]
 	for {
 		start := len(c.data)
-		c.data = grow(c.data, max(s.size, start+s.size/4+1))
+		c.data = grow(c.data, max(s.size, 2*start))
 		n, err := readFull(r, c.data[start:])
 		c.bytes += int64(n)
 		c.data = c.data[:start+n]
