@@ -351,7 +351,7 @@ func refCurves(out *Report, series map[refKey]*refSeries, all refKey, span []tim
 		if last.Sub(first) > 72*time.Hour {
 			out.Step = 86400
 		}
-		for out.Step = out.Step; last.Sub(first) > 120*24*time.Hour && (out.Step < 7*86400 || last.Sub(first) > 512*time.Duration(out.Step)*time.Second); {
+		for last.Sub(first) > 120*24*time.Hour && (out.Step < 7*86400 || last.Sub(first) > 512*time.Duration(out.Step)*time.Second) {
 			out.Step = max(7*86400, 2*out.Step/(7*86400)*7*86400)
 		}
 	}

@@ -69,11 +69,10 @@ func writeTraffic(t testing.TB, n int) string {
 		t.Fatal(err)
 	}
 	m := newTraffic(1)
-	for i := range n {
+	for m.count < n {
 		l.Decision(m.next())
-		if i%4096 == 4095 { // never more than fits into the queue
+		if m.count%4096 == 4095 { // never more than fits into the queue
 			flushed(t, l, m)
-			i++
 		}
 	}
 	if err := l.Close(); err != nil {
