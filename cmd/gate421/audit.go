@@ -15,6 +15,7 @@ import (
 )
 
 type auditCommand struct {
+	Report auditReport `cmd:"" help:"What became of the crawl: refused, come back, not fetched since, impostors, over time."`
 	Show   auditShow   `cmd:"" help:"Print the records of requests, or everything about one request."`
 	Tail   auditTail   `cmd:"" help:"Print the last records and then each new one as it is written."`
 }
