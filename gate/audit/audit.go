@@ -15,6 +15,9 @@
 // The schema is version 1. Every line has v, time (UTC), boot, seq and event; empty fields are left out. Values come from
 // strangers: each is cut to its bound, invalid UTF-8 is replaced, control characters are escaped, so that one request is
 // one line and one valid JSON object.
+//
+// [Examine] reads logs back and says what became of the crawl, [Select] finds lines, and a [Tail] waits for new ones. They
+// take a log as they find it, torn, damaged, hostile or of any length: nothing in it is fatal, and memory is bounded.
 package audit
 
 import (

@@ -186,3 +186,42 @@ func TestHostileTimes(t *testing.T) {
 		t.Errorf("%d steps with %d refusals", len(got.Crawl.Curve), sum)
 	}
 }
+
+// TestClockSetBack keeps the order of the file, and no wait is negative.
+func TestClockSetBack(t *testing.T) {
+	log := crawlLine(30, 1, "HTTP/2.0", "/", "") + crawlLine(10, 2, "HTTP/1.1", "/", "") + crawlLine(40, 3, "HTTP/2.0", "/b", "") +
+		crawlLine(20, 4, "HTTP/2.0", "/", "") + crawlLine(25, 5, "HTTP/1.1", "/", "") + crawlLine(26, 6, "HTTP/1.1", "/b", "")
+	got, err := Examine(t.Context(), Question{}, texts([]byte(log)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := got.Crawl; c.ComeBacks != 1 || c.P95 != 0 || c.WaitingURLs != 1 || got.From.Minute() != 10 || got.Until.Minute() != 40 || len(got.Crawl.Curve) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestBounds fills what strangers could fill: networks, causes, rules, boots.
+func TestBounds(t *testing.T) {
+	var log strings.Builder
+	const many = maxNetworks + 1000
+	for i := range many {
+		fmt.Fprintf(&log, `{"v":1,"time":"2026-11-22T00:00:00.000000Z","event":"decision","claim":"googlebot","verdict":"impostor","client_ip":"2001:%x:%x::1"}`+"\n", i>>16, i&0xffff)
+		if i < maxPlaces+500 {
+			log.WriteString(crawlLine(i%60, i, "HTTP/2.0", "/", fmt.Sprintf(`,"rule":"/%d"`, i)))
+			log.WriteString(crawlLine(i%60, i, "HTTP/2.0", "/", fmt.Sprintf(`,"verdict":"unknown","verdict_cause":"c%d"`, i)))
+		}
+	}
+	got, err := Examine(t.Context(), Question{}, texts([]byte(log.String())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := got.Impostors[len(got.Impostors)-1]; len(got.Impostors) != maxNetworks+1 || last.Network != "" || last.Requests != many-maxNetworks {
+		t.Errorf("%d networks, %+v", len(got.Impostors), last)
+	}
+	if last := got.Unknown[0]; len(got.Unknown) != maxCauses+1 || last.Cause != "other" || last.Requests != maxPlaces+500-maxCauses {
+		t.Errorf("%d causes, %+v", len(got.Unknown), last)
+	}
+	if len(got.Sites) != 1 || len(got.Sites[0].Rules) != maxPlaces || got.Sites[0].Refused != maxPlaces || got.Crawl.Refused != maxPlaces+500 {
+		t.Errorf("%d sites", len(got.Sites))
+	}
+}
