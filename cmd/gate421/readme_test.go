@@ -74,7 +74,7 @@ func TestReadmeCommands(t *testing.T) {
 		}
 	}
 	seen := strings.Join(lines, "\n")
-	for _, command := range []string{"demo", "run", "check", "explain", "verify"} {
+	for _, command := range []string{"demo", "run", "check", "explain", "verify", "audit report", "audit show", "audit tail"} {
 		if !strings.Contains("\n"+seen, "\n"+command) {
 			t.Errorf("README.md does not show %s", command)
 		}

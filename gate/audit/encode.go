@@ -149,7 +149,7 @@ func (e *encoder) text(before, value string, bound int) {
 	from := len(e.line)
 	e.line = append(e.line, value...)
 	if !printable(e.line[from:]) {
-		e.line = escaped(e.line[:from], value)
+		e.line = appendEscaped(e.line[:from], value)
 	}
 	e.line = append(e.line, '"')
 }
@@ -210,8 +210,8 @@ func printable(text []byte) bool {
 	return true
 }
 
-// escaped appends a value as the inside of a JSON string. Invalid UTF-8 and characters that deceive are replaced.
-func escaped(line []byte, value string) []byte {
+// appendEscaped appends a value as the inside of a JSON string. Invalid UTF-8 and characters that deceive are replaced.
+func appendEscaped(line []byte, value string) []byte {
 	const hex = "0123456789abcdef"
 	for _, c := range value { // invalid UTF-8 comes as U+FFFD
 		switch {

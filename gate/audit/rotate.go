@@ -175,7 +175,7 @@ func compress(ctx context.Context, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(w, reading{ctx, from}); err != nil {
+	if _, err = io.Copy(w, untilDone{ctx, from}); err != nil {
 		w.Close()
 		return err
 	}
@@ -197,14 +197,14 @@ func syncFolder(folder string) {
 	}
 }
 
-// reading is a Reader that ends with a context.
-type reading struct {
+// untilDone is a Reader that ends with a context.
+type untilDone struct {
 	ctx  context.Context
 	from io.Reader
 }
 
 // Read serves io.Reader.
-func (r reading) Read(p []byte) (int, error) {
+func (r untilDone) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}

@@ -1,4 +1,4 @@
-package audit
+package report
 
 import (
 	"bytes"
@@ -37,7 +37,7 @@ func TestTextGolden(t *testing.T) {
 		{"empty", &Report{}, TextOptions{}},
 	}
 	for _, test := range tests {
-		want, err := os.ReadFile("testdata/report/" + test.name + ".txt")
+		want, err := os.ReadFile("testdata/" + test.name + ".txt")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestAnyReportIsSafeAndFits(t *testing.T) {
 		if got != text(t, r, o) {
 			t.Errorf("not the same twice")
 		}
-		checkPage(t, page(t, r))
+		checkPage(t, htmlPage(t, r))
 	})
 }
 
@@ -97,7 +97,7 @@ func FuzzHostileText(f *testing.F) {
 		for _, o := range []TextOptions{{Width: 40}, {Width: 80, Colour: true}} {
 			checkText(t, text(t, r, o), o)
 		}
-		checkPage(t, page(t, r))
+		checkPage(t, htmlPage(t, r))
 		if p := plain(s); plain(p) != p {
 			t.Errorf("plain is not plain: %q, %q", p, plain(p))
 		}
@@ -146,7 +146,7 @@ func anyReport(t *rapid.T) *Report {
 	})
 	r := &Report{From: day.Draw(t, "from"), Until: day.Draw(t, "until"), Asked: Asked{day.Draw(t, "since"), day.Draw(t, "before"), word.Draw(t, "site"), word.Draw(t, "path")}, Step: count.Draw(t, "step"), Crawl: crawl.Draw(t, "crawl")}
 	r.Log = Reading{rapid.SliceOfN(word, 0, 3).Draw(t, "files"), count.Draw(t, "bytes"), count.Draw(t, "lines"), count.Draw(t, "records"), count.Draw(t, "broken"), count.Draw(t, "foreign"),
-		count.Draw(t, "other"), count.Draw(t, "boots"), count.Draw(t, "gaps"), count.Draw(t, "lost"), count.Draw(t, "missing"), count.Draw(t, "withdrawn")}
+		count.Draw(t, "other"), count.Draw(t, "boots"), count.Draw(t, "gaps"), count.Draw(t, "lost"), count.Draw(t, "missing"), count.Draw(t, "withdrawn"), rapid.SliceOfN(word, 0, 3).Draw(t, "damaged")}
 	for range rapid.IntRange(0, 3).Draw(t, "sites") {
 		s := SiteCrawl{Site: word.Draw(t, "site"), Crawl: crawl.Draw(t, "crawl")}
 		for range rapid.IntRange(0, 3).Draw(t, "rules") {

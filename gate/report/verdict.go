@@ -1,4 +1,4 @@
-package audit
+package report
 
 import (
 	"strings"
@@ -183,7 +183,9 @@ func (r *Report) notices() []headline {
 }
 
 // whole says that no line is known to be missing.
-func (l *Reading) whole() bool { return l.Broken <= 0 && l.Lost <= 0 && l.Gaps <= 0 && l.Missing <= 0 }
+func (l *Reading) whole() bool {
+	return l.Broken <= 0 && l.Lost <= 0 && l.Gaps <= 0 && l.Missing <= 0 && len(l.Damaged) == 0
+}
 
 // words says what was read and what is missing, a sentence or two each.
 func (l *Reading) words() []string {
@@ -201,6 +203,13 @@ func (l *Reading) words() []string {
 		if n > 0 {
 			out = append(out, text)
 		}
+	}
+	for i, file := range l.Damaged {
+		if i == 10 {
+			add(1, "And "+countText(int64(len(l.Damaged)-i), "more file", "more files")+" could not be read to the end.")
+			break
+		}
+		add(1, "A file could not be read to its end: "+plain(file)+".")
 	}
 	add(l.Broken, countText(l.Broken, "line is", "lines are")+" broken: torn, or cut off, as when the machine stopped while writing.")
 	add(max(l.Gaps, l.Lost), countText(l.Lost, "line was", "lines were")+" lost while the log could not be written, as "+countText(l.Gaps, "gap line says.", "gap lines say.")+" They were of requests that were served: no refusal goes without its line.")

@@ -1,4 +1,4 @@
-package audit
+package report
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-func page(t interface{ Fatal(...any) }, r *Report) []byte {
+func htmlPage(t interface{ Fatal(...any) }, r *Report) []byte {
 	var out bytes.Buffer
 	if err := r.HTML(&out); err != nil {
 		t.Fatal(err)
@@ -148,10 +148,10 @@ func TestPage(t *testing.T) {
 	}
 	for name, r := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := page(t, r)
+			b := htmlPage(t, r)
 			checkPage(t, b)
 			wellFormed(t, b)
-			if !bytes.Equal(b, page(t, r)) {
+			if !bytes.Equal(b, htmlPage(t, r)) {
 				t.Error("not the same twice")
 			}
 		})
@@ -167,11 +167,11 @@ func large() *Report {
 	for i := range 10_000 {
 		r.Crawl.Curve = append(r.Crawl.Curve, Point{at(1, 0, 5*i), int64(i) * 1e9, int64(10_000-i) * 1e9, int64(i) * 5e8})
 	}
-	total(&r.Crawl)
+	addUp(&r.Crawl)
 	r.Crawl.RefusedURLs, r.Crawl.FetchedURLs, r.Crawl.WaitingURLs = 1e9, 1e9-5000, 5000
 	for i := range 200 {
-		s := SiteCrawl{Site: fmt.Sprintf("shop-%03d.example", i), Crawl: Crawl{Curve: curve(float64(i+1)*10, 1, 8, at(2+i%6, 0, 0))}}
-		total(&s.Crawl)
+		s := SiteCrawl{Site: fmt.Sprintf("shop-%03d.example", i), Crawl: Crawl{Curve: madeUpCurve(float64(i+1)*10, 1, 8, at(2+i%6, 0, 0))}}
+		addUp(&s.Crawl)
 		for j := range 20 {
 			s.Rules = append(s.Rules, RuleCrawl{fmt.Sprintf("/folder-%d/", j), "refuse", s.Crawl})
 		}
@@ -188,7 +188,7 @@ func large() *Report {
 func TestLargeIsBounded(t *testing.T) {
 	r := large()
 	start := time.Now()
-	b := page(t, r)
+	b := htmlPage(t, r)
 	if len(b) > 8<<20 {
 		t.Errorf("the page has %d bytes", len(b))
 	}

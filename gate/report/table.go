@@ -1,4 +1,4 @@
-package audit
+package report
 
 import (
 	"bufio"
@@ -40,8 +40,8 @@ func (s style) sgr() string {
 	return ""
 }
 
-// run is a piece of a line in one style.
-type run struct {
+// styled is a piece of a line in one style.
+type styled struct {
 	text  string
 	style style
 }
@@ -53,7 +53,7 @@ type printer struct {
 	colour bool
 }
 
-func (p *printer) line(runs ...run) {
+func (p *printer) line(runs ...styled) {
 	room, gap := p.width, ""
 	for _, r := range runs {
 		text := plain(r.text)
@@ -84,14 +84,14 @@ func (p *printer) line(runs ...run) {
 // paragraph is wrapped text.
 func (p *printer) paragraph(indent int, s style, text string) {
 	for _, line := range wrapText(plain(text), p.width-indent) {
-		p.line(run{strings.Repeat(" ", indent), styleNone}, run{line, s})
+		p.line(styled{strings.Repeat(" ", indent), styleNone}, styled{line, s})
 	}
 }
 
 // section starts a part of the report.
 func (p *printer) section(title string) {
 	p.line()
-	p.line(run{title, styleBold})
+	p.line(styled{title, styleBold})
 }
 
 // column is one of a table.
@@ -111,17 +111,17 @@ const (
 )
 
 // table writes rows under their titles; rows have a cell for each column.
-func (p *printer) table(columns []column, rows [][]run) {
+func (p *printer) table(columns []column, rows [][]styled) {
 	for i := range rows {
 		for j := range rows[i] {
 			rows[i][j].text = plain(rows[i][j].text)
 		}
 	}
 	widths := p.widths(columns, rows)
-	titles := make([]run, len(columns))
+	titles := make([]styled, len(columns))
 	titled := false
 	for i, c := range columns {
-		titles[i] = run{c.title, styleDim}
+		titles[i] = styled{c.title, styleDim}
 		titled = titled || c.title != ""
 	}
 	if titled {
@@ -133,7 +133,7 @@ func (p *printer) table(columns []column, rows [][]run) {
 }
 
 // widths shares the width out: first spare columns go, then texts shrink. A column that went has 0.
-func (p *printer) widths(columns []column, rows [][]run) []int {
+func (p *printer) widths(columns []column, rows [][]styled) []int {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		widths[i] = max(1, columnsIn(c.title))
@@ -181,7 +181,7 @@ func (p *printer) widths(columns []column, rows [][]run) []int {
 }
 
 // row writes one row, on several lines where a cell is wrapped.
-func (p *printer) row(columns []column, widths []int, cells []run) {
+func (p *printer) row(columns []column, widths []int, cells []styled) {
 	lines := make([][]string, len(cells))
 	height := 1
 	for i, c := range columns {
@@ -195,7 +195,7 @@ func (p *printer) row(columns []column, widths []int, cells []run) {
 		height = max(height, len(lines[i]))
 	}
 	for n := range height {
-		runs := []run{{strings.Repeat(" ", tableIndent), styleNone}}
+		runs := []styled{{strings.Repeat(" ", tableIndent), styleNone}}
 		for i, c := range columns {
 			if widths[i] == 0 {
 				continue
@@ -204,13 +204,13 @@ func (p *printer) row(columns []column, widths []int, cells []run) {
 			if n < len(lines[i]) {
 				text = lines[i][n]
 			}
-			space := run{strings.Repeat(" ", widths[i]-min(widths[i], columnsIn(text))), styleNone}
+			space := styled{strings.Repeat(" ", widths[i]-min(widths[i], columnsIn(text))), styleNone}
 			if c.right {
-				runs = append(runs, space, run{text, cells[i].style})
+				runs = append(runs, space, styled{text, cells[i].style})
 			} else {
-				runs = append(runs, run{text, cells[i].style}, space)
+				runs = append(runs, styled{text, cells[i].style}, space)
 			}
-			runs = append(runs, run{strings.Repeat(" ", tableGap), styleNone})
+			runs = append(runs, styled{strings.Repeat(" ", tableGap), styleNone})
 		}
 		p.line(runs...)
 	}

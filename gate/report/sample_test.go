@@ -1,4 +1,4 @@
-package audit
+package report
 
 import (
 	"math"
@@ -9,8 +9,8 @@ func at(day, hour, minute int) time.Time {
 	return time.Date(2026, 7, day, hour, minute, 0, 0, time.UTC)
 }
 
-// curve is a made-up month of crawling: HTTP/2 until refusing starts, then less and less of it.
-func curve(scale float64, from, days int, refuseFrom time.Time) []Point {
+// madeUpCurve is a month of crawling: HTTP/2 until refusing starts, then less and less of it.
+func madeUpCurve(scale float64, from, days int, refuseFrom time.Time) []Point {
 	var out []Point
 	for h := range days * 24 {
 		t := at(from, h, 0)
@@ -26,7 +26,7 @@ func curve(scale float64, from, days int, refuseFrom time.Time) []Point {
 	return out
 }
 
-func total(c *Crawl) {
+func addUp(c *Crawl) {
 	for _, p := range c.Curve {
 		c.HTTP2, c.HTTP1, c.Refused = c.HTTP2+p.HTTP2, c.HTTP1+p.HTTP1, c.Refused+p.Refused
 	}
@@ -34,16 +34,16 @@ func total(c *Crawl) {
 
 // sample is a report as a site owner gets it after a month: two sites, one of which refuses since the 10th.
 func sample() *Report {
-	shop := SiteCrawl{Site: "shop.example", Crawl: Crawl{Curve: curve(40, 1, 30, at(10, 9, 30)), RefusedURLs: 430, FetchedURLs: 412, WaitingURLs: 18, ComeBacks: 1204, P50: 184, P95: 7421}}
-	total(&shop.Crawl)
+	shop := SiteCrawl{Site: "shop.example", Crawl: Crawl{Curve: madeUpCurve(40, 1, 30, at(10, 9, 30)), RefusedURLs: 430, FetchedURLs: 412, WaitingURLs: 18, ComeBacks: 1204, P50: 184, P95: 7421}}
+	addUp(&shop.Crawl)
 	shop.Served = map[string]int64{"observed": shop.HTTP2 - shop.Refused}
 	rule := RuleCrawl{Rule: "http2_crawl", State: "refuse", Crawl: shop.Crawl}
-	downloads := RuleCrawl{Rule: "/downloads/", State: "allow", Crawl: Crawl{Curve: curve(6, 4, 26, at(60, 0, 0))}}
-	total(&downloads.Crawl)
+	downloads := RuleCrawl{Rule: "/downloads/", State: "allow", Crawl: Crawl{Curve: madeUpCurve(6, 4, 26, at(60, 0, 0))}}
+	addUp(&downloads.Crawl)
 	downloads.Served = map[string]int64{"allowed": downloads.HTTP2}
 	shop.Rules = []RuleCrawl{downloads, rule}
-	blog := SiteCrawl{Site: "blog.example", Crawl: Crawl{Curve: curve(9, 1, 30, at(60, 0, 0))}}
-	total(&blog.Crawl)
+	blog := SiteCrawl{Site: "blog.example", Crawl: Crawl{Curve: madeUpCurve(9, 1, 30, at(60, 0, 0))}}
+	addUp(&blog.Crawl)
 	blog.Served = map[string]int64{"observed": blog.HTTP2}
 	blog.Rules = []RuleCrawl{{Rule: "http2_crawl", State: "observe", Crawl: blog.Crawl}}
 
@@ -70,7 +70,7 @@ func sample() *Report {
 		a, b := r.Sites[0].Curve[i], shop.Curve[i]
 		r.Crawl.Curve = append(r.Crawl.Curve, Point{a.Time, a.HTTP2 + b.HTTP2, a.HTTP1 + b.HTTP1, a.Refused + b.Refused})
 	}
-	total(&r.Crawl)
+	addUp(&r.Crawl)
 	paths := []string{"/", "/shop/kitchen/pans/cast-iron-skillet-26cm-with-lid-and-two-handles?colour=black&utm_source=newsletter&utm_campaign=summer", "/shop/garden/hose?page=2",
 		"/imprint", "/%E5%95%86%E5%93%81/42", "/商品/フライパン/鋳鉄製スキレット/26センチ/蓋付き/黒色/送料無料", "/a\x1b[31mred\u202etxt.exe"}
 	for i := range 18 {

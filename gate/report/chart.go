@@ -1,4 +1,4 @@
-package audit
+package report
 
 import (
 	"math"
@@ -23,23 +23,23 @@ func (p *printer) chart(r *Report) {
 	}
 	room := max(4, p.width-tableIndent-labels-counts-3*tableGap-len("share"))
 	pad := func(text string, width int) string { return strings.Repeat(" ", max(0, width-columnsIn(text))) + text }
-	p.line(run{strings.Repeat(" ", tableIndent+labels+tableGap+room+tableGap) + pad("HTTP/2", counts) + "  share", styleDim})
+	p.line(styled{strings.Repeat(" ", tableIndent+labels+tableGap+room+tableGap) + pad("HTTP/2", counts) + "  share", styleDim})
 	at := 0
 	for i, q := range points {
 		if i == 0 {
 			at = p.notes(r, at, func(c Change) bool { return c.Time.Before(line.start) })
 		}
 		label := line.label(i)
-		runs := []run{{"  " + label + strings.Repeat(" ", labels-columnsIn(label)+tableGap), styleDim}}
+		runs := []styled{{"  " + label + strings.Repeat(" ", labels-columnsIn(label)+tableGap), styleDim}}
 		refused, served, http1 := bar(q, most, room)
-		runs = append(runs, run{strings.Repeat("█", refused), styleWarn}, run{strings.Repeat("▒", served), styleHTTP2}, run{strings.Repeat("░", http1), styleHTTP1},
-			run{strings.Repeat(" ", room-refused-served-http1+tableGap), styleNone},
-			run{pad(numberText(q.HTTP2), counts), styleNone}, run{"  " + pad(shareText(q.HTTP2, plus(q.HTTP2, q.HTTP1)), 5), styleBold})
+		runs = append(runs, styled{strings.Repeat("█", refused), styleWarn}, styled{strings.Repeat("▒", served), styleHTTP2}, styled{strings.Repeat("░", http1), styleHTTP1},
+			styled{strings.Repeat(" ", room-refused-served-http1+tableGap), styleNone},
+			styled{pad(numberText(q.HTTP2), counts), styleNone}, styled{"  " + pad(shareText(q.HTTP2, plus(q.HTTP2, q.HTTP1)), 5), styleBold})
 		p.line(runs...)
 		at = p.notes(r, at, func(c Change) bool { return line.index(c.Time) <= i })
 	}
 	p.line()
-	p.line(run{"  █", styleWarn}, run{" HTTP/2, refused   ", styleDim}, run{"▒", styleHTTP2}, run{" HTTP/2, served   ", styleDim}, run{"░", styleHTTP1}, run{" HTTP/1.1", styleDim})
+	p.line(styled{"  █", styleWarn}, styled{" HTTP/2, refused   ", styleDim}, styled{"▒", styleHTTP2}, styled{" HTTP/2, served   ", styleDim}, styled{"░", styleHTTP1}, styled{" HTTP/1.1", styleDim})
 	p.paragraph(tableIndent, styleDim, "A row is "+article(line.stepWords())+"; its time is the beginning, in UTC. The longest bar stands for "+countText(most, "request", "requests")+".")
 }
 
@@ -61,7 +61,7 @@ func (p *printer) notes(r *Report, at int, here func(Change) bool) int {
 	}
 	for i := at; i < end; i++ {
 		if i == at+chartNotes && end > i+1 {
-			p.line(run{"  ▲ and " + countText(int64(end-i), "more change", "more changes"), styleBold})
+			p.line(styled{"  ▲ and " + countText(int64(end-i), "more change", "more changes"), styleBold})
 			break
 		}
 		c := r.Changes[i]
@@ -69,7 +69,7 @@ func (p *printer) notes(r *Report, at int, here func(Change) bool) int {
 		if c.Event == "guard" && c.What == "tripped" {
 			s = styleBad
 		}
-		p.line(run{"  ▲ " + c.Time.UTC().Format("2 Jan 15:04") + "  " + c.Site + "  " + c.what(), s})
+		p.line(styled{"  ▲ " + c.Time.UTC().Format("2 Jan 15:04") + "  " + c.Site + "  " + c.what(), s})
 	}
 	return end
 }

@@ -1,4 +1,10 @@
-package audit
+// Package report answers one question: what does the decision log prove?
+//
+// [Examine] reads logs and says what became of the crawl; the [Report] that it makes can be read as text, as a page or as
+// JSON. [Select] finds lines, and a [Tail] waits for new ones. All take a log as they find it, torn, damaged, hostile or of
+// any length: nothing in it is fatal, and memory is bounded. What was done and how it gets into the log is the business of
+// package audit; this one shares nothing with it but the schema.
+package report
 
 import (
 	"encoding/json"
@@ -52,6 +58,7 @@ type Reading struct {
 	Lost      int64    `json:"lost"`           // lines that gap lines say were lost
 	Missing   int64    `json:"missing"`        // numbers that miss in seq inside of a boot, and that no gap line explains
 	Withdrawn int64    `json:"withdrawn"`      // refusals that a later line of the same request takes back: it was served
+	Damaged   []string `json:"damaged"`        // files that could not be read to their end, each with ": " and why
 }
 
 // Crawl counts crawl requests.

@@ -1,4 +1,4 @@
-package audit
+package report
 
 import (
 	"bufio"
@@ -53,7 +53,7 @@ func (r *Report) Text(w io.Writer, o TextOptions) error {
 }
 
 func (r *Report) textHead(p *printer) {
-	p.line(run{"gate421 audit report", styleBold})
+	p.line(styled{"gate421 audit report", styleBold})
 	for _, line := range r.scopeWords() {
 		p.paragraph(0, styleDim, line)
 	}
@@ -105,14 +105,14 @@ func (r *Report) textRequests(p *printer) {
 	p.section("Requests of verified crawlers")
 	c := &r.Crawl
 	all := c.requests()
-	rows := [][]run{
+	rows := [][]styled{
 		{{"over HTTP/2", styleBold}, {numberText(c.HTTP2), styleBold}, {shareText(c.HTTP2, all), styleBold}, {"", 0}},
 		{{"  refused", 0}, {numberText(c.Refused), 0}, {"", 0}, {"answered 421: come back over HTTP/1.1", styleDim}},
 	}
 	for _, reason := range c.reasons() {
-		rows = append(rows, []run{{"  served: " + reason, 0}, {numberText(c.Served[reason]), 0}, {"", 0}, {servedWords(reason), styleDim}})
+		rows = append(rows, []styled{{"  served: " + reason, 0}, {numberText(c.Served[reason]), 0}, {"", 0}, {servedWords(reason), styleDim}})
 	}
-	rows = append(rows, []run{{"over HTTP/1.1", styleBold}, {numberText(c.HTTP1), styleBold}, {shareText(c.HTTP1, all), styleBold}, {"", 0}})
+	rows = append(rows, []styled{{"over HTTP/1.1", styleBold}, {numberText(c.HTTP1), styleBold}, {shareText(c.HTTP1, all), styleBold}, {"", 0}})
 	p.table([]column{{}, {right: true}, {right: true}, {fold: true}}, rows)
 }
 
@@ -133,13 +133,13 @@ func (r *Report) textSites(p *printer, most int) {
 	}
 	line := r.extent().timeline(steps)
 	p.section("By site and rule")
-	var rows [][]run
+	var rows [][]styled
 	row := func(name string, c *Crawl, s style) {
 		waiting := styleNone
 		if c.WaitingURLs > 0 {
 			waiting = styleWarn
 		}
-		rows = append(rows, []run{{name, s}, {sparkline(line.gather(c.Curve)), styleHTTP2}, {shareText(c.HTTP2, c.requests()), 0}, {numberText(c.requests()), 0},
+		rows = append(rows, []styled{{name, s}, {sparkline(line.gather(c.Curve)), styleHTTP2}, {shareText(c.HTTP2, c.requests()), 0}, {numberText(c.requests()), 0},
 			{numberText(c.HTTP2), 0}, {numberText(c.Refused), 0}, {numberText(c.WaitingURLs), waiting}})
 	}
 	left := 0
@@ -152,7 +152,7 @@ func (r *Report) textSites(p *printer, most int) {
 		row(s.Site, &s.Crawl, styleBold)
 		for j := range s.Rules {
 			if len(rows) >= most && j < len(s.Rules)-1 {
-				rows = append(rows, []run{{"  and " + countText(int64(len(s.Rules)-j), "more rule", "more rules"), styleDim}, {}, {}, {}, {}, {}, {}})
+				rows = append(rows, []styled{{"  and " + countText(int64(len(s.Rules)-j), "more rule", "more rules"), styleDim}, {}, {}, {}, {}, {}, {}})
 				break
 			}
 			row("  "+s.Rules[j].Rule+" ("+s.Rules[j].State+")", &s.Rules[j].Crawl, styleNone)
@@ -178,13 +178,13 @@ func (r *Report) textWaiting(p *printer, most int) {
 		return
 	}
 	p.paragraph(tableIndent, styleDim, "Google may drop these from its index. The oldest first; age is before the end of this report.")
-	var rows [][]run
+	var rows [][]styled
 	for _, u := range r.Waiting[:min(most, len(r.Waiting))] {
 		s := styleNone
 		if r.age(u.First) >= patience {
 			s = styleWarn
 		}
-		rows = append(rows, []run{{spanText(r.age(u.First)), s}, {numberText(u.Refusals), 0}, {u.Crawler, 0}, {u.Host + u.Path, 0}})
+		rows = append(rows, []styled{{spanText(r.age(u.First)), s}, {numberText(u.Refusals), 0}, {u.Crawler, 0}, {u.Host + u.Path, 0}})
 	}
 	p.table([]column{{title: "Age", right: true}, {title: "Refused", right: true}, {title: "Crawler", spare: 1}, {title: "URL", flex: true}}, rows)
 	p.more(max(r.Crawl.WaitingURLs, int64(len(r.Waiting)))-int64(len(rows)), "more", "more")
@@ -197,9 +197,9 @@ func (r *Report) textImpostors(p *printer, most int) {
 		return
 	}
 	p.paragraph(tableIndent, styleDim, "They claimed to be a crawler and were not. They are served like everyone else.")
-	var rows [][]run
+	var rows [][]styled
 	for _, n := range r.Impostors[:min(most, len(r.Impostors))] {
-		rows = append(rows, []run{{n.name(), 0}, {numberText(n.Requests), 0}, {numberText(n.HTTP2), 0}, {n.Crawler, 0}, {n.reverse(), styleDim}, {stampText(n.Last), styleDim}})
+		rows = append(rows, []styled{{n.name(), 0}, {numberText(n.Requests), 0}, {numberText(n.HTTP2), 0}, {n.Crawler, 0}, {n.reverse(), styleDim}, {stampText(n.Last), styleDim}})
 	}
 	p.table([]column{{title: "Network"}, {title: "Requests", right: true}, {title: "HTTP/2", right: true, spare: 2}, {title: "Claims", spare: 1},
 		{title: "Reverse name", flex: true}, {title: "Last, UTC", spare: 3}}, rows)
@@ -218,9 +218,9 @@ func (r *Report) textUnknown(p *printer, most int) {
 		return
 	}
 	p.paragraph(tableIndent, styleDim, "Who is not verified is served, never refused.")
-	var rows [][]run
+	var rows [][]styled
 	for _, u := range r.Unknown[:min(most, len(r.Unknown))] {
-		rows = append(rows, []run{{cmp.Or(u.Cause, "–"), 0}, {numberText(u.Requests), 0}, {numberText(u.HTTP2), 0}, {causeWords(u.Cause), styleDim}})
+		rows = append(rows, []styled{{cmp.Or(u.Cause, "–"), 0}, {numberText(u.Requests), 0}, {numberText(u.HTTP2), 0}, {causeWords(u.Cause), styleDim}})
 	}
 	p.table([]column{{title: "Cause", flex: true}, {title: "Requests", right: true}, {title: "HTTP/2", right: true}, {title: "What happened", fold: true}}, rows)
 	p.more(int64(len(r.Unknown)-len(rows)), "more cause", "more causes")
@@ -236,13 +236,13 @@ func (r *Report) textChanges(p *printer, most int) {
 	if left > 0 {
 		p.paragraph(tableIndent, styleDim, "The latest "+numberText(int64(most))+" of "+numberText(int64(len(r.Changes)))+":")
 	}
-	var rows [][]run
+	var rows [][]styled
 	for _, c := range r.Changes[left:] {
 		s := styleNone
 		if c.Event == "guard" && c.What == "tripped" {
 			s = styleBad
 		}
-		rows = append(rows, []run{{stampText(c.Time), styleDim}, {c.Site, 0}, {c.what(), s}, {c.By, styleDim}})
+		rows = append(rows, []styled{{stampText(c.Time), styleDim}, {c.Site, 0}, {c.what(), s}, {c.By, styleDim}})
 	}
 	p.table([]column{{title: "Time, UTC"}, {title: "Site", flex: true}, {title: "Change", flex: true}, {title: "By", spare: 1}}, rows)
 }
