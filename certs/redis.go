@@ -140,7 +140,7 @@ func (r *redisStore) judge(err error) error {
 		r.mu.Unlock()
 		return nil
 	}
-	trouble := redisTrouble{address: r.address.shown, words: redisWords(err), err: err}
+	trouble := redisTrouble{address: r.address.shown, words: r.address.words(err), err: err}
 	r.down = trouble
 	if !errors.As(err, new(redis.Error)) {
 		r.rest = time.Now().Add(redisRest)

@@ -113,8 +113,8 @@ func isStale(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// redisWords says what is wrong and, where it is known, what cures it.
-func redisWords(err error) string {
+// words says what is wrong and, where it is known, what cures it.
+func (a redisAddress) words(err error) string {
 	var refused redis.Error
 	if errors.As(err, &refused) {
 		return refusedWords(string(refused))
@@ -127,6 +127,9 @@ func redisWords(err error) string {
 	case errors.As(err, &untrusted):
 		return fmt.Sprintf("its TLS certificate is not good: %v; name its authority with ?ca=FILE", untrusted.Err)
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		if a.tls != nil {
+			return fmt.Sprintf("no answer within %v; is it running, does it speak TLS there, and does a firewall let us through?", redisPatience)
+		}
 		return fmt.Sprintf("no answer within %v; is it running, and does a firewall let us through?", redisPatience)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("cannot be reached: %v; is it running, and is the address right?", err)
