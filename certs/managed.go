@@ -172,14 +172,15 @@ func (m *managed) obtain(ctx context.Context, host string) {
 		err := m.cfg.ObtainCertAsync(ctx, host)
 		if err == nil {
 			// Storage may have had it already, from another process on the same folder.
-			err = m.takeUp(ctx, host)
+			err = m.load(ctx, host)
 		}
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		wait := retryAfter
 		if m.failuresTold(host).Load() == told {
-			if wait = m.store.retry(); wait == retryAfter {
+			var tell bool
+			if wait, tell = m.store.retry(); tell {
 				m.fail(host, err)
 			}
 		}

@@ -40,7 +40,8 @@ const (
 //  2. Locks are held against the other gateways, see redis_lock.go. Without the server there are none, so nothing
 //     is ordered while it is down.
 //  3. What belongs to certificates is also kept in a folder, see redis_cache.go, and read from there while the server
-//     cannot be asked. What the server says it does not have, the folder does not have either.
+//     cannot be asked. What the server says it does not have, the folder does not have either; but a gateway that
+//     runs puts a certificate that it serves back when the server has lost it, see restore.
 //  4. Nothing is waited for longer than redisPatience, except by those who ask for a lock, and except that a
 //     certificate just obtained waits up to redisSave to be stored: ordering it again would cost more.
 //
@@ -79,6 +80,13 @@ func openRedis(address, folder string, warn func(string)) (*redisStore, error) {
 	r.pool = &redis.Pool{DialContext: where.dial, MaxIdle: redisIdle, MaxActive: redisConns, Wait: true,
 		IdleTimeout: 3 * time.Minute}
 	return r, nil
+}
+
+// usable reports whether the last question was answered.
+func (r *redisStore) usable() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.down == nil
 }
 
 // close gives the connections back. Locks must have been given back before.
@@ -229,11 +237,14 @@ func (r *redisStore) Delete(ctx context.Context, key string) error {
 			redis.call('ZREM', KEYS[3], key)
 		end
 		return 1`
+	if passes(key) {
+		ctx = context.WithoutCancel(ctx) // an order that is abandoned cleans up too
+	}
 	lock, token := r.guard(key)
 	first, last := below(key)
 	done, err := redis.Int(r.eval(ctx, script, append(r.lockKeys(lock), r.files()), token, r.expiry.Milliseconds(), key, first, last, r.file("")))
 	switch {
-	case err != nil && passes(key) && ctx.Err() == nil:
+	case err != nil && passes(key):
 		return nil
 	case err != nil:
 		return err

@@ -58,13 +58,17 @@ func (s *store) mayOrder(ctx context.Context, host string) error {
 	return nil
 }
 
-// retry is when to try again after an order that failed before any authority was asked: with a shared storage that
-// was most likely its trouble, which it tells itself.
-func (s *store) retry() time.Duration {
-	if _, ok := s.kept.(*redisStore); ok {
-		return jitter(followEvery)
+// retry is when to try again after an order that failed before any authority was asked, and whether to tell. A shared
+// storage in trouble tells that itself.
+func (s *store) retry() (wait time.Duration, tell bool) {
+	server, ok := s.kept.(*redisStore)
+	switch {
+	case !ok:
+		return retryAfter, true
+	case server.usable():
+		return time.Minute, true
 	}
-	return retryAfter
+	return jitter(followEvery), false
 }
 
 // stamps tells for each key when it was last written, zero if it is not there.
@@ -126,12 +130,50 @@ func (m *managed) follow(ctx context.Context) {
 			continue // a server in trouble tells that itself
 		}
 		for i, host := range m.hosts {
-			if stamps[i].IsZero() || stamps[i].Equal(seen[i]) {
-				continue
-			}
-			if m.takeUp(ctx, host) == nil {
+			switch {
+			case stamps[i].IsZero():
+				m.restore(ctx, host)
+			case !stamps[i].Equal(seen[i]) && m.takeUp(ctx, host) == nil:
 				seen[i] = stamps[i]
 			}
+		}
+	}
+}
+
+// restore puts host's certificate back into a shared storage that has lost it, a server that was restarted empty most
+// likely, if it is good and this gateway serves it: otherwise every gateway that starts would order anew. Whoever wants
+// a certificate gone deletes it while no gateway runs. A folder that has lost something is left alone.
+func (m *managed) restore(ctx context.Context, host string) {
+	server, ok := m.store.kept.(*redisStore)
+	cert := pick(nil, m.certificates(host))
+	if !ok || cert == nil || time.Now().After(cert.Leaf.NotAfter) {
+		return
+	}
+	issuer := m.cfg.Issuers[0].IssuerKey()
+	keys := []string{certmagic.StorageKeys.SitePrivateKey(issuer, host), certmagic.StorageKeys.SiteCert(issuer, host),
+		certmagic.StorageKeys.SiteMeta(issuer, host)}
+	values := make([][]byte, len(keys))
+	for i, key := range keys {
+		var err error
+		if values[i], err = server.copies.get(ctx, key); err != nil {
+			return
+		}
+	}
+	if kept, err := tls.X509KeyPair(values[1], values[0]); err != nil || !kept.Leaf.Equal(cert.Leaf) {
+		return
+	}
+	// The lock of the store, so that Close waits for it.
+	lock := orderLock + host
+	if ok, err := m.store.TryLock(ctx, lock); !ok || err != nil {
+		return // somebody is at work on it
+	}
+	defer m.store.Unlock(context.WithoutCancel(ctx), lock)
+	if stamps, err := server.stamps(ctx, keys); err != nil || !stamps[2].IsZero() {
+		return
+	}
+	for i, key := range keys {
+		if server.Store(ctx, key, values[i]) != nil {
+			return
 		}
 	}
 }

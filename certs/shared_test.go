@@ -320,3 +320,65 @@ func TestSharedOnlyACME(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestSharedRestores has a server that lost everything: what is served is put back, and nothing is ordered again.
+func TestSharedRestores(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	ca := newFakeCA(t)
+	c, told := acmeConfig(t, ca, "shop.example")
+	c.Storage = "redis://" + server.Addr()
+	certs := mustOpen(t, c)
+	certs.acme.every = 50 * time.Millisecond
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told.wait(t, KindObtained)
+	first := served(t, certs, "shop.example")
+	server.FlushAll()
+	key := certmagic.StorageKeys.SiteMeta((&certmagic.ACMEIssuer{CA: c.CA}).IssuerKey(), "shop.example")
+	for deadline := time.Now().Add(patience); !server.Exists("gate421:file:" + key); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not restored")
+		}
+	}
+	c.Folder = filepath.Join(t.TempDir(), "other")
+	other := mustOpen(t, c)
+	if !served(t, other, "shop.example").Equal(first) {
+		t.Error("another certificate")
+	}
+	if issued := ca.issued(); issued["shop.example"] != 1 {
+		t.Errorf("issued %v", issued)
+	}
+	for _, name := range server.Keys() {
+		if strings.Contains(name, ":lock:") {
+			// It is given back right after the last value is written.
+			time.Sleep(200 * time.Millisecond)
+			if server.Exists(name) {
+				t.Errorf("%s is left", name)
+			}
+		}
+	}
+}
+
+// TestSharedDamaged has a pair in the server that does not match: it is set aside there and ordered anew.
+func TestSharedDamaged(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	ca := newFakeCA(t)
+	c, told := acmeConfig(t, ca, "shop.example")
+	c.Storage = "redis://" + server.Addr()
+	writer, _ := redisClient(t, c.Storage)
+	certPEM, _ := ca.pair(t, "shop.example")
+	_, keyPEM := ca.pair(t, "shop.example")
+	storePair(t, writer, (&certmagic.ACMEIssuer{CA: c.CA}).IssuerKey(), "shop.example", certPEM, keyPEM)
+	certs := mustOpen(t, c)
+	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "was set aside") {
+		t.Errorf("told %+v", e)
+	}
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told.wait(t, KindObtained)
+	served(t, certs, "shop.example")
+}
