@@ -382,3 +382,32 @@ func TestSharedDamaged(t *testing.T) {
 	told.wait(t, KindObtained)
 	served(t, certs, "shop.example")
 }
+
+// TestSharedServerDownDuringAnOrder has the server go away after the authority asked and come back once the
+// certificate is issued: it is stored then, not ordered again.
+func TestSharedServerDownDuringAnOrder(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	ca := newFakeCA(t)
+	c, told := acmeConfig(t, ca, "shop.example")
+	c.Storage = "redis://" + server.Addr()
+	ca.validate = func(string, string) string {
+		server.Close()
+		time.AfterFunc(3*time.Second, func() {
+			if err := server.Restart(); err != nil {
+				t.Error(err)
+			}
+		})
+		return ""
+	}
+	certs := mustOpen(t, c)
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told.wait(t, KindWarning)
+	told.wait(t, KindObtained)
+	served(t, certs, "shop.example")
+	if issued := ca.issued(); issued["shop.example"] != 1 {
+		t.Errorf("issued %v", issued)
+	}
+}
