@@ -40,8 +40,8 @@ const (
 //  2. Locks are held against the other gateways, see redis_lock.go. Without the server there are none, so nothing
 //     is ordered while it is down.
 //  3. What belongs to certificates is also kept in a folder, see redis_cache.go, and read from there while the server
-//     cannot be asked. What the server says it does not have, the folder does not have either; but a gateway that
-//     runs puts a certificate that it serves back when the server has lost it, see restore.
+//     cannot be asked, and only then. A gateway that runs puts a certificate that it serves back from there when the
+//     server has lost it, see restore.
 //  4. Nothing is waited for longer than redisPatience, except by those who ask for a lock, and except that a
 //     certificate just obtained waits up to redisSave to be stored: ordering it again would cost more.
 //
@@ -212,7 +212,6 @@ func (r *redisStore) Load(ctx context.Context, key string) ([]byte, error) {
 	value, err := redis.Bytes(r.do(ctx, "HGET", r.file(key), "value"))
 	switch {
 	case errors.Is(err, redis.ErrNil):
-		r.copies.drop(ctx, key)
 		return nil, &fs.PathError{Op: "load", Path: key, Err: fs.ErrNotExist}
 	case errors.As(err, new(redisTrouble)):
 		if kept, no := r.copies.get(ctx, key); no == nil {

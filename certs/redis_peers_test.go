@@ -4,6 +4,7 @@ package certs
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -107,7 +108,7 @@ func TestPeersRedisOverTLS(t *testing.T) {
 	folder := t.TempDir()
 	pair := ca.files(t, folder, "server", "localhost")
 	root := filepath.Join(folder, "root.pem")
-	replace(t, root, ca.pem())
+	replace(t, root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}))
 	port := freePort(t)
 	startRedis(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", pair.Cert, "--tls-key-file", pair.Key, "--tls-ca-cert-file", root, "--tls-auth-clients", "no")
 	for address, want := range map[string]string{

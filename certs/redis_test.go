@@ -252,14 +252,25 @@ func TestRedisDown(t *testing.T) {
 		t.Errorf("%q, %v", value, err)
 	}
 
-	// What the server has not, the folder has not.
+	// What the server has not is not read from the folder, unless it cannot be asked; what was deleted never is.
 	server.FlushAll()
-	if _, err := a.Load(ctx, key); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := a.Load(ctx, key); !errors.Is(err, fs.ErrNotExist) || a.Exists(ctx, key) {
 		t.Errorf("after a loss: %v", err)
 	}
 	server.Close()
+	if value, err := a.Load(ctx, key); err != nil || string(value) != "obtained" {
+		t.Errorf("the copy: %q, %v", value, err)
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(redisRest)
+	if err := a.Delete(ctx, "certificates/ca/shop.example"); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
 	_, err = a.Load(ctx, key)
-	isTrouble("dropped", err)
+	isTrouble("deleted", err)
 }
 
 func TestRedisTokensEnd(t *testing.T) {

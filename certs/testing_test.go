@@ -157,11 +157,6 @@ func (ca *testCA) pool() *x509.CertPool {
 	return pool
 }
 
-// pem is its root certificate.
-func (ca *testCA) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
-}
-
 func (ca *testCA) sign(t testing.TB, public any, until time.Time, names ...string) []byte {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
