@@ -198,3 +198,29 @@ func TestSharedServerDownDuringAnOrder(t *testing.T) {
 		t.Errorf("issued %v", issued)
 	}
 }
+
+// TestSharedOrdersUnderItsLockOnly asks certmagic's hook, the last thing before an order.
+func TestSharedOrdersUnderItsLockOnly(t *testing.T) {
+	server := miniredis.RunT(t)
+	ca := newFakeCA(t)
+	c, _ := acmeConfig(t, ca, "shop.example")
+	c.Storage = "redis://" + server.Addr()
+	certs := mustOpen(t, c)
+	obtaining := func() error {
+		return certs.acme.onEvent(t.Context(), "cert_obtaining", map[string]any{"identifier": "shop.example"})
+	}
+	if obtaining() == nil {
+		t.Error("without a lock")
+	}
+	if err := certs.acme.store.Lock(t.Context(), "issue_cert_shop.example"); err != nil {
+		t.Fatal(err)
+	}
+	if err := obtaining(); err != nil {
+		t.Error(err)
+	}
+	server.Close()
+	if obtaining() == nil {
+		t.Error("without a server")
+	}
+	_ = certs.acme.store.Unlock(t.Context(), "issue_cert_shop.example")
+}
