@@ -194,20 +194,27 @@ func sixDigits(line []byte, n int) []byte {
 // printable says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It looks at
 // eight bytes at once; a byte is found by what a subtraction borrows from it.
 func printable(text []byte) bool {
+	if len(text) < 8 {
+		for _, c := range text {
+			if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+				return false
+			}
+		}
+		return true
+	}
+	last := binary.LittleEndian.Uint64(text[len(text)-8:]) // may overlap with those before it
+	for ; len(text) > 8; text = text[8:] {
+		if !printable8(binary.LittleEndian.Uint64(text)) {
+			return false
+		}
+	}
+	return printable8(last)
+}
+
+func printable8(x uint64) bool {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for ; len(text) >= 8; text = text[8:] {
-		x := binary.LittleEndian.Uint64(text)
-		quote, slash, del := x^(ones*'"'), x^(ones*'\\'), x^(ones*0x7f)
-		if (x|(x-ones*0x20)|(quote-ones)&^quote|(slash-ones)&^slash|(del-ones)&^del)&tops != 0 {
-			return false
-		}
-	}
-	for _, c := range text {
-		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
+	quote, slash, del := x^(ones*'"'), x^(ones*'\\'), x^(ones*0x7f)
+	return (x|(x-ones*0x20)|(quote-ones)&^quote|(slash-ones)&^slash|(del-ones)&^del)&tops == 0
 }
 
 // appendEscaped appends a value as the inside of a JSON string. Invalid UTF-8 and characters that deceive are replaced.
