@@ -15,7 +15,8 @@ import (
 )
 
 // Rotation says when the log's file is set aside for a new one. A file that was set aside has the time of that behind its
-// name, decisions.log.20261122T150405.000000Z, so that names sort by time. The zero value never rotates. Standard output and
+// name, decisions.log.20261122T150405.000000Z, so that names sort by time. Where the log's path is a link, it stays one, and
+// the files are those beside what it leads to. The zero value never rotates. Standard output and
 // pipes are never rotated.
 type Rotation struct {
 	Size     int64 // bytes; a file that has reached them is set aside after the write that did
@@ -33,14 +34,14 @@ func (o *output) turn() {
 		return
 	}
 	o.pause = now.Add(time.Minute)
-	if here, err := os.Stat(o.path); err != nil || !os.SameFile(here, o.here) {
+	if here, err := os.Stat(o.real); err != nil || !os.SameFile(here, o.here) {
 		return // somebody else has just done it
 	}
-	name := o.path + "." + now.UTC().Format(stampFormat)
+	name := o.real + "." + now.UTC().Format(stampFormat)
 	if _, err := os.Lstat(name); err == nil {
 		return
 	}
-	if err := os.Rename(o.path, name); err != nil {
+	if err := os.Rename(o.real, name); err != nil {
 		o.tell(o.path, fmt.Errorf("decision log %q: cannot be set aside: %w", o.path, reason(err)))
 		return
 	}
@@ -127,7 +128,9 @@ func (o *output) tidy(ctx context.Context) {
 
 // setAside lists the files that were set aside, the oldest first.
 func (o *output) setAside() ([]string, error) {
-	folder, base := filepath.Split(o.path)
+	o.mu.Lock()
+	folder, base := filepath.Split(o.real)
+	o.mu.Unlock()
 	if folder == "" {
 		folder = "."
 	}

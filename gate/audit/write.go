@@ -139,10 +139,17 @@ func (l *Log) settle(lines, bytes, written, writtenBytes int) {
 }
 
 // fail sorts out a write of which only the first bytes arrived: lines that are whole in the file are settled, refusals
-// among the rest and in the queue fail, served lines are kept for the next try.
+// among the rest and in the queue fail, served lines are kept for the next try. A line of which only the end is missing must
+// not come again, for the next write begins with its end; but nobody is refused on it.
 func (w *writer) fail(written int, err error) {
 	whole := 0
 	for whole < len(w.placed) && w.placed[whole].end <= written {
+		whole++
+	}
+	if whole < len(w.placed) && w.placed[whole].end == written+1 {
+		m := &w.work.tickets[w.placed[whole].mark]
+		m.refuse(err)
+		m.refusal = nil
 		whole++
 	}
 	w.settle(whole)
@@ -152,9 +159,7 @@ func (w *writer) fail(written int, err error) {
 	waiting := append(w.work.tickets[w.next:len(w.work.tickets):len(w.work.tickets)], w.queue.tickets...)
 	w.mu.Unlock()
 	for _, m := range waiting {
-		if m.refusal != nil && m.refusal.state.Swap(abandoned) != abandoned {
-			m.refusal.result <- err
-		}
+		m.refuse(err)
 	}
 	if first && w.config.Troubled != nil {
 		w.config.Troubled(err)
