@@ -16,16 +16,17 @@ type output struct {
 	rotate Rotation
 	aside  chan *os.File // files that were renamed away, to be synced and closed; nil: without rotation
 
-	mu    sync.Mutex
-	file  *os.File
-	real  string      // path without links when it was opened: where files are set aside
-	here  os.FileInfo // of file, when it was opened
-	size  int64       // of file, as far as this process has written it
-	pause time.Time   // no rotation before
-	pipe  io.Writer   // where path is ""
-	torn  bool        // the last write ended inside a line
-	soil  bool        // written since the last sync
-	lost  error       // the path leads elsewhere and could not be opened again: what is written now, nobody will find
+	mu     sync.Mutex
+	file   *os.File
+	real   string      // path without links when it was opened: where files are set aside
+	here   os.FileInfo // of file, when it was opened
+	size   int64       // of file, as far as this process has written it
+	pause  time.Time   // no rotation before
+	newest time.Time   // in the name of a file that was set aside
+	pipe   io.Writer   // where path is ""
+	torn   bool        // the last write ended inside a line
+	soil   bool        // written since the last sync
+	lost   error       // the path leads elsewhere and could not be opened again: what is written now, nobody will find
 
 	rotations atomic.Uint64
 	told      func(file string, err error)
@@ -39,10 +40,14 @@ func openOutput(c Config) (*output, error) {
 		return &output{pipe: os.Stdout}, nil
 	}
 	o := &output{path: c.File, rotate: c.Rotate, told: c.Rotated}
+	if err := o.reopen(); err != nil {
+		return nil, err
+	}
 	if o.rotate.Size > 0 {
 		o.aside = make(chan *os.File, 16)
+		o.newest, _ = stamp(o.latest(), filepath.Clean(o.real))
 	}
-	return o, o.reopen()
+	return o, nil
 }
 
 // reopen opens the path and, if that works, lets go of the file so far. It does not wait for a write that hangs.
