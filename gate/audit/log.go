@@ -25,7 +25,7 @@ type Config struct {
 	// by the goroutine that writes and must not use the Log. nil: nobody is told.
 	Troubled func(error)
 	// Rotated is told of every file that was rotated away, and why where that or its compression did not work; the log goes
-	// on. It is called by one goroutine of the Log's. nil: nobody is told.
+	// on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: nobody is told.
 	Rotated func(file string, err error)
 }
 

@@ -67,12 +67,6 @@ func (o *output) reopen() error {
 		f.Close()
 		return fmt.Errorf("decision log %q: %w", o.path, reason(err))
 	}
-	torn := false
-	if info.Mode().IsRegular() && info.Size() > 0 {
-		last := make([]byte, 1)
-		_, err := f.ReadAt(last, info.Size()-1)
-		torn = err != nil || last[0] != '\n'
-	}
 	real, err := filepath.EvalSymlinks(o.path)
 	if err != nil {
 		real = o.path
@@ -86,13 +80,25 @@ func (o *output) reopen() error {
 		return f.Close()
 	}
 	old := o.file
-	o.file, o.real, o.here, o.size, o.torn, o.lost = f, real, info, info.Size(), torn, nil
+	o.file, o.real, o.here, o.lost = f, real, info, nil
+	o.size, o.torn = end(f) // not before: a write could have been at it
 	o.mu.Unlock()
 	if old != nil {
 		old.Sync()
 		old.Close()
 	}
 	return nil
+}
+
+// end is how long a file is, and whether it ends inside a line.
+func end(f *os.File) (size int64, torn bool) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return 0, false
+	}
+	last := make([]byte, 1)
+	_, err = f.ReadAt(last, info.Size()-1)
+	return info.Size(), err != nil || last[0] != '\n'
 }
 
 // patient is how long a reopening waits for a write to end.
