@@ -93,3 +93,19 @@ func TestStallThatEnds(t *testing.T) {
 		}
 	}
 }
+
+// A disk that has room again just before the end takes what is queued.
+func TestCloseTriesOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{}
+		l := open(t, Config{File: "-", Stdout: disk})
+		for range 3 {
+			l.Decision(full())
+		}
+		time.Sleep(10 * time.Millisecond)
+		disk.setRoom(-1)
+		if err := l.Close(); err != nil || len(lines(t, disk.out.Bytes())) != 3 {
+			t.Errorf("%v: %q", err, disk.out.String())
+		}
+	})
+}

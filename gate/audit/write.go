@@ -34,6 +34,7 @@ func (l *Log) write() {
 	w := &writer{Log: l}
 	timer := time.NewTimer(rest)
 	defer timer.Stop()
+	last := false // the try that is made when the log is closed
 	for {
 		if w.next == len(w.work.tickets) && !w.refill() {
 			return
@@ -62,9 +63,12 @@ func (l *Log) write() {
 		w.fail(written, err)
 		select {
 		case <-time.After(retry):
-		case <-l.done: // one more try has been made with everything queued; the rest cannot be helped
-			w.giveUp()
-			return
+		case <-l.done:
+			if last { // the rest cannot be helped
+				w.giveUp()
+				return
+			}
+			last = true
 		}
 	}
 }
