@@ -87,8 +87,20 @@ func width(out io.Writer) int {
 	return 100
 }
 
-// replaceFile writes a file so that it is there whole or as it was before.
+// replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular file, such
+// as a pipe or /dev/stdout, is written to as it is.
 func replaceFile(path string, content []byte) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(content)
+		return errors.Join(err, f.Close())
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".gate421-report-*")
 	if err != nil {
 		return err

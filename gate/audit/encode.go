@@ -31,9 +31,20 @@ func newEncoder(boot string) *encoder {
 	return e
 }
 
-// Write receives the finished JSON object of an event; it serves zerolog, which calls it synchronously.
+// Write receives the finished JSON object of an event; it serves zerolog, which calls it synchronously and lets more
+// characters stand than a line may have.
 func (e *encoder) Write(object []byte) (int, error) {
-	e.object = append(e.object[:0], object...)
+	e.object = e.object[:0]
+	for _, c := range string(object) {
+		switch {
+		case c == 0x7f:
+			e.object = append(e.object, `\u007f`...)
+		case deceives(c):
+			e.object = utf8.AppendRune(e.object, utf8.RuneError)
+		default:
+			e.object = utf8.AppendRune(e.object, c)
+		}
+	}
 	return len(object), nil
 }
 

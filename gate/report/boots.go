@@ -5,11 +5,19 @@ import "math"
 // maxBoots is how many runs of gateways are told apart. More are not counted.
 const maxBoots = 100_000
 
+// Bounds of the holes that are remembered, of one boot and of all. The numbers of others miss for good.
+const (
+	maxHoles    = 256
+	maxAllHoles = 100_000
+)
+
 // boots keeps the book of seq: which numbers miss, and which of them gap lines explain. Each source has its own page, so
-// that copies of a log beside one another do not spoil it.
+// that copies of a log beside one another do not spoil it. Numbers may come late: the files of a log are read in the order of
+// their time, and the clock may have been set back.
 type boots struct {
 	known map[uint64]bool
 	last  map[origin]*numbers
+	holes int // remembered
 	gaps  int64
 	lost  int64
 }
@@ -20,8 +28,15 @@ type origin struct {
 	boot   uint64
 }
 
-// numbers are a boot's: the highest seq so far, and how many below it miss and are not explained.
-type numbers struct{ last, missing uint64 }
+// numbers are a boot's: the lowest and the highest seq so far, and what misses between them and is not explained.
+type numbers struct {
+	first, last uint64
+	missing     uint64 // holes and what is not remembered of them
+	holes       []hole
+}
+
+// hole is numbers that miss, both ends included.
+type hole struct{ from, to uint64 }
 
 func newBoots() *boots { return &boots{known: map[uint64]bool{}, last: map[origin]*numbers{}} }
 
@@ -38,22 +53,57 @@ func (b *boots) chunk(source int, c *chunk) {
 		if r.gap {
 			b.gaps++
 			b.lost = sum(b.lost, r.lost)
-			if n != nil {
-				n.missing -= min(n.missing, r.lost)
+			if n == nil || r.lost == 0 || r.from == 0 {
+				continue
 			}
-			continue
+			r.from, r.to = r.from-min(r.lost, r.from), r.from-1 // as if they had come
 		}
 		switch {
 		case n == nil && len(b.last) < maxBoots:
-			b.last[at] = &numbers{last: r.to}
+			b.last[at] = &numbers{first: r.from, last: r.to}
 		case n == nil:
 		case r.from > n.last:
-			if hole := r.from - n.last - 1; n.missing <= math.MaxUint64-hole {
-				n.missing += hole
-			}
+			b.dig(n, n.last+1, r.from-1)
 			n.last = r.to
+		case r.to < n.first:
+			b.dig(n, r.to+1, n.first-1)
+			n.first = r.from
 		default:
-			n.last = max(n.last, r.to)
+			b.fill(n, r.from, r.to)
+			n.first, n.last = min(n.first, r.from), max(n.last, r.to)
+		}
+	}
+}
+
+// dig notes that numbers miss.
+func (b *boots) dig(n *numbers, from, to uint64) {
+	if from > to || n.missing > math.MaxUint64-(to-from+1) {
+		return
+	}
+	n.missing += to - from + 1
+	if len(n.holes) < maxHoles && b.holes < maxAllHoles {
+		n.holes = append(n.holes, hole{from, to})
+		b.holes++
+	}
+}
+
+// fill notes that numbers do not miss, or that it is known why.
+func (b *boots) fill(n *numbers, from, to uint64) {
+	for i := len(n.holes) - 1; i >= 0; i-- {
+		h := n.holes[i]
+		if h.to < from || to < h.from {
+			continue
+		}
+		n.missing -= h.to - h.from + 1
+		last := len(n.holes) - 1
+		n.holes[i] = n.holes[last]
+		n.holes = n.holes[:last]
+		b.holes--
+		if h.from < from {
+			b.dig(n, h.from, from-1)
+		}
+		if to < h.to {
+			b.dig(n, to+1, h.to)
 		}
 	}
 }

@@ -48,7 +48,7 @@ type event struct {
 type run struct {
 	boot     uint32 // index into the chunk's boots
 	from, to uint64
-	lost     uint64 // not 0: a gap line's, and the run none
+	lost     uint64 // a gap line's, whose number stands in from: those before it that it explains
 	gap      bool
 }
 
@@ -167,7 +167,7 @@ func (w *collector) number(c *chunk) {
 	}
 	if l.is(memberEvent, "gap") {
 		lost, _ := l.count(memberLost)
-		w.run(c, run{boot: c.runs[at].boot, lost: lost, gap: true})
+		w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq, lost: lost, gap: true})
 		w.open[boot] = w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq})
 	}
 }

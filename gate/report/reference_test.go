@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -56,13 +57,9 @@ func refParse(text []byte) (l refLine, one bool, verdict string) {
 
 func newReference(q Question, sources [][]byte) *reference {
 	r := &reference{q: q}
-	type boot struct {
-		last, missing uint64
-		seen          bool
-	}
 	all := map[string]bool{}
 	for i, text := range sources {
-		boots := map[string]*boot{}
+		boots := map[string]map[uint64]bool{} // the numbers that came or are told of
 		r.log.Files = append(r.log.Files, fmt.Sprint(i))
 		r.log.Bytes += int64(len(text))
 		parts := strings.Split(string(text), "\n")
@@ -91,25 +88,25 @@ func newReference(q Question, sources [][]byte) *reference {
 			seq, ok := l.num("seq")
 			if name := l.str("boot"); name != "" && ok {
 				all[name] = true
-				b := boots[name]
-				if b == nil {
-					b = &boot{}
-					boots[name] = b
+				if boots[name] == nil {
+					boots[name] = map[uint64]bool{}
 				}
-				if b.seen && seq > b.last {
-					b.missing += seq - b.last - 1
-				}
-				b.last, b.seen = max(b.last, seq), true
+				boots[name][seq] = true
 				if l.str("event") == "gap" {
 					lost, _ := l.num("lost")
 					r.log.Gaps++
 					r.log.Lost += int64(lost)
-					b.missing -= min(lost, b.missing)
+					for n := seq - min(lost, seq); n < seq; n++ {
+						boots[name][n] = true
+					}
 				}
 			}
 		}
 		for _, b := range boots {
-			r.log.Missing += int64(b.missing)
+			if len(b) > 0 {
+				numbers := slices.Sorted(maps.Keys(b))
+				r.log.Missing += int64(numbers[len(numbers)-1] - numbers[0] + 1 - uint64(len(numbers)))
+			}
 		}
 	}
 	r.log.Boots = int64(len(all))

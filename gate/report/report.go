@@ -7,9 +7,13 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Report is what a stretch of the log says about the crawl. Its JSON form is its documented schema: names, units and order
@@ -143,10 +147,38 @@ type Change struct {
 	By    string    `json:"by,omitempty"`
 }
 
-// JSON writes the report as one indented JSON object.
+// JSON writes the report as one indented JSON object. What shows nothing or does something to a terminal is escaped.
 func (r *Report) JSON(w io.Writer) error {
-	e := json.NewEncoder(w)
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(r)
+	if err := e.Encode(r); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeHidden(out.Bytes()))
+	return err
+}
+
+// escapeHidden escapes what is hidden in a JSON text; between its strings there is nothing of that but line ends.
+func escapeHidden(text []byte) []byte {
+	risky := func(c rune) bool { return c != '\n' && hidden(c) }
+	if !bytes.ContainsFunc(text, risky) {
+		return text
+	}
+	var out []byte
+	for len(text) > 0 {
+		c, size := utf8.DecodeRune(text)
+		switch {
+		case !risky(c):
+			out = append(out, text[:size]...)
+		case c > 0xffff:
+			high, low := utf16.EncodeRune(c)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, c)
+		}
+		text = text[size:]
+	}
+	return out
 }

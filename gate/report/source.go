@@ -114,6 +114,11 @@ func (o *opening) set(path string) error {
 	seen := map[string]bool{}
 	for range 2 {
 		names, err := siblings(path)
+		if real, linked := behind(path); linked && err == nil {
+			var more []string
+			more, err = siblings(real)
+			names = append(names, more...)
+		}
 		if err != nil {
 			return err
 		}
@@ -144,6 +149,16 @@ func (o *opening) set(path string) error {
 func (o *opening) everywhere(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && o.known(info)
+}
+
+// behind is what a path leads to, where it is a link: the gateway sets files aside there, others do it beside the link.
+func behind(path string) (real string, linked bool) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSymlink == 0 {
+		return "", false
+	}
+	real, err = filepath.EvalSymlinks(path)
+	return real, err == nil
 }
 
 // siblings lists the rotated set of a log without the log itself. Where a file is there both plain and compressed, a
