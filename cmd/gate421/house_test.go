@@ -31,7 +31,7 @@ func house() map[string]room {
 		"gate/origin":  {nil, []string{"net/http/httputil"}},
 		"gate/config":  {[]string{"gate/policy"}, []string{"github.com/goccy/go-yaml"}},
 		"gate":         {[]string{"gate/policy", "gate/guard", "gate/audit", "verify"}, nil},
-		"gate/front":   {nil, []string{"golang.org/x/net/http2", "github.com/pires/go-proxyproto"}},
+		"gate/front":   {nil, []string{"github.com/pires/go-proxyproto"}},
 		"gate/admin":   {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config"}, []string{"github.com/prometheus/client_golang"}},
 		"cmd/gate421":  {[]string{"*"}, []string{"github.com/alecthomas/kong"}},
 		"deploy/peers": {nil, nil},
@@ -40,6 +40,9 @@ func house() map[string]room {
 
 // zerolog has two users: audit writes lines with it, certs lets certmagic speak through it.
 func zerologUsers() []string { return []string{"gate/audit", "certs"} }
+
+// The engine of HTTP/2 has two users: front serves with it, origin asks with it.
+func engineUsers() []string { return []string{"gate/front", "gate/origin"} }
 
 type source struct {
 	path, dir string // from the top of the house
@@ -109,6 +112,9 @@ func TestImportsFollowTheHouse(t *testing.T) {
 			}
 			if strings.HasPrefix(path, "github.com/rs/zerolog") && !slices.Contains(zerologUsers(), s.dir) {
 				t.Errorf("%s: imports %s, which only %v may", s.path, path, zerologUsers())
+			}
+			if strings.HasPrefix(path, "golang.org/x/net/http2") && !isTest(s.path) && !slices.Contains(engineUsers(), s.dir) {
+				t.Errorf("%s: imports %s, which only %v may", s.path, path, engineUsers())
 			}
 			if s.dir == "gate/policy" && !isTest(s.path) && slices.Contains([]string{"net/http", "net", "os", "io", "time", "context"}, path) {
 				t.Errorf("%s: imports %s, but policy is pure", s.path, path)

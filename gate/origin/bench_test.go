@@ -46,7 +46,7 @@ func BenchmarkGet(b *testing.B) {
 			}()
 		}
 	}()
-	o, err := New(Config{URL: "http://" + l.Addr().String()})
+	o, err := New(Config{Servers: []string{"http://" + l.Addr().String()}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func BenchmarkGet(b *testing.B) {
 	for b.Loop() {
 		clear(w.header)
 		w.bytes = 0
-		if status, _, err := o.Serve(w, r); status != 200 || err != nil || w.bytes != 1024 {
+		if _, status, _, err := o.Serve(w, r); status != 200 || err != nil || w.bytes != 1024 {
 			b.Fatal(status, err, w.bytes)
 		}
 	}

@@ -30,6 +30,7 @@ func receive[T any](t *testing.T, from <-chan T) T {
 
 // outcome is what Origin.Serve returned.
 type outcome struct {
+	asked  string
 	status int
 	first  time.Duration
 	err    error
@@ -61,7 +62,7 @@ func open(t *testing.T, c Config, http2 bool) *gateway {
 	g := &gateway{outcomes: make(chan outcome, 64)}
 	g.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var result outcome
-		result.status, result.first, result.err = o.Serve(w, r)
+		result.asked, result.status, result.first, result.err = o.Serve(w, r)
 		g.outcomes <- result
 		if result.cut() {
 			panic(http.ErrAbortHandler)

@@ -79,7 +79,7 @@ func secure(t *testing.T, c *tls.Config) (url string, hellos chan *tls.ClientHel
 func TestHandshakeNamesTheRequestsHost(t *testing.T) {
 	a := newAuthority(t)
 	url, hellos := secure(t, a.issue(t, time.Now().Add(time.Hour), "shop.example", "www.example"))
-	both(t, Config{URL: url, CA: a.file}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}, CA: a.file}, func(t *testing.T, g *gateway) {
 		var names []string
 		for _, step := range []struct {
 			host string
@@ -134,8 +134,8 @@ func TestCertificates(t *testing.T) {
 		{"any", other.issue(t, time.Now().Add(-time.Hour), "www.example"), Config{InsecureSkipVerify: true}, "", "shop.example"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var hellos chan *tls.ClientHelloInfo
-			test.c.URL, hellos = secure(t, test.server)
+			address, hellos := secure(t, test.server)
+			test.c.Servers = []string{address}
 			answer := open(t, test.c, false)
 			status := answer.get(t, "/").StatusCode
 			if result := receive(t, answer.outcomes); result.word() != test.word || (status == 200) != (test.word == "") {
@@ -162,7 +162,7 @@ func TestHandshakeThatFails(t *testing.T) {
 		{"old TLS", "https://" + listen(t, old, func(c net.Conn, r *bufio.Reader) { head(r) }), Garbage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := open(t, Config{URL: test.url, CA: a.file}, false)
+			g := open(t, Config{Servers: []string{test.url}, CA: a.file}, false)
 			if answer := g.get(t, "/"); answer.StatusCode != 502 {
 				t.Error(answer.Status)
 			}
@@ -184,7 +184,7 @@ func TestMisdirectedOverTLS(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n")
 		}
 	})
-	both(t, Config{URL: url, CA: a.file}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}, CA: a.file}, func(t *testing.T, g *gateway) {
 		if answer := g.get(t, "/"); answer.StatusCode != 502 {
 			t.Error(answer.Status)
 		}
