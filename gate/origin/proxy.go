@@ -118,6 +118,7 @@ func (p *proxy) forward() {
 type flight struct {
 	call   call
 	header http.Header // of the answer to the client
+	major  int         // version of the client's protocol
 	broke  error       // what ended the server's body too early
 	upload atomic.Bool // the client's body broke; another goroutine reads it
 	read   atomic.Bool // some of it was read
@@ -127,7 +128,7 @@ type flightKey struct{}
 
 // serve asks the server, and passes its answer on if there is one.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &flight{call: *c, header: w.Header()}
+	f := &flight{call: *c, header: w.Header(), major: r.ProtoMajor}
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).EnableFullDuplex() // see upload
 	}
@@ -244,6 +245,9 @@ func inspect(answer *http.Response) error {
 	}
 	if answer.Header["Content-Type"] == nil {
 		f.header["Content-Type"] = nil // keeps net/http from guessing one
+	}
+	if len(answer.Trailer) > 0 && f.major == 1 {
+		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
 	}
 	answer.Body = &downstream{answer.Body, f}
 	return nil
