@@ -15,7 +15,7 @@ import (
 // The client's body is its to read, the connection its to write to. Only when it has ended may either be used by others.
 type upload struct {
 	conn    *conn
-	goAhead chan struct{} // nil: it has been given
+	goAhead chan struct{} // nil: none is waited for; over HTTP/2 the door has taken the client's Expect for itself
 	given   bool          // goAhead is closed
 	quit    chan struct{} // closed: nobody waits for it any more
 	done    chan struct{} // closed at its end
@@ -112,8 +112,11 @@ func (u *upload) send(d *direct, r *http.Request) {
 		err = u.copyChunked(lent[:], r)
 	}
 	if err != nil {
-		if u.broke.Load() || timeout(err) {
-			u.conn.raw.Close() // there will be no answer
+		switch { // there will be no answer
+		case u.broke.Load():
+			u.conn.raw.Close()
+		case timeout(err):
+			u.conn.Conn.SetReadDeadline(time.Unix(1, 0))
 		}
 		return
 	}
