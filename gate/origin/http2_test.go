@@ -335,6 +335,72 @@ func TestHTTP2Timeout(t *testing.T) {
 	}
 }
 
+// An origin's own 421 is asked again on a new connection, and never passed on.
+func TestMisdirectedOverHTTP2(t *testing.T) {
+	var mu sync.Mutex
+	from := map[string]int{}
+	both(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		from[r.RemoteAddr]++
+		again := len(from) > 1
+		mu.Unlock()
+		if r.URL.Path == "/never" || !again {
+			w.WriteHeader(421)
+		}
+	})}}, func(t *testing.T, g *gateway) {
+		clear(from)
+		if answer := g.get(t, "/once"); answer.StatusCode != 200 || len(from) != 2 {
+			t.Errorf("%s, %d connections", answer.Status, len(from))
+		}
+		if result := receive(t, g.outcomes); result.err != nil || result.status != 200 {
+			t.Errorf("%+v", result)
+		}
+		for _, body := range []io.Reader{nil, strings.NewReader("body")} {
+			if answer := g.do(t, g.request(t, "POST", "/never", body)); answer.StatusCode != 502 {
+				t.Error(answer.Status)
+			}
+			if result := receive(t, g.outcomes); result.word() != Misdirected || result.status != 421 {
+				t.Errorf("%+v", result)
+			}
+		}
+	})
+}
+
+func TestHTTP2OriginDiesInTheBody(t *testing.T) {
+	both(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "part")
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})}}, func(t *testing.T, g *gateway) {
+		if answer, err := g.Client().Do(g.request(t, "GET", "/", nil)); err == nil {
+			if body, err := io.ReadAll(answer.Body); err == nil {
+				t.Errorf("%q was taken for the whole answer", body)
+			}
+			answer.Body.Close()
+		}
+		if result := receive(t, g.outcomes); result.status != 200 || result.word() != Reset || !result.cut() {
+			t.Errorf("%+v", result)
+		}
+	})
+}
+
+// What only the gate may say cannot come behind a body either.
+func TestTrailersOverHTTP2(t *testing.T) {
+	g := open(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, r.Trailer)
+	})}}, false)
+	c, r := g.dial(t)
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Real-IP\r\n\r\n1\r\nb\r\n0\r\nX-Sum: 1\r\nX-Real-IP: 2\r\nX-Forwarded-For: 3\r\n\r\n")
+	answer, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, answer); got != "map[X-Sum:[1]]" {
+		t.Error(got)
+	}
+}
+
 // A WebSocket needs HTTP/1.1 to the origin; an HTTP/2 one is asked without the upgrade.
 func TestNoUpgradeToHTTP2(t *testing.T) {
 	g := open(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(426) })}}, false)

@@ -106,7 +106,8 @@ func TestElsewhere(t *testing.T) {
 		{"closed after the body, PUT", closing(4), "PUT", "body", false, Reset},
 		{"half an answer", "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) { head(r); io.WriteString(c, "HTTP/1.1 200 OK\r\n") }), "GET", "", false, Reset},
 		{"garbage", "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) { head(r); io.WriteString(c, "what?\r\n\r\n") }), "GET", "", false, Garbage},
-		{"the stream is reset, POST with a body", h2(aborting), "POST", "body", false, Garbage},
+		{"the stream is reset, POST with a body", h2(aborting), "POST", "body", false, Reset},
+		{"the stream is reset, GET", h2(aborting), "GET", "", true, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var heard atomic.Int32

@@ -134,7 +134,7 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 	out := r.WithContext(context.WithValue(r.Context(), flightKey{}, f))
 	if out.Body != nil {
-		out.Body = &upstream{out.Body, f}
+		out.Body = &upstream{out.Body, f, r}
 	}
 	defer func() {
 		caught := recover()
@@ -197,6 +197,7 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 		delete(out.Header, name)
 	}
 	if len(in.Trailer) > 0 {
+		strip(in.Trailer)
 		out.Trailer = in.Trailer // the values come at the end of the body, into this very map
 	}
 	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
@@ -204,6 +205,15 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.Header["X-Forwarded-Host"] = []string{in.Host}
 	out.Header["X-Forwarded-Proto"] = []string{"https"}
+}
+
+// strip removes what may not come behind a body.
+func strip(trailer http.Header) {
+	for name := range trailer {
+		if !trails(name) {
+			delete(trailer, name)
+		}
+	}
 }
 
 // forwarding says whether a field is one that proxies name the client and its request in.
@@ -257,13 +267,16 @@ func inspect(answer *http.Response) error {
 // it.
 type upstream struct {
 	io.ReadCloser
-	flight *flight
+	flight  *flight
+	request *http.Request // the client's
 }
 
 func (u *upstream) Read(p []byte) (int, error) {
 	u.flight.read.Store(true)
 	n, err := u.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err == io.EOF {
+		strip(u.request.Trailer)
+	} else if err != nil {
 		u.flight.upload.Store(true)
 	}
 	return n, err
@@ -330,6 +343,8 @@ func name(err error, gone bool) *Failure {
 	var network net.Error
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
+	var stream http2.StreamError
+	var goAway http2.GoAwayError
 	word := Garbage
 	switch {
 	case errors.As(err, &failure):
@@ -345,7 +360,8 @@ func name(err error, gone bool) *Failure {
 	case errors.As(err, &network) && network.Timeout():
 		word = Timeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		strings.Contains(err.Error(), "server closed idle connection"):
+		errors.As(err, &stream), errors.As(err, &goAway), strings.Contains(err.Error(), "server closed idle connection"),
+		strings.Contains(err.Error(), "client connection lost"):
 		word = Reset
 	}
 	return &Failure{word, err}

@@ -142,7 +142,7 @@ func TestUploadThatTheOriginHoldsUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := open(t, Config{Wait: 100 * time.Millisecond, Servers: []string{"http://" + listen(t, nil, server)}}, true)
-			size := int64(64 << 20)
+			size := int64(32 << 20)
 			if name == "answers nothing" {
 				size = 1 << 10
 			}
