@@ -177,6 +177,7 @@ func TestValues(t *testing.T) {
 			c.Sites[0].Origin = []string{"http://127.0.0.1:3000", "https://app.example.net", "h2c://127.0.0.1:3001", "h2://[2001:db8::1]:8443", "unix:/run/app.sock"}
 			c.Sites[0].OriginTLS = OriginTLS{CA: "/etc/origin-ca.pem"}
 		}},
+		{"origin_many_quoted", func(c *Config) { c.Sites[0].Origin = append(c.Sites[0].Origin, "http://127.0.0.1:3001") }},
 		{"resolver", func(c *Config) { c.Verify.Resolver = "192.0.2.53:53" }},
 		{"resolver_tls", func(c *Config) {
 			c.Verify = Verify{Resolver: "tls://[2001:db8::53]:853#dns.example", Wait: 1500 * time.Millisecond, Ranges: "none"}

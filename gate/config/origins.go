@@ -39,6 +39,10 @@ func (r *reader) origins(n, tls *node, hosts []string, doors []door) ([]string, 
 
 // origin reads one server or folder.
 func (r *reader) origin(n *node, hosts []string, doors []door) (target, bool) {
+	if n.kind == mapping { // brackets inside of brackets, where YAML takes the colon for a key's
+		r.wrongType(n, "a text", `put it in quotes: "http://127.0.0.1:3000"`)
+		return target{}, false
+	}
 	written, ok := r.filled(n, "http://127.0.0.1:3000")
 	if !ok {
 		return target{}, false
