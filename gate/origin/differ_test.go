@@ -162,7 +162,7 @@ type got struct {
 
 // rivals are two Origins of one server, ours and one that asks by net/http's transport. Every answer has a connection of its
 // own.
-func rivals(t *testing.T, address string) (ours, theirs *Origin) {
+func rivals(t testing.TB, address string) (ours, theirs *Origin) {
 	t.Helper()
 	d := &direct{network: "tcp", address: address, wait: patience}
 	d.idle.close()

@@ -121,8 +121,14 @@ func (u *upload) send(d *direct, r *http.Request) {
 		return
 	}
 	u.whole = true
-	u.active.Store(false)
-	u.conn.Conn.SetReadDeadline(time.Now().Add(u.conn.wait)) // from now on the answer is due
+	u.due()
+}
+
+// due begins the time that the answer may take.
+func (u *upload) due() {
+	if u.active.Swap(false) {
+		u.conn.Conn.SetReadDeadline(time.Now().Add(u.conn.wait))
+	}
 }
 
 // wait says whether the body is to be sent.
@@ -150,6 +156,7 @@ func (u *upload) write(p []byte) error {
 
 // copySized sends as many bytes as were announced, never one more.
 func (u *upload) copySized(buffer []byte, r *http.Request) error {
+	ended := false
 	for left := r.ContentLength; left > 0; {
 		n, err := r.Body.Read(buffer[:min(int64(len(buffer)), left)])
 		if left -= int64(n); n > 0 {
@@ -157,7 +164,8 @@ func (u *upload) copySized(buffer []byte, r *http.Request) error {
 				return err
 			}
 		}
-		if err == io.EOF && left > 0 {
+		ended = err == io.EOF
+		if ended && left > 0 {
 			err = errBodyTooShort
 		}
 		if err != nil && err != io.EOF {
@@ -165,7 +173,11 @@ func (u *upload) copySized(buffer []byte, r *http.Request) error {
 			return err
 		}
 	}
-	// A client's server may still have to see the end of it.
+	u.due()
+	if ended {
+		return nil
+	}
+	// The client's connection lives on only if the end is seen.
 	if n, err := r.Body.Read(buffer[:1]); n > 0 || err != nil && err != io.EOF {
 		u.broke.Store(true)
 		return errors.Join(errBodyTooShort, err)
