@@ -163,9 +163,7 @@ func (g *gateway) adopt(c *config.Config) error {
 	var errs []error
 	for i, site := range rules.Sites() {
 		s := c.Sites[i]
-		o, err := origin.New(origin.Config{
-			URL: s.Origin, ServerName: s.OriginTLS.ServerName, CA: s.OriginTLS.CA, InsecureSkipVerify: s.OriginTLS.InsecureSkipVerify, Wait: c.Limits.OriginTime,
-		})
+		o, err := originOf(s, s.Origin, c.Limits.OriginTime)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("site %q: %w", site.Name, err))
 			continue
@@ -231,6 +229,7 @@ func (g *gateway) openAdmin() {
 		LogReady:     g.log.Ready,
 		Log:          g.log.Stats,
 		Lookups:      g.lookups,
+		Origins:      g.servers,
 		Door:         g.doorway,
 		Certificates: g.certificates,
 		Product:      product(),
