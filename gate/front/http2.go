@@ -35,7 +35,7 @@ func serveHTTP2(server *http.Server, limits Limits, counts *counts) {
 		if based, ok := h.(interface{ BaseContext() context.Context }); ok { // what net/http hands an engine is one of these
 			ctx = based.BaseContext()
 		}
-		along := &framed{Conn: c, in: frames{seen: counts.received, skip: len(http2.ClientPreface)}, out: frames{seen: counts.sent}}
+		along := follow(c, counts, len(http2.ClientPreface))
 		engine.ServeConn(along, &http2.ServeConnOpts{Context: ctx, Handler: h, BaseConfig: server})
 	}
 }
