@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -36,6 +37,7 @@ type gateway struct {
 	ranges   *verify.LiveRanges // nil: they are not refreshed
 	certs    *certs.Certificates
 	admin    *admin.Admin
+	proxies  *gate.Proxies
 	handler  *gate.Handler
 	door     atomic.Pointer[front.Server] // nil until it opens
 
@@ -70,7 +72,8 @@ func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Write
 			return nil, err
 		}
 	}
-	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: g.log, Covers: front.Covers}
+	g.proxies = gate.NewProxies(c.Listen.TrustedProxies, c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader)
+	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: g.log, Proxies: g.proxies, Covers: front.Covers}
 	g.openAdmin()
 	return g, nil
 }
@@ -247,10 +250,10 @@ func (g *gateway) serve(ctx context.Context) error {
 	g.log.Event("start", audit.Fields{
 		"product": product(), "config": g.config.Version, "https": g.secure.Addr().String(), "http": addressOf(g.plain), "admin": addressOf(g.page), "sites": len(g.config.Sites),
 	})
-	l := g.config.Limits
+	c := g.config
 	door := &front.Server{
 		Handler: g.handler,
-		Plain:   &gate.Redirect{Live: &g.live, Log: g.log, Port: redirectPort(g.secure)},
+		Plain:   &gate.Redirect{Live: &g.live, Log: g.log, Port: redirectPort(g.secure), Proxies: g.proxies},
 		Certificate: func(hello *tlsHello) (*tlsCertificate, error) {
 			certificate, err := g.certs.GetCertificate(hello)
 			var unknown certs.UnknownHostError
@@ -260,12 +263,15 @@ func (g *gateway) serve(ctx context.Context) error {
 			return certificate, err
 		},
 		Challenge: g.certs.Challenge,
-		Accepted:  g.verifier.Prepare,
-		Trouble:   g.trouble,
-		Limits: front.Limits{
-			HeaderBytes: l.HeaderBytes, HeaderTime: l.HeaderTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime,
-			Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow), DrainTime: l.DrainTime,
+		Accepted: func(client netip.Addr) {
+			if !g.proxies.Trusts(client) { // whose clients nobody knows yet
+				g.verifier.Prepare(client)
+			}
 		},
+		Balancers: c.Listen.ProxyProtocol,
+		Proxies:   c.Listen.TrustedProxies,
+		Trouble:   g.trouble,
+		Limits:    g.limits(),
 	}
 	g.door.Store(door)
 	page := g.servePage()

@@ -165,7 +165,7 @@ func (g *gateway) unchanged(c *config.Config) error {
 		name     string
 		old, new any
 	}{
-		{"listen", g.config.Listen, c.Listen}, {"admin", g.config.Admin, c.Admin}, {"state", g.config.State, c.State},
+		{"listen", fmt.Sprint(g.config.Listen), fmt.Sprint(c.Listen)}, {"admin", g.config.Admin, c.Admin}, {"state", g.config.State, c.State},
 		{"verify", g.config.Verify, c.Verify}, {"log", g.config.Log, c.Log}, {"limits", g.config.Limits, c.Limits},
 		{"certificates", fmt.Sprint(g.config.Certificates), fmt.Sprint(c.Certificates)}, {"the hosts of the sites", hostsOf(g.config), hostsOf(c)},
 	} {
