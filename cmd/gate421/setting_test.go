@@ -102,7 +102,7 @@ func (s *setting) open() {
 	if s.gateway, err = openGateway(ctx, loaded, s.stdout, s.trouble); err != nil {
 		s.t.Fatal(message(err))
 	}
-	if root := s.gateway.certs.Root(); root != "" {
+	if root := s.gateway.certs.Load().Root(); root != "" {
 		s.roots = trusted(s.t, root)
 	}
 	s.log = &logbook{t: s.t, path: loaded.Log.File}

@@ -183,11 +183,12 @@ func Parse(name string, text []byte, crawlers []string) (*Config, error) {
 		return nil, r.sorted()
 	}
 	c.File = name
-	c.Version = version(text)
+	c.Version = Version(text)
 	return c, nil
 }
 
-func version(text []byte) string {
+// Version is that of a configuration with this text.
+func Version(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])
 }
