@@ -103,11 +103,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !l.enter() {
-			socket.Close()
-			return nil, net.ErrClosed
-		}
-		c := &conn{Conn: socket, yard: l.yard, counts: l.yard.counts, accepted: l.accepted}
+		c := &conn{Conn: socket, yard: l.yard, counts: l.yard.counts, accepted: l.accepted, extra: !l.enter()}
+		l.yard.counts.fresh.Add(1)
 		c.writes = pace{time: l.yard.stallTime, bytes: l.yard.stallBytes, cut: c.stalled}
 		peer := addressOf(socket.RemoteAddr())
 		if within(l.yard.balancers, peer) {
@@ -121,7 +118,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// enter waits until there is room. It returns false when the listener was closed.
+// enter waits until there is room. It returns false when the listener was closed: whoever came last is then let in all the same.
 func (l *listener) enter() bool {
 	select {
 	case l.yard.room <- struct{}{}:

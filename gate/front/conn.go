@@ -30,6 +30,8 @@ type conn struct {
 	accepted func(netip.Addr) // is told the client's address once that is known
 	counted  netip.Prefix     // in yard.open
 	left     sync.Once
+	begun    sync.Once
+	extra    bool // it has no place in yard.room: it came last, when there was none
 	writes   pace
 	windows  windows
 
@@ -99,14 +101,19 @@ type connKey struct{}
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		if inner, ok := t.NetConn().(*conn); ok {
-			inner.tls = t
-			return context.WithValue(ctx, connKey{}, inner)
+			inner.tls, c = t, inner
 		}
+	}
+	if ours, ok := c.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, ours)
 	}
 	return ctx
 }
 
-// connOf is a request's connection on the https listener, nil where there is none.
+// begin notes that the first request has begun, or HTTP/2.
+func (c *conn) begin() { c.begun.Do(func() { c.counts.fresh.Add(-1) }) }
+
+// connOf is a request's connection, nil where there is none of ours.
 func connOf(r *http.Request) *conn {
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	return c

@@ -91,6 +91,7 @@ type Server struct {
 
 	counts   counts
 	draining atomic.Bool
+	goodbye  func() // sends GOAWAY to every HTTP/2 connection
 }
 
 // Serve serves on both listeners (plain may be nil) until ctx ends, then drains: it stops accepting, sends GOAWAY, lets
@@ -111,9 +112,13 @@ func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 		server.Handler = requests.count(s.spoken(s.bounded(server.Handler, limits)))
 	}
 	yard := s.yard(limits)
-	go func() { failed <- servers[0].ServeTLS(yard.listen(secure, s.Accepted), "", "") }()
+	https := yard.listen(secure, s.Accepted)
+	listeners := []*listener{https}
+	go func() { failed <- servers[0].ServeTLS(https, "", "") }()
 	if plain != nil {
-		go func() { failed <- servers[1].Serve(yard.listen(plain, nil)) }()
+		http := yard.listen(plain, nil)
+		listeners = append(listeners, http)
+		go func() { failed <- servers[1].Serve(http) }()
 	}
 	var err error
 	left := len(servers)
@@ -122,10 +127,9 @@ func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 	case err = <-failed:
 		left--
 	}
-	s.draining.Store(true)
-	drain(servers, requests, limits.DrainTime, end)
+	s.drain(servers, listeners, requests, limits.DrainTime, end)
 	for range left {
-		if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) {
+		if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) && !errors.Is(e, net.ErrClosed) {
 			err = e
 		}
 	}
@@ -144,13 +148,14 @@ func (s *Server) secure(limits Limits) *http.Server {
 		// It keeps this very configuration, "acme-tls/1" included.
 		GetConfigForClient: s.hello,
 	}
-	serveHTTP2(server, limits, &s.counts)
+	s.goodbye = serveHTTP2(server, limits, &s.counts)
 	return server
 }
 
 func (s *Server) plain(limits Limits) *http.Server {
 	server := s.base(limits)
 	server.ConnState = s.counts.plainly
+	server.ConnContext = withConn
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -188,6 +193,9 @@ func (s *Server) spoken(next http.Handler) http.Handler {
 		}
 		if r.ProtoMajor != 1 && (r.TLS == nil || r.TLS.NegotiatedProtocol != "h2") {
 			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+		}
+		if c := connOf(r); c != nil {
+			c.begin()
 		}
 		if s.draining.Load() { // a connection that came at the last moment has not been told yet
 			w.Header().Set("Connection", "close")

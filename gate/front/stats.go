@@ -108,6 +108,7 @@ type counts struct {
 	resets     [resetters]atomic.Uint64
 	errors     [errorKinds]atomic.Uint64
 	limited    [limitations]atomic.Uint64
+	fresh      atomic.Int64 // connections that have not begun to ask
 }
 
 // Stats may be called at any time. A nil Server has counted nothing.
@@ -177,6 +178,7 @@ func (c *counts) spoke(ours *conn, alpn string) {
 	ours.protocol = protocolHTTP1
 	if alpn == "h2" {
 		ours.protocol = protocolHTTP2
+		ours.begin()
 	}
 	c.open[protocolNone].Add(-1)
 	c.open[ours.protocol].Add(1)
@@ -216,8 +218,11 @@ func (c *conn) failure() int {
 func (c *conn) Close() error {
 	c.left.Do(func() {
 		c.writes.stop()
-		<-c.yard.room
+		c.begin()
 		c.yard.leave(c.counted)
+		if !c.extra {
+			<-c.yard.room
+		}
 	})
 	if c.taken.CompareAndSwap(true, false) {
 		c.counts.open[c.protocol].Add(-1)
