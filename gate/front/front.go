@@ -7,6 +7,25 @@
 // its earlier patch releases. A test looks at who serves.
 //
 // Every connection carries what its certificate covers, so that [Covers] can say whether a request belongs on it.
+//
+// # Who the client is
+//
+// It is the socket's peer. Where that is one of Server.Balancers, the connection has to begin with a PROXY header, version 1 or
+// 2, and the client is whom that names: from then on the request's RemoteAddr, Accepted and the limits know no other. What is
+// malformed, longer than 4 KiB or not there within Limits.HeaderTime ends the connection. LOCAL, UNKNOWN and a Unix socket's
+// client leave the balancer's own address. A header's TLVs have to be whole, and are not used: ALPN and authority tell what a
+// balancer agreed with a client whose TLS it ended, and here no TLS is ended but our own, which knows both. From anyone else a
+// PROXY header is not TLS, and ends the handshake. Headers of HTTP are not looked at here.
+//
+// # What a client may hold
+//
+// [Limits] says it. Two things stay with the engine, which has no setting for them: a stream that is opened and reset at once
+// still runs its handler (never more than Limits.Streams at a time; when four times as many wait, the connection ends with
+// ENHANCE_YOUR_CALM), and control frames are answered one for one until 10,000 answers wait. Stats counts resets.
+//
+// # The end
+//
+// Whoever was let in is answered: see drain. With sockets that somebody else holds open, a restart turns nobody away.
 package front
 
 import (
