@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
@@ -228,4 +229,30 @@ func TestIntroductionInPieces(t *testing.T) {
 		}
 		c.Close()
 	}
+}
+
+// Whatever a balancer sends, it is an address of a client, nobody's, or an error, and no more is read of it than there may be.
+func FuzzIntroduction(f *testing.F) {
+	for _, test := range introductions() {
+		f.Add([]byte(test[0] + "GET / HTTP/1.1\r\n\r\n"))
+	}
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		const most = 16 + 4096 + 256 // of version 2, and what the buffer takes with it
+		in := bytes.NewReader(sent)
+		r := bufio.NewReaderSize(in, 256)
+		line(r)
+		named, err := client(r)
+		if taken := len(sent) - in.Len(); taken > most {
+			t.Fatalf("%d bytes taken", taken)
+		}
+		if err != nil || named == nil {
+			return
+		}
+		if a := addressOf(named); !a.IsValid() || a.IsUnspecified() || a.Is4In6() || a.Zone() != "" {
+			t.Fatalf("%q: %v", sent, named)
+		}
+		if v1 := bytes.HasPrefix(sent, []byte("PROXY TCP")); !v1 && !bytes.HasPrefix(sent, []byte("\r\n\r\n\x00\r\nQUIT\n\x21")) {
+			t.Fatalf("%q: %v", sent, named)
+		}
+	})
 }
