@@ -30,7 +30,7 @@ func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, 
 	if h.Guard != nil {
 		h.Guard.Refused(x.record.Site)
 	}
-	if x.facts.Site.RefusesAll() {
+	if x.facts.Site.RefusesAll() && !x.client.proxied {
 		w.Header().Set("Connection", "close")
 	}
 	answer(w, r, x.record.Status, body)
@@ -42,7 +42,7 @@ func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, 
 
 // reject answers for a host that is not served here, or not on this connection.
 func (h *Handler) reject(x *exchange, d policy.Decision, w http.ResponseWriter, r *http.Request) {
-	status := d.Status(x.facts.HTTP2)
+	status := d.Status(x.facts.HTTP2 && !x.client.proxied)
 	body := strconv.Itoa(status) + ": no site of this name is served here.\n"
 	if d.Reason == policy.Misdirected {
 		body = "421: the certificate of this connection is not for this site; please use another connection.\n"

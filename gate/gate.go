@@ -11,6 +11,27 @@
 //  2. No 421 goes out over HTTP/1.x, and /robots.txt is never refused unless its own rule says so.
 //  3. Trouble with verification never delays or blocks service beyond its budget.
 //  4. No refusal without its line: the line is in the log before the first byte of the 421.
+//
+// # Who asks, and how
+//
+// The client is the connection's peer. Only where that is one of [Proxies] do headers count, and of them only the two that are
+// configured: one for the client's address, one for the protocol that the client speaks to the proxy. A header from anyone
+// else changes nothing.
+//
+// Behind a proxy the protocol of our own connection says nothing: a CDN may fetch over HTTP/1.1 what it was asked for over
+// HTTP/2, and the other way round. The 421 is for the crawler, and the proxy passes it on to it (RFC 9110 section 15.5.20 lets
+// a proxy make none of its own). So the second law, and the decision with it, are about what the crawler speaks to the proxy:
+//
+//   - it speaks HTTP/2: the request is decided as one over HTTP/2, whatever the proxy speaks to us;
+//   - it speaks HTTP/1.x: served, http1. A come-back is counted as one;
+//   - it speaks HTTP/3, the proxy does not say, says it twice or says something else: served, http1. It is no come-back.
+//
+// Without a header for the protocol nobody behind a proxy is ever refused. What concerns our own connection, and not the
+// client's, is different there: a proxy is never told that a certificate does not cover a host, an unknown host is 404, and a
+// refusal does not end the proxy's connection, which carries other clients' requests.
+//
+// In the record, client_ip and proto are the client's (no proto where the proxy does not say), alpn and sni are our own
+// connection's.
 package gate
 
 import (
@@ -72,6 +93,7 @@ type Handler struct {
 	Verifier Verifier // nil: every verdict is unknown, nobody is refused
 	Guard    Guard    // nil: no site is guarded
 	Log      Log      // nil: nothing is recorded, nobody is refused
+	Proxies  *Proxies // nil: nobody's headers are believed
 	// Covers says whether the certificate of the request's connection covers a host. nil: it does.
 	Covers func(r *http.Request, host string) bool
 	// Watch sees every record after it went to the log; it must be quick, and must not keep or change the record. nil:
@@ -85,6 +107,7 @@ type Handler struct {
 type exchange struct {
 	record audit.Record
 	start  time.Time
+	client client
 	facts  policy.Facts
 	result verify.Result
 	asked  bool
@@ -121,20 +144,23 @@ func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	if path == "" || path[0] != '/' {
 		path = r.URL.RequestURI() // absolute form, or "*"
 	}
+	if x.client = h.Proxies.client(r); x.client.proxied {
+		r.RemoteAddr = netip.AddrPortFrom(x.client.ip, 0).String() // for the origin
+	}
 	x.record = audit.Record{
-		Host: host, Method: r.Method, Path: path, Proto: r.Proto, ClientIP: clientIP(r.RemoteAddr), Agent: r.UserAgent(),
+		Host: host, Method: r.Method, Path: path, Proto: x.client.proto, ClientIP: x.client.ip, Agent: r.UserAgent(),
 		RequestID: h.ids.next(), Config: live.Version,
 	}
 	if r.TLS != nil {
 		x.record.ALPN, x.record.SNI = r.TLS.NegotiatedProtocol, r.TLS.ServerName
 	}
-	x.facts = policy.Facts{Site: live.Policy.Site(host), HTTP2: r.ProtoMajor >= 2, Path: path, Claim: live.Claims.Of(x.record.Agent)}
+	x.facts = policy.Facts{Site: live.Policy.Site(host), HTTP2: x.client.major == 2, Path: path, Claim: live.Claims.Of(x.record.Agent)}
 	x.record.Claim = x.facts.Claim
 	if x.facts.Site == nil {
 		return
 	}
 	x.record.Site = x.facts.Site.Name
-	x.facts.Covered = !x.facts.HTTP2 || h.Covers == nil || h.Covers(r, host)
+	x.facts.Covered = !x.facts.HTTP2 || x.client.proxied || h.Covers == nil || h.Covers(r, host)
 	if x.facts.Claim == "" {
 		return
 	}
@@ -183,12 +209,12 @@ func (h *Handler) finish(x *exchange) {
 		return
 	}
 	// A crawler's HTTP/1.x request was served without a question asked. Who it was is found out now, and nobody waits.
-	record, site := x.record.Cut(), x.record.Site
+	record, site, back := x.record.Cut(), x.record.Site, x.client.major == 1
 	rule := x.facts.Site.Rule(x.facts.Path)
 	record.Rule, record.State = rule.Pattern, rule.State.String()
 	h.Verifier.Later(x.facts.Claim, record.ClientIP, func(v verify.Result) {
 		witnessed(&record, v)
-		if v.Verdict == verify.Genuine && h.Guard != nil {
+		if back && v.Verdict == verify.Genuine && h.Guard != nil {
 			h.Guard.CameBack(site)
 		}
 		h.write(&record)

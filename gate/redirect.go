@@ -18,6 +18,8 @@ type Redirect struct {
 	Live *atomic.Pointer[Live]
 	Log  Log    // nil: nothing is recorded
 	Port string // of the https listener, where it is not 443; "" for 443
+	// Proxies may say who the client is. nil: nobody's headers are believed.
+	Proxies *Proxies
 
 	ids ids
 }
@@ -27,8 +29,9 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	live := h.Live.Load()
 	host := hostname(r.Host)
+	client := h.Proxies.client(r)
 	record := audit.Record{
-		Host: host, Method: r.Method, Path: r.URL.RequestURI(), Proto: r.Proto, ClientIP: clientIP(r.RemoteAddr),
+		Host: host, Method: r.Method, Path: r.URL.RequestURI(), Proto: client.proto, ClientIP: client.ip,
 		Agent: r.UserAgent(), RequestID: h.ids.next(), Config: live.Version,
 	}
 	record.Claim = live.Claims.Of(record.Agent)

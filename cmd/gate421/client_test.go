@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ type call struct {
 	from        string // loopback address; "" 127.0.0.1
 	proto       string // HTTP/1.1 or HTTP/2.0
 	agent       string
+	introduced  string // the client's address in a PROXY header; "" without
 	sni         string // name in the handshake; "" the URL's host
 	header      http.Header
 	body        string
@@ -63,7 +65,11 @@ func (s *setting) do(ctx context.Context, c call) reply {
 	protocols.SetHTTP2(c.proto == "HTTP/2.0")
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", to.Addr().String())
+			conn, err := dialer.DialContext(ctx, "tcp", to.Addr().String())
+			if err == nil && c.introduced != "" {
+				_, err = fmt.Fprintf(conn, "PROXY TCP4 %s 192.0.2.1 4711 443\r\n", c.introduced)
+			}
+			return conn, err
 		},
 		TLSClientConfig:    &tls.Config{RootCAs: s.roots, ServerName: c.sni, MinVersion: tls.VersionTLS12},
 		Protocols:          protocols,

@@ -196,7 +196,7 @@ func (s *stage) farewell() {
 			which = " (" + name + "'s)"
 		}
 		fmt.Fprintf(out, "\nAdmin page%s: http://%s/\n", which, g.page.Addr())
-		fmt.Fprintf(out, "Try it yourself: curl --cacert %s --resolve %s:%s:%s https://%s:%s/shop/\n", g.certs.Root(), demoHost, port(g.secure), s.addresses[0], demoHost, port(g.secure))
+		fmt.Fprintf(out, "Try it yourself: curl --cacert %s --resolve %s:%s:%s https://%s:%s/shop/\n", g.certs.Load().Root(), demoHost, port(g.secure), s.addresses[0], demoHost, port(g.secure))
 	}
 	fmt.Fprintf(out, "\nServing until Ctrl-C.\n")
 }

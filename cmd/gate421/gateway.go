@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"gate421/certs"
 	"gate421/gate"
 	"gate421/gate/admin"
-	"gate421/gate/audit"
 	"gate421/gate/config"
 	"gate421/gate/front"
 	"gate421/gate/guard"
@@ -27,31 +25,37 @@ import (
 
 // gateway is the whole server, assembled from one configuration. It is opened, served once and closed.
 type gateway struct {
-	config   *config.Config
+	config   *config.Config // that it was opened with
 	live     atomic.Pointer[gate.Live]
+	latest   *config.Config   // that is live; under mu
 	origins  []*origin.Origin // of the live configuration
-	log      *audit.Log
+	log      ledger
 	guard    *guard.Guard
 	verifier *verify.Verifier
 	ranges   *verify.LiveRanges // nil: they are not refreshed
-	certs    *certs.Certificates
+	certs    atomic.Pointer[certs.Certificates]
 	admin    *admin.Admin
+	proxies  *gate.Proxies
 	handler  *gate.Handler
 	door     atomic.Pointer[front.Server] // nil until it opens
 
 	secure, plain, page net.Listener // plain and page may be nil
 
+	stdout  io.Writer // the decision log's "-"
 	trouble io.Writer // what an operator should see, one line a Write
 
 	mu      sync.Mutex // a reload and the end may come together
 	closed  bool
 	closers []func() error
+	serving context.Context // nil: not yet
+	ended   chan struct{}   // closed at the end
+	retired sync.WaitGroup  // what was replaced and is still to be closed
 }
 
 // openGateway prepares everything up to bound sockets, so that whatever is wrong is said before anyone is served. The
 // decision log's "-" is stdout. After an error nothing is left open.
 func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Writer) (_ *gateway, err error) {
-	g := &gateway{config: c, trouble: trouble}
+	g := &gateway{config: c, stdout: stdout, trouble: trouble, ended: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			g.close()
@@ -59,18 +63,18 @@ func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Write
 	}()
 	for _, step := range []func(context.Context) error{
 		g.openState,
-		func(context.Context) error { return g.openLog(stdout) },
+		func(context.Context) error { return g.openLog() },
 		func(context.Context) error { return g.openGuard() },
 		func(context.Context) error { return g.openVerifier() },
-		func(context.Context) error { return g.adopt(c) },
-		g.openCertificates,
+		g.openVersion,
 		g.listen,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
-	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: g.log, Covers: front.Covers}
+	g.proxies = gate.NewProxies(c.Listen.TrustedProxies, c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader)
+	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: &g.log, Proxies: g.proxies, Covers: front.Covers}
 	g.openAdmin()
 	return g, nil
 }
@@ -95,20 +99,13 @@ func writable(folder string) error {
 	return os.Remove(f.Name())
 }
 
-func (g *gateway) openLog(stdout io.Writer) error {
-	r := g.config.Log.Rotate
-	c := audit.Config{File: g.config.Log.File, Stdout: stdout, Truncate: g.config.Log.ClientIP == "truncated",
-		NoQuery: g.config.Log.Query == "drop", Troubled: g.heardLog, Rotated: g.heardRotation,
-		Rotate: audit.Rotation{Size: r.Size, Keep: r.Keep, Compress: r.Compress == "zstd"}}
-	if g.config.Log.Scope == "crawlers" {
-		c.Scope = audit.ScopeCrawlers
-	}
-	log, err := audit.Open(c)
+func (g *gateway) openLog() error {
+	log, err := g.newLog(g.config)
 	if err != nil {
-		return hint(err, "create its folder and let this user write there, or use file: \"-\" for standard output")
+		return err
 	}
-	g.log = log
-	g.closers = append(g.closers, log.Close)
+	g.log.current.Store(log)
+	g.closers = append(g.closers, g.log.close)
 	return nil
 }
 
@@ -147,72 +144,19 @@ func (g *gateway) openVerifier() error {
 	return nil
 }
 
-// adopt builds the rules and origins of a configuration and makes them the live ones. After an error the old ones stay.
-func (g *gateway) adopt(c *config.Config) error {
-	rules, err := c.Policy()
-	if err != nil {
-		return err
-	}
-	claims, err := verify.NewClaims(c.Crawlers)
-	if err != nil {
-		return err
-	}
-	live := &gate.Live{Policy: rules, Claims: claims, Version: c.Version, Origins: map[*policy.Site]gate.Origin{}}
-	limits := map[string]guard.Limit{}
-	var origins []*origin.Origin
-	var errs []error
-	for i, site := range rules.Sites() {
-		s := c.Sites[i]
-		o, err := originOf(s, s.Origin, c.Limits.OriginTime)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("site %q: %w", site.Name, err))
-			continue
+// openVersion makes the first configuration the live one.
+func (g *gateway) openVersion(ctx context.Context) error {
+	g.closers = append(g.closers, func() error {
+		if held := g.certs.Load(); held != nil {
+			return held.Close()
 		}
-		origins = append(origins, o)
-		live.Origins[site] = o
-		if s.Guard != nil {
-			limits[site.Name] = guard.Limit{Refusals: s.Guard.Refusals, Within: s.Guard.Within}
-		}
-	}
-	if len(errs) > 0 {
-		for _, o := range origins {
-			o.Close()
-		}
-		return errors.Join(errs...)
-	}
-	g.guard.Limit(limits)
-	g.live.Store(live)
-	old := g.origins
-	g.origins = origins
-	time.AfterFunc(time.Minute, func() { // by then whoever began with the old rules has its file open or its connection
-		for _, o := range old {
-			o.Close()
-		}
+		return nil
 	})
-	return nil
-}
-
-func (g *gateway) openCertificates(ctx context.Context) error {
-	c := g.config
-	wanted := certs.Config{
-		Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State, Notify: g.heardCertificates,
-		HTTPSPort: portOf(c.Listen.HTTPS), HTTPPort: portOf(c.Listen.HTTP),
-	}
-	for _, site := range c.Sites {
-		wanted.Hosts = append(wanted.Hosts, site.Hosts...)
-	}
-	for _, pair := range c.Certificates.Files {
-		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
-	}
-	opened, err := certs.Open(ctx, wanted)
-	switch {
-	case err != nil && wanted.Source == certs.SourceFiles:
-		return hint(err, "correct certificates.files, and let this user read what they name")
-	case err != nil:
+	v, err := g.prepare(ctx, g.config)
+	if err != nil {
 		return err
 	}
-	g.certs = opened
-	g.closers = append(g.closers, opened.Close)
+	g.adopt(v)
 	return nil
 }
 
@@ -237,81 +181,15 @@ func (g *gateway) openAdmin() {
 	g.handler.Watch = g.admin.Watch
 }
 
-// serve serves until ctx ends, drains, and closes everything. It returns nil after an orderly end.
-func (g *gateway) serve(ctx context.Context) error {
-	started := time.Now()
-	if err := g.certs.Manage(ctx); err != nil {
-		return errors.Join(err, g.close())
-	}
-	g.log.Event("start", audit.Fields{
-		"product": product(), "config": g.config.Version, "https": g.secure.Addr().String(), "http": addressOf(g.plain), "admin": addressOf(g.page), "sites": len(g.config.Sites),
-	})
-	l := g.config.Limits
-	door := &front.Server{
-		Handler: g.handler,
-		Plain:   &gate.Redirect{Live: &g.live, Log: g.log, Port: redirectPort(g.secure)},
-		Certificate: func(hello *tlsHello) (*tlsCertificate, error) {
-			certificate, err := g.certs.GetCertificate(hello)
-			var unknown certs.UnknownHostError
-			if errors.As(err, &unknown) {
-				return nil, nil // the alert is then unrecognized_name
-			}
-			return certificate, err
-		},
-		Challenge: g.certs.Challenge,
-		Accepted:  g.verifier.Prepare,
-		Trouble:   g.trouble,
-		Limits: front.Limits{
-			HeaderBytes: l.HeaderBytes, HeaderTime: l.HeaderTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime,
-			Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow), DrainTime: l.DrainTime,
-		},
-	}
-	g.door.Store(door)
-	page := g.servePage()
-	refreshing, stop := context.WithCancel(ctx)
-	refreshed := g.refreshRanges(refreshing)
-	err := door.Serve(ctx, g.secure, g.plain)
-	if page != nil {
-		page.Close()
-	}
-	stop()
-	<-refreshed
-	g.verifier.Close() // whoever was still being looked up gets its line before the log ends
-	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
-	return errors.Join(err, g.close())
-}
-
-// refreshRanges keeps the published ranges fresh until ctx ends; what it returns is closed then.
-func (g *gateway) refreshRanges(ctx context.Context) <-chan struct{} {
-	ended := make(chan struct{})
-	if g.ranges == nil {
-		close(ended)
-		return ended
-	}
-	go func() {
-		defer close(ended)
-		g.ranges.Run(ctx) // its one error is a wrong URL, and the URLs are its own
-	}()
-	return ended
-}
-
-func (g *gateway) servePage() *http.Server {
-	if g.page == nil {
-		return nil
-	}
-	server := &http.Server{Handler: g.admin.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10, ErrorLog: discard()}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	server.Protocols = protocols
-	go server.Serve(g.page) // ends with Close
-	return server
-}
-
 // close closes what was opened, the last first. No reload comes after it.
 func (g *gateway) close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !g.closed {
+		close(g.ended)
+	}
 	g.closed = true
+	g.retired.Wait()
 	var errs []error
 	for i := len(g.closers) - 1; i >= 0; i-- {
 		errs = append(errs, g.closers[i]())

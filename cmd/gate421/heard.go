@@ -25,12 +25,12 @@ func (g *gateway) heardGuard(e guard.Event) {
 }
 
 // heardLog says once when the decision log stops taking lines, and once when it goes on.
-func (g *gateway) heardLog(err error) {
+func (g *gateway) heardLog(file string, err error) {
 	if err == nil {
 		g.say("the decision log takes lines again")
 		return
 	}
-	g.say("the decision log %q takes no lines: %v", g.config.Log.File, bare(err))
+	g.say("the decision log %q takes no lines: %v", file, bare(err))
 	g.say("hint: until it does, everyone is served and nobody is refused; is the disk full, or has whoever reads it gone?")
 }
 

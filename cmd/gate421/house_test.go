@@ -34,7 +34,7 @@ func house() map[string]room {
 		"gate":         {[]string{"gate/policy", "gate/guard", "gate/audit", "verify"}, nil},
 		"gate/front":   {nil, []string{"github.com/pires/go-proxyproto"}},
 		"gate/admin":   {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config"}, []string{"github.com/prometheus/client_golang"}},
-		"cmd/gate421":  {[]string{"*"}, []string{"github.com/alecthomas/kong"}},
+		"cmd/gate421":  {[]string{"*"}, []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
 		"deploy/peers": {nil, nil},
 	}
 }

@@ -19,9 +19,14 @@ type (
 	tlsCertificate = tls.Certificate
 )
 
-// listen binds every address before anything is served.
+// listen binds every address before anything is served, or takes what systemd has bound.
 func (g *gateway) listen(ctx context.Context) error {
 	c := g.config
+	sockets, err := inherited()
+	if err != nil {
+		return err
+	}
+	defer sockets.close() // those that are left
 	for _, socket := range []struct {
 		key, address string
 		to           *net.Listener
@@ -31,11 +36,17 @@ func (g *gateway) listen(ctx context.Context) error {
 		{"admin", c.Admin, &g.page},
 	} {
 		if socket.address == "" {
-			continue
+			continue // and so is a socket for it
 		}
-		l, err := bind(ctx, socket.key, socket.address)
-		if err != nil {
-			return err
+		l := sockets[socket.key]
+		delete(sockets, socket.key)
+		if l != nil && portOf(l.Addr().String()) != portOf(socket.address) {
+			g.say("%s: systemd's socket %s is used, not %q", socket.key, l.Addr(), socket.address)
+		}
+		if l == nil {
+			if l, err = bind(ctx, socket.key, socket.address); err != nil {
+				return err
+			}
 		}
 		*socket.to = l
 		g.closers = append(g.closers, func() error {

@@ -10,7 +10,7 @@ import (
 
 func (g *gateway) certificates() []admin.Certificate {
 	var out []admin.Certificate
-	for _, leaf := range g.certs.Leaves() {
+	for _, leaf := range g.certs.Load().Leaves() {
 		out = append(out, admin.Certificate{Hosts: leaf.DNSNames, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter})
 	}
 	return out

@@ -148,7 +148,7 @@ func contractKeys() map[string]string {
 		"certificates": "source email ca files cert key",
 		"verify":       "resolver wait ranges",
 		"log":          "file scope client_ip rotate",
-		"limits":       "header_bytes header_time idle_time ping_after ping_time streams frame_bytes stream_window connection_window write_time origin_time drain_time",
+		"limits":       "header_bytes header_fields header_time stall_time stall_bytes idle_time ping_after ping_time streams frame_bytes stream_window connection_window write_time connections connections_per_address origin_time drain_time",
 		"sites":        "hosts origin origin_tls server_name insecure_skip_verify client_cert client_key http2_crawl refuse_with guard refusals within paths",
 	}
 }
@@ -190,7 +190,7 @@ func TestExampleConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, values := range map[string][2]any{
-		"listen": {example.Listen, least.Listen}, "admin": {example.Admin, least.Admin}, "state": {example.State, least.State},
+		"listen": {fmt.Sprint(example.Listen), fmt.Sprint(least.Listen)}, "admin": {example.Admin, least.Admin}, "state": {example.State, least.State},
 		"certificates": {fmt.Sprint(example.Certificates), fmt.Sprint(least.Certificates)}, "crawlers": {fmt.Sprint(example.Crawlers), fmt.Sprint(least.Crawlers)},
 		"verify": {example.Verify, least.Verify}, "log": {example.Log, least.Log}, "limits": {example.Limits, least.Limits},
 		"origin_tls": {example.Sites[0].OriginTLS, least.Sites[0].OriginTLS}, "guard": {*example.Sites[0].Guard, *least.Sites[0].Guard},

@@ -6,15 +6,18 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const oneSite = "sites: [{hosts: [shop.test], origin: $echo, http2_crawl: %s}]\n"
 
 // reload is what SIGHUP does.
-func (s *setting) reload() { s.gateway.reload(s.load) }
+func (s *setting) reload() { s.gateway.reload(s.load, true) }
 
 // fromGooglebot is a request of the genuine crawler over HTTP/2.
 func fromGooglebot(url string) call {
@@ -67,12 +70,12 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 		{"listen", strings.Replace(good, "127.0.0.1:0", "127.0.0.1:8443", 1), restart("listen"), "listen changed"},
 		{"admin", "admin: \"127.0.0.1:0\"\n" + good, restart("admin"), "admin changed"},
 		{"state", "state: $folder/elsewhere\n" + good, restart("state"), "state changed"},
-		{"certificates", "certificates: " + selfSignedFor(t, "shop.test") + "\n" + good, restart("certificates"), "certificates changed"},
 		{"verify", "verify: {resolver: \"$dns\", wait: 4s, ranges: embedded}\n" + good, restart("verify"), "verify changed"},
-		{"log", "log: {file: $folder/other.log}\n" + good, restart("log"), "log changed"},
 		{"limits", "limits: {drain_time: 2s, streams: 50}\n" + good, restart("limits"), "limits changed"},
-		{"hosts", strings.Replace(good, "[shop.test]", "[shop.test, www.shop.test]", 1), restart("the hosts of the sites"), "the hosts of the sites changed"},
-		{"two keys", "admin: \"127.0.0.1:0\"\nlog: {file: $folder/other.log}\n" + good, restart("admin, log"), "admin, log changed"},
+		{"two keys", "admin: \"127.0.0.1:0\"\nlimits: {drain_time: 2s, streams: 50}\n" + good, restart("admin, limits"), "admin, limits changed"},
+		{"a key that could be followed and one that cannot", "admin: \"127.0.0.1:0\"\nlog: {file: $folder/other.log}\n" + good, restart("admin"), "admin changed"},
+		{"certificates that are not there", "certificates: {source: files, files: [{cert: /nowhere/a.pem, key: /nowhere/a.key}]}\n" + good, "nowhere", "nowhere"},
+		{"a log that cannot be opened", "log: {file: /nowhere/at/all.log}\n" + good, "decision log \"/nowhere/at/all.log\": no such file or directory", "nowhere"},
 		{"an origin that is not there", strings.Replace(good, "$echo", "file:/nowhere/at/all", 1), `gate421: site "shop.test": origin "file:/nowhere/at/all": `, "nowhere"},
 		{"no file", "", "gate421: configuration \"" + s.file + "\" cannot be read: no such file or directory\nhint: ", "cannot be read"},
 	} {
@@ -86,7 +89,7 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 			}
 			said := len(s.trouble.String())
 			load := (&runCommand{configFile: configFile{s.file}}).configuration
-			s.gateway.reload(load)
+			s.gateway.reload(load, true)
 			if news := s.trouble.String()[said:]; !strings.Contains(news, test.said) || !strings.HasSuffix(news, "gate421: the configuration so far stays in use\n") {
 				t.Errorf("stderr says\n%s\nwanted\n%s", news, test.said)
 			}
@@ -98,6 +101,104 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 				t.Errorf("afterwards status %d, %v", got.status, line)
 			}
 		})
+	}
+}
+
+// TestReloadTakesUpHosts adds a site and takes one away, under a connection that stays.
+func TestReloadTakesUpHosts(t *testing.T) {
+	s := startGateway(t, fmt.Sprintf(oneSite, "observe"))
+	if got := s.do(t.Context(), call{method: "GET", url: "https://www.shop.test/", proto: "HTTP/2.0", from: "127.0.0.1"}); got.err == nil {
+		t.Errorf("a host that is not there yet answers %d", got.status)
+	}
+	s.write("sites: [{hosts: [shop.test, www.shop.test], origin: $echo, http2_crawl: observe}, {hosts: [other.test], origin: $echo, http2_crawl: observe}]")
+	s.reload()
+	for _, url := range []string{"https://www.shop.test/", "https://other.test/", "https://shop.test/"} {
+		if got := s.get(t, url, "127.0.0.1", "HTTP/2.0", "browser"); got.status != http.StatusOK {
+			t.Errorf("%s: %d", url, got.status)
+		}
+		s.log.decision()
+	}
+	s.write("sites: [{hosts: [other.test], origin: $echo, http2_crawl: observe}]")
+	s.reload()
+	if got := s.do(t.Context(), call{method: "GET", url: "https://shop.test/", proto: "HTTP/2.0", from: "127.0.0.1"}); got.err == nil {
+		t.Errorf("a host that is gone answers %d", got.status)
+	}
+	if got := s.get(t, "https://other.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.status != http.StatusOK {
+		t.Errorf("%d", got.status)
+	}
+}
+
+// TestReloadTakesUpCertificates goes from the local authority to files and back.
+func TestReloadTakesUpCertificates(t *testing.T) {
+	s := startGateway(t, fmt.Sprintf(oneSite, "observe"))
+	local := s.roots
+	s.write("certificates: " + selfSignedFor(t, "shop.test") + "\n" + fmt.Sprintf(oneSite, "observe"))
+	s.reload()
+	if got := s.do(t.Context(), call{method: "GET", url: "https://shop.test/", proto: "HTTP/2.0", from: "127.0.0.1"}); got.err == nil || !strings.Contains(got.err.Error(), "failed to verify certificate") {
+		t.Errorf("the certificate is still the local authority's: %d %v", got.status, got.err)
+	}
+	s.write(fmt.Sprintf(oneSite, "observe"))
+	s.reload()
+	s.roots = local
+	if got := s.get(t, "https://shop.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.status != http.StatusOK {
+		t.Errorf("%d", got.status)
+	}
+}
+
+// TestReloadMovesTheLog changes the log's file, then what is written there, under load: no line is lost or written twice.
+func TestReloadMovesTheLog(t *testing.T) {
+	s := startGateway(t, "log: {file: $folder/one.log}\n"+fmt.Sprintf(oneSite, "observe"))
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	var asked atomic.Int64
+	for range 4 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				if got := s.do(context.Background(), call{method: "GET", url: fmt.Sprint("https://shop.test/?", asked.Add(1)), proto: "HTTP/2.0", agent: browserAgent, from: "127.0.0.1"}); got.status != 200 {
+					t.Errorf("%d %v", got.status, got.err)
+				}
+			}
+		})
+	}
+	first := s.log.wait(map[string]string{"event": "start"})
+	s.log.decision()
+	for _, log := range []string{"{file: $folder/two.log}", "{file: $folder/two.log, query: drop}", "{file: $folder/two.log, scope: crawlers}", "{file: $folder/three.log}"} {
+		s.write("log: " + log + "\n" + fmt.Sprintf(oneSite, "observe"))
+		s.reload()
+		time.Sleep(20 * time.Millisecond)
+	}
+	cancel()
+	clients.Wait()
+	s.close()
+	seen := map[string]int{}
+	var boots []any
+	for _, name := range []string{"one", "two", "three"} {
+		book := &logbook{t: t, path: filepath.Join(s.folder, name+".log")}
+		book.poll()
+		last := map[any]float64{}
+		for _, line := range book.lines {
+			if line["seq"].(float64) != last[line["boot"]]+1 {
+				t.Errorf("%s.log: after %v comes %v", name, last[line["boot"]], line)
+			}
+			last[line["boot"]] = line["seq"].(float64)
+			if line["event"] == "decision" {
+				seen[line["request_id"].(string)]++
+			}
+			if line["after_boot"] != nil {
+				boots = append(boots, line["after_boot"])
+			}
+		}
+	}
+	if len(boots) != 4 || boots[0] != first["boot"] {
+		t.Errorf("the logs follow %v", boots)
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("request %s has %d lines", id, n)
+		}
+	}
+	if missing := int(asked.Load()) - len(seen); missing < 0 || missing > int(asked.Load())/2 {
+		t.Errorf("%d of %d requests have no line", missing, asked.Load()) // those while only crawlers have one
 	}
 }
 
@@ -151,7 +252,7 @@ func TestReloadMeetsTheEnd(t *testing.T) {
 	begun := make(chan struct{})
 	reloads.Go(func() {
 		for i := range 20 {
-			gateway.reload(load)
+			gateway.reload(load, true)
 			if i == 3 {
 				close(begun)
 			}

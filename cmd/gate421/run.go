@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"gate421/gate/audit"
 	"gate421/gate/config"
 	"gate421/gate/policy"
 )
@@ -34,7 +34,8 @@ func (runCommand) Help() string {
 It takes over ports 443 and 80, gets certificates by itself, and passes every request on to the site's own server.
 To begin carefully, use "observe": nothing is refused, and the log says what would have been.
 
-SIGTERM or Ctrl-C stops it after open requests are done. SIGHUP reads the sites and rules anew and opens the log file again.`
+SIGTERM or Ctrl-C stops it after open requests are done. A change of the configuration file is followed within a second
+or so, and at once on SIGHUP, which also opens the log file again. Whatever is wrong with it leaves everything as it is.`
 }
 
 // Run serves until the world ends.
@@ -57,17 +58,14 @@ func (c *runCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		for {
-			select {
-			case <-w.ctx.Done():
-				return
-			case <-hup:
-				g.reload(c.configuration)
-			}
-		}
-	}()
 	g.announce()
+	attended := make(chan struct{})
+	ctx, end := context.WithCancel(w.ctx)
+	go func() {
+		defer close(attended)
+		g.attend(ctx, hup, loaded.File, c.configuration)
+	}()
+	defer func() { end(); <-attended }()
 	return g.serve(w.ctx)
 }
 
@@ -99,7 +97,7 @@ func (g *gateway) announce() {
 	for _, site := range g.live.Load().Policy.Sites() {
 		g.say("site %s: %s", strings.Join(site.Hosts, ", "), inWords(site))
 	}
-	if root := g.certs.Root(); root != "" {
+	if root := g.certs.Load().Root(); root != "" {
 		g.say("certificates are from the local authority; clients must trust %s", root)
 		g.say("hint: gate421 trust --state %s says how", shellWord(g.config.State))
 	}
@@ -124,70 +122,4 @@ func browsable(a net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return a.String()
-}
-
-// reload reads the configuration again and takes over sites, rules, crawlers and origins. Whatever is wrong with it leaves
-// everything as it is. What is bound to sockets and folders needs a restart, and is named.
-func (g *gateway) reload(configuration func() (*config.Config, error)) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return
-	}
-	if err := g.log.Reopen(); err != nil {
-		g.say("%v; the old file stays in use", err)
-	}
-	before := g.live.Load().Policy
-	c, err := configuration()
-	if err == nil {
-		err = g.unchanged(c)
-	}
-	if err == nil {
-		err = g.adopt(c)
-	}
-	if err != nil {
-		fmt.Fprintln(g.trouble, message(err))
-		g.say("the configuration so far stays in use")
-		g.log.Event("reload", audit.Fields{"error": firstLine(err.Error()), "config": g.live.Load().Version})
-		return
-	}
-	g.say("configuration %s is in use", c.Version)
-	g.log.Event("reload", audit.Fields{"config": c.Version})
-	for _, change := range ruleChanges(before, g.live.Load().Policy) {
-		g.log.Event("rule", change)
-	}
-}
-
-// unchanged names the keys that a running gateway cannot follow.
-func (g *gateway) unchanged(c *config.Config) error {
-	var keys []string
-	for _, key := range []struct {
-		name     string
-		old, new any
-	}{
-		{"listen", g.config.Listen, c.Listen}, {"admin", g.config.Admin, c.Admin}, {"state", g.config.State, c.State},
-		{"verify", g.config.Verify, c.Verify}, {"log", g.config.Log, c.Log}, {"limits", g.config.Limits, c.Limits},
-		{"certificates", fmt.Sprint(g.config.Certificates), fmt.Sprint(c.Certificates)}, {"the hosts of the sites", hostsOf(g.config), hostsOf(c)},
-	} {
-		if key.old != key.new {
-			keys = append(keys, key.name)
-		}
-	}
-	if len(keys) > 0 {
-		return hint(fmt.Errorf("%s changed, which only a restart takes up", strings.Join(keys, ", ")), "restart gate421, or undo that part of the change")
-	}
-	return nil
-}
-
-func hostsOf(c *config.Config) string {
-	var all []string
-	for _, s := range c.Sites {
-		all = append(all, s.Hosts...)
-	}
-	return strings.Join(all, " ")
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }

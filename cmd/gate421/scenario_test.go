@@ -29,6 +29,7 @@ import (
 //	kept NAME TEXT  waits until that file of the state folder has this text
 //	GET URL         (or HEAD, or POST) makes a request, on a connection of its own
 //	  from ADDRESS over PROTOCOL as AGENT
+//	  introduced ADDRESS  by a load balancer, in a PROXY header
 //	  sni NAME      in the handshake
 //	  send NAME: VALUE, or body TEXT
 //	  answer STATUS, or none, or cut: the client can tell that it did not get a whole answer
@@ -185,6 +186,8 @@ func (s *setting) request(step scene, wrong func(string, ...any)) {
 				return
 			}
 			c.from, c.proto, c.agent = words[1], map[string]string{"1": "HTTP/1.1", "2": "HTTP/2.0"}[words[2]], agentOf(words[3])
+		case "introduced":
+			c.introduced = rest
 		case "sni":
 			c.sni = rest
 		case "send":

@@ -23,6 +23,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	goleak.VerifyTestMain(m,
 		// Ends by itself within 5 s of its lock file's disappearance, and touches nothing after that.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
@@ -102,7 +105,7 @@ func (s *setting) open() {
 	if s.gateway, err = openGateway(ctx, loaded, s.stdout, s.trouble); err != nil {
 		s.t.Fatal(message(err))
 	}
-	if root := s.gateway.certs.Root(); root != "" {
+	if root := s.gateway.certs.Load().Root(); root != "" {
 		s.roots = trusted(s.t, root)
 	}
 	s.log = &logbook{t: s.t, path: loaded.Log.File}

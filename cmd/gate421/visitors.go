@@ -121,7 +121,7 @@ func text(v any) string { s, _ := v.(string); return s }
 
 // visit makes one request on a connection of its own, speaking only the one protocol, as Googlebot does.
 func visit(ctx context.Context, g *playing, who visitor, address string, step step) (int, error) {
-	pem, err := os.ReadFile(g.certs.Root())
+	pem, err := os.ReadFile(g.certs.Load().Root())
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,10 @@ func TestSystemdUnit(t *testing.T) {
 		t.Error("the unit does not start /usr/bin/gate421 run")
 	}
 	unit = bytes.ReplaceAll(unit, []byte("/usr/bin/gate421"), []byte(program(t)))
-	said, err := run(t, analyze, "verify", "--man=no", "--recursive-errors=no", write(t, filepath.Join(t.TempDir(), "gate421.service"), unit))
+	folder := t.TempDir()
+	file := write(t, filepath.Join(folder, "gate421.service"), unit)
+	sockets := write(t, filepath.Join(folder, "gate421.socket"), read(t, filepath.Join("..", "systemd", "gate421.socket")))
+	said, err := run(t, analyze, "verify", "--man=no", "--recursive-errors=no", file, sockets)
 	if err != nil || strings.TrimSpace(said) != "" {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
 	}

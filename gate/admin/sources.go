@@ -22,6 +22,7 @@ type Door struct {
 	Requests    map[string]uint64 // being handled, by protocol
 	Resets      map[string]uint64 // of HTTP/2 streams, by who reset them
 	Errors      map[string]uint64 // that HTTP/2 connections were ended for, by kind
+	Limits      map[string]uint64 // the times that a limit had its way, by limit
 }
 
 // Origin is one of a site's own servers.
@@ -77,6 +78,9 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		"server (all but those with the code NO_ERROR). Streams that end with their connection are not counted.", "by")
 	errors := g.desc("http2_connection_errors_total", "HTTP/2 connections that the server ended for an error, by the error code of the GOAWAY frame that it sent; "+
 		"ping_timeout: a ping was not answered, and no GOAWAY was sent.", "kind")
+	limits := g.desc("limits_total", "Times that a limit had its way: connections (one had to wait for room), address (a client had too many, and one was closed), "+
+		"header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
+		"proxy_protocol (a balancer's connection did not begin with a sound PROXY header, and was closed).", "limit")
 	g.collect = func(s sink) {
 		d := a.config.Door()
 		s.gauges(open, d.Open)
@@ -85,6 +89,7 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		s.gauges(requests, d.Requests)
 		s.counters(resets, d.Resets)
 		s.counters(errors, d.Errors)
+		s.counters(limits, d.Limits)
 	}
 	return g
 }

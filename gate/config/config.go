@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"time"
 
@@ -67,6 +68,15 @@ type Config struct {
 type Listen struct {
 	HTTPS string // host:port or :port; default ":443"; cannot be turned off
 	HTTP  string // host:port or :port, ACME HTTP-01 and the redirect to https; default ":80"; "" is off
+
+	// ProxyProtocol are the networks of TCP load balancers, whose connections must begin with a PROXY header. Default none.
+	ProxyProtocol []netip.Prefix
+	// TrustedProxies are the networks of HTTP proxies whose headers may name the client. Default none.
+	TrustedProxies []netip.Prefix
+	// ClientIPHeader names the header with the client's address, ClientProtocolHeader that with the protocol which the client
+	// speaks to the proxy, in canonical form. Default "", none. Both count with TrustedProxies only.
+	ClientIPHeader       string
+	ClientProtocolHeader string
 }
 
 // Certificates says where they come from.
@@ -178,11 +188,12 @@ func Parse(name string, text []byte, crawlers []string) (*Config, error) {
 		return nil, r.sorted()
 	}
 	c.File = name
-	c.Version = version(text)
+	c.Version = Version(text)
 	return c, nil
 }
 
-func version(text []byte) string {
+// Version is that of a configuration with this text.
+func Version(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -105,7 +106,8 @@ func standard() Config {
 			HeaderBytes: 32 << 10, HeaderTime: 10 * time.Second, IdleTime: 120 * time.Second,
 			PingAfter: 30 * time.Second, PingTime: 15 * time.Second, Streams: 100, FrameBytes: 16 << 10,
 			StreamWindow: 256 << 10, ConnectionWindow: 1 << 20, WriteTime: time.Minute, OriginTime: time.Minute,
-			DrainTime: 30 * time.Second,
+			DrainTime: 30 * time.Second, HeaderFields: 128, StallTime: time.Minute, StallBytes: 64 << 10, Connections: 16_384,
+			ConnectionsPerAddress: 256,
 		},
 		Sites: []Site{{
 			Hosts: []string{"example.com"}, Origin: []string{"http://127.0.0.1:3000"}, HTTP2Crawl: policy.Refuse,
@@ -160,7 +162,13 @@ func TestValues(t *testing.T) {
 				HeaderBytes: 64 << 10, HeaderTime: 5 * time.Second, IdleTime: 2 * time.Minute, PingAfter: time.Minute,
 				PingTime: 10 * time.Second, Streams: 250, FrameBytes: 32 << 10, StreamWindow: 512 << 10,
 				ConnectionWindow: 2 << 20, WriteTime: 30 * time.Second, OriginTime: 5 * time.Minute, DrainTime: 90 * time.Second,
+				HeaderFields: 100, StallTime: 30 * time.Second, StallBytes: 128 << 10, Connections: 50_000, ConnectionsPerAddress: 64,
 			}
+		}},
+		{"proxies", func(c *Config) {
+			c.Listen.ProxyProtocol = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
+			c.Listen.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.7/32")}
+			c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader = "X-Forwarded-For", "Cloudfront-Viewer-Http-Version"
 		}},
 		{"folder", func(c *Config) { c.Sites[0].Origin = []string{"file:/var/www/site"} }},
 		{"origin_tls", func(c *Config) {
@@ -209,6 +217,7 @@ func TestValues(t *testing.T) {
 func TestNotes(t *testing.T) {
 	tests := []struct{ name, golden string }{
 		{"notes", "testdata/good/notes.txt"},
+		{"notes_proxies", "testdata/good/notes_proxies.txt"},
 		{"notes_without_acme", "testdata/good/notes_without_acme.txt"},
 	}
 	for _, test := range tests {

@@ -4,17 +4,23 @@ import "time"
 
 // Limits bound what one client or one slow origin can take. Every field has its default filled in.
 type Limits struct {
-	HeaderBytes int           // bytes of a request's headers; default 32 KiB; 4 KiB to 1 MiB
-	HeaderTime  time.Duration // from the connection's start to the end of the headers, TLS included; default 10s; 100ms to 2m
-	IdleTime    time.Duration // a kept-alive connection without a request; default 120s; 100ms to 1h
-	PingAfter   time.Duration // HTTP/2: silence after which the client is pinged; default 30s; 100ms to 1h
-	PingTime    time.Duration // HTTP/2: to answer the ping; default 15s; 100ms to 5m
+	HeaderBytes  int           // bytes of a request's headers; default 32 KiB; 4 KiB to 1 MiB
+	HeaderFields int           // fields of a request's header; default 128; 16 to 10,000
+	HeaderTime   time.Duration // from the connection's start to the end of the headers, TLS included; default 10s; 100ms to 2m
+	StallTime    time.Duration // while a body is under way, StallBytes have to get through in so much; default 60s; 100ms to 10m
+	StallBytes   int           // default 64 KiB; 4 KiB to 16 MiB
+	IdleTime     time.Duration // a kept-alive connection without a request; default 120s; 100ms to 1h
+	PingAfter    time.Duration // HTTP/2: silence after which the client is pinged; default 30s; 100ms to 1h
+	PingTime     time.Duration // HTTP/2: to answer the ping; default 15s; 100ms to 5m
 
 	Streams          int           // HTTP/2: open at a time on one connection; default 100; 1 to 1,000
 	FrameBytes       int           // HTTP/2: the largest frame taken, in bytes; default 16 KiB; 16 KiB to 1 MiB
 	StreamWindow     int           // HTTP/2: bytes of one request body under way; default 256 KiB; 64 KiB to 16 MiB
 	ConnectionWindow int           // HTTP/2: the same over all streams; not below StreamWindow; default 1 MiB; 64 KiB to 64 MiB
 	WriteTime        time.Duration // HTTP/2: writing without progress; default 60s; 100ms to 10m
+
+	Connections           int // open at once, fewer where the process may not open as many files; default 16,384; 16 to 1,000,000
+	ConnectionsPerAddress int // of one IPv4 address or IPv6 /64; default 256; 1 to 1,000,000
 
 	OriginTime time.Duration // until an origin begins its answer; default 60s; 100ms to 1h
 	DrainTime  time.Duration // at the end, for what is under way; default 30s; 100ms to 10m
@@ -35,7 +41,10 @@ func (l *Limits) all() []limit {
 	const kib, mib = 1 << 10, 1 << 20
 	return []limit{
 		{key: "header_bytes", size: &l.HeaderBytes, standard: 32 * kib, low: 4 * kib, high: mib},
+		{key: "header_fields", count: &l.HeaderFields, standard: 128, low: 16, high: 10_000},
 		{key: "header_time", time: &l.HeaderTime, standard: 10 * s, low: 100 * ms, high: 2 * m},
+		{key: "stall_time", time: &l.StallTime, standard: 60 * s, low: 100 * ms, high: 10 * m},
+		{key: "stall_bytes", size: &l.StallBytes, standard: 64 * kib, low: 4 * kib, high: 16 * mib},
 		{key: "idle_time", time: &l.IdleTime, standard: 120 * s, low: 100 * ms, high: h},
 		{key: "ping_after", time: &l.PingAfter, standard: 30 * s, low: 100 * ms, high: h},
 		{key: "ping_time", time: &l.PingTime, standard: 15 * s, low: 100 * ms, high: 5 * m},
@@ -43,6 +52,8 @@ func (l *Limits) all() []limit {
 		{key: "frame_bytes", size: &l.FrameBytes, standard: 16 * kib, low: 16 * kib, high: mib},
 		{key: "stream_window", size: &l.StreamWindow, standard: 256 * kib, low: 64 * kib, high: 16 * mib},
 		{key: "connection_window", size: &l.ConnectionWindow, standard: mib, low: 64 * kib, high: 64 * mib},
+		{key: "connections", count: &l.Connections, standard: 16_384, low: 16, high: 1_000_000},
+		{key: "connections_per_address", count: &l.ConnectionsPerAddress, standard: 256, low: 1, high: 1_000_000},
 		{key: "write_time", time: &l.WriteTime, standard: 60 * s, low: 100 * ms, high: 10 * m},
 		{key: "origin_time", time: &l.OriginTime, standard: 60 * s, low: 100 * ms, high: h},
 		{key: "drain_time", time: &l.DrainTime, standard: 30 * s, low: 100 * ms, high: 10 * m},
@@ -70,9 +81,7 @@ func (r *reader) limits(n *node, l *Limits) {
 		return
 	}
 	values := r.section(n, "limits")
-	served := map[string]bool{}
 	for _, limit := range all {
-		served[limit.key] = true
 		value := values[limit.key]
 		if value == nil {
 			continue
@@ -90,11 +99,6 @@ func (r *reader) limits(n *node, l *Limits) {
 			if v, ok := r.integer(value, limit.low, limit.high); ok {
 				limit.set(v)
 			}
-		}
-	}
-	for key, value := range values {
-		if !served[key] {
-			r.notServed(value, value.label, "leave the key out")
 		}
 	}
 	if l.ConnectionWindow < l.StreamWindow {

@@ -34,7 +34,7 @@ func Quick(q QuickSetup, crawlers []string) (*Config, error) {
 	if len(r.problems) > 0 {
 		return nil, r.problems
 	}
-	c.Version = version(fmt.Appendf(nil, "%q", []any{q.Hosts, q.Origin, q.Email, q.HTTP2Crawl, q.State}))
+	c.Version = Version(fmt.Appendf(nil, "%q", []any{q.Hosts, q.Origin, q.Email, q.HTTP2Crawl, q.State}))
 	return c, nil
 }
 

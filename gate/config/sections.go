@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -44,14 +43,7 @@ func (r *reader) listen(n, admin *node, c *Config) []door {
 	if n != nil {
 		values = r.section(n, "listen")
 	}
-	for _, key := range []string{"proxy_protocol", "trusted_proxies", "client_ip_header", "client_protocol_header"} {
-		n := values[key]
-		if n == nil || n.kind == list && len(n.items) == 0 && !strings.HasPrefix(key, "client_") ||
-			n.kind == text && n.text == "" && strings.HasPrefix(key, "client_") {
-			continue
-		}
-		r.notServed(n, n.label, "leave the key out; the client's address is that of the connection")
-	}
+	r.proxies(values, &c.Listen)
 	var doors []door
 	for _, a := range []struct {
 		name   string

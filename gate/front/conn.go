@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -23,6 +25,21 @@ type conn struct {
 	greeted  bool        // a ClientHello came
 	protocol int         // written by the goroutine that net/http serves it in
 	taken    atomic.Bool // by a handler, and not yet closed
+
+	yard     *yard
+	accepted func(netip.Addr) // is told the client's address once that is known
+	counted  netip.Prefix     // in yard.open
+	left     sync.Once
+	begun    sync.Once
+	extra    bool // it has no place in yard.room: it came last, when there was none
+	writes   pace
+	windows  windows
+
+	balanced     bool // a PROXY header comes first, and introduction reads it
+	introduction sync.Once
+	client       net.Addr      // whom it names, or the balancer
+	unknown      bool          // it cannot be believed
+	rest         *bufio.Reader // what came with it; nil: nothing
 }
 
 // chosen is what Server.Certificate returned.
@@ -36,22 +53,18 @@ type answer struct {
 	covered bool
 }
 
-type listener struct {
-	net.Listener
-	accepted func(netip.Addr)
-	counts   *counts
+// Write serves net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	c.writes.begin()
+	n, err := c.Conn.Write(p)
+	c.writes.end(n)
+	return n, err
 }
 
-// Accept wraps what it accepts; it never waits for the client.
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	if peer, ok := c.RemoteAddr().(*net.TCPAddr); ok && l.accepted != nil {
-		l.accepted(peer.AddrPort().Addr().Unmap().WithZone(""))
-	}
-	return &conn{Conn: c, counts: l.counts}, nil
+// stalled ends a connection whose client takes nothing.
+func (c *conn) stalled() {
+	c.counts.limited[limitedWrite].Add(1)
+	c.Conn.Close()
 }
 
 // hello picks the certificate, and notes which it is. It runs for every handshake; GetCertificate would not, where a TLS
@@ -88,19 +101,30 @@ type connKey struct{}
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		if inner, ok := t.NetConn().(*conn); ok {
-			inner.tls = t
-			return context.WithValue(ctx, connKey{}, inner)
+			inner.tls, c = t, inner
 		}
 	}
+	if ours, ok := c.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, ours)
+	}
 	return ctx
+}
+
+// begin notes that the first request has begun, or HTTP/2.
+func (c *conn) begin() { c.begun.Do(func() { c.counts.fresh.Add(-1) }) }
+
+// connOf is a request's connection, nil where there is none of ours.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
 }
 
 // Covers says whether the certificate of a request's connection covers a host, a lower-case name without port. On a
 // session that was resumed it is the certificate that the client would be shown now for the name it gave. It is true
 // where there is no certificate to look at: a request is never turned away for what is not known.
 func Covers(r *http.Request, host string) bool {
-	c, ok := r.Context().Value(connKey{}).(*conn)
-	if !ok || r.TLS == nil || host != "" && strings.EqualFold(host, r.TLS.ServerName) {
+	c := connOf(r)
+	if c == nil || r.TLS == nil || host != "" && strings.EqualFold(host, r.TLS.ServerName) {
 		return true
 	}
 	if last := c.last.Load(); last != nil && last.host == host {
@@ -114,8 +138,8 @@ func Covers(r *http.Request, host string) bool {
 
 // tlsOf is the TLS state of a request's connection, nil where there is none.
 func tlsOf(r *http.Request) *tls.ConnectionState {
-	c, ok := r.Context().Value(connKey{}).(*conn)
-	if !ok || c.tls == nil {
+	c := connOf(r)
+	if c == nil || c.tls == nil {
 		return nil
 	}
 	state := c.tls.ConnectionState()

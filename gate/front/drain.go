@@ -55,9 +55,23 @@ func (r *running) wait(ctx context.Context) {
 
 // drain ends the servers: gently for as long as most, then by force. What was cut off has a last second to return, so that
 // its record is written.
-func drain(servers []*http.Server, requests *running, most time.Duration, end context.CancelFunc) {
+//
+// Whoever was let in is answered. net/http's own Shutdown would read a request on a connection that is still new and then close
+// that without a word, so it comes last, when there is none.
+func (s *Server) drain(servers []*http.Server, listeners []*listener, requests *running, most time.Duration, end context.CancelFunc) {
 	gentle, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
+	s.draining.Store(true) // from now on every answer says that it is the connection's last
+	for _, l := range listeners {
+		l.Close()
+	}
+	s.goodbye()
+	s.counts.settle(gentle)
+	s.goodbye() // to those who came last
+	for _, server := range servers {
+		server.SetKeepAlivesEnabled(false) // closes what is idle
+	}
+	requests.wait(gentle)
 	var ended sync.WaitGroup
 	for _, server := range servers {
 		ended.Go(func() { server.Shutdown(gentle) })
@@ -71,4 +85,18 @@ func drain(servers []*http.Server, requests *running, most time.Duration, end co
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	requests.wait(last)
+}
+
+// settle waits until every connection has begun its first request, or spoken HTTP/2. Who takes longer may not mean to.
+func (c *counts) settle(ctx context.Context) {
+	const patience, look = 2 * time.Second, 5 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for c.fresh.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(look):
+		}
+	}
 }

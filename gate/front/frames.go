@@ -3,6 +3,7 @@ package front
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"sync/atomic"
 )
 
 // framed is an HTTP/2 connection that reads along: the engine tells nobody which streams were reset and why a connection
@@ -10,6 +11,18 @@ import (
 type framed struct {
 	*tls.Conn
 	in, out frames // by the goroutine that reads, by the one that writes
+}
+
+// follow begins to read along a connection whose client says so many bytes before its first frame.
+func follow(c *tls.Conn, counts *counts, preface int) *framed {
+	windows := &windows{}
+	if ours, ok := c.NetConn().(*conn); ok {
+		windows = &ours.windows
+	}
+	return &framed{Conn: c,
+		in:  frames{skip: preface, seen: func(h frameHead) { counts.received(h); windows.granted(h) }},
+		out: frames{seen: func(h frameHead) { counts.sent(h); windows.sent(h) }},
+	}
 }
 
 // Read serves net.Conn.
@@ -26,20 +39,37 @@ func (c *framed) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// The two types of frames that end something (RFC 9113 sections 6.4 and 6.8).
+// The types of frames that end something or open a window (RFC 9113 sections 6.1, 6.4, 6.5, 6.8 and 6.9).
 const (
-	frameResetStream = 0x3
-	frameGoAway      = 0x7
+	frameData         = 0x0
+	frameResetStream  = 0x3
+	frameSettings     = 0x4
+	frameGoAway       = 0x7
+	frameWindowUpdate = 0x8
 )
 
-const headBytes = 9
+const (
+	headBytes    = 9
+	settingBytes = 6
+	mostSettings = 10 // that are looked at; nobody has more
+)
 
 // frames finds the heads of frames (RFC 9113 section 4.1) in one direction of a connection, however it is cut into pieces.
 type frames struct {
-	seen func(kind byte, code uint32) // told of every RST_STREAM and GOAWAY and its error code
-	skip int                          // bytes until the next head begins
-	head [headBytes + 8]byte          // a head, and up to the error code of the two
-	have int                          // bytes of head
+	seen func(frameHead)                             // told of every frame
+	skip int                                         // bytes until the next head begins
+	head [headBytes + mostSettings*settingBytes]byte // a head, and what follows it as far as want
+	have int                                         // bytes of head
+}
+
+// frameHead is what is known of a frame.
+type frameHead struct {
+	kind    byte
+	length  int    // of the payload
+	stream  bool   // it belongs to one, not to the connection
+	code    uint32 // RST_STREAM and GOAWAY: why
+	more    uint32 // WINDOW_UPDATE: by how much
+	initial int64  // SETTINGS: the new initial window of streams, 0 where that may be, -1 where it stays
 }
 
 func (f *frames) follow(p []byte) {
@@ -66,10 +96,12 @@ func (f *frames) want() int {
 		return headBytes
 	}
 	switch length := f.length(); {
-	case f.head[3] == frameResetStream && length >= 4:
+	case (f.head[3] == frameResetStream || f.head[3] == frameWindowUpdate) && length >= 4:
 		return headBytes + 4
 	case f.head[3] == frameGoAway && length >= 8:
 		return headBytes + 8
+	case f.head[3] == frameSettings && length%settingBytes == 0:
+		return headBytes + min(length, mostSettings*settingBytes)
 	}
 	return headBytes
 }
@@ -81,9 +113,65 @@ func (f *frames) length() int {
 
 // whole ends a head.
 func (f *frames) whole() {
-	if f.have > headBytes { // the last four bytes are the code
-		f.seen(f.head[3], binary.BigEndian.Uint32(f.head[f.have-4:f.have]))
+	h := frameHead{kind: f.head[3], length: f.length(), stream: binary.BigEndian.Uint32(f.head[5:])<<1 != 0, initial: -1}
+	if f.have > headBytes {
+		last := binary.BigEndian.Uint32(f.head[f.have-4 : f.have])
+		switch h.kind {
+		case frameResetStream, frameGoAway:
+			h.code = last
+		case frameWindowUpdate:
+			h.more = last & (1<<31 - 1)
+		case frameSettings:
+			h.initial = initialWindow(f.head[headBytes:f.have], h.length)
+		}
 	}
-	f.skip = headBytes + f.length() - f.have
+	f.seen(h)
+	f.skip = headBytes + h.length - f.have
 	f.have = 0
+}
+
+// initialWindow looks for SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.5.2). Of settings that were not all looked at the
+// worst is thought.
+func initialWindow(settings []byte, length int) int64 {
+	if length > len(settings) {
+		return 0
+	}
+	initial := int64(-1)
+	for ; len(settings) >= settingBytes; settings = settings[settingBytes:] {
+		if binary.BigEndian.Uint16(settings) == 0x4 {
+			initial = int64(binary.BigEndian.Uint32(settings[2:]))
+		}
+	}
+	return initial
+}
+
+// windows is how much a client's HTTP/2 connection is ready to take, as far as its frames and ours say.
+type windows struct {
+	initial    atomic.Int64 // the least that streams have begun with, less the default
+	connection atomic.Int64 // what is left of the connection's, less what it begins with
+}
+
+const defaultWindow = 65_535
+
+// granted follows the client's frames, sent ours.
+func (w *windows) granted(h frameHead) {
+	switch {
+	case h.kind == frameWindowUpdate && !h.stream:
+		w.connection.Add(int64(h.more))
+	case h.kind == frameSettings && h.initial >= 0 && h.initial-defaultWindow < w.initial.Load():
+		w.initial.Store(h.initial - defaultWindow)
+	}
+}
+
+func (w *windows) sent(h frameHead) {
+	if h.kind == frameData {
+		w.connection.Add(-int64(h.length))
+	}
+}
+
+// narrow says whether the end of an answer of so many bytes might have to wait for the client to open a window. Others may
+// be about to end on the same connection.
+func (c *conn) narrow(total int64) bool {
+	const others = 512 << 10
+	return total > defaultWindow+c.windows.initial.Load() || c.windows.connection.Load()+defaultWindow < others
 }

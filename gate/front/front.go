@@ -7,6 +7,25 @@
 // its earlier patch releases. A test looks at who serves.
 //
 // Every connection carries what its certificate covers, so that [Covers] can say whether a request belongs on it.
+//
+// # Who the client is
+//
+// It is the socket's peer. Where that is one of Server.Balancers, the connection has to begin with a PROXY header, version 1 or
+// 2, and the client is whom that names: from then on the request's RemoteAddr, Accepted and the limits know no other. What is
+// malformed, longer than 4 KiB or not there within Limits.HeaderTime ends the connection. LOCAL, UNKNOWN and a Unix socket's
+// client leave the balancer's own address. A header's TLVs have to be whole, and are not used: ALPN and authority tell what a
+// balancer agreed with a client whose TLS it ended, and here no TLS is ended but our own, which knows both. From anyone else a
+// PROXY header is not TLS, and ends the handshake. Headers of HTTP are not looked at here.
+//
+// # What a client may hold
+//
+// [Limits] says it. Two things stay with the engine, which has no setting for them: a stream that is opened and reset at once
+// still runs its handler (never more than Limits.Streams at a time; when four times as many wait, the connection ends with
+// ENHANCE_YOUR_CALM), and control frames are answered one for one until 10,000 answers wait. Stats counts resets.
+//
+// # The end
+//
+// Whoever was let in is answered: see drain. With sockets that somebody else holds open, a restart turns nobody away.
 package front
 
 import (
@@ -19,6 +38,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,6 +55,16 @@ type Limits struct {
 	StreamWindow     int32         // HTTP/2: bytes taken before the handler reads, a stream [256 KiB]
 	ConnectionWindow int32         // HTTP/2: the same, a connection, 64 KiB at least [1 MiB]
 	DrainTime        time.Duration // how long open requests may go on after the end was announced [30 s]
+
+	HeaderFields int // of a request; beyond, 431 [128]
+	// Bodies of requests and answers: while one is under way, StallBytes have to get through in every StallTime, or its HTTP/2
+	// stream is reset, its HTTP/1.x connection closed. Silence between two writes of a handler is none. [60 s, 64 KiB]
+	StallTime  time.Duration
+	StallBytes int
+	// Connections are those open at once, of both listeners; beyond, they wait in the kernel's queue. [16,384]
+	Connections int
+	// ConnectionsPerAddress are those of one IPv4 address or IPv6 /64; beyond, they are closed unanswered. [256]
+	ConnectionsPerAddress int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -43,6 +73,8 @@ func (l Limits) withDefaults() Limits {
 		PingAfter: or(l.PingAfter, 30*time.Second), PingTime: or(l.PingTime, 15*time.Second), WriteTime: or(l.WriteTime, 60*time.Second),
 		Streams: or(l.Streams, 100), FrameBytes: or(l.FrameBytes, 16<<10), StreamWindow: or(l.StreamWindow, 256<<10),
 		ConnectionWindow: or(l.ConnectionWindow, 1<<20), DrainTime: or(l.DrainTime, 30*time.Second),
+		HeaderFields: or(l.HeaderFields, 128), StallTime: or(l.StallTime, 60*time.Second), StallBytes: or(l.StallBytes, 64<<10),
+		Connections: or(l.Connections, 16384), ConnectionsPerAddress: or(l.ConnectionsPerAddress, 256),
 	}
 }
 
@@ -61,9 +93,14 @@ type Server struct {
 	// Certificate picks a connection's certificate; it must be quick and do no I/O. It returns nil and no error for a
 	// name that is not served here, which ends the handshake with the alert unrecognized_name.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// Accepted is told the address of every client that connects to the https listener, before anything is read. It must not
-	// block: it runs in the accept loop. nil: nobody is told.
+	// Accepted is told the address of every client that connects to the https listener, before anything but a PROXY header is
+	// read. It must not block: it runs in the accept loop. nil: nobody is told.
 	Accepted func(netip.Addr)
+	// Balancers are the networks of TCP load balancers: connections from there have to begin with a PROXY header.
+	Balancers []netip.Prefix
+	// Proxies are the networks of HTTP proxies, each of which speaks for many clients: Limits.ConnectionsPerAddress is not for
+	// them.
+	Proxies []netip.Prefix
 	// Challenge answers ACME HTTP-01 requests on the plain listener and says whether it did. nil: there are none.
 	Challenge func(http.ResponseWriter, *http.Request) bool
 	Limits    Limits
@@ -71,7 +108,9 @@ type Server struct {
 	// handshakes, garbage) is kept out. nil: dropped.
 	Trouble io.Writer
 
-	counts counts
+	counts   counts
+	draining atomic.Bool
+	goodbye  func() // sends GOAWAY to every HTTP/2 connection
 }
 
 // Serve serves on both listeners (plain may be nil) until ctx ends, then drains: it stops accepting, sends GOAWAY, lets
@@ -89,11 +128,16 @@ func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 	}
 	for _, server := range servers {
 		server.BaseContext = func(net.Listener) context.Context { return base }
-		server.Handler = requests.count(s.spoken(server.Handler))
+		server.Handler = requests.count(s.spoken(s.bounded(server.Handler, limits)))
 	}
-	go func() { failed <- servers[0].ServeTLS(listener{secure, s.Accepted, &s.counts}, "", "") }()
+	yard := s.yard(limits)
+	https := yard.listen(secure, s.Accepted)
+	listeners := []*listener{https}
+	go func() { failed <- servers[0].ServeTLS(https, "", "") }()
 	if plain != nil {
-		go func() { failed <- servers[1].Serve(plain) }()
+		http := yard.listen(plain, nil)
+		listeners = append(listeners, http)
+		go func() { failed <- servers[1].Serve(http) }()
 	}
 	var err error
 	left := len(servers)
@@ -102,9 +146,9 @@ func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 	case err = <-failed:
 		left--
 	}
-	drain(servers, requests, limits.DrainTime, end)
+	s.drain(servers, listeners, requests, limits.DrainTime, end)
 	for range left {
-		if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) {
+		if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) && !errors.Is(e, net.ErrClosed) {
 			err = e
 		}
 	}
@@ -124,7 +168,7 @@ func (s *Server) secure(limits Limits) *http.Server {
 		// It keeps this very configuration, "acme-tls/1" included.
 		GetConfigForClient: s.hello,
 	}
-	serveHTTP2(server, limits, &s.counts)
+	s.goodbye = serveHTTP2(server, limits, &s.counts)
 	return server
 }
 
@@ -140,6 +184,7 @@ func suites() []uint16 {
 func (s *Server) plain(limits Limits) *http.Server {
 	server := s.base(limits)
 	server.ConnState = s.counts.plainly
+	server.ConnContext = withConn
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,6 +222,12 @@ func (s *Server) spoken(next http.Handler) http.Handler {
 		}
 		if r.ProtoMajor != 1 && (r.TLS == nil || r.TLS.NegotiatedProtocol != "h2") {
 			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+		}
+		if c := connOf(r); c != nil {
+			c.begin()
+		}
+		if s.draining.Load() { // a connection that came at the last moment has not been told yet
+			w.Header().Set("Connection", "close")
 		}
 		open := s.counts.requestsOf(r)
 		open.Add(1)

@@ -30,6 +30,10 @@ type Stats struct {
 	// Errors are the HTTP/2 connections that the server ended for an error: the code of the GOAWAY frame that it sent, in lower
 	// case (RFC 9113 section 7), ping_timeout (a ping was not answered; there is no GOAWAY), or other.
 	Errors map[string]uint64
+	// Limits are the times that a limit had its way: connections (one had to wait for room), address (a client had too many, and
+	// one was closed), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
+	// slowly), proxy_protocol (a balancer's connection did not begin with a sound PROXY header and was closed).
+	Limits map[string]uint64
 }
 
 // The protocols of a connection.
@@ -80,6 +84,21 @@ func errorWords() [errorKinds]string {
 	}
 }
 
+// The limits that are counted.
+const (
+	limitedConnections = iota
+	limitedAddress
+	limitedFields
+	limitedRead
+	limitedWrite
+	limitedIntroduction
+	limitations
+)
+
+func limitWords() [limitations]string {
+	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol"}
+}
+
 // counts is Stats while it is counted. The zero value is ready for use.
 type counts struct {
 	open       [protocols]atomic.Int64
@@ -88,6 +107,8 @@ type counts struct {
 	handshakes [failures]atomic.Uint64
 	resets     [resetters]atomic.Uint64
 	errors     [errorKinds]atomic.Uint64
+	limited    [limitations]atomic.Uint64
+	fresh      atomic.Int64 // connections that have not begun to ask
 }
 
 // Stats may be called at any time. A nil Server has counted nothing.
@@ -96,7 +117,7 @@ func (s *Server) Stats() Stats {
 	if s != nil {
 		c = &s.counts
 	}
-	protocols, causes, resetters, kinds := protocolWords(), failureWords(), resetterWords(), errorWords()
+	protocols, causes, resetters, kinds, limits := protocolWords(), failureWords(), resetterWords(), errorWords(), limitWords()
 	return Stats{
 		Open:        gauges(protocols[:], c.open[:]),
 		Connections: counters(protocols[:], c.total[:]),
@@ -104,6 +125,7 @@ func (s *Server) Stats() Stats {
 		Requests:    gauges(protocols[protocolHTTP1:], c.requests[protocolHTTP1:]),
 		Resets:      counters(resetters[:], c.resets[:]),
 		Errors:      counters(kinds[1:], c.errors[1:]),
+		Limits:      counters(limits[:], c.limited[:]),
 	}
 }
 
@@ -156,6 +178,7 @@ func (c *counts) spoke(ours *conn, alpn string) {
 	ours.protocol = protocolHTTP1
 	if alpn == "h2" {
 		ours.protocol = protocolHTTP2
+		ours.begin()
 	}
 	c.open[protocolNone].Add(-1)
 	c.open[ours.protocol].Add(1)
@@ -190,8 +213,17 @@ func (c *conn) failure() int {
 	return failedOther
 }
 
-// Close also ends what net/http knows nothing of any more: a connection that a handler took over.
+// Close gives the connection's room to another. It also ends what net/http knows nothing of any more: a connection that a
+// handler took over.
 func (c *conn) Close() error {
+	c.left.Do(func() {
+		c.writes.stop()
+		c.begin()
+		c.yard.leave(c.counted)
+		if !c.extra {
+			<-c.yard.room
+		}
+	})
 	if c.taken.CompareAndSwap(true, false) {
 		c.counts.open[c.protocol].Add(-1)
 	}
@@ -222,18 +254,19 @@ func (c *counts) requestsOf(r *http.Request) *atomic.Int64 {
 }
 
 // received and sent look at the frames of HTTP/2 that end something.
-func (c *counts) received(kind byte, _ uint32) {
-	if kind == frameResetStream {
+func (c *counts) received(h frameHead) {
+	if h.kind == frameResetStream {
 		c.resets[resetByClient].Add(1)
 	}
 }
 
-func (c *counts) sent(kind byte, code uint32) {
+func (c *counts) sent(h frameHead) {
 	switch {
-	case code == 0: // NO_ERROR: an orderly end
-	case kind == frameResetStream:
+	case h.code == 0: // NO_ERROR, an orderly end, or a frame that ends nothing
+	case h.kind == frameResetStream:
 		c.resets[resetByServer].Add(1)
 	default:
+		code := h.code
 		if code >= errorPing {
 			code = errorOther
 		}

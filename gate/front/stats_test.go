@@ -238,7 +238,7 @@ func TestFramesInPieces(t *testing.T) {
 		var want []string
 		for range rapid.IntRange(0, 20).Draw(t, "frames") {
 			code := http2.ErrCode(rapid.Uint32().Draw(t, "code"))
-			switch payload := make([]byte, rapid.IntRange(0, 40).Draw(t, "length")); rapid.IntRange(0, 4).Draw(t, "kind") {
+			switch payload := make([]byte, rapid.IntRange(0, 40).Draw(t, "length")); rapid.IntRange(0, 7).Draw(t, "kind") {
 			case 0:
 				framer.WriteRSTStream(1, code)
 				want = append(want, fmt.Sprint(frameResetStream, code))
@@ -249,13 +249,34 @@ func TestFramesInPieces(t *testing.T) {
 				framer.WriteRawFrame(http2.FrameGoAway, 0, 0, payload[:min(len(payload), 7)]) // too short to say why
 			case 3:
 				framer.WriteRawFrame(http2.FrameData, 0, 1, payload)
+			case 4:
+				more := rapid.Uint32Range(1, 1<<31-1).Draw(t, "more")
+				framer.WriteWindowUpdate(0, more)
+				want = append(want, fmt.Sprint("more ", more))
+			case 5:
+				framer.WriteWindowUpdate(7, 1)
+			case 6:
+				settings := slices.Repeat([]http2.Setting{{ID: http2.SettingMaxFrameSize, Val: 1 << 14}}, rapid.IntRange(0, 12).Draw(t, "settings"))
+				initial := int64(rapid.Uint32Range(0, 1<<31-1).Draw(t, "initial"))
+				framer.WriteSettings(append(settings, http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(initial)})...)
+				if len(settings) >= mostSettings {
+					initial = 0
+				}
+				want = append(want, fmt.Sprint("initial ", initial))
 			default:
 				framer.WriteSettingsAck()
 			}
 		}
 		var got []string
-		f := frames{skip: len(http2.ClientPreface), seen: func(kind byte, code uint32) {
-			got = append(got, fmt.Sprint(kind, http2.ErrCode(code)))
+		f := frames{skip: len(http2.ClientPreface), seen: func(h frameHead) {
+			switch {
+			case h.kind == frameResetStream, h.kind == frameGoAway && h.length >= 8:
+				got = append(got, fmt.Sprint(h.kind, http2.ErrCode(h.code)))
+			case h.kind == frameWindowUpdate && !h.stream:
+				got = append(got, fmt.Sprint("more ", h.more))
+			case h.initial >= 0:
+				got = append(got, fmt.Sprint("initial ", h.initial))
+			}
 		}}
 		for stream.Len() > 0 {
 			f.follow(stream.Next(rapid.IntRange(0, 30).Draw(t, "piece")))
@@ -270,7 +291,7 @@ func BenchmarkFrames(b *testing.B) {
 	var stream bytes.Buffer
 	framer := http2.NewFramer(&stream, nil)
 	framer.WriteData(1, false, make([]byte, 1000))
-	f := frames{seen: func(byte, uint32) {}}
+	f := frames{seen: func(frameHead) {}}
 	b.ReportAllocs()
 	for b.Loop() {
 		f.follow(stream.Bytes()[:headBytes])

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// attended lets the gateway follow its file, as the command run does.
+func (s *setting) attended(t *testing.T, file string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.gateway.attend(ctx, make(chan os.Signal), file, (&runCommand{configFile: configFile{file}}).configuration)
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+}
+
+// texts has the file's text with a rule more, and one that is wrong.
+func (s *setting) texts(t *testing.T) (other, wrong []byte) {
+	t.Helper()
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Replace(text, []byte("http2_crawl: refuse"), []byte("http2_crawl: observe"), 1), bytes.Replace(text, []byte("http2_crawl"), []byte("http2_crwal"), 1)
+}
+
+// Whoever changes the file does it in one of these ways; each is followed, and what is wrong is said once.
+func TestTheFileIsFollowed(t *testing.T) {
+	must := func(t *testing.T, errs ...error) {
+		t.Helper()
+		for _, err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, way := range map[string]struct {
+		lay    func(t *testing.T, s *setting) (file string) // puts the first text there
+		change func(t *testing.T, file string, text []byte, turn int)
+	}{
+		"written in place": {nil, func(t *testing.T, file string, text []byte, _ int) { must(t, os.WriteFile(file, text, 0o600)) }},
+		"written in two halves": {nil, func(t *testing.T, file string, text []byte, _ int) {
+			f, err := os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0)
+			must(t, err)
+			_, err = f.Write(text[:len(text)/2])
+			must(t, err)
+			time.Sleep(stillFor / 4)
+			_, err = f.Write(text[len(text)/2:])
+			must(t, err, f.Close())
+		}},
+		"renamed into place": {nil, func(t *testing.T, file string, text []byte, _ int) {
+			must(t, os.WriteFile(file+".new", text, 0o600), os.Rename(file+".new", file))
+		}},
+		"the old one renamed first": {nil, func(t *testing.T, file string, text []byte, _ int) {
+			must(t, os.Rename(file, file+"~"), os.WriteFile(file, text, 0o600), os.Remove(file+"~"))
+		}},
+		"a ConfigMap": {func(t *testing.T, s *setting) string {
+			text, err := os.ReadFile(s.file)
+			folder := t.TempDir()
+			must(t, err, os.Mkdir(filepath.Join(folder, "..1"), 0o700), os.WriteFile(filepath.Join(folder, "..1", "gate421.yaml"), text, 0o600),
+				os.Symlink("..1", filepath.Join(folder, "..data")), os.Symlink(filepath.Join("..data", "gate421.yaml"), filepath.Join(folder, "gate421.yaml")))
+			return filepath.Join(folder, "gate421.yaml")
+		}, func(t *testing.T, file string, text []byte, turn int) {
+			folder := filepath.Dir(file)
+			next := fmt.Sprint("..", turn+2)
+			must(t, os.Mkdir(filepath.Join(folder, next), 0o700), os.WriteFile(filepath.Join(folder, next, "gate421.yaml"), text, 0o600),
+				os.Symlink(next, filepath.Join(folder, "..data_tmp")), os.Rename(filepath.Join(folder, "..data_tmp"), filepath.Join(folder, "..data")))
+		}},
+		"a link further up": {func(t *testing.T, s *setting) string {
+			text, err := os.ReadFile(s.file)
+			folder := t.TempDir()
+			must(t, err, os.Mkdir(filepath.Join(folder, "r1"), 0o700), os.WriteFile(filepath.Join(folder, "r1", "gate421.yaml"), text, 0o600), os.Symlink("r1", filepath.Join(folder, "current")))
+			return filepath.Join(folder, "current", "gate421.yaml")
+		}, func(t *testing.T, file string, text []byte, turn int) {
+			folder := filepath.Dir(filepath.Dir(file))
+			next := fmt.Sprint("r", turn+2)
+			must(t, os.Mkdir(filepath.Join(folder, next), 0o700), os.WriteFile(filepath.Join(folder, next, "gate421.yaml"), text, 0o600),
+				os.Symlink(next, filepath.Join(folder, "next")), os.Rename(filepath.Join(folder, "next"), filepath.Join(folder, "current")))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startGateway(t, fmt.Sprintf(oneSite, "refuse"))
+			file := s.file
+			other, wrong := s.texts(t)
+			first, err := os.ReadFile(s.file)
+			must(t, err)
+			if way.lay != nil {
+				file = way.lay(t, s)
+			}
+			s.attended(t, file)
+			time.Sleep(2 * stillFor) // the watch is on; what is changed before is seen a second later
+			for turn, state := range []string{"observe", "wrong", "refuse"} {
+				text := map[string][]byte{"observe": other, "wrong": wrong, "refuse": first}[state]
+				way.change(t, file, text, turn)
+				line := s.log.wait(map[string]string{"event": "reload"})
+				if said, _ := line["error"].(string); (state == "wrong") != strings.Contains(said, "http2_crawl is missing") {
+					t.Errorf("%s: %v", state, line)
+				}
+				reason := map[string]string{"observe": "observed", "wrong": "observed", "refuse": "refused"}[state]
+				if _, line := s.recorded(fromGooglebot("https://shop.test/")); line["reason"] != reason {
+					t.Errorf("%s: %v", state, line)
+				}
+			}
+			time.Sleep(lookEvery + 2*stillFor)
+			s.log.poll()
+			reloads := 0
+			for _, line := range s.log.lines {
+				if line["event"] == "reload" {
+					reloads++
+				}
+			}
+			if reloads != 3 {
+				t.Errorf("%d reloads of 3 changes", reloads)
+			}
+		})
+	}
+}
+
+// Other files of the folder are none of its business.
+func TestOtherFilesAreNotFollowed(t *testing.T) {
+	s := startGateway(t, fmt.Sprintf(oneSite, "refuse"))
+	s.attended(t, s.file)
+	for i := range 20 {
+		if err := os.WriteFile(filepath.Join(s.folder, fmt.Sprint("other", i)), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := os.Chtimes(s.file, time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * stillFor)
+	if strings.Contains(s.trouble.String(), "in use") {
+		t.Error(s.trouble.String())
+	}
+}
+
+// systemd hears of the start, of every reload and of the end.
+func TestSystemdIsTold(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer l.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "200000")
+	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
+	hear := func(wanted string) {
+		t.Helper()
+		for buffer := make([]byte, 1000); ; {
+			l.SetReadDeadline(time.Now().Add(patience))
+			n, err := l.Read(buffer)
+			if err != nil {
+				t.Fatalf("no %s: %v", wanted, err)
+			}
+			switch said := string(buffer[:n]); {
+			case strings.HasPrefix(said, wanted):
+				if wanted == "RELOADING=1" && !strings.Contains(said, "MONOTONIC_USEC=") {
+					t.Errorf("%q", said)
+				}
+				return
+			case !strings.HasPrefix(said, "WATCHDOG=1"):
+				t.Fatalf("%q instead of %s", said, wanted)
+			}
+		}
+	}
+	s := startGateway(t, fmt.Sprintf(oneSite, "refuse"))
+	other, _ := s.texts(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.gateway.attend(ctx, make(chan os.Signal), s.file, s.load)
+	}()
+	hear("READY=1")
+	hear("WATCHDOG=1")
+	if err := os.WriteFile(s.file, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hear("RELOADING=1")
+	hear("READY=1")
+	hear("WATCHDOG=1")
+	cancel()
+	hear("STOPPING=1")
+	<-ended
+}

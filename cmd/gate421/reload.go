@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"gate421/gate/audit"
+	"gate421/gate/config"
+)
+
+// reload reads the configuration again and takes over sites and their hosts, rules, origins, crawlers, certificates and the
+// log. Whatever is wrong with it leaves everything as it is. What is bound to sockets, the state folder and the verifier needs
+// a restart, and is named. again says that the log's file is to be opened again, as logrotate wants it.
+func (g *gateway) reload(configuration func() (*config.Config, error), again bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
+	if again {
+		if err := g.log.current.Load().Reopen(); err != nil {
+			g.say("%v; the old file stays in use", err)
+		}
+	}
+	before, boot := g.live.Load().Policy, g.log.current.Load().Boot()
+	c, err := configuration()
+	if err == nil {
+		err = g.unchanged(c)
+	}
+	var v *prepared
+	if err == nil {
+		v, err = g.prepare(context.Background(), c)
+	}
+	if err != nil {
+		fmt.Fprintln(g.trouble, message(err))
+		g.say("the configuration so far stays in use")
+		g.log.Event("reload", audit.Fields{"error": firstLine(err.Error()), "config": g.live.Load().Version})
+		return
+	}
+	fields := audit.Fields{"config": c.Version}
+	if v.log != nil { // the lines before this one are there
+		fields["after_boot"] = boot
+		g.log.Event("reload", audit.Fields{"config": c.Version, "before_boot": v.log.Boot()})
+	}
+	g.adopt(v)
+	g.say("configuration %s is in use", c.Version)
+	g.log.Event("reload", fields)
+	for _, change := range ruleChanges(before, g.live.Load().Policy) {
+		g.log.Event("rule", change)
+	}
+}
+
+// unchanged names the keys that a running gateway cannot follow.
+func (g *gateway) unchanged(c *config.Config) error {
+	limits := c.Limits
+	limits.OriginTime = g.config.Limits.OriginTime // belongs to the origins, which are made anew
+	var keys []string
+	for _, key := range []struct {
+		name     string
+		old, new any
+	}{
+		{"listen", fmt.Sprint(g.config.Listen), fmt.Sprint(c.Listen)}, {"admin", g.config.Admin, c.Admin}, {"state", g.config.State, c.State},
+		{"verify", g.config.Verify, c.Verify}, {"limits", g.config.Limits, limits},
+	} {
+		if key.old != key.new {
+			keys = append(keys, key.name)
+		}
+	}
+	if len(keys) > 0 {
+		return hint(fmt.Errorf("%s changed, which only a restart takes up", strings.Join(keys, ", ")), "restart gate421, or undo that part of the change")
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// attend reloads when it is told to or when the file's text has changed, until ctx ends. "" is no file. A text is tried once:
+// what is wrong with it is not said again until it changes.
+func (g *gateway) attend(ctx context.Context, hup <-chan os.Signal, file string, configuration func() (*config.Config, error)) {
+	stirred, watchdog := stirs(ctx, file), watchdogTicks(ctx)
+	tried := g.config.Version
+	notifyReady()
+	for {
+		signalled := false
+		select {
+		case <-ctx.Done():
+			notifyStopping()
+			return
+		case <-watchdog:
+			notifyAlive()
+			continue
+		case <-hup:
+			signalled = true
+		case <-stirred:
+		}
+		version := tried
+		if file != "" {
+			version = versionOf(file)
+		}
+		if signalled || version != tried {
+			tried = version
+			notifyReloading()
+			g.reload(configuration, signalled)
+			notifyReady()
+		}
+	}
+}

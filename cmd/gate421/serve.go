@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"gate421/certs"
+	"gate421/gate"
+	"gate421/gate/audit"
+	"gate421/gate/front"
+)
+
+// serve serves until ctx ends, drains, and closes everything. It returns nil after an orderly end.
+func (g *gateway) serve(ctx context.Context) error {
+	started := time.Now()
+	if err := g.manage(ctx); err != nil {
+		return errors.Join(err, g.close())
+	}
+	g.log.Event("start", audit.Fields{
+		"product": product(), "config": g.config.Version, "https": g.secure.Addr().String(), "http": addressOf(g.plain), "admin": addressOf(g.page), "sites": len(g.config.Sites),
+	})
+	c := g.config
+	door := &front.Server{
+		Handler: g.handler,
+		Plain:   &gate.Redirect{Live: &g.live, Log: &g.log, Port: redirectPort(g.secure), Proxies: g.proxies},
+		Certificate: func(hello *tlsHello) (*tlsCertificate, error) {
+			certificate, err := g.certs.Load().GetCertificate(hello)
+			var unknown certs.UnknownHostError
+			if errors.As(err, &unknown) {
+				return nil, nil // the alert is then unrecognized_name
+			}
+			return certificate, err
+		},
+		Challenge: func(w http.ResponseWriter, r *http.Request) bool { return g.certs.Load().Challenge(w, r) },
+		Accepted: func(client netip.Addr) {
+			if !g.proxies.Trusts(client) { // whose clients nobody knows yet
+				g.verifier.Prepare(client)
+			}
+		},
+		Balancers: c.Listen.ProxyProtocol,
+		Proxies:   c.Listen.TrustedProxies,
+		Trouble:   g.trouble,
+		Limits:    g.limits(),
+	}
+	g.door.Store(door)
+	page := g.servePage()
+	refreshing, stop := context.WithCancel(ctx)
+	refreshed := g.refreshRanges(refreshing)
+	err := door.Serve(ctx, g.secure, g.plain)
+	if page != nil {
+		page.Close()
+	}
+	stop()
+	<-refreshed
+	g.verifier.Close() // whoever was still being looked up gets its line before the log ends
+	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
+	return errors.Join(err, g.close())
+}
+
+// manage begins to keep certificates fresh. Certificates that come with a reload are managed from then on, too.
+func (g *gateway) manage(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.serving = ctx
+	return g.certs.Load().Manage(ctx)
+}
+
+// refreshRanges keeps the published ranges fresh until ctx ends; what it returns is closed then.
+func (g *gateway) refreshRanges(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	if g.ranges == nil {
+		close(ended)
+		return ended
+	}
+	go func() {
+		defer close(ended)
+		g.ranges.Run(ctx) // its one error is a wrong URL, and the URLs are its own
+	}()
+	return ended
+}
+
+func (g *gateway) servePage() *http.Server {
+	if g.page == nil {
+		return nil
+	}
+	server := &http.Server{Handler: g.admin.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10, ErrorLog: discard()}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	server.Protocols = protocols
+	go server.Serve(g.page) // ends with Close
+	return server
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// given are the sockets that systemd opened for this process, by the key whose address they stand for. The sockets stay open
+// while the process is restarted: who connects meanwhile waits instead of being refused.
+type given map[string]net.Listener
+
+// socketNames are the names that FileDescriptorName= may give, and their keys, in the order in which sockets without a name
+// are taken.
+func socketNames() [][2]string {
+	return [][2]string{{"https", "listen.https"}, {"http", "listen.http"}, {"admin", "admin"}}
+}
+
+// inherited takes the sockets over, once: the next call finds none. Sockets that have none of the names are taken in the order
+// of the keys.
+func inherited() (given, error) {
+	sockets := given{}
+	var nameless []net.Listener
+	var errs []error
+	names := socketNames()
+	for i, file := range activation.Files(true) {
+		l, err := net.FileListener(file)
+		file.Close()
+		if _, ok := l.(*net.TCPListener); err == nil && !ok {
+			l.Close()
+			err = errors.New("it is not TCP")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("systemd's socket %d (%s) cannot be listened on: %w", i+1, file.Name(), bare(err)))
+			continue
+		}
+		at := slices.IndexFunc(names, func(n [2]string) bool { return n[0] == file.Name() })
+		if at < 0 || sockets[names[at][1]] != nil {
+			nameless = append(nameless, l)
+			continue
+		}
+		sockets[names[at][1]] = l
+	}
+	for _, name := range names {
+		if len(nameless) > 0 && sockets[name[1]] == nil {
+			sockets[name[1]], nameless = nameless[0], nameless[1:]
+		}
+	}
+	for _, l := range nameless {
+		errs = append(errs, fmt.Errorf("systemd's socket %s is one too many", l.Addr()))
+		l.Close()
+	}
+	if len(errs) > 0 {
+		sockets.close()
+		return nil, hint(errors.Join(errs...), "deploy/systemd/gate421.socket is an example: ListenStream= for https, then for http, then for the page")
+	}
+	return sockets, nil
+}
+
+func (s given) close() {
+	for _, l := range s {
+		l.Close()
+	}
+}
+
+// What systemd is told. Without systemd nobody is.
+
+func notifyReady() { daemon.SdNotify(false, daemon.SdNotifyReady) }
+
+func notifyReloading() {
+	daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+}
+
+func notifyStopping() { daemon.SdNotify(false, daemon.SdNotifyStopping) }
+
+func notifyAlive() { daemon.SdNotify(false, daemon.SdNotifyWatchdog) }
+
+// watchdogTicks ticks twice in the time that WatchdogSec= allows; never without it.
+func watchdogTicks(ctx context.Context) <-chan time.Time {
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every < 2 {
+		return nil
+	}
+	ticker := time.NewTicker(every / 2)
+	context.AfterFunc(ctx, ticker.Stop)
+	return ticker.C
+}
