@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
 )
 
 // Whoever changes certmagic's package defaults does not change us, and we do not change them.
@@ -42,7 +44,10 @@ func TestPackageDefaults(t *testing.T) {
 	certmagic.DefaultACME.DisableTLSALPNChallenge = true
 	certmagic.DefaultACME.AccountKeyPEM = "x"
 	certmagic.DefaultACME.NotAfter = time.Hour
-	certmagic.DefaultACME.CA = c.CA
+	certmagic.DefaultACME.CA = c.CAs[0].Directory
+	certmagic.DefaultACME.DNS01Solver = new(certmagic.DNS01Solver)
+	certmagic.DefaultACME.ExternalAccount = new(acme.EAB)
+	certmagic.DefaultACME.TrustedRoots = x509.NewCertPool()
 	certmagic.DefaultACME.TestCA = "https://other.example"
 	certmagic.DefaultACME.ListenHost = "0.0.0.0"
 	c.Folder = t.TempDir()

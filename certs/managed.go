@@ -1,13 +1,16 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,39 +18,51 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// retryAfter is how long a host waits when certmagic has given up on it altogether, which it does for errors that
-// it thinks will not go away. Authorities count failures by the hour.
-const retryAfter = time.Hour
-
 // managed has certificates issued, stored and renewed through certmagic: its Cache and Config, never its package
-// defaults. "acme" and "local" differ in the issuer alone.
+// defaults. "acme" and "local" differ in the issuers alone.
+//
+// certmagic orders, stores and serves. When something is ordered is decided here: see pursue.
 type managed struct {
-	cfg    *certmagic.Config
-	cache  *certmagic.Cache
-	store  *store
-	log    logger
-	told   *teller
-	hosts  []string
-	issuer string             // as events name it
-	words  func(error) string // an issuer's error for people
+	cfg   *certmagic.Config // all issuers: what is loaded, when it is due
+	ways  []*way            // to a certificate, in the order in which they are tried
+	cache *certmagic.Cache
+	store *store
+	log   logger
+	told  *teller
+	hosts []string
+	words func(error) trouble // an issuer's error for people
+	every time.Duration       // between two looks at what is due
 
 	managing atomic.Bool // otherwise certmagic's own clock starts nothing
-	failures sync.Map    // host: *atomic.Int64, failures told
+	pursued  sync.Map    // host: true, while it is being ordered
 	stop     context.CancelFunc
 	working  sync.WaitGroup
 }
 
-// newManaged prepares certmagic over c.Folder. The issuer comes from the caller because an ACME one needs the
-// certmagic.Config that it will be part of.
-func newManaged(c Config, hosts names, told *teller, issuer func(*certmagic.Config, logger) (certmagic.Issuer, error)) (*managed, error) {
-	if c.Folder == "" {
+// way is one issuer, as something that is tried.
+type way struct {
+	name string            // as events have it
+	cfg  *certmagic.Config // has this issuer alone
+	anew *certmagic.Config // the same, not naming the certificate that is replaced; nil: there is no difference
+}
+
+// key is the issuer's in the storage.
+func (w *way) key() string { return w.cfg.Issuers[0].IssuerKey() }
+
+// newManaged prepares certmagic over c's storage. It has no way to a certificate yet: add gives it some.
+func newManaged(c Config, hosts names, told *teller) (*managed, error) {
+	if c.Folder == "" && c.Storage == "" {
 		return nil, fmt.Errorf("certificate source %q: no state folder", c.Source)
 	}
-	files, err := newStore(storeFolder(c))
+	log := newLogger(c.Log)
+	kept, err := newStore(c, log)
 	if err != nil {
 		return nil, err
 	}
-	m := &managed{store: files, log: newLogger(c.Log), told: told, hosts: hosts.order, stop: func() {}, words: error.Error}
+	m := &managed{store: kept, log: log, told: told, hosts: hosts.order, stop: func() {}, words: plainly, every: c.CheckEvery}
+	if m.every == 0 {
+		m.every = certmagic.DefaultRenewCheckInterval
+	}
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) {
 			if !m.managing.Load() {
@@ -55,54 +70,101 @@ func newManaged(c Config, hosts names, told *teller, issuer func(*certmagic.Conf
 			}
 			return m.cfg, nil
 		},
-		Logger: m.log.Logger,
+		RenewCheckInterval: m.every,
+		Logger:             m.log.Logger,
 	})
-	m.cfg = certmagic.New(m.cache, certmagic.Config{
-		Issuers:            []certmagic.Issuer{},
-		RenewalWindowRatio: certmagic.DefaultRenewalWindowRatio,
-		OnEvent:            m.onEvent,
-		KeySource:          certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
-		Storage:            files,
-		// A staple is fetched while a certificate is loaded, which must not wait for the network; Let's Encrypt has
-		// none any more, and revocation reaches us through the renewal hints.
-		OCSP:       certmagic.OCSPConfig{DisableStapling: true},
-		DisableARI: c.Source != SourceACME,
-		Logger:     m.log.Logger,
-	})
-	// New fills what is zero from a package variable that anybody may have changed: put the zeros back.
-	m.cfg.OnDemand, m.cfg.MustStaple, m.cfg.LocalCache = nil, false, nil
-	m.cfg.DefaultServerName, m.cfg.FallbackServerName = "", ""
-	by, err := issuer(m.cfg, m.log)
-	if err != nil {
-		m.cache.Stop()
-		return nil, err
-	}
-	m.cfg.Issuers = []certmagic.Issuer{by}
+	m.cfg = m.config(nil, c.Source != SourceACME)
 	return m, nil
 }
 
-// load takes host's certificate from disk into memory. One that is not there is fs.ErrNotExist. One that is there
-// and cannot be used (a crash between two files, a disk that lost a block) is told, set aside and then not there.
-// Files that cannot be read at all are an error: ordering anew at every start would use up an authority's patience.
+// config makes a certmagic configuration without issuers; by is the way that it will be part of, nil for none.
+func (m *managed) config(by *way, noRenewalInfo bool) *certmagic.Config {
+	cfg := certmagic.New(m.cache, certmagic.Config{
+		Issuers:            []certmagic.Issuer{},
+		RenewalWindowRatio: certmagic.DefaultRenewalWindowRatio,
+		OnEvent: func(ctx context.Context, event string, data map[string]any) error {
+			return m.onEvent(ctx, by, event, data)
+		},
+		KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
+		Storage:   m.store,
+		// A staple is fetched while a certificate is loaded, which must not wait for the network; Let's Encrypt has
+		// none any more, and revocation reaches us through the renewal hints.
+		OCSP:       certmagic.OCSPConfig{DisableStapling: true},
+		DisableARI: noRenewalInfo,
+		Logger:     m.log.Logger,
+	})
+	// New fills what is zero from a package variable that anybody may have changed: put the zeros back.
+	cfg.OnDemand, cfg.MustStaple, cfg.LocalCache = nil, false, nil
+	cfg.DefaultServerName, cfg.FallbackServerName = "", ""
+	return cfg
+}
+
+// add adds a way, whose cfg has its issuer, to be tried after those before it.
+func (m *managed) add(w *way) {
+	m.ways = append(m.ways, w)
+	m.cfg.Issuers = append(m.cfg.Issuers, w.cfg.Issuers[0])
+}
+
+// issuers names all of them, for events that concern them all.
+func (m *managed) issuers() string {
+	var list []string
+	for _, w := range m.ways {
+		list = append(list, w.name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// load takes host's certificates from disk into memory, of every issuer. None is fs.ErrNotExist. One that is there and
+// cannot be used (a crash between two files, a disk that lost a block) is mended with the key that was written over, or
+// else told, set aside and then not there. Files that cannot be read at all are an error: ordering anew at every start
+// would use up an authority's patience.
 func (m *managed) load(ctx context.Context, host string) error {
-	cert, err := m.cfg.CacheManagedCertificate(ctx, host)
-	if err == nil {
-		m.told.tell(Event{Kind: KindLoaded, Hosts: cert.Names, Issuer: m.issuer, NotAfter: cert.Leaf.NotAfter})
+	var problems []error
+	for _, w := range m.ways {
+		_, err := w.cfg.CacheManagedCertificate(ctx, host)
+		var unreadable *fs.PathError
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if errors.As(err, &unreadable) {
+			problems = append(problems, fmt.Errorf("host %q: stored certificate: %w", host, err))
+			continue
+		}
+		if m.store.restore(ctx, certmagic.StorageKeys.SitePrivateKey(w.key(), host)) == nil {
+			if _, other := w.cfg.CacheManagedCertificate(ctx, host); other == nil {
+				continue
+			}
+		}
+		if aside := m.store.setAside(ctx, certmagic.StorageKeys.CertsSitePrefix(w.key(), host)); aside != nil {
+			problems = append(problems, fmt.Errorf("host %q: stored certificate: %w", host, errors.Join(err, aside)))
+			continue
+		}
+		m.told.tell(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: w.name,
+			Error: fmt.Sprintf("the stored certificate cannot be used and was set aside, a new one will be made: %v", err)})
+	}
+	if cert := pick(nil, m.certificates(host)); cert != nil {
+		m.told.tell(Event{Kind: KindLoaded, Hosts: namesOf(cert.Leaf), Issuer: m.nameOf(ctx, host), NotAfter: cert.Leaf.NotAfter})
 		return nil
 	}
-	var unreadable *fs.PathError
-	if errors.Is(err, fs.ErrNotExist) {
-		return fs.ErrNotExist
-	} else if errors.As(err, &unreadable) {
-		return fmt.Errorf("host %q: stored certificate: %w", host, err)
+	if len(problems) > 0 {
+		return errors.Join(problems...)
 	}
-	folder := certmagic.StorageKeys.CertsSitePrefix(m.cfg.Issuers[0].IssuerKey(), host)
-	if aside := m.store.setAside(folder); aside != nil {
-		return fmt.Errorf("host %q: stored certificate: %w", host, errors.Join(err, aside))
-	}
-	m.told.tell(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: m.issuer,
-		Error: fmt.Sprintf("the stored certificate cannot be used and was set aside, a new one will be made: %v", err)})
 	return fs.ErrNotExist
+}
+
+// nameOf is the issuer of the certificate that is in use for host: the one that certmagic prefers in its storage.
+func (m *managed) nameOf(ctx context.Context, host string) string {
+	if len(m.ways) == 1 {
+		return m.ways[0].name
+	}
+	current := pick(nil, m.certificates(host))
+	for _, w := range m.ways {
+		data, err := m.store.Load(ctx, certmagic.StorageKeys.SiteCert(w.key(), host))
+		block, _ := pem.Decode(data)
+		if err == nil && block != nil && current != nil && bytes.Equal(block.Bytes, current.Leaf.Raw) {
+			return w.name
+		}
+	}
+	return ""
 }
 
 // loadAll loads what is stored for all hosts and lists those that have nothing.
@@ -140,93 +202,6 @@ func (m *managed) cached(host string) []certmagic.Certificate {
 	}
 	slices.SortStableFunc(list, func(a, b certmagic.Certificate) int { return b.Leaf.NotAfter.Compare(a.Leaf.NotAfter) })
 	return list
-}
-
-// manage orders what is missing and renews what is due now; from then on certmagic's cache renews by its own clock.
-func (m *managed) manage(ctx context.Context) error {
-	ctx, m.stop = context.WithCancel(ctx)
-	m.managing.Store(true)
-	context.AfterFunc(ctx, func() { m.managing.Store(false) })
-	for _, host := range m.hosts {
-		if len(m.certificates(host)) == 0 {
-			m.working.Go(func() { m.obtain(ctx, host) })
-		}
-	}
-	m.working.Go(func() {
-		// It only queues; the attempts tell their failures through onEvent.
-		_ = m.cache.RenewManagedCertificates(ctx)
-	})
-	return nil
-}
-
-// obtain orders host's first certificate until it has one or ctx ends. certmagic retries most failures itself, with
-// growing pauses; what it returns is final to it, not to us. It is asked for its non-interactive way throughout: the
-// other one prompts on standard input and changes its package defaults.
-func (m *managed) obtain(ctx context.Context, host string) {
-	for {
-		told := m.failuresTold(host).Load()
-		err := m.cfg.ObtainCertAsync(ctx, host)
-		if err == nil {
-			// Storage may have had it already, from another process on the same folder.
-			_, err = m.cfg.CacheManagedCertificate(ctx, host)
-		}
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		if m.failuresTold(host).Load() == told {
-			m.fail(host, err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(retryAfter):
-		}
-	}
-}
-
-func (m *managed) failuresTold(host string) *atomic.Int64 {
-	n, _ := m.failures.LoadOrStore(host, new(atomic.Int64))
-	return n.(*atomic.Int64)
-}
-
-func (m *managed) fail(host string, err error) {
-	m.failuresTold(host).Add(1)
-	event := Event{Kind: KindFailed, Hosts: []string{host}, Issuer: m.issuer, Error: m.words(err)}
-	if cert := pick(nil, m.certificates(host)); cert != nil {
-		event.NotAfter = cert.Leaf.NotAfter
-	}
-	m.told.tell(event)
-}
-
-// onEvent is certmagic's hook. What has just been obtained is in storage but not in memory yet; it is loaded here, so
-// that a certificate that was told is a certificate that is served.
-func (m *managed) onEvent(ctx context.Context, event string, data map[string]any) error {
-	host, _ := data["identifier"].(string)
-	switch event {
-	case "cert_obtaining":
-		// certmagic renews for the first name it finds in a certificate, which is the authority's choice. An error
-		// here abandons the order.
-		if !slices.Contains(m.hosts, host) {
-			m.fail(host, UnknownHostError{Name: host})
-			return UnknownHostError{Name: host}
-		}
-	case "cert_obtained":
-		cert, err := m.cfg.CacheManagedCertificate(ctx, host)
-		if err != nil {
-			m.fail(host, fmt.Errorf("obtained, but not to be read back: %w", err))
-			return nil
-		}
-		kind := KindObtained
-		if again, _ := data["renewal"].(bool); again {
-			kind = KindRenewed
-		}
-		m.told.tell(Event{Kind: kind, Hosts: cert.Names, Issuer: m.issuer, NotAfter: cert.Leaf.NotAfter})
-	case "cert_failed":
-		if err, _ := data["error"].(error); err != nil && !errors.Is(err, context.Canceled) {
-			m.fail(host, err)
-		}
-	}
-	return nil
 }
 
 func (m *managed) close() error {

@@ -1,21 +1,32 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 )
 
-// store is certmagic's folder of files: 0700 folders, 0600 files, each written to a temporary name, synced and renamed.
-// It adds one thing, waiting: certmagic works in goroutines that it does not wait for, but each of them holds a lock
-// of its storage while it works, so the store knows when the last one is done.
+// store is certmagic's folder of files: 0700 folders, 0600 files, each written to a temporary name, synced and renamed;
+// or a storage that several gateways share. It adds three things.
+//
+// Waiting: certmagic works in goroutines that it does not wait for, but each of them holds a lock of its storage while
+// it works, so the store knows when the last one is done.
+//
+// A certificate that stays usable: certmagic writes the new key over the old one and the new certificate after it, and
+// takes the key away if the certificate cannot be written. Between the two there would be nothing to start with. The
+// key that is written over is kept beside it until its certificate is gone.
+//
+// An end to attempts that cannot be kept: what cannot be written ends the attempt in whose name it was to be.
 type store struct {
-	certmagic.FileStorage
+	certmagic.Storage
 
 	mu     sync.Mutex
 	held   int
@@ -23,11 +34,82 @@ type store struct {
 	idle   chan struct{} // made by drain, closed when held is 0
 }
 
-func newStore(folder string) (*store, error) {
+// newStore opens c's storage.
+func newStore(c Config, log logger) (*store, error) {
+	if c.Storage != "" {
+		shared, err := openShared(c.Storage, storeFolder(c), log)
+		if err != nil {
+			return nil, fmt.Errorf("certificate storage: %w", err)
+		}
+		return &store{Storage: shared}, nil
+	}
+	folder := storeFolder(c)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	return &store{FileStorage: certmagic.FileStorage{Path: folder}}, nil
+	return &store{Storage: &certmagic.FileStorage{Path: folder}}, nil
+}
+
+// openShared opens a storage that several gateways share.
+func openShared(string, string, logger) (certmagic.Storage, error) {
+	return nil, errors.New("a shared one is not served by this version yet; leave it out to keep certificates below the state folder")
+}
+
+// oldKey is where the key that key was written over is kept.
+func oldKey(key string) string { return key + ".old" }
+
+func isSiteKey(key string) bool {
+	return strings.HasPrefix(key, "certificates/") && strings.HasSuffix(key, ".key")
+}
+
+// Store is certmagic's.
+func (s *store) Store(ctx context.Context, key string, value []byte) error {
+	err := s.keepOld(ctx, key, value)
+	if err == nil {
+		err = s.Storage.Store(ctx, key, value)
+	}
+	if err != nil {
+		attemptOf(ctx).end(fmt.Errorf("cannot be kept: %w", err))
+	}
+	return err
+}
+
+func (s *store) keepOld(ctx context.Context, key string, value []byte) error {
+	if !isSiteKey(key) {
+		return nil
+	}
+	current, err := s.Load(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && bytes.Equal(current, value) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return s.Storage.Store(ctx, oldKey(key), current)
+}
+
+// Delete is certmagic's. A key that it takes away because the certificate could not be written makes place for the old.
+func (s *store) Delete(ctx context.Context, key string) error {
+	if isSiteKey(key) && s.restore(ctx, key) == nil {
+		return nil
+	}
+	return s.Storage.Delete(ctx, key)
+}
+
+// restore puts the old key in key's place; an error means that nothing has changed.
+func (s *store) restore(ctx context.Context, key string) error {
+	old, err := s.Load(ctx, oldKey(key))
+	if err != nil {
+		return err
+	}
+	return s.Storage.Store(ctx, key, old)
+}
+
+// RenewLockLease is certmagic's LockLeaseRenewer; a storage whose locks need no renewal has nothing to do.
+func (s *store) RenewLockLease(ctx context.Context, name string, lease time.Duration) error {
+	if renewer, ok := s.Storage.(certmagic.LockLeaseRenewer); ok {
+		return renewer.RenewLockLease(ctx, name, lease)
+	}
+	return nil
 }
 
 // Lock is certmagic's Locker; after drain it refuses.
@@ -35,7 +117,7 @@ func (s *store) Lock(ctx context.Context, name string) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	err := s.FileStorage.Lock(ctx, name)
+	err := s.Storage.Lock(ctx, name)
 	if err != nil {
 		s.leave()
 	}
@@ -47,7 +129,12 @@ func (s *store) TryLock(ctx context.Context, name string) (bool, error) {
 	if err := s.enter(); err != nil {
 		return false, err
 	}
-	ok, err := s.FileStorage.TryLock(ctx, name)
+	locker, ok := s.Storage.(certmagic.TryLocker)
+	if !ok {
+		s.leave()
+		return false, errors.New("the storage cannot try a lock")
+	}
+	ok, err := locker.TryLock(ctx, name)
 	if !ok || err != nil {
 		s.leave()
 	}
@@ -57,7 +144,7 @@ func (s *store) TryLock(ctx context.Context, name string) (bool, error) {
 // Unlock is certmagic's Locker.
 func (s *store) Unlock(ctx context.Context, name string) error {
 	defer s.leave()
-	return s.FileStorage.Unlock(ctx, name)
+	return s.Storage.Unlock(ctx, name)
 }
 
 func (s *store) enter() error {
@@ -94,15 +181,38 @@ func (s *store) drain() {
 	<-idle
 }
 
-// setAside moves the folder that key names out of the way, to the same name with ".damaged", in place of an earlier one.
-func (s *store) setAside(key string) error {
-	from := s.Filename(key)
+// setAside moves what is below a key out of the way, to the same name with ".damaged", in place of an earlier one.
+func (s *store) setAside(ctx context.Context, key string) error {
+	files, ok := s.Storage.(*certmagic.FileStorage)
+	if !ok {
+		return s.setAsideCopies(ctx, key)
+	}
+	from := files.Filename(key)
 	to := from + ".damaged"
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}
 	if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	return nil
+}
+
+// setAsideCopies is for a storage that cannot rename.
+func (s *store) setAsideCopies(ctx context.Context, key string) error {
+	names, err := s.List(ctx, key, true)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range names {
+		if data, err := s.Load(ctx, name); err == nil {
+			if err := s.Storage.Store(ctx, strings.Replace(name, key, key+".damaged", 1), data); err != nil {
+				return err
+			}
+		}
+		if err := s.Storage.Delete(ctx, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

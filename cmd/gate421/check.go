@@ -100,7 +100,7 @@ func originOf(s config.Site) (*origin.Origin, error) {
 
 // wantedCertificates is what a gateway asks certs for, but for the listeners.
 func wantedCertificates(c *config.Config) certs.Config {
-	wanted := certs.Config{Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State}
+	wanted := certs.Config{Source: c.Certificates.Source, Email: c.Certificates.Email, CAs: []certs.CA{{Directory: c.Certificates.CA}}, Folder: c.State}
 	for _, s := range c.Sites {
 		wanted.Hosts = append(wanted.Hosts, s.Hosts...)
 	}

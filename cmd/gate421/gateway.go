@@ -193,7 +193,7 @@ func (g *gateway) adopt(c *config.Config) error {
 func (g *gateway) openCertificates(ctx context.Context) error {
 	c := g.config
 	wanted := certs.Config{
-		Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State, Notify: g.heardCertificates,
+		Source: c.Certificates.Source, Email: c.Certificates.Email, CAs: []certs.CA{{Directory: c.Certificates.CA}}, Folder: c.State, Notify: g.heardCertificates,
 		HTTPSPort: portOf(c.Listen.HTTPS), HTTPPort: portOf(c.Listen.HTTP),
 	}
 	for _, site := range c.Sites {
