@@ -162,10 +162,14 @@ func (a *attempt) failure() error {
 }
 
 // next is when the attempt after so many failures and this one is made: after a growing pause, which is at most a
-// sixtieth of the life of the certificate in use, but not before an authority wants to hear from us again.
+// sixtieth of the life of the certificate in use, but not before an authority wants to hear from us again. A hiccup that
+// no authority counts is tried again at once.
 func (m *managed) next(host string, failures int, problems []problem) time.Time {
 	list := pauses()
 	pause := list[min(failures, len(list)-1)]
+	if failures < 10 && !slices.ContainsFunc(problems, func(p problem) bool { return !isHiccup(p.err) }) {
+		pause = time.Second
+	}
 	if cert := pick(nil, m.certificates(host)); cert != nil {
 		pause = max(min(pause, cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/60), 100*time.Millisecond)
 	}

@@ -24,7 +24,9 @@ func TestMain(m *testing.M) {
 		// Ends by itself within 5 s of its lock file's disappearance, and touches nothing after that.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 		// One for each authority and account that the process has ever used.
-		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"))
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
+		// The test authority has no end.
+		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))
 }
 
 // recorder is a Config.Notify that tests wait on.

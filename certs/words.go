@@ -115,6 +115,13 @@ func (a *acmeSource) forwarding() string {
 	return " (" + strings.Join(from, ", ") + ")"
 }
 
+// isHiccup reports whether an authority did not even look at what was asked: it had forgotten the number that each
+// request must carry (RFC 8555 section 6.5), several times in a row.
+func isHiccup(err error) bool {
+	var problem acme.Problem
+	return errors.As(err, &problem) && problem.Type == acme.ProblemTypeBadNonce
+}
+
 // notBefore is the time before which an authority that counts orders does not want to hear from us; zero if it names
 // none. Let's Encrypt writes it into the problem's text; the header Retry-After does not reach us.
 func notBefore(err error) time.Time {
