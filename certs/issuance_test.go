@@ -12,19 +12,20 @@ import (
 // Every challenge against a real authority that refuses some requests for no reason, as RFC 8555 section 6.5 lets it.
 // ISSUANCES=100 orders as many certificates in each of the six ways.
 func TestIssuance(t *testing.T) {
-	n := sized(t, "ISSUANCES", 10)
+	n := sized(t, "ISSUANCES", 5)
 	for _, refuses := range []int{5, 50} {
 		for _, challenge := range []string{"http-01", "tls-alpn-01", "dns-01"} {
+			p := newPebble(t, pebbleSetup{refuses: refuses})
 			t.Run(fmt.Sprintf("%s, %d percent refused", challenge, refuses), func(t *testing.T) {
-				issue(t, challenge, refuses, n)
+				t.Parallel()
+				issue(t, p, challenge, refuses, n)
 			})
 		}
 	}
 }
 
 // issue orders n certificates. certmagic starts ten orders in ten seconds with one account: each ten have their own.
-func issue(t *testing.T, challenge string, refuses, n int) {
-	p := newPebble(t, pebbleSetup{refuses: refuses})
+func issue(t *testing.T, p *pebble, challenge string, refuses, n int) {
 	var mu sync.RWMutex
 	of := map[string]*Certificates{}
 	p.doors(t, func(host string) *Certificates {
@@ -75,7 +76,7 @@ func issue(t *testing.T, challenge string, refuses, n int) {
 // awaitObtained waits for n certificates. A failure that is tried again within seconds is a hiccup, any other is not.
 func awaitObtained(t *testing.T, recorders []recorder, n int) (again int) {
 	t.Helper()
-	deadline := time.Now().Add(time.Duration(20+n) * time.Second)
+	deadline := time.Now().Add(time.Duration(60+2*n) * time.Second)
 	for got := 0; got < n; {
 		for _, told := range recorders {
 			for _, e := range told.rest() {

@@ -20,6 +20,9 @@ import (
 const patience = 10 * time.Second
 
 func TestMain(m *testing.M) {
+	if os.Getenv(helperKey) != "" {
+		help()
+	}
 	goleak.VerifyTestMain(m,
 		// Ends by itself within 5 s of its lock file's disappearance, and touches nothing after that.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),

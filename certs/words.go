@@ -27,6 +27,9 @@ func (a *acmeSource) inWords(err error) trouble {
 		return a.withoutAnswer(err)
 	}
 	kind := problem.Type[strings.LastIndexByte(problem.Type, ':')+1:]
+	if kind == "malformed" && strings.Contains(problem.Detail, "resolve") {
+		kind = "dns"
+	}
 	t := a.meaning(kind)
 	account := strings.Contains(err.Error(), "registering account")
 	switch {
@@ -65,6 +68,8 @@ func (a *acmeSource) meaning(kind string) trouble {
 		return trouble{"a CAA record in DNS forbids this authority", `add a CAA record that allows it, such as 0 issue "letsencrypt.org", or name another authority`}
 	case "rejectedIdentifier", "unsupportedIdentifier":
 		return trouble{"the authority signs no such name", "use certificates.source: local or files for this host, or name another authority"}
+	case "malformed":
+		return trouble{"the authority does not understand what it was asked", ""}
 	case "invalidContact", "unsupportedContact":
 		return trouble{"the authority does not take the e-mail address", "correct certificates.email, or leave it empty"}
 	case "externalAccountRequired":
