@@ -162,6 +162,7 @@ func TestRefusals(t *testing.T) {
 // However often a name nobody configured is asked for, nothing is ordered and the handshake ends with the alert for it.
 // FOREIGN=10000 makes all of them over a socket.
 func TestForeignNames(t *testing.T) {
+	t.Parallel()
 	overTheWire := sized(t, "FOREIGN", 1000)
 	const n = 10_000
 	p := newPebble(t, pebbleSetup{})

@@ -81,26 +81,30 @@ func usable(cert *tls.Certificate) error {
 // The program is killed at random moments of orders and renewals. Every start finds a certificate that can be used or
 // orders a new one, and no half-written file is ever taken for a whole one. KILLS=200 kills as often.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	if !modesMean {
 		t.Skip("no SIGKILL here")
 	}
 	kills := sized(t, "KILLS", 10)
 	const lanes = 5 // a lock of who was killed goes stale after ten seconds: waited for side by side
-	var mu sync.Mutex
-	total := tally{}
+	far := farAway()
+	tallies := make([]tally, lanes)
+	var running sync.WaitGroup
 	for lane := range lanes {
 		p := newPebble(t, pebbleSetup{seconds: 2}) // due whenever it starts
-		t.Run(fmt.Sprint(lane), func(t *testing.T) {
-			t.Parallel()
-			one := killed(t, p, fmt.Sprintf("killed%d.example", lane), (kills+lanes-1)/lanes)
-			mu.Lock()
-			defer mu.Unlock()
-			for what, n := range one {
-				total[what] += n
-			}
-			t.Logf("all lanes so far: %v", total)
+		p.hints.Store(&far)
+		running.Go(func() {
+			tallies[lane] = killed(t, p, fmt.Sprintf("killed%d.example", lane), (kills+lanes-1)/lanes)
 		})
 	}
+	running.Wait()
+	total := tally{}
+	for _, one := range tallies {
+		for what, n := range one {
+			total[what] += n
+		}
+	}
+	t.Logf("the helper said: %v", total)
 }
 
 // tally counts what the helper said.
@@ -136,7 +140,7 @@ func killed(t *testing.T, p *pebble, host string, kills int) tally {
 		t.Errorf("no certificate in the end; said %v", said)
 	}
 	h.kill(t)
-	if said["error"] > 0 || said["open"] != kills+1 && said["open"] < kills/2 {
+	if said["error"] > 0 {
 		t.Errorf("said %v", said)
 	}
 	return said

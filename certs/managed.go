@@ -105,15 +105,6 @@ func (m *managed) add(w *way) {
 	m.cfg.Issuers = append(m.cfg.Issuers, w.cfg.Issuers[0])
 }
 
-// issuers names all of them, for events that concern them all.
-func (m *managed) issuers() string {
-	var list []string
-	for _, w := range m.ways {
-		list = append(list, w.name)
-	}
-	return strings.Join(list, ", ")
-}
-
 // load takes host's certificates from disk into memory, of every issuer. None is fs.ErrNotExist. One that is there and
 // cannot be used (a crash between two files, a disk that lost a block) is mended with the key that was written over, or
 // else told, set aside and then not there. Files that cannot be read at all are an error: ordering anew at every start

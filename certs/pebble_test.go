@@ -52,11 +52,10 @@ type pebbleSetup struct {
 	binding map[string]string
 }
 
+var reading sync.Mutex
+
 func newPebble(t *testing.T, setup pebbleSetup) *pebble {
 	t.Helper()
-	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	t.Setenv("PEBBLE_AUTHZREUSE", "0")
-	t.Setenv("PEBBLE_WFE_NONCEREJECT", strconv.Itoa(setup.refuses))
 	quiet := log.New(io.Discard, "", 0)
 	p := &pebble{t: t, store: db.NewMemoryStore(), names: newNameserver(t, "example.", "invalid."), httpPort: freePort(t), tlsPort: freePort(t)}
 	for id, key := range setup.binding {
@@ -65,8 +64,15 @@ func newPebble(t *testing.T, setup pebbleSetup) *pebble {
 		}
 	}
 	p.ca = ca.New(quiet, p.store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: uint64(setup.seconds)}})
+	reading.Lock() // the environment is how it is told
+	for name, value := range map[string]int{"PEBBLE_VA_NOSLEEP": 1, "PEBBLE_AUTHZREUSE": 0, "PEBBLE_WFE_NONCEREJECT": setup.refuses} {
+		if err := os.Setenv(name, strconv.Itoa(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	front := wfe.New(quiet, p.store, va.New(quiet, p.httpPort, p.tlsPort, true, p.names.address, p.store), p.ca,
 		[]string{"pebble.example"}, true, setup.binding != nil, 0, 0)
+	reading.Unlock()
 	handler := front.Handler()
 	p.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.down.Load() {

@@ -129,16 +129,20 @@ func (s *store) TryLock(ctx context.Context, name string) (bool, error) {
 	if err := s.enter(); err != nil {
 		return false, err
 	}
-	locker, ok := s.Storage.(certmagic.TryLocker)
-	if !ok {
-		s.leave()
-		return false, errors.New("the storage cannot try a lock")
-	}
-	ok, err := locker.TryLock(ctx, name)
+	ok, err := s.tryOrWait(ctx, name)
 	if !ok || err != nil {
 		s.leave()
 	}
 	return ok, err
+}
+
+// tryOrWait waits for the lock if the storage knows no other way, as certmagic would.
+func (s *store) tryOrWait(ctx context.Context, name string) (bool, error) {
+	if locker, ok := s.Storage.(certmagic.TryLocker); ok {
+		return locker.TryLock(ctx, name)
+	}
+	err := s.Storage.Lock(ctx, name)
+	return err == nil, err
 }
 
 // Unlock is certmagic's Locker.
