@@ -50,6 +50,17 @@ func Stored(c Config) ([]*x509.Certificate, error) {
 	return leaves, errors.Join(problems...)
 }
 
+// Check reads the files that "acme" is configured with, roots, keys and accounts, and joins what is wrong with them. It
+// asks nobody and changes nothing.
+func Check(c Config) error {
+	if c.Source != SourceACME {
+		return nil
+	}
+	_, err := readyAll(c.CAs, nil)
+	_, other := c.DNS.open(nil)
+	return errors.Join(err, other)
+}
+
 func storedPair(kept certmagic.FileStorage, ca CA, host string) (*x509.Certificate, error) {
 	directory, err := ca.url()
 	if err != nil {

@@ -152,6 +152,9 @@ func inspectCertificates(ctx context.Context, c *config.Config) []found {
 // inspectStored reads what earlier orders have left in the state folder. Opening the source instead would make folders there,
 // which then belong to whoever looked, and not to the gateway.
 func inspectStored(c *config.Config) []found {
+	if c.Certificates.Storage != "" {
+		return []found{{what: "certificates are kept by a server that several gateways share, which is not looked into"}}
+	}
 	if _, err := os.Stat(c.State); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return []found{{what: "no certificates are kept yet; they are ordered at the first start"}}
