@@ -251,7 +251,13 @@ func TestRenewalHints(t *testing.T) {
 		t.Errorf("told %+v", e)
 	}
 	// The authority was told which certificate this one replaces.
-	if order, err := p.store.GetOrderByIssuedSerial(hex.EncodeToString(leaf.SerialNumber.Bytes())); err != nil || !order.IsReplaced {
-		t.Errorf("the authority does not know what was replaced: %v", err)
+	order, err := p.store.GetOrderByIssuedSerial(hex.EncodeToString(leaf.SerialNumber.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	order.RLock()
+	defer order.RUnlock()
+	if !order.IsReplaced {
+		t.Error("the authority does not know what was replaced")
 	}
 }

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,12 +20,10 @@ type nameserver struct {
 	keyFile string // of the key "update."
 	zones   []string
 
-	mu      sync.Mutex
-	txt     map[string][]string
-	cname   map[string]string
-	updates int
-	asked   []string // names of TXT questions
-	lose    bool     // updates are taken and forgotten
+	mu    sync.Mutex
+	txt   map[string][]string
+	cname map[string]string
+	lose  bool // updates are taken and forgotten
 }
 
 func newNameserver(t *testing.T, zones ...string) *nameserver {
@@ -34,7 +33,7 @@ func newNameserver(t *testing.T, zones ...string) *nameserver {
 	if err := os.WriteFile(n.keyFile, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +61,20 @@ func newNameserver(t *testing.T, zones ...string) *nameserver {
 // dns01 is the configuration for it.
 func (n *nameserver) dns01() *DNS {
 	return &DNS{Provider: ProviderRFC2136, Server: n.address, KeyName: "update", KeyFile: n.keyFile, Resolvers: []string{n.address}}
+}
+
+// alias leads one name to another.
+func (n *nameserver) alias(from, to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cname[from] = to
+}
+
+// forget takes updates from now on and does nothing with them.
+func (n *nameserver) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lose = true
 }
 
 func (n *nameserver) records() (list []string) {
@@ -92,7 +105,6 @@ func (n *nameserver) update(w dns.ResponseWriter, r, m *dns.Msg) {
 		m.Rcode = dns.RcodeNotAuth
 		return
 	}
-	n.updates++
 	for _, rr := range r.Ns {
 		txt, ok := rr.(*dns.TXT)
 		if !ok || n.lose {
@@ -129,7 +141,6 @@ func (n *nameserver) answer(q dns.Question, m *dns.Msg) {
 			}
 		}
 	case dns.TypeTXT:
-		n.asked = append(n.asked, name)
 		for _, value := range n.txt[name] {
 			m.Answer = append(m.Answer, &dns.TXT{Hdr: header, Txt: []string{value}})
 		}
