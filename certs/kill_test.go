@@ -59,9 +59,9 @@ func help() {
 	cert, err := certs.GetCertificate(&tls.ClientHelloInfo{ServerName: c.Hosts[0]})
 	if err == nil {
 		fail(usable(cert))
-		fmt.Println("open with", cert.Leaf.SerialNumber)
+		fmt.Println("with", cert.Leaf.SerialNumber)
 	} else {
-		fmt.Println("open without")
+		fmt.Println("without")
 	}
 	fail(certs.Manage(context.Background()))
 	select {}
@@ -112,24 +112,33 @@ type tally map[string]int
 
 func killed(t *testing.T, p *pebble, host string, kills int) tally {
 	c := helperConfig{Host: host, Folder: t.TempDir(), CAs: []CA{p.authority()}, HTTPPort: p.httpPort, CheckEvery: 100 * time.Millisecond}
-	ordered := make(chan struct{}, 1000)
+	ordered, fetched := make(chan struct{}, 1000), make(chan struct{}, 1000)
 	p.watch.Store(host, func() { ordered <- struct{}{} })
+	p.fetched.Store(&fetched)
 	said := tally{}
 	for range kills {
 		h := startHelper(t, c, said)
 		for len(ordered) > 0 {
 			<-ordered
 		}
-		if rand.IntN(4) == 0 {
-			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // before or at the beginning of an order
-		} else {
-			select { // in the middle of one, or of writing what came of it
-			case <-ordered:
-				time.Sleep(time.Duration(rand.IntN(250)) * time.Millisecond)
-			case <-time.After(30 * time.Second):
+		for len(fetched) > 0 {
+			<-fetched
+		}
+		moment, within := fetched, 40 // writing what came of an order
+		switch rand.IntN(4) {
+		case 0: // before an order, or at its beginning
+			moment, within = nil, 300
+		case 1: // in the middle of one
+			moment, within = ordered, 600
+		}
+		if moment != nil {
+			select {
+			case <-moment:
+			case <-time.After(40 * time.Second):
 				t.Fatalf("no order; said %v", said)
 			}
 		}
+		time.Sleep(time.Duration(rand.IntN(within*1000)) * time.Microsecond)
 		h.kill(t)
 		wholeFiles(t, c.Folder)
 	}

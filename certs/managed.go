@@ -132,6 +132,7 @@ func (m *managed) load(ctx context.Context, host string) error {
 			Error: fmt.Sprintf("the stored certificate cannot be used and was set aside, a new one will be made: %v", err)})
 	}
 	if cert := pick(nil, m.certificates(host)); cert != nil {
+		m.tellOpenKeys(host)
 		m.told.tell(Event{Kind: KindLoaded, Hosts: namesOf(cert.Leaf), Issuer: m.nameOf(ctx, host), NotAfter: cert.Leaf.NotAfter})
 		return nil
 	}
@@ -139,6 +140,22 @@ func (m *managed) load(ctx context.Context, host string) error {
 		return errors.Join(problems...)
 	}
 	return fs.ErrNotExist
+}
+
+// tellOpenKeys warns of stored keys that somebody has opened to others: they are written for their owner alone.
+func (m *managed) tellOpenKeys(host string) {
+	files, ok := m.store.Storage.(*certmagic.FileStorage)
+	if !ok {
+		return
+	}
+	for _, w := range m.ways {
+		path := files.Filename(certmagic.StorageKeys.SitePrivateKey(w.key(), host))
+		if info, err := os.Stat(path); err == nil {
+			if words := othersCanRead(path, info); words != "" {
+				m.told.tell(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: w.name, Error: words})
+			}
+		}
+	}
 }
 
 // nameOf is the issuer of the certificate that is in use for host: the one that certmagic prefers in its storage.

@@ -43,6 +43,8 @@ type pebble struct {
 	orders atomic.Int64 // new ones that were asked for
 	watch  sync.Map     // host: func(), called when an order for it comes in
 	hints  atomic.Pointer[string]
+
+	fetched atomic.Pointer[chan struct{}] // gets one for every certificate that was handed out
 }
 
 // pebbleSetup has the zero value for a friendly one.
@@ -86,6 +88,9 @@ func newPebble(t *testing.T, setup pebbleSetup) *pebble {
 			return
 		}
 		handler.ServeHTTP(w, r)
+		if fetched := p.fetched.Load(); fetched != nil && strings.HasPrefix(r.URL.Path, "/certZ/") {
+			*fetched <- struct{}{}
+		}
 	}))
 	p.server.Config.ErrorLog = quiet
 	t.Cleanup(p.server.Close)
