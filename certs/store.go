@@ -28,6 +28,8 @@ import (
 type store struct {
 	certmagic.Storage
 
+	turns sync.Map // lock's name: chan struct{} of one place, taken by who holds the lock or waits for it below
+
 	mu     sync.Mutex
 	held   int
 	closed bool
@@ -117,11 +119,26 @@ func (s *store) Lock(ctx context.Context, name string) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
+	turn := s.turn(name)
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		s.leave()
+		return ctx.Err()
+	}
 	err := s.Storage.Lock(ctx, name)
 	if err != nil {
+		<-turn
 		s.leave()
 	}
 	return err
+}
+
+// turn lets one goroutine at a time ask for a lock below: a file that another goroutine has just made, and not written
+// yet, is taken by certmagic for what a crash left behind, and the lock with it.
+func (s *store) turn(name string) chan struct{} {
+	turn, _ := s.turns.LoadOrStore(name, make(chan struct{}, 1))
+	return turn.(chan struct{})
 }
 
 // TryLock is certmagic's TryLocker; after drain it refuses.
@@ -129,8 +146,16 @@ func (s *store) TryLock(ctx context.Context, name string) (bool, error) {
 	if err := s.enter(); err != nil {
 		return false, err
 	}
+	turn := s.turn(name)
+	select {
+	case turn <- struct{}{}:
+	default:
+		s.leave()
+		return false, nil
+	}
 	ok, err := s.tryOrWait(ctx, name)
 	if !ok || err != nil {
+		<-turn
 		s.leave()
 	}
 	return ok, err
@@ -148,6 +173,12 @@ func (s *store) tryOrWait(ctx context.Context, name string) (bool, error) {
 // Unlock is certmagic's Locker.
 func (s *store) Unlock(ctx context.Context, name string) error {
 	defer s.leave()
+	defer func() {
+		select {
+		case <-s.turn(name):
+		default: // nobody held it
+		}
+	}()
 	return s.Storage.Unlock(ctx, name)
 }
 
