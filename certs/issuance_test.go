@@ -2,8 +2,8 @@ package certs
 
 import (
 	"fmt"
-	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,13 +157,8 @@ func TestRecordThatDoesNotAppear(t *testing.T) {
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if e := told.wait(t, KindFailed); e.Hint == "" || e.Next.Before(time.Now()) {
+	e := told.wait(t, KindFailed)
+	if e.Error != "our record did not appear in DNS in time" || !strings.Contains(e.Hint, "propagation") || e.Next.Before(time.Now()) {
 		t.Errorf("told %+v", e)
-	} else {
-		t.Logf("told %q, hint %q", e.Error, e.Hint)
-	}
-	secret, err := os.ReadFile(p.names.keyFile)
-	if err != nil || len(secret) == 0 {
-		t.Fatal(err)
 	}
 }

@@ -216,7 +216,7 @@ func (h *helper) listen(t *testing.T, out io.Reader, said tally) {
 		switch what {
 		case "error":
 			t.Errorf("helper: %s", rest)
-		case KindWarning:
+		case KindWarning, KindFailed:
 			t.Logf("helper: %s", lines.Text())
 		case KindObtained, KindRenewed:
 			once.Do(func() { close(h.obtained) })

@@ -90,19 +90,31 @@ func (a *acmeSource) withoutAnswer(err error) trouble {
 	var lookup *net.DNSError
 	switch {
 	case errors.As(err, &unknown) || strings.Contains(text, "x509: "):
-		return trouble{"the authority's own certificate is not trusted: " + text, "is it a private authority? name its root below certificates.ca"}
+		return trouble{"the authority's own certificate is not trusted: " + from(text, "x509: "), "is it a private authority? name its root below certificates.ca"}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), errors.As(err, &lookup), strings.Contains(text, "performing request"):
-		return trouble{"the authority cannot be reached: " + text, "let this machine connect to it over https"}
+		return trouble{"the authority cannot be reached: " + from(text, "performing request: "), "let this machine connect to it over https"}
 	case strings.Contains(text, "could not determine zone"):
-		return trouble{text, "name DNS servers that answer for the zone: certificates.dns.resolvers"}
+		return trouble{from(text, "could not determine zone"), "name DNS servers that answer for the zone: certificates.dns.resolvers"}
 	case strings.Contains(text, "adding temporary record"):
-		return trouble{"the DNS provider did not take our record: " + text, "look at the server and the credentials of certificates.dns"}
+		return trouble{"the DNS provider did not take our record: " + from(text, "adding temporary record"), "look at the server and the credentials of certificates.dns"}
 	case strings.Contains(text, "to fully propagate"):
-		return trouble{"our record does not appear in DNS: " + text, "does the name have a CNAME that leads elsewhere? then write delegated_to; is the zone slow? then write a longer propagation"}
+		return trouble{"our record did not appear in DNS in time", "does the name have a CNAME that leads elsewhere? then write delegated_to; is the zone slow? then write a longer propagation"}
 	case strings.Contains(text, "no solvers available"):
-		return trouble{"the authority offers no way of proving the host that we have: " + text, "a wildcard wants certificates.dns; listen.http and listen.https offer the other two"}
+		return trouble{"the authority offers no way of proving the host that we have", "a wildcard wants certificates.dns; listen.http and listen.https offer the other two"}
 	}
 	return plainly(err)
+}
+
+// from is the part of a library's message that says something to others: what begins with start, without the addresses of
+// the order and the authority behind it.
+func from(text, start string) string {
+	if i := strings.Index(text, start); i >= 0 {
+		text = strings.TrimPrefix(text[i:], "performing request: ")
+	}
+	for _, end := range []string{" (order=", " (ca="} {
+		text, _, _ = strings.Cut(text, end)
+	}
+	return text
 }
 
 // forwarding recalls, where our ports are not the ones authorities come to, that something must lead from those here.

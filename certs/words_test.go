@@ -28,11 +28,11 @@ func TestEveryRefusalHasACure(t *testing.T) {
 		}
 	}
 	for _, test := range []struct{ err, words, hint string }{
-		{"performing request: EOF", "the authority cannot be reached: ", "connect"},
+		{"[a] registering: attempt 1: performing request: EOF (ca=x)", "the authority cannot be reached: EOF", "connect"},
 		{"tls: failed to verify certificate: x509: certificate signed by unknown authority", "the authority's own certificate is not trusted: ", "root"},
-		{`could not determine zone for domain "a"`, "could not determine zone", "resolvers"},
+		{`presenting: could not determine zone for domain "a" (order=x) (ca=y)`, "could not determine zone", "resolvers"},
 		{"adding temporary record for zone: refused", "the DNS provider did not take our record: ", "credentials"},
-		{"timed out waiting for record to fully propagate", "our record does not appear in DNS: ", "CNAME"},
+		{"timed out waiting for record to fully propagate", "our record did not appear in DNS in time", "CNAME"},
 		{"no solvers available for remaining challenges", "the authority offers no way", "wildcard"},
 	} {
 		if got := a.inWords(errors.New(test.err)); !strings.HasPrefix(got.words, test.words) || !strings.Contains(got.hint, test.hint) {
