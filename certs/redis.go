@@ -261,11 +261,12 @@ func passes(key string) bool {
 
 // setAside keeps what is below key below key.damaged instead, unless another gateway is at work on that host.
 func (r *redisStore) setAside(ctx context.Context, key string) error {
-	lock := lockFor(key + "/any")
-	if ok, err := r.TryLock(ctx, lock); !ok || err != nil {
-		return err
+	if lock := lockFor(key + "/any"); r.holding(lock) == nil {
+		if ok, err := r.TryLock(ctx, lock); !ok || err != nil {
+			return err
+		}
+		defer r.Unlock(context.WithoutCancel(ctx), lock)
 	}
-	defer r.Unlock(context.WithoutCancel(ctx), lock)
 	keys, err := r.List(ctx, key, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -196,20 +196,14 @@ func (g *gateway) adopt(c *config.Config) error {
 
 func (g *gateway) openCertificates(ctx context.Context) error {
 	c := g.config
-	wanted := certs.Config{
-		Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State, Notify: g.heardCertificates,
-		HTTPSPort: portOf(c.Listen.HTTPS), HTTPPort: portOf(c.Listen.HTTP),
-	}
-	for _, site := range c.Sites {
-		wanted.Hosts = append(wanted.Hosts, site.Hosts...)
-	}
-	for _, pair := range c.Certificates.Files {
-		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
-	}
+	wanted := wantedCertificates(c)
+	wanted.Notify, wanted.HTTPSPort, wanted.HTTPPort = g.heardCertificates, portOf(c.Listen.HTTPS), portOf(c.Listen.HTTP)
 	opened, err := certs.Open(ctx, wanted)
 	switch {
 	case err != nil && wanted.Source == certs.SourceFiles:
 		return hint(err, "correct certificates.files, and let this user read what they name")
+	case err != nil && wanted.Source == certs.SourceACME:
+		return hint(err, acmeHint)
 	case err != nil:
 		return err
 	}
