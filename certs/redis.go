@@ -82,13 +82,6 @@ func openRedis(address, folder string, warn func(string)) (*redisStore, error) {
 	return r, nil
 }
 
-// usable reports whether the last question was answered.
-func (r *redisStore) usable() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.down == nil
-}
-
 // close gives the connections back. Locks must have been given back before.
 func (r *redisStore) close() error { return r.pool.Close() }
 
