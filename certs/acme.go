@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// acmeSource is the source "acme": certificates ordered from an authority, proved through our own listeners.
+// acmeSource is the source "acme": certificates ordered from authorities, proved through our own listeners or DNS.
 type acmeSource struct {
 	*managed
 	names       names
@@ -26,61 +25,48 @@ type acmeSource struct {
 	refusing    sync.WaitGroup // the placeholder's loop
 	httpPort    int
 	httpsPort   int
+	dns         bool // hosts are proved through DNS
 }
 
 func openACME(ctx context.Context, c Config, hosts names, told *teller) (*acmeSource, error) {
-	directory, err := directoryOf(c.CA)
+	authorities, err := readyAll(c.CAs, told)
 	problems := []error{err}
 	for _, host := range hosts.order {
-		if isWildcard(host) {
-			problems = append(problems, fmt.Errorf("host %q: an ACME authority wants DNS-01 for a wildcard, which is not "+
-				"offered; name its hosts one by one, or take certificates from files", host))
+		if isWildcard(host) && c.DNS == nil {
+			problems = append(problems, fmt.Errorf("host %q: an ACME authority wants DNS-01 for a wildcard, which needs a DNS "+
+				"provider; name its hosts one by one, or take certificates from files", host))
 		}
 	}
-	if c.HTTPPort < 0 && c.HTTPSPort < 0 {
+	if c.HTTPPort < 0 && c.HTTPSPort < 0 && c.DNS == nil {
 		problems = append(problems, errors.New("certificate source \"acme\": no listener to answer a challenge on"))
 	}
-	if err := errors.Join(problems...); err != nil {
+	provider, err := c.DNS.open(told)
+	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, err
 	}
 
-	a := &acmeSource{names: hosts, httpPort: c.HTTPPort, httpsPort: c.HTTPSPort}
+	a := &acmeSource{names: hosts, httpPort: c.HTTPPort, httpsPort: c.HTTPSPort, dns: c.DNS != nil}
 	if a.placeholder, err = openPlaceholder(); err != nil {
 		return nil, err
 	}
-	m, err := newManaged(c, hosts, told, func(cfg *certmagic.Config, log logger) (certmagic.Issuer, error) {
-		return a.newIssuer(c, directory, cfg, log)
-	})
+	m, err := newManaged(c, hosts, told)
 	if err != nil {
 		return nil, errors.Join(err, a.placeholder.Close())
 	}
 	a.managed, m.words = m, a.inWords
-	m.issuer = strings.TrimPrefix(directory, "https://")
-	if u, err := url.Parse(directory); err == nil {
-		m.issuer = u.Host
+	for _, by := range authorities {
+		way := &way{name: by.name}
+		way.cfg = m.config(way, false)
+		way.cfg.Issuers = []certmagic.Issuer{a.newIssuer(c, by, provider, way.cfg)}
+		way.anew = m.config(way, true)
+		way.anew.Issuers = []certmagic.Issuer{a.newIssuer(c, by, provider, way.anew)}
+		m.add(way)
 	}
 	a.refusing.Go(func() { refuseAll(a.placeholder) })
 	if _, err := m.loadAll(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
-}
-
-// directoryOf is the directory URL that Config.CA stands for.
-func directoryOf(ca string) (string, error) {
-	switch ca {
-	case "", "letsencrypt":
-		return certmagic.LetsEncryptProductionCA, nil
-	case "letsencrypt-staging":
-		return certmagic.LetsEncryptStagingCA, nil
-	case "zerossl":
-		return "", errors.New("certificate authority \"zerossl\": it wants an account made beforehand, which is not offered")
-	}
-	if u, err := url.Parse(ca); err != nil || u.Scheme != "https" || u.Host == "" {
-		return "", fmt.Errorf("certificate authority %q: want \"letsencrypt\", \"letsencrypt-staging\" or the https URL of an "+
-			"ACME directory", ca)
-	}
-	return ca, nil
 }
 
 // openPlaceholder keeps certmagic from ever serving a challenge on a socket of its own.
@@ -117,17 +103,10 @@ func refuseAll(listener net.Listener) {
 
 // newIssuer makes certmagic's ACME issuer from a template without gaps. What the constructor may still have taken
 // from certmagic's package defaults, because its zero means something, is put back afterwards.
-func (a *acmeSource) newIssuer(c Config, directory string, cfg *certmagic.Config, log logger) (certmagic.Issuer, error) {
-	roots := c.CARoot
-	if roots == nil {
-		var err error
-		if roots, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("the system's trusted roots: %w", err)
-		}
-	}
+func (a *acmeSource) newIssuer(c Config, by ready, provider certmagic.DNSProvider, cfg *certmagic.Config) *certmagic.ACMEIssuer {
 	port := a.placeholder.Addr().(*net.TCPAddr)
 	template := certmagic.ACMEIssuer{
-		CA:                      directory,
+		CA:                      by.directory,
 		Email:                   c.Email,
 		Agreed:                  true,
 		DisableHTTPChallenge:    c.HTTPPort < 0,
@@ -137,22 +116,25 @@ func (a *acmeSource) newIssuer(c Config, directory string, cfg *certmagic.Config
 		ListenHost:                port.IP.String(),
 		AltHTTPPort:               port.Port,
 		AltTLSALPNPort:            port.Port,
-		TrustedRoots:              roots,
+		TrustedRoots:              by.roots,
 		CertObtainTimeout:         5 * time.Minute,
-		Logger:                    log.Logger,
+		Logger:                    a.log.Logger,
 		HTTPProxy:                 a.mayAsk,
-	}
-	if directory == certmagic.LetsEncryptProductionCA {
-		// After a failure the next attempt goes to staging first: its limits forgive, production's do not.
-		template.TestCA = certmagic.LetsEncryptStagingCA
+		NewAccountFunc:            a.tellTerms(by),
 	}
 	issuer := certmagic.NewACMEIssuer(cfg, template)
-	issuer.Email, issuer.TestCA, issuer.AccountKeyPEM = template.Email, template.TestCA, ""
+	issuer.Email, issuer.AccountKeyPEM = template.Email, ""
 	issuer.DisableHTTPChallenge = template.DisableHTTPChallenge
 	issuer.DisableTLSALPNChallenge = template.DisableTLSALPNChallenge
-	issuer.ExternalAccount, issuer.DNS01Solver, issuer.NewAccountFunc = nil, nil, nil
+	issuer.ExternalAccount = by.binding
 	issuer.NotBefore, issuer.NotAfter = 0, 0
-	return issuer, nil
+	// No second authority to try out on: our own pauses keep within what authorities allow to fail.
+	issuer.TestCA = ""
+	issuer.DNS01Solver = nil
+	if provider != nil {
+		issuer.DNS01Solver = c.DNS.solver(provider, a.log)
+	}
+	return issuer
 }
 
 // mayAsk stands before every request to the authority: none before Manage, none after Close. In between it is the
@@ -163,6 +145,9 @@ func (a *acmeSource) mayAsk(r *http.Request) (*url.URL, error) {
 	}
 	return http.ProxyFromEnvironment(r)
 }
+
+// tlsTrusting is for a client of an authority.
+func tlsTrusting(roots *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: roots} }
 
 // isChallenge reports whether hello is a TLS-ALPN-01 validation: acme-tls/1 and no other protocol (RFC 8737 section 3).
 func isChallenge(hello *tls.ClientHelloInfo) bool {
@@ -198,56 +183,6 @@ func (a *acmeSource) challenge(w http.ResponseWriter, r *http.Request) bool {
 	folded := *r
 	folded.Host = active.Identifier.Value
 	return certmagic.SolveHTTPChallenge(a.log.Logger, w, &folded, active)
-}
-
-// inWords says what an authority's answer means to somebody who runs a site. An error that is no answer is its text.
-func (a *acmeSource) inWords(err error) string {
-	var problem acme.Problem
-	if !errors.As(err, &problem) {
-		return err.Error()
-	}
-	kind := problem.Type[strings.LastIndexByte(problem.Type, ':')+1:]
-	words := kind
-	switch kind {
-	case "connection":
-		words = "the authority could not connect" + a.forwarding()
-	case "dns":
-		words = "the authority could not look the name up"
-	case "unauthorized", "incorrectResponse":
-		words = "the authority got an answer that was not ours" + a.forwarding()
-	case "tls":
-		words = "the authority got no TLS handshake that was ours" + a.forwarding()
-	case "rateLimited":
-		words = "the authority has had too many orders"
-	case "caa":
-		words = "a CAA record in DNS forbids this authority"
-	case "rejectedIdentifier":
-		words = "the authority signs no such name"
-	case "serverInternal":
-		words = "the authority is in trouble itself"
-	}
-	if problem.Detail != "" {
-		words = strings.TrimPrefix(words+": "+problem.Detail, ": ")
-	}
-	for _, part := range problem.Subproblems {
-		words += "; " + strings.TrimSpace(part.Identifier.Value+" "+part.Detail)
-	}
-	return words
-}
-
-// forwarding recalls, where our ports are not the ones authorities come to, that something must lead from those here.
-func (a *acmeSource) forwarding() string {
-	var from []string
-	if a.httpPort > 0 && a.httpPort != certmagic.HTTPChallengePort {
-		from = append(from, fmt.Sprintf("port 80 must lead to port %d here", a.httpPort))
-	}
-	if a.httpsPort > 0 && a.httpsPort != certmagic.TLSALPNChallengePort {
-		from = append(from, fmt.Sprintf("port 443 must lead to port %d here", a.httpsPort))
-	}
-	if len(from) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(from, ", ") + ")"
 }
 
 // close stops certmagic; the placeholder goes last, when nothing is left that could take its port.

@@ -4,18 +4,27 @@
 //
 //  1. Only configured hosts have certificates. A name nobody configured is refused in the handshake, and no
 //     certificate is ever ordered, made or looked up for it, however often it is asked for.
+//
 //  2. A handshake is answered from memory: no DNS, no network and no disk on its path. A host whose certificate is
 //     not there yet fails its handshake at once; it is not waited for. One kind of hello may be answered from storage,
 //     within a second: that of an authority's TLS-ALPN-01 validation, whose order another gateway may have begun.
+//
 //  3. Names are compared in lower case and without one trailing dot. A host configured by its own name goes before a
 //     wildcard; "*.example.com" stands for exactly one label. A client that sends no name gets the first host's
 //     certificate.
+//
 //  4. What is there stays. A renewal that fails, a file that breaks, an authority that is gone: the certificate in
 //     use is kept, and Config.Notify is told. Nothing is dropped for being expired: an expired certificate tells the
 //     client more than no certificate does.
+//
 //  5. No socket that a stranger can reach is opened here. Challenges of an ACME authority are answered through the
 //     caller's own listeners: GetCertificate for TLS-ALPN-01, Challenge for HTTP-01.
+//
 //  6. Keys stay in files that only their owner can read, in folders only their owner can enter.
+//
+//  7. What was not obtained is tried again, with growing pauses, for as long as it is wanted, and one host waits for no
+//     other. Every failure is told in the words of the authority, with the cure where one is known and the time of the
+//     next attempt.
 //
 // Three sources: "acme" orders certificates from an authority and renews them; "local" is an authority of its own,
 // whose root the clients must be told to trust; "files" reads what somebody else renews. Every host of "acme" and
@@ -50,20 +59,33 @@ type Config struct {
 	Source string
 
 	// Hosts are the names a certificate is wanted for: lower case, ASCII (IDNA already applied), no trailing dot.
-	// "*.example.com" is allowed except with "acme", because DNS-01 is not offered. The first one answers clients
-	// that send no name.
+	// "*.example.com" is allowed; with "acme" it needs DNS. The first one answers clients that send no name.
 	Hosts []string
 
-	// Email is where the ACME authority may write to; "" gives it none. Only for "acme".
+	// UnknownHost is what a handshake for a name nobody configured gets: "" or "refuse" for nothing but an alert,
+	// "default" for the certificate of the first host. Neither ever orders one.
+	UnknownHost string
+
+	// Email is where the ACME authorities may write to; "" gives them none. Only for "acme".
 	Email string
 
-	// CA is "letsencrypt", "letsencrypt-staging" or the https URL of an ACME directory; "" is "letsencrypt". Using
-	// it accepts the authority's terms. Only for "acme".
-	CA string
+	// CAs are the ACME authorities, tried in order: the next one is asked when the one before it has failed. Naming
+	// one accepts its terms. None is Let's Encrypt. Only for "acme".
+	CAs []CA
 
-	// CARoot is what the ACME directory's own TLS certificate is checked against; nil is the system's roots. Only
-	// for "acme".
-	CARoot *x509.CertPool
+	// DNS has hosts proved through DNS-01, all of them, instead of through our listeners; nil does not. Only for
+	// "acme".
+	DNS *DNS
+
+	// Storage is where certificates, accounts and orders in progress are kept: "" is below Folder, for one gateway or
+	// several that share that folder; redis://[user:password@]host:port/db or rediss:// is a Redis or Valkey server
+	// that several gateways share, see redisStore for what it holds and who may see it. Folder then has a copy of the
+	// certificates below Folder/certificates-cache. Only for "acme".
+	Storage string
+
+	// CheckEvery is how often it is looked whether a certificate is due; 0 is 10 minutes. For authorities whose
+	// certificates last less than an hour.
+	CheckEvery time.Duration
 
 	// Files are the pairs to read. Every host needs one that covers it. Only for "files", which needs at least one.
 	Files []Pair
@@ -71,12 +93,6 @@ type Config struct {
 	// Folder is the state folder, created with mode 0700. Certificates and accounts are kept below
 	// Folder/certificates, the local authority below Folder/local-ca; nothing else is touched. Not used by "files".
 	Folder string
-
-	// Storage is where certificates, accounts and orders in progress are kept: "" is below Folder, for one gateway or
-	// several that share that folder; redis://[user:password@]host:port/db or rediss:// is a Redis or Valkey server
-	// that several gateways share, see redisStore for what it holds and who may see it. Folder then has a copy of the
-	// certificates below Folder/certificates-cache. Only for "acme".
-	Storage string
 
 	// Notify is told what happened; nil tells nobody. It is called from several goroutines, also before Open
 	// returns, never after Close has returned, and must not block.
@@ -88,7 +104,7 @@ type Config struct {
 
 	// HTTPPort and HTTPSPort are the ports of our own listeners, to which the authority's connections to port 80
 	// (HTTP-01) and port 443 (TLS-ALPN-01) must lead. 0 is 80 and 443. A negative one means that there is no such
-	// listener: that challenge is then not offered. Only for "acme", which needs one of the two.
+	// listener: that challenge is then not offered. Only for "acme", which needs one of the two or DNS.
 	HTTPPort, HTTPSPort int
 }
 
@@ -102,6 +118,7 @@ const (
 	KindLoaded   = "loaded"   // a certificate was read from disk, at the start or because its file changed
 	KindFailed   = "failed"   // it did not work; what was in use still is, and it is tried again
 	KindWarning  = "warning"  // it works, and somebody should look at it
+	KindTerms    = "terms"    // an account is about to be made with an authority, whose terms are thereby accepted
 )
 
 // Event is one thing that happened to the certificate of some hosts.
@@ -111,6 +128,9 @@ type Event struct {
 	Issuer   string    // who signed it, or was asked to; "" if that is not known
 	NotAfter time.Time // when the certificate runs out; zero if there is none
 	Error    string    // in words, for KindFailed and KindWarning; "" otherwise
+	Hint     string    // what would mend it; "" where that is not known
+	Next     time.Time // when it is tried again, for KindFailed; zero if there is no such time
+	Terms    string    // where the terms can be read, for KindTerms; "" if the authority does not say
 }
 
 // UnknownHostError is what GetCertificate returns for a name that is not configured.
@@ -137,6 +157,7 @@ type source interface {
 // several goroutines.
 type Certificates struct {
 	names  names
+	others bool // names that are not configured get the first host's certificate
 	source source
 	acme   *acmeSource // nil unless the source is "acme"
 	root   string
@@ -156,6 +177,13 @@ func Open(ctx context.Context, c Config) (*Certificates, error) {
 		return nil, err
 	}
 	certs := &Certificates{names: hosts, told: &teller{to: c.Notify}}
+	switch c.UnknownHost {
+	case "", "refuse":
+	case "default":
+		certs.others = true
+	default:
+		return nil, fmt.Errorf("unknown host %q: want %q or %q", c.UnknownHost, "refuse", "default")
+	}
 	switch c.Source {
 	case SourceACME:
 		certs.acme, err = openACME(ctx, c, hosts, certs.told)
@@ -194,14 +222,17 @@ func (c *Certificates) Manage(ctx context.Context) error {
 }
 
 // GetCertificate is for tls.Config.GetCertificate. It answers from memory: it waits for nothing and asks nobody. A
-// name that is not configured is an UnknownHostError; a configured host without a certificate yet is another error;
-// either way the handshake fails with an alert. A hello whose only protocol is acme-tls/1 gets the challenge
-// certificate of an order in progress for that host, here or in another gateway on the same storage (which is asked,
-// for a second at most), and an error if there is none; for it to arrive,
+// name that is not configured is an UnknownHostError, or with UnknownHost "default" gets the first host's; a configured
+// host without a certificate yet is another error; either way the handshake fails with an alert. A hello whose only
+// protocol is acme-tls/1 gets the challenge certificate of an order in progress for that host, here or in another
+// gateway on the same storage (which is asked, for a second at most), and an error if there is none; for it to arrive,
 // tls.Config.NextProtos must hold "acme-tls/1". It goes on answering after Close.
 func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := fold(hello.ServerName)
 	host, ok := c.names.match(name)
+	if !ok && c.others && !isChallenge(hello) {
+		host, ok = c.names.order[0], true
+	}
 	if !ok {
 		return nil, UnknownHostError{Name: name}
 	}
@@ -218,7 +249,8 @@ func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certific
 }
 
 // Challenge answers r if it is an authority's HTTP-01 request for an order in progress here or in another gateway on
-// the same storage (which is waited for a second at most), and reports whether it did. If not, w is untouched and the request is anybody's, the origin's own ACME client included.
+// the same storage (which is waited for a second at most), and reports whether it did. If not, w is untouched and the
+// request is anybody's, the origin's own ACME client included.
 func (c *Certificates) Challenge(w http.ResponseWriter, r *http.Request) bool {
 	return c.acme != nil && c.acme.challenge(w, r)
 }

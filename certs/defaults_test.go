@@ -1,7 +1,9 @@
 package certs
 
 import (
+	"crypto/x509"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"reflect"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
 )
 
 // Whoever changes certmagic's package defaults does not change us, and we do not change them.
@@ -42,7 +45,10 @@ func TestPackageDefaults(t *testing.T) {
 	certmagic.DefaultACME.DisableTLSALPNChallenge = true
 	certmagic.DefaultACME.AccountKeyPEM = "x"
 	certmagic.DefaultACME.NotAfter = time.Hour
-	certmagic.DefaultACME.CA = c.CA
+	certmagic.DefaultACME.CA = c.CAs[0].Directory
+	certmagic.DefaultACME.DNS01Solver = new(certmagic.DNS01Solver)
+	certmagic.DefaultACME.ExternalAccount = new(acme.EAB)
+	certmagic.DefaultACME.TrustedRoots = x509.NewCertPool()
 	certmagic.DefaultACME.TestCA = "https://other.example"
 	certmagic.DefaultACME.ListenHost = "0.0.0.0"
 	c.Folder = t.TempDir()
@@ -78,14 +84,18 @@ func describe(value any) string {
 	return b.String()
 }
 
+// freePort finds a port below those that the system gives to outgoing connections: nobody takes it in between.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 20000 + rand.IntN(10000)
+		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // nobodyListens fails if somebody took a port that is ours to listen on.

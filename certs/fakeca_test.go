@@ -4,9 +4,11 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,10 +47,12 @@ func newFakeCA(t *testing.T) *fakeCA {
 	return f
 }
 
-func (f *fakeCA) roots() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(f.server.Certificate())
-	return pool
+// rootFile is what the directory is checked against.
+func (f *fakeCA) rootFile() string {
+	f.t.Helper()
+	path := filepath.Join(f.t.TempDir(), "root.pem")
+	replace(f.t, path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.server.Certificate().Raw}))
+	return path
 }
 
 func (f *fakeCA) asked() int {

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -47,9 +46,7 @@ func TestPeersGatewayProcess(t *testing.T) {
 	if err := json.Unmarshal([]byte(os.Getenv(gatewayVariable)), &wish); err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(wish.Root))
-	certs, err := Open(t.Context(), Config{Source: SourceACME, Hosts: wish.Hosts, CA: wish.CA, CARoot: roots, Folder: wish.Folder,
+	certs, err := Open(t.Context(), Config{Source: SourceACME, Hosts: wish.Hosts, CAs: []CA{{Directory: wish.CA, Root: wish.Root}}, Folder: wish.Folder,
 		Storage: wish.Storage, HTTPPort: wish.HTTP, HTTPSPort: wish.HTTPS,
 		Notify: func(e Event) { fmt.Printf("%s %s %v %s\n", time.Now().Format("15:04:05.0"), e.Kind, e.Hosts, e.Error) }})
 	if err != nil {
@@ -239,10 +236,9 @@ func TestPeersThreeGateways(t *testing.T) {
 	for i := range list {
 		list[i] = fmt.Sprintf("shop%d.example", i)
 	}
-	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.server.Certificate().Raw})
 	all := make([]*gateway, gateways)
 	for i := range all {
-		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: string(root), Storage: "redis://" + server.address(),
+		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: ca.rootFile(), Storage: "redis://" + server.address(),
 			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: freePort(t), HTTPS: freePort(t)}}
 		t.Cleanup(all[i].kill)
 	}

@@ -17,20 +17,19 @@ type localSource struct {
 }
 
 func openLocal(ctx context.Context, c Config, hosts names, told *teller) (*localSource, error) {
-	local := new(localSource)
-	m, err := newManaged(c, hosts, told, func(*certmagic.Config, logger) (certmagic.Issuer, error) {
-		var err error
-		local.authority, err = openAuthority(filepath.Join(c.Folder, "local-ca"), told)
-		if err != nil {
-			return nil, err
-		}
-		local.authority.hosts = hosts
-		return local.authority, nil
-	})
+	m, err := newManaged(c, hosts, told)
 	if err != nil {
 		return nil, err
 	}
-	local.managed, m.issuer = m, local.authority.root().Subject.CommonName
+	local := &localSource{managed: m}
+	if local.authority, err = openAuthority(filepath.Join(c.Folder, "local-ca"), told); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	local.authority.hosts = hosts
+	way := &way{name: local.authority.root().Subject.CommonName}
+	way.cfg = m.config(way, true)
+	way.cfg.Issuers = []certmagic.Issuer{local.authority}
+	m.add(way)
 	if err := local.prepare(ctx); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
@@ -45,7 +44,7 @@ func (l *localSource) prepare(ctx context.Context) error {
 	}
 	var problems []error
 	for _, host := range missing {
-		if err := l.cfg.ObtainCertSync(ctx, host); err != nil {
+		if err := l.ways[0].cfg.ObtainCertSync(ctx, host); err != nil {
 			problems = append(problems, fmt.Errorf("host %q: %w", host, err))
 		}
 	}
@@ -63,7 +62,7 @@ func (l *localSource) renewIfDue(ctx context.Context, host string, old certmagic
 	if !old.NeedsRenewal(l.cfg) {
 		return nil
 	}
-	if err := l.cfg.RenewCertSync(ctx, host, false); err != nil {
+	if err := l.ways[0].cfg.RenewCertSync(ctx, host, false); err != nil {
 		return err
 	}
 	renewed, err := l.cfg.CacheManagedCertificate(ctx, host)

@@ -82,13 +82,6 @@ func openRedis(address, folder string, warn func(string)) (*redisStore, error) {
 	return r, nil
 }
 
-// usable reports whether the last question was answered.
-func (r *redisStore) usable() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.down == nil
-}
-
 // close gives the connections back. Locks must have been given back before.
 func (r *redisStore) close() error { return r.pool.Close() }
 
@@ -261,11 +254,12 @@ func passes(key string) bool {
 
 // setAside keeps what is below key below key.damaged instead, unless another gateway is at work on that host.
 func (r *redisStore) setAside(ctx context.Context, key string) error {
-	lock := lockFor(key + "/any")
-	if ok, err := r.TryLock(ctx, lock); !ok || err != nil {
-		return err
+	if lock := lockFor(key + "/any"); r.holding(lock) == nil {
+		if ok, err := r.TryLock(ctx, lock); !ok || err != nil {
+			return err
+		}
+		defer r.Unlock(context.WithoutCancel(ctx), lock)
 	}
-	defer r.Unlock(context.WithoutCancel(ctx), lock)
 	keys, err := r.List(ctx, key, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

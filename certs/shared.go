@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -42,12 +41,10 @@ func openStorage(c Config, hosts names, told *teller) (*store, error) {
 	return &store{kept: server}, nil
 }
 
-// RenewLockLease is certmagic's LockLeaseRenewer, for storage whose locks can be lost.
-func (s *store) RenewLockLease(ctx context.Context, name string, lease time.Duration) error {
-	if renewer, ok := s.kept.(certmagic.LockLeaseRenewer); ok {
-		return renewer.RenewLockLease(ctx, name, lease)
-	}
-	return nil
+// shared reports whether the store lies in a server.
+func (s *store) shared() bool {
+	_, ok := s.kept.(*redisStore)
+	return ok
 }
 
 // mayOrder is the last question before an authority is asked for host's certificate; an error abandons the attempt.
@@ -56,19 +53,6 @@ func (s *store) mayOrder(ctx context.Context, host string) error {
 		return server.mayOrder(ctx, host)
 	}
 	return nil
-}
-
-// retry is when to try again after an order that failed before any authority was asked, and whether to tell. A shared
-// storage in trouble tells that itself.
-func (s *store) retry() (wait time.Duration, tell bool) {
-	server, ok := s.kept.(*redisStore)
-	switch {
-	case !ok:
-		return retryAfter, true
-	case server.usable():
-		return time.Minute, true
-	}
-	return jitter(followEvery), false
 }
 
 // stamps tells for each key when it was last written, zero if it is not there.
@@ -87,71 +71,58 @@ func (s *store) stamps(ctx context.Context, keys []string) ([]time.Time, error) 
 	return stamps, nil
 }
 
-// takeUp takes host's certificate from storage into memory, and older ones out of it, and tells if it is news. Its
-// three values are written one after another: if they do not fit together, a moment later they may.
-func (m *managed) takeUp(ctx context.Context, host string) error {
-	cert, err := m.cfg.CacheManagedCertificate(ctx, host)
-	for range 3 {
-		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.As(err, new(redisTrouble)) || errors.As(err, new(*fs.PathError)) {
-			break
-		}
-		if no := pause(ctx, 100*time.Millisecond); no != nil {
-			return no
-		}
-		cert, err = m.cfg.CacheManagedCertificate(ctx, host)
-	}
-	if err != nil {
-		return err
-	}
-	// In storage restored from a backup it may be the older one.
-	if list := m.cached(host); len(list) > 1 && time.Now().After(list[0].Leaf.NotBefore) {
-		for _, old := range list[1:] {
-			m.cache.Remove([]string{old.Hash()})
-		}
-	}
-	if before, _ := m.known.Swap(host, cert.Hash()); before != cert.Hash() {
-		m.told.tell(Event{Kind: KindLoaded, Hosts: cert.Names, Issuer: m.issuer, NotAfter: cert.Leaf.NotAfter})
-	}
-	return nil
-}
-
 // follow takes up what another gateway on the same storage obtained or renewed, until ctx ends: certmagic looks there
 // only when a certificate of its own is due. One question for all hosts asks what has been written since.
 func (m *managed) follow(ctx context.Context) {
-	// What a host's certificate is written last of.
-	keys := make([]string, len(m.hosts))
-	for i, host := range m.hosts {
-		keys[i] = certmagic.StorageKeys.SiteMeta(m.cfg.Issuers[0].IssuerKey(), host)
+	type followed struct {
+		host string
+		by   *way
+		seen time.Time
 	}
-	seen := make([]time.Time, len(keys))
-	for pause(ctx, jitter(m.every)) == nil {
+	var all []followed
+	var keys []string // what a certificate is written last of
+	for _, host := range m.hosts {
+		for _, w := range m.ways {
+			all = append(all, followed{host: host, by: w})
+			keys = append(keys, certmagic.StorageKeys.SiteMeta(w.key(), host))
+		}
+	}
+	for pause(ctx, jitter(m.following)) == nil {
 		stamps, err := m.store.stamps(ctx, keys)
 		if err != nil {
 			continue // a server in trouble tells that itself
 		}
-		for i, host := range m.hosts {
-			switch {
-			case stamps[i].IsZero():
-				m.restore(ctx, host)
-			case !stamps[i].Equal(seen[i]) && m.takeUp(ctx, host) == nil:
-				seen[i] = stamps[i]
+		for i := range all {
+			f := &all[i]
+			if stamps[i].IsZero() {
+				m.putBack(ctx, f.by, f.host)
+				continue
+			}
+			if stamps[i].Equal(f.seen) {
+				continue
+			}
+			if cert, err := m.read(ctx, f.by, f.host); err == nil {
+				f.seen = stamps[i]
+				// In storage restored from a backup it may be an older one.
+				if list := m.newest(f.host); len(list) > 0 && list[0].Hash() == cert.Hash() {
+					m.news(f.host, f.by, cert)
+				}
 			}
 		}
 	}
 }
 
-// restore puts host's certificate back into a shared storage that has lost it, a server that was restarted empty most
+// putBack puts host's certificate back into a shared storage that has lost it, a server that was restarted empty most
 // likely, if it is good and this gateway serves it: otherwise every gateway that starts would order anew. Whoever wants
 // a certificate gone deletes it while no gateway runs. A folder that has lost something is left alone.
-func (m *managed) restore(ctx context.Context, host string) {
+func (m *managed) putBack(ctx context.Context, by *way, host string) {
 	server, ok := m.store.kept.(*redisStore)
 	cert := pick(nil, m.certificates(host))
 	if !ok || cert == nil || time.Now().After(cert.Leaf.NotAfter) {
 		return
 	}
-	issuer := m.cfg.Issuers[0].IssuerKey()
-	keys := []string{certmagic.StorageKeys.SitePrivateKey(issuer, host), certmagic.StorageKeys.SiteCert(issuer, host),
-		certmagic.StorageKeys.SiteMeta(issuer, host)}
+	names := certmagic.StorageKeys
+	keys := []string{names.SitePrivateKey(by.key(), host), names.SiteCert(by.key(), host), names.SiteMeta(by.key(), host)}
 	values := make([][]byte, len(keys))
 	for i, key := range keys {
 		var err error
@@ -200,7 +171,7 @@ func (a *acmeSource) challengeOf(ctx context.Context, host string) (acme.Challen
 	defer cancel()
 	for _, key := range a.challengeKeys(host) {
 		var challenge acme.Challenge
-		value, err := a.store.Load(ctx, key)
+		value, err := a.store.kept.Load(ctx, key)
 		if err == nil && json.Unmarshal(value, &challenge) == nil && challenge.Identifier.Value == host {
 			return challenge, true
 		}
@@ -208,25 +179,14 @@ func (a *acmeSource) challengeOf(ctx context.Context, host string) (acme.Challen
 	return acme.Challenge{}, false
 }
 
-// challengeKeys are the keys under which certmagic keeps a challenge for host, one for each directory it may order
-// from.
-func (a *acmeSource) challengeKeys(host string) []string {
+// challengeKeys are the keys under which certmagic keeps a challenge for host, one for each way.
+func (m *managed) challengeKeys(host string) []string {
 	var keys []string
 	safe := certmagic.StorageKeys.Safe
-	for _, issuer := range a.cfg.Issuers {
-		from, ok := issuer.(*certmagic.ACMEIssuer)
-		if !ok {
-			continue
-		}
-		for _, directory := range []string{from.CA, from.TestCA} {
-			if directory == "" {
-				continue
-			}
-			name := (&certmagic.ACMEIssuer{CA: directory}).IssuerKey()
-			keys = append(keys, path.Join("acme", safe(name), "challenge_tokens", safe(host)+".json"))
-		}
+	for _, w := range m.ways {
+		keys = append(keys, path.Join("acme", safe(w.key()), "challenge_tokens", safe(host)+".json"))
 	}
-	return slices.Compact(keys)
+	return keys
 }
 
 // othersCertificate is the certificate that answers a TLS-ALPN-01 challenge of another gateway's order.

@@ -20,11 +20,11 @@ func TestSharedWithoutServer(t *testing.T) {
 	c.Storage = "redis://:secret@" + server.Addr()
 	certs := mustOpen(t, c)
 	writer, _ := redisClient(t, c.Storage)
-	issuer := (&certmagic.ACMEIssuer{CA: c.CA}).IssuerKey()
+	issuer := (&certmagic.ACMEIssuer{CA: c.CAs[0].Directory}).IssuerKey()
 	certPEM, keyPEM := ca.pair(t, "shop.example")
 	server.RequireAuth("secret")
 	storePair(t, writer, issuer, "shop.example", certPEM, keyPEM)
-	if err := certs.acme.load(t.Context(), "shop.example"); err != nil {
+	if err := certs.acme.takeUp(t.Context(), "shop.example"); err != nil {
 		t.Fatal(err)
 	}
 	if err := certs.Close(); err != nil {
@@ -45,7 +45,7 @@ func TestSharedWithoutServer(t *testing.T) {
 	if leaves, err := Stored(c); len(leaves) != 1 || err != nil {
 		t.Errorf("stored: %d, %v", len(leaves), err)
 	}
-	certs.acme.every = 100 * time.Millisecond
+	certs.acme.following = 100 * time.Millisecond
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -116,14 +116,14 @@ func TestSharedRestores(t *testing.T) {
 	c, told := acmeConfig(t, ca, "shop.example")
 	c.Storage = "redis://" + server.Addr()
 	certs := mustOpen(t, c)
-	certs.acme.every = 50 * time.Millisecond
+	certs.acme.following = 50 * time.Millisecond
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	told.wait(t, KindObtained)
 	first := served(t, certs, "shop.example")
 	server.FlushAll()
-	key := certmagic.StorageKeys.SiteMeta((&certmagic.ACMEIssuer{CA: c.CA}).IssuerKey(), "shop.example")
+	key := certmagic.StorageKeys.SiteMeta((&certmagic.ACMEIssuer{CA: c.CAs[0].Directory}).IssuerKey(), "shop.example")
 	for deadline := time.Now().Add(patience); !server.Exists("gate421:file:" + key); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not restored")
@@ -158,7 +158,7 @@ func TestSharedDamaged(t *testing.T) {
 	writer, _ := redisClient(t, c.Storage)
 	certPEM, _ := ca.pair(t, "shop.example")
 	_, keyPEM := ca.pair(t, "shop.example")
-	storePair(t, writer, (&certmagic.ACMEIssuer{CA: c.CA}).IssuerKey(), "shop.example", certPEM, keyPEM)
+	storePair(t, writer, (&certmagic.ACMEIssuer{CA: c.CAs[0].Directory}).IssuerKey(), "shop.example", certPEM, keyPEM)
 	certs := mustOpen(t, c)
 	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "was set aside") {
 		t.Errorf("told %+v", e)
@@ -207,7 +207,7 @@ func TestSharedOrdersUnderItsLockOnly(t *testing.T) {
 	c.Storage = "redis://" + server.Addr()
 	certs := mustOpen(t, c)
 	obtaining := func() error {
-		return certs.acme.onEvent(t.Context(), "cert_obtaining", map[string]any{"identifier": "shop.example"})
+		return certs.acme.onEvent(t.Context(), certs.acme.ways[0], "cert_obtaining", map[string]any{"identifier": "shop.example"})
 	}
 	if obtaining() == nil {
 		t.Error("without a lock")

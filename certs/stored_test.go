@@ -28,7 +28,7 @@ func tree(t *testing.T, folder string) string {
 func TestStoredChangesNothing(t *testing.T) {
 	const directory = "https://ca.example/directory"
 	ca := newTestCA(t)
-	c := Config{Source: SourceACME, CA: directory, Folder: t.TempDir(), Hosts: []string{"shop.example", "blog.example", "new.example", "broken.example"}}
+	c := Config{Source: SourceACME, CAs: []CA{{Directory: directory}}, Folder: t.TempDir(), Hosts: []string{"shop.example", "blog.example", "new.example", "broken.example"}}
 	if leaves, err := Stored(c); err != nil || len(leaves) != 0 {
 		t.Errorf("from an empty folder: %v, %v", leaves, err)
 	}
@@ -85,7 +85,7 @@ func TestStoredFindsWhatIsOrdered(t *testing.T) {
 }
 
 func TestStoredErrors(t *testing.T) {
-	for _, c := range []Config{{Source: SourceLocal, Hosts: []string{"shop.example"}}, {Source: SourceACME}, {Source: SourceACME, CA: "zerossl", Hosts: []string{"shop.example"}}} {
+	for _, c := range []Config{{Source: SourceLocal, Hosts: []string{"shop.example"}}, {Source: SourceACME}, {Source: SourceACME, CAs: []CA{{Directory: "http://x"}}, Hosts: []string{"shop.example"}}} {
 		if _, err := Stored(c); err == nil {
 			t.Errorf("%+v: no error", c)
 		}

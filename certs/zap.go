@@ -90,9 +90,11 @@ func levelOf(level zapcore.Level) zerolog.Level {
 func isNoise(message string) bool {
 	switch message {
 	case "job failed", "updating ARI", "failed updating renewal info from ACME CA",
-		"failed getting renewal information", "stapling OCSP":
+		"failed getting renewal information", "stapling OCSP", "will retry", // our pauses count, not those it names
+		"unable to get configuration to manage certificate; unable to renew": // before Manage
 		return true
 	}
 	return strings.HasPrefix(message, "no renewal time had been selected") ||
-		strings.HasPrefix(message, "ARI window or selected renewal time changed")
+		strings.HasPrefix(message, "ARI window or selected renewal time changed") ||
+		strings.HasPrefix(message, "certificate is in emergency renewal window")
 }

@@ -66,6 +66,7 @@ func (c *checkCommand) Run(w *world) error {
 
 // What to do about files that a configuration names and that are not to be had.
 const (
+	acmeHint         = "correct what certificates says, and let the user that gate421 runs as read the files it names"
 	certificatesHint = "correct certificates.files, and let the user that gate421 runs as read what they name"
 	originHint       = "correct the path in the configuration, or make the file or folder readable"
 )
@@ -80,6 +81,11 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 			for line := range strings.SplitSeq(err.Error(), "\n") { // one a problem
 				problems = append(problems, config.Problem{Message: line, Hint: certificatesHint})
 			}
+		}
+	}
+	if err := certs.Check(wantedCertificates(c)); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			problems = append(problems, config.Problem{Message: line, Hint: acmeHint})
 		}
 	}
 	for _, s := range c.Sites {
@@ -104,7 +110,20 @@ func originOf(s config.Site, servers []string, wait time.Duration) (*origin.Orig
 
 // wantedCertificates is what a gateway asks certs for, but for the listeners.
 func wantedCertificates(c *config.Config) certs.Config {
-	wanted := certs.Config{Source: c.Certificates.Source, Email: c.Certificates.Email, CA: c.Certificates.CA, Folder: c.State}
+	kept := c.Certificates
+	wanted := certs.Config{Source: kept.Source, Email: kept.Email, UnknownHost: kept.UnknownHost, Storage: kept.Storage, Folder: c.State}
+	for _, ca := range kept.CAs {
+		wanted.CAs = append(wanted.CAs, certs.CA(ca))
+	}
+	if d := kept.DNS; d != nil {
+		wanted.DNS = &certs.DNS{
+			Provider: d.Provider, Server: d.Server, KeyName: d.KeyName, KeyAlgorithm: d.KeyAlgorithm, KeyFile: d.KeyFile, AccountFile: d.AccountFile,
+			TokenFile: d.TokenFile, DelegatedTo: d.DelegatedTo, Resolvers: d.Resolvers, Propagation: d.Propagation,
+		}
+		if d.Propagation == 0 {
+			wanted.DNS.Propagation = -1 // not waited for
+		}
+	}
 	for _, s := range c.Sites {
 		wanted.Hosts = append(wanted.Hosts, s.Hosts...)
 	}

@@ -44,13 +44,30 @@ func (g *gateway) heardRotation(_ string, err error) {
 
 // heardCertificates does the same for certificates; what went well is for the log alone.
 func (g *gateway) heardCertificates(e certs.Event) {
-	g.log.Event("certificate", audit.Fields{"what": e.Kind, "hosts": e.Hosts, "issuer": e.Issuer, "not_after": e.NotAfter, "error": e.Error})
-	if e.Kind == certs.KindFailed || e.Kind == certs.KindWarning {
-		about := ""
+	fields := audit.Fields{"what": e.Kind, "hosts": e.Hosts, "issuer": e.Issuer, "not_after": e.NotAfter, "error": e.Error}
+	if !e.Next.IsZero() {
+		fields["next"] = e.Next
+	}
+	g.log.Event("certificate", fields)
+	switch e.Kind {
+	case certs.KindTerms:
+		where := "" // not every authority says
+		if e.Terms != "" {
+			where = ", which are at " + e.Terms
+		}
+		g.say("certificates come from %s: an account is made there, which accepts its terms%s", e.Issuer, where)
+	case certs.KindFailed, certs.KindWarning:
+		about, next := "", ""
 		if len(e.Hosts) > 0 {
 			about = " for " + strings.Join(e.Hosts, ", ")
 		}
-		g.say("certificate%s: %s", about, e.Error)
+		if !e.Next.IsZero() {
+			next = "; next try at " + e.Next.Local().Format("2006-01-02 15:04:05 MST")
+		}
+		g.say("certificate%s: %s%s", about, e.Error, next)
+		if e.Hint != "" {
+			g.say("hint: %s", e.Hint)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ type room struct {
 func house() map[string]room {
 	return map[string]room{
 		"verify":       {nil, []string{"github.com/miekg/dns", "github.com/maypok86/otter"}},
-		"certs":        {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"certs":        {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
 		"gate/policy":  {[]string{"verify"}, nil},
 		"gate/guard":   {nil, nil},
 		"gate/audit":   {nil, nil},

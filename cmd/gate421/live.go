@@ -198,12 +198,20 @@ func inspectLeaves(c *config.Config, leaves []*x509.Certificate) []found {
 	var out []found
 	for _, s := range c.Sites {
 		for _, host := range s.Hosts {
-			out = append(out, inspectCertificate(leaves, host))
+			f := inspectCertificate(leaves, host)
+			if f.what == "" {
+				f.what = fmt.Sprintf("no certificate for %s is kept yet; it is ordered at the start", host)
+				if c.Certificates.Storage != "" {
+					f.what = fmt.Sprintf("no certificate for %s has been copied here from certificates.storage; what it lacks is ordered at the start", host)
+				}
+			}
+			out = append(out, f)
 		}
 	}
 	return out
 }
 
+// inspectCertificate is the zero value for a host that has none.
 func inspectCertificate(leaves []*x509.Certificate, host string) found {
 	asked := strings.Replace(host, "*.", "www.", 1)
 	for _, leaf := range leaves {
@@ -216,7 +224,7 @@ func inspectCertificate(leaves []*x509.Certificate, host string) found {
 		}
 		return found{what: fmt.Sprintf("certificate for %s: %.0f days left", host, left.Hours()/24)}
 	}
-	return found{what: fmt.Sprintf("no certificate for %s is kept yet; it is ordered at the start", host)}
+	return found{}
 }
 
 // inspectResolver asks for the reverse name of an address that has belonged to Googlebot for twenty years.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -38,7 +39,7 @@ func (g *gateway) prepare(ctx context.Context, c *config.Config) (_ *prepared, e
 	if err := v.build(); err != nil {
 		return nil, err
 	}
-	if g.latest == nil || !slices.Equal(hostsOf(g.latest), hostsOf(c)) || fmt.Sprint(g.latest.Certificates) != fmt.Sprint(c.Certificates) {
+	if g.latest == nil || !slices.Equal(hostsOf(g.latest), hostsOf(c)) || !reflect.DeepEqual(g.latest.Certificates, c.Certificates) {
 		if v.certs, err = g.newCertificates(ctx, c); err != nil {
 			return nil, err
 		}
@@ -143,8 +144,11 @@ func (g *gateway) newCertificates(ctx context.Context, c *config.Config) (*certs
 	wanted.Notify = g.heardCertificates
 	wanted.HTTPSPort, wanted.HTTPPort = portOf(c.Listen.HTTPS), portOf(c.Listen.HTTP)
 	opened, err := certs.Open(ctx, wanted)
-	if err != nil && wanted.Source == certs.SourceFiles {
+	switch {
+	case err != nil && wanted.Source == certs.SourceFiles:
 		return nil, hint(err, "correct certificates.files, and let this user read what they name")
+	case err != nil && wanted.Source == certs.SourceACME:
+		return nil, hint(err, acmeHint)
 	}
 	return opened, err
 }

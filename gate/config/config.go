@@ -83,8 +83,36 @@ type Listen struct {
 type Certificates struct {
 	Source string // "acme" (default), "local" (an authority of our own) or "files"
 	Email  string // ACME account's address; default "", which the authority accepts and cannot warn
-	CA     string // "letsencrypt" (default), "letsencrypt-staging" or the https URL of an ACME directory
-	Files  []Pair // source "files" only, and then at least one; re-read when they change
+	CAs    []CA   // ACME authorities, tried in order; default Let's Encrypt alone; never empty
+	DNS    *DNS   // nil (default): hosts are proved through our listeners, which wildcards cannot be
+	// UnknownHost is what a handshake for a name nobody configured gets: "refuse" (default) for an alert, "default" for
+	// the certificate of the first site's first host.
+	UnknownHost string
+	// Storage is "" (default) for files below State, or the URL (redis, rediss) of a server that several gateways share.
+	Storage string
+	Files   []Pair // source "files" only, and then at least one; re-read when they change
+}
+
+// CA is an ACME authority.
+type CA struct {
+	Directory string // "letsencrypt", "letsencrypt-staging", "zerossl" or the https URL of an ACME directory
+	Root      string // path of a PEM file to check the directory's own certificate against; "" is the system's roots
+	// KeyID and HMACKeyFile name an account made beforehand that ours is bound to; both or none.
+	KeyID, HMACKeyFile string
+}
+
+// DNS is a provider to prove hosts through. Which fields a provider has is for providerKeys to say.
+type DNS struct {
+	Provider     string        // "rfc2136", "acme-dns" or "cloudflare"
+	Server       string        // ip:port, for acme-dns a URL
+	KeyName      string        // "": the key file says it
+	KeyAlgorithm string        // "hmac-sha256" and its kin; "": the key file says it, or hmac-sha256
+	KeyFile      string        // path
+	AccountFile  string        // path
+	TokenFile    string        // path
+	DelegatedTo  string        // where the CNAME of every _acme-challenge leads; "": nowhere else
+	Resolvers    []string      // ip:port; none: the system's
+	Propagation  time.Duration // how long a record is waited for, default 2m; 0: not at all; at most 1h
 }
 
 // Pair is a certificate with its key, two paths of PEM files.
@@ -108,7 +136,7 @@ type Verify struct {
 // Site is one site: hosts that share an origin and rules.
 type Site struct {
 	// Hosts are lower-case ASCII (IDNA's A-labels), without port; at least one. "*.example.com" stands for any one label in
-	// place of the star and excludes source "acme". An IP address, too, excludes source "acme".
+	// place of the star and wants DNS with source "acme". An IP address, too, excludes source "acme".
 	Hosts []string
 	// Origin lists the site's own servers, at least one and none twice: "http://host[:port]", "https://host[:port]",
 	// "h2c://host[:port]" (HTTP/2 without TLS), "h2://host[:port]" (with TLS) or "unix:/absolute/socket"; or it is one folder,

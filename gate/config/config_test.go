@@ -100,7 +100,7 @@ func good(t *testing.T, name string) *Config {
 func standard() Config {
 	return Config{
 		Listen: Listen{HTTPS: ":443", HTTP: ":80"}, Admin: "127.0.0.1:9421", State: "/var/lib/gate421",
-		Certificates: Certificates{Source: "acme", CA: "letsencrypt"}, Crawlers: []string{"googlebot"},
+		Certificates: Certificates{Source: "acme", CAs: []CA{{Directory: "letsencrypt"}}, UnknownHost: "refuse"}, Crawlers: []string{"googlebot"},
 		Verify: Verify{Resolver: "system", Wait: time.Second, Ranges: "auto"}, Log: Log{File: "-", Scope: "all", ClientIP: "full", Query: "keep"},
 		Limits: Limits{
 			HeaderBytes: 32 << 10, HeaderTime: 10 * time.Second, IdleTime: 120 * time.Second,
@@ -150,7 +150,7 @@ func TestValues(t *testing.T) {
 			c.Certificates.Files = []Pair{{"/etc/ssl/a.pem", "/etc/ssl/a.key"}, {"b.pem", "b.key"}}
 		}},
 		{"acme_private", func(c *Config) {
-			c.Certificates.Email, c.Certificates.CA = "ops@example.com", "https://ca.example.com/acme/directory"
+			c.Certificates.Email, c.Certificates.CAs[0].Directory = "ops@example.com", "https://ca.example.com/acme/directory"
 			c.Sites[0].Hosts = []string{"intranet"}
 		}},
 		{"off", func(c *Config) { c.Listen.HTTP, c.Admin, c.Sites[0].Guard = "", "", nil }},

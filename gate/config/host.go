@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -98,19 +99,23 @@ func letterDigitHyphen(c rune) bool {
 	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// certifiable says why no ACME authority, or not this one, gives a certificate for a host; nil if it does.
-func certifiable(host, authority string) *fault {
+// certifiable says why no ACME authority, or none of those configured, gives a certificate for a host; nil if one does.
+func certifiable(host string, c Certificates) *fault {
 	const other = "use certificates.source: local or files"
 	_, err := netip.ParseAddr(host)
 	switch {
-	case strings.HasPrefix(host, "*."):
-		return faultf("list the hosts one by one, or "+other, "source: acme cannot get a wildcard certificate: the DNS-01 challenge is not offered yet")
+	case strings.HasPrefix(host, "*.") && c.DNS == nil:
+		return faultf("add certificates.dns, list the hosts one by one, or "+other, "a certificate for a wildcard is given through DNS only, and certificates.dns is missing")
 	case err == nil:
 		return faultf("write a host name, or "+other, "source: acme gets no certificate for an IP address")
-	case strings.HasPrefix(authority, "letsencrypt") && !strings.Contains(host, "."):
+	case c.onlyLetsEncrypt() && !strings.Contains(host, "."):
 		return faultf("write the full name, such as "+host+".example.com, or "+other, "Let's Encrypt gives no certificate for a name without a dot")
 	}
 	return nil
+}
+
+func (c Certificates) onlyLetsEncrypt() bool {
+	return !slices.ContainsFunc(c.CAs, func(ca CA) bool { return !strings.HasPrefix(ca.Directory, "letsencrypt") })
 }
 
 // private says whether a name is under one of the domains that are nobody's (RFC 2606, RFC 6762, RFC 8375 and their kin).

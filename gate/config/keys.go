@@ -6,7 +6,8 @@ import (
 )
 
 // keys lists the keys of a section in the contract's order, those not served yet included. The sections are the top-level keys
-// that hold keys, "" for the file, and "sites", "files", "origin_tls", "guard" and "rotate" for what stands in them.
+// that hold keys, "" for the file, and "sites", "files", "authority" (an entry of certificates.ca), "eab", "dns", "origin_tls",
+// "guard" and "rotate" for what stands in them.
 func keys(section string) []string {
 	switch section {
 	case "":
@@ -14,7 +15,13 @@ func keys(section string) []string {
 	case "listen":
 		return []string{"https", "http", "proxy_protocol", "trusted_proxies", "client_ip_header", "client_protocol_header"}
 	case "certificates":
-		return []string{"source", "email", "ca", "files"}
+		return []string{"source", "email", "ca", "dns", "unknown_host", "storage", "files"}
+	case "authority":
+		return []string{"directory", "root", "eab"}
+	case "eab":
+		return []string{"key_id", "hmac_key_file"}
+	case "dns":
+		return []string{"provider", "server", "key_name", "key_algorithm", "key_file", "account_file", "token_file", "delegated_to", "resolvers", "propagation"}
 	case "files":
 		return []string{"cert", "key"}
 	case "verify":
@@ -56,6 +63,9 @@ func unknownHint(section, key string) string {
 		{"origin_tls", "a site's origin_tls"},
 		{"guard", "a site's guard"},
 		{"files", "an entry of certificates.files"},
+		{"dns", "certificates.dns"},
+		{"authority", "an entry of certificates.ca"},
+		{"eab", "eab, in an entry of certificates.ca"},
 	}
 	for _, p := range places {
 		if p.section != section && isKey(p.section, key) {
@@ -78,6 +88,10 @@ func sectionHint(section string) string {
 		return leastFile
 	case "files":
 		return "write {cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}"
+	case "eab":
+		return "write {key_id: …, hmac_key_file: /path/to/key}"
+	case "dns":
+		return "write {provider: rfc2136, server: \"192.0.2.53:53\", key_file: /path/to/key}; null or no dns at all is for hosts without a star"
 	case "sites":
 		return `write {hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}, or these keys below the dash`
 	}

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"net/mail"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"time"
@@ -123,115 +121,6 @@ func (r *reader) folder(n *node) string {
 		r.problem(n, "write the whole path, from the / on", "%s: %s is not an absolute path", n.label, quote(dir))
 	}
 	return filepath.Clean(dir)
-}
-
-func (r *reader) certificates(n, root *node, c *Certificates) {
-	*c = Certificates{Source: "acme", CA: "letsencrypt"}
-	values := map[string]*node{}
-	if n != nil {
-		values = r.section(n, "certificates")
-	}
-	if n := values["source"]; n != nil {
-		c.Source, _ = r.choice(n, "acme", "local", "files")
-	}
-	email, ca, files := values["email"], values["ca"], values["files"]
-	if email != nil {
-		c.Email = r.email(email)
-	}
-	if ca != nil {
-		c.CA = r.authority(ca)
-	}
-	if files != nil {
-		c.Files = r.pairs(files)
-	}
-	switch {
-	case c.Source == "files" && files == nil:
-		r.problem(values["source"], "list them: files: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files is missing")
-	case c.Source == "files" && files.kind == list && len(files.items) == 0:
-		r.problem(files, "list them: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files: is empty")
-	case c.Source != "files" && c.Source != "" && files != nil && len(files.items) > 0:
-		r.problem(files, "write source: files to use them, or leave files out", "certificates.files: not used with source: %s", c.Source)
-	}
-	switch {
-	case c.Source == "acme" && c.Email == "":
-		name := "certificates.email"
-		if root.line == 0 {
-			name = "--email"
-		}
-		r.note(first(email, values["source"], n, root), "give an address that someone reads: the certificate authority has no other way to reach you", "%s is missing", name)
-	case c.Source != "acme" && c.Source != "":
-		for _, n := range []*node{email, ca} {
-			if n != nil && n.text != "" {
-				r.note(n, "it counts with source: acme only", "%s: has no effect with source: %s", n.label, c.Source)
-			}
-		}
-	}
-	if c.Source == "acme" && c.CA == "letsencrypt-staging" {
-		r.note(ca, "right for trying out; for visitors leave the key out", "certificates.ca: no browser trusts the certificates of %s", c.CA)
-	}
-}
-
-// first returns the first node there is.
-func first(nodes ...*node) *node {
-	return nodes[slices.IndexFunc(nodes, func(n *node) bool { return n != nil })]
-}
-
-func (r *reader) email(n *node) string {
-	s, ok := r.text(n, "you@example.com")
-	if !ok || s == "" {
-		return ""
-	}
-	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
-		r.problem(n, "write it as you@example.com", "%s: %s is not an e-mail address", n.label, quote(s))
-	}
-	return s
-}
-
-func (r *reader) authority(n *node) string {
-	const example = "letsencrypt, letsencrypt-staging or the https address of an ACME directory"
-	s, ok := r.filled(n, example)
-	switch {
-	case !ok, s == "letsencrypt", s == "letsencrypt-staging":
-		return s
-	case s == "zerossl":
-		r.notServed(n, n.label+": zerossl", "leave the key out for Let's Encrypt")
-		return s
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		hint := ""
-		if near := nearest(s, []string{"letsencrypt", "letsencrypt-staging"}); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		r.problem(n, hint, "%s: must be %s, not %s", n.label, example, quote(s))
-	}
-	return s
-}
-
-func (r *reader) pairs(n *node) []Pair {
-	const example = "[{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]"
-	items, _ := r.list(n, example)
-	var pairs []Pair
-	for _, item := range items {
-		values := r.section(item, "files")
-		if values == nil {
-			continue
-		}
-		var p Pair
-		for _, part := range []struct {
-			key    string
-			target *string
-		}{{"cert", &p.Cert}, {"key", &p.Key}} {
-			value := values[part.key]
-			if value == nil {
-				r.problem(item, "a certificate and its key go together: {cert: …, key: …}", "%s: %s is missing", item.label, part.key)
-				continue
-			}
-			*part.target, _ = r.filled(value, "the path of a PEM file")
-		}
-		pairs = append(pairs, p)
-	}
-	return pairs
 }
 
 func (r *reader) crawlerNames(n *node) []string {

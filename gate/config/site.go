@@ -97,7 +97,7 @@ func (r *reader) siteHosts(n *node, certificates Certificates) []string {
 		}
 		host, f := parseHost(written)
 		if f == nil && certificates.Source == "acme" {
-			f = certifiable(host, certificates.CA)
+			f = certifiable(host, certificates)
 		}
 		if f != nil {
 			r.problem(item, f.hint, "host %s: %s", quote(written), f.message)
@@ -113,7 +113,7 @@ func (r *reader) siteHosts(n *node, certificates Certificates) []string {
 		}
 		r.hosts[host] = item
 		hosts = append(hosts, host)
-		if domain, yes := private(host); yes && certificates.Source == "acme" && strings.HasPrefix(certificates.CA, "letsencrypt") {
+		if domain, yes := private(host); yes && certificates.Source == "acme" && certificates.onlyLetsEncrypt() {
 			r.note(item, "use certificates.source: local or files", "host %s: Let's Encrypt gives no certificate for names under .%s", quote(host), domain)
 		}
 	}

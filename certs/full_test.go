@@ -1,0 +1,151 @@
+package certs
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fullDisk takes no more of what has a certain ending.
+type fullDisk struct {
+	kept
+
+	mu     sync.Mutex
+	ending string // "": everything is refused; "-": nothing
+}
+
+func (f *fullDisk) set(ending string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ending = ending
+}
+
+func (f *fullDisk) Store(ctx context.Context, key string, value []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if strings.HasSuffix(key, f.ending) {
+		return &os.PathError{Op: "write", Path: key, Err: syscall.ENOSPC}
+	}
+	return f.kept.Store(ctx, key, value)
+}
+
+// A full disk is found out before the authority is asked for what could not be kept.
+func TestFullDiskOrdersNothing(t *testing.T) {
+	p := newPebble(t, pebbleSetup{})
+	c, told := p.config(t, "shop.example")
+	certs := mustOpen(t, c)
+	certs.acme.store.kept = &fullDisk{kept: certs.acme.store.kept}
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := told.wait(t, KindFailed); !strings.Contains(e.Error, "no space left on device") || time.Until(e.Next) < 50*time.Second {
+		t.Errorf("told %+v", e)
+	}
+	if orders := p.orders.Load(); orders != 0 {
+		t.Errorf("%d orders", orders)
+	}
+}
+
+// A disk that is full between a renewed certificate's key and the certificate leaves what was there: in memory, on disk
+// and after the next start. When there is room again, it is renewed.
+func TestFullDiskAtARenewal(t *testing.T) {
+	p := newPebble(t, pebbleSetup{seconds: 60})
+	far := farAway()
+	p.hints.Store(&far)
+	c, told := p.config(t, "shop.example")
+	c.CheckEvery = 100 * time.Millisecond
+	certs := mustOpen(t, c)
+	disk := &fullDisk{kept: certs.acme.store.kept, ending: "-"}
+	certs.acme.store.kept = disk
+	p.doors(t, func(string) *Certificates { return certs })
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told.wait(t, KindObtained)
+	old := certs.Leaves()[0]
+	disk.set(".crt")
+	past := `{"suggestedWindow": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}}`
+	p.hints.Store(&past)
+	if e := told.wait(t, KindFailed); !strings.Contains(e.Error, "cannot be kept: ") || !e.NotAfter.Equal(old.NotAfter) {
+		t.Errorf("told %+v", e)
+	}
+	p.hints.Store(&far)
+	if !served(t, certs, "shop.example").Equal(old) {
+		t.Error("another certificate is served")
+	}
+	if err := certs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	told.rest()
+	again := mustOpen(t, c)
+	if got := kinds(told.rest()); len(got) != 1 || got[0] != KindLoaded || !served(t, again, "shop.example").Equal(old) {
+		t.Fatalf("told %q", got)
+	}
+	p.hints.Store(&past)
+	certs = again
+	if err := again.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told.wait(t, KindRenewed)
+	p.hints.Store(&far)
+}
+
+// A stored key that others can read is a warning. A stored certificate that was cut off is set aside and ordered anew; the account is kept.
+func TestDamagedStore(t *testing.T) {
+	if !modesMean {
+		t.Skip("modes say nothing here")
+	}
+	p := newPebble(t, pebbleSetup{})
+	c, told := p.config(t, "shop.example")
+	certs := mustOpen(t, c)
+	p.doors(t, func(string) *Certificates { return certs })
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told.wait(t, KindObtained)
+	if err := certs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(c.Folder, "certificates", "certificates", "*", "shop.example", "shop.example.crt"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%q, %v", found, err)
+	}
+	key := strings.TrimSuffix(found[0], ".crt") + ".key"
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	told.rest()
+	open := mustOpen(t, c)
+	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, key) {
+		t.Errorf("told %+v", e)
+	}
+	if err := errors.Join(open.Close(), os.Chmod(key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(found[0], 100); err != nil {
+		t.Fatal(err)
+	}
+	told.rest()
+	certs = mustOpen(t, c)
+	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "set aside") {
+		t.Errorf("told %+v", e)
+	}
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		e := <-told
+		if e.Kind == KindTerms {
+			t.Error("another account was made")
+		}
+		if e.Kind == KindObtained {
+			break
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package certs
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A lock has one holder at a time, however many goroutines ask for it at once.
+func TestLockHasOneHolder(t *testing.T) {
+	s, err := newStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var holders, most atomic.Int64
+	var asking sync.WaitGroup
+	for i := range 50 {
+		asking.Go(func() {
+			if i%5 == 0 {
+				if ok, err := s.TryLock(t.Context(), "one"); err != nil || !ok {
+					return
+				}
+			} else if err := s.Lock(t.Context(), "one"); err != nil {
+				t.Error(err)
+				return
+			}
+			most.Store(max(most.Load(), holders.Add(1)))
+			time.Sleep(time.Millisecond)
+			holders.Add(-1)
+			if err := s.Unlock(t.Context(), "one"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d holders at once", most.Load())
+	}
+	if err := s.Lock(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := s.Lock(ctx, "one"); err == nil {
+		t.Error("locked twice")
+	}
+	if err := s.Unlock(t.Context(), "one"); err != nil {
+		t.Error(err)
+	}
+	s.drain()
+	if err := s.Lock(t.Context(), "one"); err == nil {
+		t.Error("locked after drain")
+	}
+}

@@ -1,0 +1,356 @@
+package config
+
+import (
+	"net/mail"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (r *reader) certificates(n, root *node, c *Certificates) {
+	*c = Certificates{Source: "acme", CAs: []CA{{Directory: "letsencrypt"}}, UnknownHost: "refuse"}
+	values := map[string]*node{}
+	if n != nil {
+		values = r.section(n, "certificates")
+	}
+	if n := values["source"]; n != nil {
+		c.Source, _ = r.choice(n, "acme", "local", "files")
+	}
+	email, ca, dns, storage, files := values["email"], values["ca"], values["dns"], values["storage"], values["files"]
+	if email != nil {
+		c.Email = r.email(email)
+	}
+	if ca != nil {
+		c.CAs = r.authorities(ca)
+	}
+	if dns != nil && dns.kind != null {
+		c.DNS = r.dns(dns)
+	}
+	if n := values["unknown_host"]; n != nil {
+		c.UnknownHost, _ = r.choice(n, "refuse", "default")
+	}
+	if storage != nil {
+		c.Storage = r.storage(storage)
+	}
+	if files != nil {
+		c.Files = r.pairs(files)
+	}
+	r.sourceFits(c, values, n, root)
+}
+
+// sourceFits looks at what goes with a source and what does not.
+func (r *reader) sourceFits(c *Certificates, values map[string]*node, n, root *node) {
+	email, ca, files := values["email"], values["ca"], values["files"]
+	switch {
+	case c.Source == "files" && files == nil:
+		r.problem(values["source"], "list them: files: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files is missing")
+	case c.Source == "files" && files.kind == list && len(files.items) == 0:
+		r.problem(files, "list them: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files: is empty")
+	case c.Source != "files" && c.Source != "" && files != nil && len(files.items) > 0:
+		r.problem(files, "write source: files to use them, or leave files out", "certificates.files: not used with source: %s", c.Source)
+	}
+	switch {
+	case c.Source == "acme" && c.Email == "":
+		name := "certificates.email"
+		if root.line == 0 {
+			name = "--email"
+		}
+		r.note(first(email, values["source"], n, root), "give an address that someone reads: the certificate authority has no other way to reach you", "%s is missing", name)
+	case c.Source != "acme" && c.Source != "":
+		for _, n := range []*node{email, ca, values["dns"], values["storage"]} {
+			if n != nil && (n.text != "" && n.kind == text || n.kind == mapping || n.kind == list) {
+				r.note(n, "it counts with source: acme only", "%s: has no effect with source: %s", n.label, c.Source)
+			}
+		}
+	}
+	if i := slices.IndexFunc(c.CAs, func(ca CA) bool { return ca.Directory == "letsencrypt-staging" }); c.Source == "acme" && i >= 0 {
+		r.note(ca, "right for trying out; for visitors leave the key out", "certificates.ca: no browser trusts the certificates of %s", c.CAs[i].Directory)
+	}
+}
+
+// first returns the first node there is.
+func first(nodes ...*node) *node {
+	return nodes[slices.IndexFunc(nodes, func(n *node) bool { return n != nil })]
+}
+
+func (r *reader) email(n *node) string {
+	s, ok := r.text(n, "you@example.com")
+	if !ok || s == "" {
+		return ""
+	}
+	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
+		r.problem(n, "write it as you@example.com", "%s: %s is not an e-mail address", n.label, quote(s))
+	}
+	return s
+}
+
+// authorities reads one authority or a list of them.
+func (r *reader) authorities(n *node) []CA {
+	if n.kind != list {
+		return []CA{r.authority(n)}
+	}
+	items, _ := r.list(n, "")
+	if len(items) == 0 {
+		r.problem(n, "leave the key out for Let's Encrypt", "%s: is empty", n.label)
+	}
+	var list []CA
+	for _, item := range items {
+		ca := r.authority(item)
+		if ca.Directory != "" && slices.ContainsFunc(list, func(before CA) bool { return before.Directory == ca.Directory }) {
+			r.problem(item, "keep one of them", "%s: %s is listed twice", item.label, quote(ca.Directory))
+		}
+		list = append(list, ca)
+	}
+	return list
+}
+
+// authority reads a name, a directory URL, or a mapping that says more.
+func (r *reader) authority(n *node) CA {
+	var ca CA
+	directory := n
+	if n.kind == mapping {
+		values := r.section(n, "authority")
+		if directory = values["directory"]; directory == nil {
+			r.problem(n, "say which authority is meant: {directory: letsencrypt, …}", "%s.directory is missing", n.label)
+		}
+		if root := values["root"]; root != nil {
+			ca.Root, _ = r.filled(root, "the path of a PEM file")
+		}
+		if eab := values["eab"]; eab != nil {
+			ca.KeyID, ca.HMACKeyFile = r.binding(eab)
+		}
+	}
+	if directory != nil {
+		ca.Directory = r.directory(directory)
+	}
+	if ca.Directory == "zerossl" && ca.KeyID == "" {
+		r.problem(first(directory, n), "make one with ZeroSSL, and write ca: {directory: zerossl, eab: {key_id: …, hmac_key_file: /path/to/key}}",
+			"%s: zerossl wants an account made beforehand", n.label)
+	}
+	return ca
+}
+
+func (r *reader) directory(n *node) string {
+	const example = "letsencrypt, letsencrypt-staging, zerossl or the https address of an ACME directory"
+	s, ok := r.filled(n, example)
+	if !ok || slices.Contains(authorities(), s) {
+		return s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		hint := ""
+		if near := nearest(s, authorities()); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		r.problem(n, hint, "%s: must be %s, not %s", n.label, example, quote(s))
+	}
+	return s
+}
+
+func authorities() []string { return []string{"letsencrypt", "letsencrypt-staging", "zerossl"} }
+
+// binding reads the account that ours is bound to. Half of one is a problem, and then it is empty.
+func (r *reader) binding(n *node) (id, file string) {
+	values := r.section(n, "eab")
+	if values == nil {
+		return "", ""
+	}
+	r.needs(n, values, "the authority shows both for the account: {key_id: …, hmac_key_file: /path/to/key}", "key_id", "hmac_key_file")
+	if key := values["key_id"]; key != nil {
+		id, _ = r.filled(key, "the key's ID, as the authority shows it")
+	}
+	if key := values["hmac_key_file"]; key != nil {
+		file, _ = r.filled(key, "the path of a file that holds the key")
+	}
+	return id, file
+}
+
+// needs reports keys of a section that are missing.
+func (r *reader) needs(n *node, values map[string]*node, hint string, keys ...string) {
+	for _, key := range keys {
+		if values[key] == nil {
+			r.problem(n, hint, "%s is missing", n.inner(key))
+		}
+	}
+}
+
+// providerKeys are the keys that a DNS provider has for itself, those that it needs first.
+func providerKeys(provider string) (needed, others []string) {
+	switch provider {
+	case "rfc2136":
+		return []string{"server", "key_file"}, []string{"key_name", "key_algorithm", "delegated_to"}
+	case "acme-dns":
+		return []string{"server", "account_file"}, nil
+	case "cloudflare":
+		return []string{"token_file"}, []string{"delegated_to"}
+	}
+	return nil, nil
+}
+
+func providers() []string { return []string{"rfc2136", "acme-dns", "cloudflare"} }
+
+// otherProviders is the hint for who is with none of them.
+const otherProviders = "write rfc2136, acme-dns or cloudflare; with any other provider, let a CNAME lead _acme-challenge to a zone of one of these"
+
+func (r *reader) dnsProvider(n *node) string {
+	if n.kind == text && nearest(n.text, providers()) == "" {
+		r.problem(n, otherProviders, "%s: must be %s, not %s", n.label, oneOf(providers()), quote(n.text))
+		return ""
+	}
+	provider, _ := r.choice(n, providers()...)
+	return provider
+}
+
+func (r *reader) dns(n *node) *DNS {
+	d := &DNS{Propagation: 2 * time.Minute}
+	values := r.section(n, "dns")
+	if values == nil {
+		return d
+	}
+	if provider := values["provider"]; provider != nil {
+		d.Provider = r.dnsProvider(provider)
+	} else {
+		r.problem(n, otherProviders, "%s is missing", n.inner("provider"))
+	}
+	needed, others := providerKeys(d.Provider)
+	if d.Provider != "" {
+		r.needs(n, values, "provider: "+d.Provider+" needs "+enumerate(needed, "and"), needed...)
+		known := append(append([]string{"provider", "resolvers", "propagation"}, needed...), others...)
+		for _, key := range keys("dns") {
+			if value := values[key]; value != nil && !slices.Contains(known, key) {
+				r.problem(value, "leave it out; provider: "+d.Provider+" has "+enumerate(append(needed, others...), "and"), "%s: not used with provider: %s", value.label, d.Provider)
+				delete(values, key)
+			}
+		}
+	}
+	if d.Provider != "" {
+		r.provider(values, d)
+	}
+	if resolvers := values["resolvers"]; resolvers != nil {
+		d.Resolvers = r.servers(resolvers)
+	}
+	if propagation := values["propagation"]; propagation != nil {
+		if wait, ok := r.duration(propagation, 0, time.Hour); ok {
+			d.Propagation = wait
+		}
+	}
+	return d
+}
+
+// provider reads the keys that are not the same for all.
+func (r *reader) provider(values map[string]*node, d *DNS) {
+	for _, part := range []struct {
+		key, example string
+		target       *string
+	}{
+		{"key_name", "the key's name", &d.KeyName},
+		{"key_file", "the path of a file that holds the key", &d.KeyFile},
+		{"account_file", "the path of the JSON file with the account", &d.AccountFile},
+		{"token_file", "the path of a file that holds the token", &d.TokenFile},
+	} {
+		if value := values[part.key]; value != nil {
+			*part.target, _ = r.filled(value, part.example)
+		}
+	}
+	if algorithm := values["key_algorithm"]; algorithm != nil {
+		d.KeyAlgorithm, _ = r.choice(algorithm, "hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1")
+	}
+	if server := values["server"]; server != nil {
+		d.Server = r.dnsServer(server, d.Provider)
+	}
+	if to := values["delegated_to"]; to != nil {
+		if s, ok := r.text(to, `a name such as x.acme.example.net, or ""`); ok && s != "" {
+			name, f := parseChallengeName(s)
+			if f != nil {
+				r.problem(to, f.hint, "%s: %s: %s", to.label, quote(s), f.message)
+			}
+			d.DelegatedTo = name
+		}
+	}
+}
+
+// parseChallengeName reads a DNS name that need not be a host's: its first labels may begin with an underscore.
+func parseChallengeName(s string) (string, *fault) {
+	rest, under := s, ""
+	for strings.HasPrefix(rest, "_") {
+		label, after, _ := strings.Cut(rest, ".")
+		under, rest = under+strings.ToLower(label)+".", after
+	}
+	name, f := parseName(rest)
+	return under + name, f
+}
+
+func (r *reader) dnsServer(n *node, provider string) string {
+	if provider == "acme-dns" {
+		s, ok := r.filled(n, "the server's address, such as https://auth.example.com")
+		if u, err := url.Parse(s); ok && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+			r.problem(n, "write it as https://auth.example.com", "%s: %s is not the address of an acme-dns server", n.label, quote(s))
+		}
+		return s
+	}
+	s, ok := r.filled(n, `"192.0.2.53:53"`)
+	if !ok {
+		return ""
+	}
+	server, f := parseServer(s, 53)
+	if f != nil {
+		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(s), f.message)
+	}
+	return server
+}
+
+func (r *reader) servers(n *node) []string {
+	items, _ := r.list(n, `["192.0.2.53:53"]`)
+	var list []string
+	for _, item := range items {
+		if server := r.dnsServer(item, ""); server != "" {
+			list = append(list, server)
+		}
+	}
+	return list
+}
+
+// storage reads the address of a storage that several gateways share.
+func (r *reader) storage(n *node) string {
+	const example = `redis://192.0.2.6:6379, rediss:// for TLS, or ""`
+	s, ok := r.text(n, example)
+	if !ok || s == "" {
+		return ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" || u.Fragment != "" {
+		r.problem(n, "write "+example, "%s: %s is not the address of a Redis server", n.label, quote(s))
+		return s
+	}
+	if _, secret := u.User.Password(); secret {
+		r.note(n, "let nobody but gate421 read this file: chmod 640", "%s: holds a password", n.label)
+	}
+	return s
+}
+
+func (r *reader) pairs(n *node) []Pair {
+	const example = "[{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]"
+	items, _ := r.list(n, example)
+	var pairs []Pair
+	for _, item := range items {
+		values := r.section(item, "files")
+		if values == nil {
+			continue
+		}
+		var p Pair
+		for _, part := range []struct {
+			key    string
+			target *string
+		}{{"cert", &p.Cert}, {"key", &p.Key}} {
+			value := values[part.key]
+			if value == nil {
+				r.problem(item, "a certificate and its key go together: {cert: …, key: …}", "%s: %s is missing", item.label, part.key)
+				continue
+			}
+			*part.target, _ = r.filled(value, "the path of a PEM file")
+		}
+		pairs = append(pairs, p)
+	}
+	return pairs
+}
