@@ -388,7 +388,7 @@ func TestHTTP2OriginDiesInTheBody(t *testing.T) {
 func TestEarlyAnswerOverHTTP2(t *testing.T) {
 	both(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
 		io.ReadFull(r.Body, make([]byte, 4))
-		http.Error(w, "big", 413)
+		http.Error(w, "big", http.StatusRequestEntityTooLarge)
 	})}}, func(t *testing.T, g *gateway) {
 		for range 3 {
 			reader, writer := io.Pipe()

@@ -1,8 +1,6 @@
 package origin
 
 import (
-	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
-
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,9 +11,9 @@ import (
 	"net/http/httputil"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
 )
 
@@ -344,54 +342,4 @@ func fail(_ http.ResponseWriter, r *http.Request, err error) {
 	dialed := errors.As(err, &op) && op.Op == "dial" || errors.As(err, &never)
 	broke := c.failure.word == Reset && r.ContentLength == 0 && replayable(r.Method)
 	c.elsewhere = c.status == 0 && !f.read.Load() && !f.gone() && (dialed || broke)
-}
-
-// answer is what the client of a failed request gets. last says that its connection ends with it.
-func (f *Failure) answer(w http.ResponseWriter, last bool) {
-	status, text := http.StatusBadGateway, "502: the site's own server did not answer properly. Please try again later.\n"
-	switch f.word {
-	case Timeout:
-		status, text = http.StatusGatewayTimeout, "504: the site's own server did not answer in time. Please try again later.\n"
-	case ClientGone: // heard only by a client whose body was broken
-		status, text = http.StatusBadRequest, "400: the request's body broke off.\n"
-	}
-	h := w.Header()
-	clear(h)
-	if last {
-		h.Set("Connection", "close")
-	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	io.WriteString(w, text)
-}
-
-// name finds the word for what went wrong before an answer began.
-func name(err error, gone bool) *Failure {
-	var failure *Failure
-	var network net.Error
-	var op *net.OpError
-	var certificate *tls.CertificateVerificationError
-	var stream http2.StreamError
-	var goAway http2.GoAwayError
-	word := Garbage
-	switch {
-	case errors.As(err, &failure):
-		return failure
-	case gone:
-		word = ClientGone
-	case errors.As(err, &certificate):
-		word = Certificate
-	case errors.Is(err, syscall.ECONNREFUSED):
-		word = Refused
-	case errors.As(err, &op) && op.Op == "dial":
-		word = Unreachable
-	case errors.As(err, &network) && network.Timeout():
-		word = Timeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.As(err, &stream), errors.As(err, &goAway), strings.Contains(err.Error(), "server closed idle connection"),
-		strings.Contains(err.Error(), "client connection lost"):
-		word = Reset
-	}
-	return &Failure{word, err}
 }
