@@ -251,7 +251,7 @@ func TestMetricsKnowEveryOriginError(t *testing.T) {
 	series := s.scrape()
 	words := 0
 	for _, file := range sources(t) {
-		if file.path != "gate/origin/origin.go" {
+		if file.path != "gate/origin/failure.go" {
 			continue
 		}
 		ast.Inspect(file.file, func(n ast.Node) bool {

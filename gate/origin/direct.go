@@ -80,17 +80,17 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 			clear(w.Header())
 			continue
 		}
-		broke := false
+		gone := ctx.Err() != nil
 		if k.up != nil {
-			c.unread = !k.up.stop(w, r)
-			broke = k.up.broke.Load()
+			gone = gone || k.up.broke.Load()
+			c.unread = !k.up.stop(w, r) // which may end ctx
 		}
 		k.close()
 		if err == nil {
 			return nil, h, &Failure{Misdirected, nil}
 		}
 		c.elsewhere = !lost && r.ContentLength == 0 && misdirected.status == 0
-		return nil, misdirected.or(h), misdirected.name(err, broke || ctx.Err() != nil)
+		return nil, misdirected.or(h), misdirected.name(err, gone)
 	}
 }
 
@@ -213,12 +213,10 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 	w.WriteHeader(h.status)
 	c.body = true
 	lost, gone := d.copyBody(w, c, h, r.ProtoMajor)
-	whole := true
+	whole, left := true, r.Context().Err() != nil
 	if c.up != nil {
-		whole = c.up.ended() || c.up.stop(w, r)
-		if c.up.broke.Load() && lost != nil {
-			gone = lost
-		}
+		left = left || c.up.broke.Load()
+		whole = c.up.ended() || c.up.stop(w, r) // which may end the context
 	}
 	switch {
 	case lost == nil && gone == nil:
@@ -228,7 +226,7 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 			c.close()
 		}
 		return nil
-	case gone != nil || r.Context().Err() != nil:
+	case gone != nil || left:
 		c.close()
 		return &Failure{ClientGone, cut(errors.Join(gone, lost))}
 	}

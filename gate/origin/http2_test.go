@@ -384,6 +384,48 @@ func TestHTTP2OriginDiesInTheBody(t *testing.T) {
 	})
 }
 
+// An answer that begins before the body has ended is passed on at once.
+func TestEarlyAnswerOverHTTP2(t *testing.T) {
+	both(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		io.ReadFull(r.Body, make([]byte, 4))
+		http.Error(w, "big", http.StatusRequestEntityTooLarge)
+	})}}, func(t *testing.T, g *gateway) {
+		for range 3 {
+			reader, writer := io.Pipe()
+			request := g.request(t, "POST", "/", reader)
+			request.ContentLength = 1 << 20
+			go io.WriteString(writer, "part")
+			answer := g.do(t, request)
+			if body := content(t, answer); answer.StatusCode != 413 || body != "big\n" || answer.ProtoMajor == 1 && !answer.Close {
+				t.Errorf("%s %q, close %v", answer.Status, body, answer.Close)
+			}
+			if result := receive(t, g.outcomes); result.err != nil || result.status != 413 {
+				t.Errorf("%+v", result)
+			}
+			writer.Close()
+		}
+	})
+}
+
+// A stream that is reset while the client's body is on its way is answered at once.
+func TestHTTP2ResetBeforeTheBodyEnds(t *testing.T) {
+	both(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		io.ReadFull(r.Body, make([]byte, 4))
+		panic(http.ErrAbortHandler)
+	})}}, func(t *testing.T, g *gateway) {
+		reader, writer := io.Pipe()
+		defer writer.Close()
+		go io.WriteString(writer, "part")
+		answer := g.do(t, g.request(t, "POST", "/", reader))
+		if content(t, answer); answer.StatusCode != 502 || answer.ProtoMajor == 1 && !answer.Close {
+			t.Errorf("%s, close %v", answer.Status, answer.Close)
+		}
+		if result := receive(t, g.outcomes); result.word() != Reset {
+			t.Errorf("%+v", result)
+		}
+	})
+}
+
 // What only the gate may say cannot come behind a body either.
 func TestTrailersOverHTTP2(t *testing.T) {
 	g := open(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {

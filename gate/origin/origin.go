@@ -142,38 +142,3 @@ func (o *Origin) Status() []Status {
 	}
 	return o.list.status()
 }
-
-// Failure is what went wrong with an origin, in one word for the record.
-type Failure struct {
-	word  string
-	cause error
-}
-
-// Error says the word and the cause.
-func (f *Failure) Error() string {
-	if f.cause == nil {
-		return f.word
-	}
-	return f.word + ": " + f.cause.Error()
-}
-
-// Unwrap gives the cause.
-func (f *Failure) Unwrap() error { return f.cause }
-
-// Word is one of those below.
-func (f *Failure) Word() string { return f.word }
-
-// The words of failures.
-const (
-	Refused     = "refused"            // the connection was refused
-	Unreachable = "unreachable"        // no route, no such name or socket, no connection in time
-	Timeout     = "timeout"            // connected, but no answer in time
-	Certificate = "certificate"        // the origin's certificate is not for this host, or nobody vouches for it
-	Garbage     = "garbage"            // the answer is not HTTP
-	Reset       = "reset"              // the connection broke, before the answer or in its body
-	Misdirected = "origin_misdirected" // the origin answered 421 itself
-	ClientGone  = "client_gone"        // the client left before the answer was complete
-)
-
-// cut is the cause of a failure that leaves a client with half an answer.
-func cut(cause error) error { return errors.Join(http.ErrAbortHandler, cause) }

@@ -1,8 +1,6 @@
 package origin
 
 import (
-	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
-
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,9 +11,9 @@ import (
 	"net/http/httputil"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
 )
 
@@ -116,35 +114,52 @@ func (p *proxy) forward() {
 
 // flight is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
 type flight struct {
-	call   call
-	header http.Header // of the answer to the client
-	major  int         // version of the client's protocol
-	broke  error       // what ended the server's body too early
-	upload atomic.Bool // the client's body broke; another goroutine reads it
-	read   atomic.Bool // some of it was read
+	call    call
+	client  http.ResponseWriter
+	request *http.Request // the client's
+	broke   error         // what ended the server's body too early
+
+	// Of the client's body, which another goroutine reads:
+	read    atomic.Bool // some of it was
+	whole   atomic.Bool // all of it was
+	upload  atomic.Bool // it broke
+	stopped atomic.Bool // nobody wants the rest
 }
 
 type flightKey struct{}
 
+// gone says whether the client has left, or its body broke. Where the body was stopped, it only looks so.
+func (f *flight) gone() bool {
+	return !f.stopped.Load() && (f.upload.Load() || f.request.Context().Err() != nil)
+}
+
 // serve asks the server, and passes its answer on if there is one.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &flight{call: *c, header: w.Header(), major: r.ProtoMajor}
+	f := &flight{call: *c, client: w, request: r}
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).EnableFullDuplex() // see upload
 	}
-	out := r.WithContext(context.WithValue(r.Context(), flightKey{}, f))
-	if out.Body != nil {
-		out.Body = &upstream{out.Body, f, r}
-	}
+	// Stopping the body of an HTTP/1 client ends its request's context, and the answer must not end with it.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	defer context.AfterFunc(r.Context(), func() {
+		if !f.stopped.Load() {
+			cancel()
+		}
+	})()
+	out := r.WithContext(context.WithValue(ctx, flightKey{}, f))
 	defer func() {
 		caught := recover()
+		if f.stopped.Load() && r.ProtoMajor == 1 {
+			http.NewResponseController(w).SetReadDeadline(time.Time{}) // as in upload.stop
+		}
 		if caught != nil && caught != http.ErrAbortHandler {
 			panic(caught)
 		}
 		*c = f.call
 		switch {
 		case c.failure != nil:
-		case f.broke != nil && r.Context().Err() == nil && !f.upload.Load():
+		case f.broke != nil && !f.gone():
 			c.failure = &Failure{Reset, cut(f.broke)}
 		case caught != nil: // the server is well: it was the client that took no more
 			c.failure = &Failure{ClientGone, cut(context.Cause(r.Context()))}
@@ -156,13 +171,18 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 // RoundTrip asks the origin. A 421 is asked again once, on a new connection, where there is no body that is used up: a
 // server that shares connections between its sites may have meant this connection only (RFC 9110 section 15.5.20).
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	f := r.Context().Value(flightKey{}).(*flight)
+	if r.Body != nil && r.Body != http.NoBody {
+		body := r.Body
+		r = r.WithContext(r.Context())
+		r.Body = &upstream{body, f}
+	}
 	answer, err := p.transport.RoundTrip(r)
 	if err != nil || answer.StatusCode != http.StatusMisdirectedRequest || r.Body != nil && r.Body != http.NoBody {
 		return answer, err
 	}
 	answer.Body.Close()
 	if answer, err = p.fresh.RoundTrip(r); err != nil {
-		f := r.Context().Value(flightKey{}).(*flight)
 		f.call.status = http.StatusMisdirectedRequest
 		return nil, &Failure{Misdirected, err}
 	}
@@ -254,39 +274,46 @@ func inspect(answer *http.Response) error {
 		}
 	}
 	if answer.Header["Content-Type"] == nil {
-		f.header["Content-Type"] = nil // keeps net/http from guessing one
+		f.client.Header()["Content-Type"] = nil // keeps net/http from guessing one
 	}
-	if len(answer.Trailer) > 0 && f.major == 1 {
+	if len(answer.Trailer) > 0 && f.request.ProtoMajor == 1 {
 		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
+	}
+	if f.request.ProtoMajor == 1 && f.read.Load() && !f.whole.Load() {
+		answer.Header["Connection"] = []string{"close"} // as in pass
 	}
 	answer.Body = &downstream{answer.Body, f}
 	return nil
 }
 
-// upstream is a client's body; it notes that it was read and that it broke. It stays open until then: another server may get
-// it.
+// upstream is a client's body; it notes that it was read and that it broke.
 type upstream struct {
 	io.ReadCloser
-	flight  *flight
-	request *http.Request // the client's
+	flight *flight
 }
 
 func (u *upstream) Read(p []byte) (int, error) {
 	u.flight.read.Store(true)
 	n, err := u.ReadCloser.Read(p)
 	if err == io.EOF {
-		strip(u.request.Trailer)
+		u.flight.whole.Store(true)
+		strip(u.flight.request.Trailer)
 	} else if err != nil {
 		u.flight.upload.Store(true)
 	}
 	return n, err
 }
 
+// Close lets nobody wait for a client that says no more. What has not been read stays open: another server may get it.
 func (u *upstream) Close() error {
-	if !u.flight.read.Load() {
+	f := u.flight
+	if !f.read.Load() || f.whole.Load() || f.upload.Load() || f.request.Context().Err() != nil || f.stopped.Swap(true) {
 		return nil
 	}
-	return u.ReadCloser.Close()
+	if f.request.ProtoMajor > 1 || http.NewResponseController(f.client).SetReadDeadline(time.Unix(1, 0)) != nil {
+		return f.request.Body.Close()
+	}
+	return nil
 }
 
 // downstream is a server's body; it notes that it broke.
@@ -307,62 +334,12 @@ func (d *downstream) Read(p []byte) (int, error) {
 func fail(_ http.ResponseWriter, r *http.Request, err error) {
 	f := r.Context().Value(flightKey{}).(*flight)
 	c := &f.call
-	c.failure = name(err, r.Context().Err() != nil || f.upload.Load())
+	c.failure = name(err, f.gone())
 	c.first = time.Since(c.start)
-	c.unread = f.read.Load()
+	c.unread = f.read.Load() && !f.whole.Load()
 	var op *net.OpError
 	var never *unconnected
 	dialed := errors.As(err, &op) && op.Op == "dial" || errors.As(err, &never)
 	broke := c.failure.word == Reset && r.ContentLength == 0 && replayable(r.Method)
-	c.elsewhere = c.status == 0 && !f.read.Load() && r.Context().Err() == nil && (dialed || broke)
-}
-
-// answer is what the client of a failed request gets. last says that its connection ends with it.
-func (f *Failure) answer(w http.ResponseWriter, last bool) {
-	status, text := http.StatusBadGateway, "502: the site's own server did not answer properly. Please try again later.\n"
-	switch f.word {
-	case Timeout:
-		status, text = http.StatusGatewayTimeout, "504: the site's own server did not answer in time. Please try again later.\n"
-	case ClientGone: // heard only by a client whose body was broken
-		status, text = http.StatusBadRequest, "400: the request's body broke off.\n"
-	}
-	h := w.Header()
-	clear(h)
-	if last {
-		h.Set("Connection", "close")
-	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	io.WriteString(w, text)
-}
-
-// name finds the word for what went wrong before an answer began.
-func name(err error, gone bool) *Failure {
-	var failure *Failure
-	var network net.Error
-	var op *net.OpError
-	var certificate *tls.CertificateVerificationError
-	var stream http2.StreamError
-	var goAway http2.GoAwayError
-	word := Garbage
-	switch {
-	case errors.As(err, &failure):
-		return failure
-	case gone:
-		word = ClientGone
-	case errors.As(err, &certificate):
-		word = Certificate
-	case errors.Is(err, syscall.ECONNREFUSED):
-		word = Refused
-	case errors.As(err, &op) && op.Op == "dial":
-		word = Unreachable
-	case errors.As(err, &network) && network.Timeout():
-		word = Timeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.As(err, &stream), errors.As(err, &goAway), strings.Contains(err.Error(), "server closed idle connection"),
-		strings.Contains(err.Error(), "client connection lost"):
-		word = Reset
-	}
-	return &Failure{word, err}
+	c.elsewhere = c.status == 0 && !f.read.Load() && !f.gone() && (dialed || broke)
 }

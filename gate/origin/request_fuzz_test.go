@@ -165,7 +165,7 @@ func TestBodiesAreAsTheTransportSends(t *testing.T) {
 				defer answer.Body.Close()
 				body, err := io.ReadAll(answer.Body)
 				if err != nil || string(body) != strings.Join(d.pieces, "") {
-					rt.Fatalf("%s: %d bytes came back, %v", rival, len(body), err)
+					rt.Fatalf("%s: %s %.100q came back, %v", rival, answer.Status, body, err)
 				}
 				return <-heard
 			}

@@ -112,11 +112,13 @@ func (u *upload) send(d *direct, r *http.Request) {
 		err = u.copyChunked(lent[:], r)
 	}
 	if err != nil {
-		switch { // there will be no answer
-		case u.broke.Load():
+		switch {
+		case u.broke.Load(): // there will be no answer
 			u.conn.raw.Close()
 		case timeout(err):
 			u.conn.Conn.SetReadDeadline(time.Unix(1, 0))
+		default: // the server has heard enough, and may say why
+			u.due()
 		}
 		return
 	}
