@@ -132,8 +132,8 @@ func (a *acmeSource) newIssuer(c Config, directory string, cfg *certmagic.Config
 		Agreed:                  true,
 		DisableHTTPChallenge:    c.HTTPPort < 0,
 		DisableTLSALPNChallenge: c.HTTPSPort < 0,
-		// Challenges are answered from this process's memory; on disk they would be one more thing to clean up.
-		DisableDistributedSolvers: true,
+		// Challenges lie in storage too, for other gateways on it to answer: see challengeOf.
+		DisableDistributedSolvers: false,
 		ListenHost:                port.IP.String(),
 		AltHTTPPort:               port.Port,
 		AltTLSALPNPort:            port.Port,
@@ -170,11 +170,14 @@ func isChallenge(hello *tls.ClientHelloInfo) bool {
 }
 
 func (a *acmeSource) challengeCertificate(hello *tls.ClientHelloInfo, name string) (*tls.Certificate, error) {
-	active, ok := certmagic.GetACMEChallenge(name)
-	if !ok || active.Type != acme.ChallengeTypeTLSALPN01 {
+	active, own := certmagic.GetACMEChallenge(name)
+	if !own && a.httpsPort >= 0 {
+		return a.othersCertificate(hello.Context(), name)
+	}
+	if !own || active.Type != acme.ChallengeTypeTLSALPN01 {
 		return nil, fmt.Errorf("host %q: no challenge in progress", name)
 	}
-	// Knowing the challenge to be in its memory keeps certmagic from looking for it on disk.
+	// Knowing the challenge to be in its memory keeps certmagic from looking for it in storage.
 	folded := *hello
 	folded.ServerName = name
 	return a.cfg.GetCertificate(&folded)
@@ -188,13 +191,13 @@ func (a *acmeSource) challenge(w http.ResponseWriter, r *http.Request) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	active, ok := certmagic.GetACMEChallenge(fold(host))
+	active, ok := a.challengeOf(r.Context(), fold(host))
 	if !ok || active.Type != acme.ChallengeTypeHTTP01 || !a.names.known[active.Identifier.Value] {
 		return false
 	}
 	folded := *r
 	folded.Host = active.Identifier.Value
-	return certmagic.SolveHTTPChallenge(a.log.Logger, w, &folded, active.Challenge)
+	return certmagic.SolveHTTPChallenge(a.log.Logger, w, &folded, active)
 }
 
 // inWords says what an authority's answer means to somebody who runs a site. An error that is no answer is its text.

@@ -5,7 +5,8 @@
 //  1. Only configured hosts have certificates. A name nobody configured is refused in the handshake, and no
 //     certificate is ever ordered, made or looked up for it, however often it is asked for.
 //  2. A handshake is answered from memory: no DNS, no network and no disk on its path. A host whose certificate is
-//     not there yet fails its handshake at once; it is not waited for.
+//     not there yet fails its handshake at once; it is not waited for. One kind of hello may be answered from storage,
+//     within a second: that of an authority's TLS-ALPN-01 validation, whose order another gateway may have begun.
 //  3. Names are compared in lower case and without one trailing dot. A host configured by its own name goes before a
 //     wildcard; "*.example.com" stands for exactly one label. A client that sends no name gets the first host's
 //     certificate.
@@ -70,6 +71,12 @@ type Config struct {
 	// Folder is the state folder, created with mode 0700. Certificates and accounts are kept below
 	// Folder/certificates, the local authority below Folder/local-ca; nothing else is touched. Not used by "files".
 	Folder string
+
+	// Storage is where certificates, accounts and orders in progress are kept: "" is below Folder, for one gateway or
+	// several that share that folder; redis://[user:password@]host:port/db or rediss:// is a Redis or Valkey server
+	// that several gateways share, see redisStore for what it holds and who may see it. Folder then has a copy of the
+	// certificates below Folder/certificates-cache. Only for "acme".
+	Storage string
 
 	// Notify is told what happened; nil tells nobody. It is called from several goroutines, also before Open
 	// returns, never after Close has returned, and must not block.
@@ -189,7 +196,8 @@ func (c *Certificates) Manage(ctx context.Context) error {
 // GetCertificate is for tls.Config.GetCertificate. It answers from memory: it waits for nothing and asks nobody. A
 // name that is not configured is an UnknownHostError; a configured host without a certificate yet is another error;
 // either way the handshake fails with an alert. A hello whose only protocol is acme-tls/1 gets the challenge
-// certificate of an order in progress for that host, and an error if there is none; for it to arrive,
+// certificate of an order in progress for that host, here or in another gateway on the same storage (which is asked,
+// for a second at most), and an error if there is none; for it to arrive,
 // tls.Config.NextProtos must hold "acme-tls/1". It goes on answering after Close.
 func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := fold(hello.ServerName)
@@ -209,8 +217,8 @@ func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certific
 	return nil, fmt.Errorf("host %q: no certificate yet", host)
 }
 
-// Challenge answers r if it is an authority's HTTP-01 request for an order in progress here, and reports whether it
-// did. If not, w is untouched and the request is anybody's, the origin's own ACME client included.
+// Challenge answers r if it is an authority's HTTP-01 request for an order in progress here or in another gateway on
+// the same storage (which is waited for a second at most), and reports whether it did. If not, w is untouched and the request is anybody's, the origin's own ACME client included.
 func (c *Certificates) Challenge(w http.ResponseWriter, r *http.Request) bool {
 	return c.acme != nil && c.acme.challenge(w, r)
 }

@@ -31,6 +31,10 @@ type managed struct {
 	issuer string             // as events name it
 	words  func(error) string // an issuer's error for people
 
+	every   time.Duration // how often storage is looked at for others' certificates
+	lookUps chan struct{} // challenges being looked up there
+	known   sync.Map      // host: the hash of the certificate last told
+
 	managing atomic.Bool // otherwise certmagic's own clock starts nothing
 	failures sync.Map    // host: *atomic.Int64, failures told
 	stop     context.CancelFunc
@@ -43,11 +47,11 @@ func newManaged(c Config, hosts names, told *teller, issuer func(*certmagic.Conf
 	if c.Folder == "" {
 		return nil, fmt.Errorf("certificate source %q: no state folder", c.Source)
 	}
-	files, err := newStore(storeFolder(c))
+	files, err := openStorage(c, hosts, told)
 	if err != nil {
 		return nil, err
 	}
-	m := &managed{store: files, log: newLogger(c.Log), told: told, hosts: hosts.order, stop: func() {}, words: error.Error}
+	m := &managed{store: files, every: followEvery, lookUps: make(chan struct{}, maxLookUps), log: newLogger(c.Log), told: told, hosts: hosts.order, stop: func() {}, words: error.Error}
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) {
 			if !m.managing.Load() {
@@ -85,19 +89,18 @@ func newManaged(c Config, hosts names, told *teller, issuer func(*certmagic.Conf
 // and cannot be used (a crash between two files, a disk that lost a block) is told, set aside and then not there.
 // Files that cannot be read at all are an error: ordering anew at every start would use up an authority's patience.
 func (m *managed) load(ctx context.Context, host string) error {
-	cert, err := m.cfg.CacheManagedCertificate(ctx, host)
+	err := m.takeUp(ctx, host)
 	if err == nil {
-		m.told.tell(Event{Kind: KindLoaded, Hosts: cert.Names, Issuer: m.issuer, NotAfter: cert.Leaf.NotAfter})
 		return nil
 	}
 	var unreadable *fs.PathError
-	if errors.Is(err, fs.ErrNotExist) {
-		return fs.ErrNotExist
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(redisTrouble)) {
+		return fs.ErrNotExist // a server in trouble tells that itself
 	} else if errors.As(err, &unreadable) {
 		return fmt.Errorf("host %q: stored certificate: %w", host, err)
 	}
 	folder := certmagic.StorageKeys.CertsSitePrefix(m.cfg.Issuers[0].IssuerKey(), host)
-	if aside := m.store.setAside(folder); aside != nil {
+	if aside := m.store.setAside(ctx, folder); aside != nil {
 		return fmt.Errorf("host %q: stored certificate: %w", host, errors.Join(err, aside))
 	}
 	m.told.tell(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: m.issuer,
@@ -152,6 +155,7 @@ func (m *managed) manage(ctx context.Context) error {
 			m.working.Go(func() { m.obtain(ctx, host) })
 		}
 	}
+	m.working.Go(func() { m.follow(ctx) })
 	m.working.Go(func() {
 		// It only queues; the attempts tell their failures through onEvent.
 		_ = m.cache.RenewManagedCertificates(ctx)
@@ -168,18 +172,22 @@ func (m *managed) obtain(ctx context.Context, host string) {
 		err := m.cfg.ObtainCertAsync(ctx, host)
 		if err == nil {
 			// Storage may have had it already, from another process on the same folder.
-			_, err = m.cfg.CacheManagedCertificate(ctx, host)
+			err = m.load(ctx, host)
 		}
 		if err == nil || ctx.Err() != nil {
 			return
 		}
+		wait := retryAfter
 		if m.failuresTold(host).Load() == told {
-			m.fail(host, err)
+			var tell bool
+			if wait, tell = m.store.retry(); tell {
+				m.fail(host, err)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(retryAfter):
+		case <-time.After(wait):
 		}
 	}
 }
@@ -210,12 +218,14 @@ func (m *managed) onEvent(ctx context.Context, event string, data map[string]any
 			m.fail(host, UnknownHostError{Name: host})
 			return UnknownHostError{Name: host}
 		}
+		return m.store.mayOrder(ctx, host)
 	case "cert_obtained":
 		cert, err := m.cfg.CacheManagedCertificate(ctx, host)
 		if err != nil {
 			m.fail(host, fmt.Errorf("obtained, but not to be read back: %w", err))
 			return nil
 		}
+		m.known.Store(host, cert.Hash())
 		kind := KindObtained
 		if again, _ := data["renewal"].(bool); again {
 			kind = KindRenewed
@@ -235,7 +245,7 @@ func (m *managed) close() error {
 	m.store.drain()
 	m.working.Wait()
 	m.log.stop()
-	return nil
+	return m.store.close()
 }
 
 // othersCanRead says so in words if a file with a private key in it is open to everybody on the machine. A group may

@@ -11,11 +11,21 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// store is certmagic's folder of files: 0700 folders, 0600 files, each written to a temporary name, synced and renamed.
-// It adds one thing, waiting: certmagic works in goroutines that it does not wait for, but each of them holds a lock
-// of its storage while it works, so the store knows when the last one is done.
+// kept is what a store can lie in: a folder, or a server that several gateways share.
+type kept interface {
+	certmagic.Storage
+	TryLock(ctx context.Context, name string) (bool, error)
+	setAside(ctx context.Context, key string) error
+	close() error
+}
+
+// folder is certmagic's folder of files: 0700 folders, 0600 files, each written to a temporary name, synced and renamed.
+type folder struct{ certmagic.FileStorage }
+
+// store adds one thing to what certificates are kept in, waiting: certmagic works in goroutines that it does not wait
+// for, but each of them holds a lock of its storage while it works, so the store knows when the last one is done.
 type store struct {
-	certmagic.FileStorage
+	kept
 
 	mu     sync.Mutex
 	held   int
@@ -23,11 +33,11 @@ type store struct {
 	idle   chan struct{} // made by drain, closed when held is 0
 }
 
-func newStore(folder string) (*store, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+func newStore(path string) (*store, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	return &store{FileStorage: certmagic.FileStorage{Path: folder}}, nil
+	return &store{kept: &folder{certmagic.FileStorage{Path: path}}}, nil
 }
 
 // Lock is certmagic's Locker; after drain it refuses.
@@ -35,7 +45,7 @@ func (s *store) Lock(ctx context.Context, name string) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	err := s.FileStorage.Lock(ctx, name)
+	err := s.kept.Lock(ctx, name)
 	if err != nil {
 		s.leave()
 	}
@@ -47,7 +57,7 @@ func (s *store) TryLock(ctx context.Context, name string) (bool, error) {
 	if err := s.enter(); err != nil {
 		return false, err
 	}
-	ok, err := s.FileStorage.TryLock(ctx, name)
+	ok, err := s.kept.TryLock(ctx, name)
 	if !ok || err != nil {
 		s.leave()
 	}
@@ -57,7 +67,7 @@ func (s *store) TryLock(ctx context.Context, name string) (bool, error) {
 // Unlock is certmagic's Locker.
 func (s *store) Unlock(ctx context.Context, name string) error {
 	defer s.leave()
-	return s.FileStorage.Unlock(ctx, name)
+	return s.kept.Unlock(ctx, name)
 }
 
 func (s *store) enter() error {
@@ -94,9 +104,11 @@ func (s *store) drain() {
 	<-idle
 }
 
+func (f *folder) close() error { return nil }
+
 // setAside moves the folder that key names out of the way, to the same name with ".damaged", in place of an earlier one.
-func (s *store) setAside(key string) error {
-	from := s.Filename(key)
+func (f *folder) setAside(_ context.Context, key string) error {
+	from := f.Filename(key)
 	to := from + ".damaged"
 	if err := os.RemoveAll(to); err != nil {
 		return err

@@ -45,5 +45,10 @@ func Stored(c Config) ([]*x509.Certificate, error) {
 	return leaves, errors.Join(problems...)
 }
 
-// storeFolder is where "acme" and "local" keep certificates.
-func storeFolder(c Config) string { return filepath.Join(c.Folder, "certificates") }
+// storeFolder is where "acme" and "local" keep certificates, or their copies if the storage is shared.
+func storeFolder(c Config) string {
+	if c.Storage != "" {
+		return filepath.Join(c.Folder, "certificates-cache")
+	}
+	return filepath.Join(c.Folder, "certificates")
+}

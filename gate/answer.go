@@ -80,7 +80,10 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 			panic(p) // net/http cuts the connection or the stream, and keeps running
 		}
 	}()
-	status, first, err := origin.Serve(out, r)
+	asked, status, first, err := origin.Serve(out, r)
+	if asked != "" {
+		x.record.Origin = asked
+	}
 	x.record.OriginStatus, x.record.OriginTook = status, first
 	if status == http.StatusSwitchingProtocols && out.status == 0 {
 		out.status = status // it went out on the connection that the origin's side took over

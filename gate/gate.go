@@ -55,12 +55,12 @@ type Live struct {
 	Version string                  // the record's config
 }
 
-// Origin answers what is served. Serve returns when the answer is complete: the origin's status (0 if it never answered),
-// how long it took to begin its answer, and nil or an error whose text is one word for the record. An error that wraps
-// http.ErrAbortHandler says that the answer was cut off, so that the client's connection or stream has to be too.
-// String is the address as configured.
+// Origin answers what is served. Serve returns when the answer is complete: the address, as configured, that was asked last
+// ("" if none was), the origin's status (0 if it never answered), how long it took to begin its answer, and nil or an error
+// whose text is one word for the record. An error that wraps http.ErrAbortHandler says that the answer was cut off, so that
+// the client's connection or stream has to be too. String stands for the origin where Serve has not returned.
 type Origin interface {
-	Serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error)
+	Serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error)
 	String() string
 }
 

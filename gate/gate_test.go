@@ -69,8 +69,9 @@ func (o *oracle) Later(_ string, _ netip.Addr, done func(verify.Result)) { done(
 // backend is an origin that does as it is told.
 type backend func(http.ResponseWriter, *http.Request) (int, time.Duration, error)
 
-func (b backend) Serve(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
-	return b(w, r)
+func (b backend) Serve(w http.ResponseWriter, r *http.Request) (string, int, time.Duration, error) {
+	status, first, err := b(w, r)
+	return "", status, first, err
 }
 
 func (b backend) String() string { return "http://127.0.0.1:3000" }

@@ -83,7 +83,7 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 		}
 	}
 	for _, s := range c.Sites {
-		o, err := originOf(s)
+		o, err := originOf(s, s.Origin, 0)
 		if err != nil {
 			problems = append(problems, config.Problem{Message: fmt.Sprintf("site %q: %v", s.Hosts[0], err), Hint: originHint})
 			continue
@@ -93,9 +93,13 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 	return problems
 }
 
-// originOf prepares a site's origin, to be looked at.
-func originOf(s config.Site) (*origin.Origin, error) {
-	return origin.New(origin.Config{URL: s.Origin, ServerName: s.OriginTLS.ServerName, CA: s.OriginTLS.CA, InsecureSkipVerify: s.OriginTLS.InsecureSkipVerify, Wait: 10 * time.Second})
+// originOf prepares some or all of a site's own servers; wait is as in origin.Config.
+func originOf(s config.Site, servers []string, wait time.Duration) (*origin.Origin, error) {
+	t := s.OriginTLS
+	return origin.New(origin.Config{
+		Servers: servers, ServerName: t.ServerName, CA: t.CA, InsecureSkipVerify: t.InsecureSkipVerify,
+		ClientCert: t.ClientCert, ClientKey: t.ClientKey, Wait: wait,
+	})
 }
 
 // wantedCertificates is what a gateway asks certs for, but for the listeners.

@@ -35,6 +35,7 @@ type commands struct {
 	Explain explainCommand `cmd:"" help:"Say what would be done with a request, by which rule and why."`
 	Verify  verifyCommand  `cmd:"" help:"Find out whether addresses belong to a crawler, the way Google documents it."`
 	Rules   rulesCommand   `cmd:"" help:"List the rules; resume a site on which the guard has stopped refusing."`
+	Audit   auditCommand   `cmd:"" help:"Read the decision log: what became of the crawl, which requests, what is happening now."`
 	Trust   trustCommand   `cmd:"" help:"Say how clients are told to trust certificates of the local authority. Changes nothing."`
 	Version versionCommand `cmd:"" help:"Print the version of gate421, of Go and the commit it was built from."`
 }

@@ -98,7 +98,7 @@ func TestVoice(t *testing.T) {
 // helps is what a user finds under COMMAND --help: the flags of the contract, and the words that explain the command.
 func helps() map[string][]string {
 	return map[string][]string{
-		"": {"run", "demo", "check", "explain", "verify", "rules", "version", "421", "Googlebot"},
+		"": {"run", "demo", "check", "explain", "verify", "rules", "audit", "version", "421", "Googlebot"},
 		"run": {"--config", "--host", "--origin", "--email", "--http2-crawl", "--state", "refuse", "observe", "allow", "SIGTERM", "SIGHUP", "443",
 			"gate421 run --host example.com --origin http://127.0.0.1:3000"},
 		"demo":         {"--once", "loopback"},
@@ -109,6 +109,10 @@ func helps() map[string][]string {
 		"rules list":   {"--config", "--json"},
 		"rules resume": {"HOST", "--config", "--state"},
 		"version":      {"--json"},
+		"audit":        {"report", "show", "tail", "standard input"},
+		"audit report": {"FILE", "--config", "--since", "--until", "--site", "--path", "--format", "--json", "--rows", "--output", "7d", "HTTP/1.1", "html"},
+		"audit show":   {"FILE", "--config", "--since", "--until", "--site", "--path", "--request-id", "--reason", "--crawler", "--client", "--json"},
+		"audit tail":   {"FILE", "--config", "--lines", "--no-follow", "--since", "--site", "--json", "Ctrl-C", "rotated"},
 	}
 }
 

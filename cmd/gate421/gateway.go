@@ -173,6 +173,7 @@ func (g *gateway) openAdmin() {
 		LogReady:     g.log.Ready,
 		Log:          g.log.Stats,
 		Lookups:      g.lookups,
+		Origins:      g.servers,
 		Door:         g.doorway,
 		Certificates: g.certificates,
 		Product:      product(),

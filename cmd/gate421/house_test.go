@@ -24,22 +24,32 @@ type room struct {
 func house() map[string]room {
 	return map[string]room{
 		"verify":       {nil, []string{"github.com/miekg/dns", "github.com/maypok86/otter"}},
-		"certs":        {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"certs":        {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/mholt/acmez", "go.uber.org/zap"}},
 		"gate/policy":  {[]string{"verify"}, nil},
 		"gate/guard":   {nil, nil},
-		"gate/audit":   {nil, []string{"github.com/klauspost/compress"}},
+		"gate/audit":   {nil, nil},
+		"gate/report":  {nil, nil},
 		"gate/origin":  {nil, []string{"net/http/httputil"}},
 		"gate/config":  {[]string{"gate/policy"}, []string{"github.com/goccy/go-yaml"}},
 		"gate":         {[]string{"gate/policy", "gate/guard", "gate/audit", "verify"}, nil},
-		"gate/front":   {nil, []string{"golang.org/x/net/http2", "github.com/pires/go-proxyproto"}},
+		"gate/front":   {nil, []string{"github.com/pires/go-proxyproto"}},
 		"gate/admin":   {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config"}, []string{"github.com/prometheus/client_golang"}},
 		"cmd/gate421":  {[]string{"*"}, []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
 		"deploy/peers": {nil, nil},
 	}
 }
 
-// zerolog has two users: audit writes lines with it, certs lets certmagic speak through it.
-func zerologUsers() []string { return []string{"gate/audit", "certs"} }
+// shared are libraries with two users: audit writes lines with zerolog, certs lets certmagic speak through it; audit
+// compresses what it has set aside, report reads it again.
+func shared() map[string][]string {
+	return map[string][]string{
+		"github.com/rs/zerolog":         {"gate/audit", "certs"},
+		"github.com/klauspost/compress": {"gate/audit", "gate/report"},
+	}
+}
+
+// The engine of HTTP/2 has two users: front serves with it, origin asks with it.
+func engineUsers() []string { return []string{"gate/front", "gate/origin"} }
 
 type source struct {
 	path, dir string // from the top of the house
@@ -107,8 +117,13 @@ func TestImportsFollowTheHouse(t *testing.T) {
 					}
 				}
 			}
-			if strings.HasPrefix(path, "github.com/rs/zerolog") && !slices.Contains(zerologUsers(), s.dir) {
-				t.Errorf("%s: imports %s, which only %v may", s.path, path, zerologUsers())
+			for library, users := range shared() {
+				if strings.HasPrefix(path, library) && !isTest(s.path) && !slices.Contains(users, s.dir) {
+					t.Errorf("%s: imports %s, which only %v may", s.path, path, users)
+				}
+			}
+			if strings.HasPrefix(path, "golang.org/x/net/http2") && !isTest(s.path) && !slices.Contains(engineUsers(), s.dir) {
+				t.Errorf("%s: imports %s, which only %v may", s.path, path, engineUsers())
 			}
 			if s.dir == "gate/policy" && !isTest(s.path) && slices.Contains([]string{"net/http", "net", "os", "io", "time", "context"}, path) {
 				t.Errorf("%s: imports %s, but policy is pure", s.path, path)

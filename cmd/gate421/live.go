@@ -35,7 +35,9 @@ func inspect(ctx context.Context, c *config.Config) []found {
 		}
 	}
 	for _, s := range c.Sites {
-		out = append(out, inspectOrigin(ctx, c, s))
+		for _, server := range s.Origin {
+			out = append(out, inspectOrigin(ctx, s, server))
+		}
 	}
 	out = append(out, inspectCertificates(ctx, c)...)
 	return append(out, inspectResolver(ctx, c))
@@ -87,10 +89,10 @@ func inspectName(ctx context.Context, host string) found {
 		hint: "that is as it should be behind address translation or a load balancer; otherwise correct its A or AAAA record"}
 }
 
-// inspectOrigin sends one request the way the gateway does.
-func inspectOrigin(ctx context.Context, c *config.Config, s config.Site) found {
-	name := fmt.Sprintf("origin %s of %s", s.Origin, s.Hosts[0])
-	o, err := originOf(s)
+// inspectOrigin sends one request the way the gateway does, to one of a site's own servers.
+func inspectOrigin(ctx context.Context, s config.Site, server string) found {
+	name := fmt.Sprintf("origin %s of %s", server, s.Hosts[0])
+	o, err := originOf(s, []string{server}, 10*time.Second)
 	if err != nil {
 		return found{what: fmt.Sprintf("site %q: %v", s.Hosts[0], err), bad: true, hint: originHint}
 	}
@@ -103,14 +105,40 @@ func inspectOrigin(ctx context.Context, c *config.Config, s config.Site) found {
 	r.RequestURI, r.RemoteAddr = "/", "127.0.0.1:0" // as a server's request has them
 	answer := &trial{header: http.Header{}}
 	start := time.Now()
-	if _, _, err := o.Serve(answer, r); err != nil {
-		return found{what: fmt.Sprintf("%s does not answer: %v", name, err), bad: true, hint: "start it, or correct the site's origin; curl -i -H 'Host: " + host + "' " + s.Origin + "/ shows what it says"}
+	if _, _, _, err := o.Serve(answer, r); err != nil {
+		return found{what: fmt.Sprintf("%s does not answer: %v", name, err), bad: true, hint: "start it, or correct the site's origin; " + curl(server, host) + " shows what it says"}
 	}
-	f := found{what: fmt.Sprintf("%s answers over HTTP/1.1: status %d in %d ms", name, answer.status, time.Since(start).Milliseconds())}
+	f := found{what: fmt.Sprintf("%s answers%s: status %d in %d ms", name, protocolOf(server), answer.status, time.Since(start).Milliseconds())}
 	if answer.status >= 500 {
 		f.bad, f.hint = true, "look into the origin's own error log"
 	}
 	return f
+}
+
+// protocolOf says how a server is asked; of a folder there is nothing to say.
+func protocolOf(server string) string {
+	switch scheme, _, _ := strings.Cut(server, ":"); scheme {
+	case "file":
+		return ""
+	case "h2", "h2c":
+		return " over HTTP/2"
+	}
+	return " over HTTP/1.1"
+}
+
+// curl is the command that asks a server as the gateway does.
+func curl(server, host string) string {
+	scheme, rest, _ := strings.Cut(server, ":")
+	with := "curl -i -H 'Host: " + host + "' "
+	switch scheme {
+	case "unix":
+		return with + "--unix-socket " + rest + " http://" + host + "/"
+	case "h2c":
+		return with + "--http2-prior-knowledge http:" + rest + "/"
+	case "h2":
+		return with + "--http2 https:" + rest + "/"
+	}
+	return with + server + "/"
 }
 
 // trial takes an answer and keeps its status.

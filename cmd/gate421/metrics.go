@@ -2,6 +2,7 @@ package main
 
 import (
 	"gate421/gate/admin"
+	"gate421/gate/origin"
 	"gate421/verify"
 )
 
@@ -24,6 +25,22 @@ func inSeconds(h verify.Histogram) admin.Histogram {
 	out := admin.Histogram{Counts: h.Counts, Sum: h.Sum.Seconds()}
 	for _, bound := range h.Bounds {
 		out.Bounds = append(out.Bounds, bound.Seconds())
+	}
+	return out
+}
+
+// servers are the sites' own servers, in the order of the configuration.
+func (g *gateway) servers() []admin.Origin {
+	var out []admin.Origin
+	live := g.live.Load()
+	for _, site := range live.Policy.Sites() {
+		o, ok := live.Origins[site].(*origin.Origin)
+		if !ok {
+			continue
+		}
+		for _, s := range o.Status() {
+			out = append(out, admin.Origin{Site: site.Name, Address: s.Address, InFlight: s.InFlight, Failures: s.Failures, OutUntil: s.OutUntil})
+		}
 	}
 	return out
 }

@@ -61,7 +61,7 @@ func numbers(all map[string]float64) map[string]float64 {
 	out := maps.Clone(all)
 	maps.DeleteFunc(out, func(name string, value float64) bool {
 		for _, prefix := range []string{
-			"gate421_log_written", "gate421_log_queue", "gate421_build_info", "gate421_certificate_", "gate421_ranges_", "gate421_guard_last",
+			"gate421_log_written", "gate421_log_queue", "gate421_build_info", "gate421_certificate_", "gate421_ranges_", "gate421_guard_last", "gate421_origin_up",
 		} {
 			if strings.HasPrefix(name, prefix) {
 				return true

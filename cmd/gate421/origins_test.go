@@ -17,6 +17,8 @@ import (
 //
 //	echo         answers 200: the method and target, what it was told of the client, or the body it was sent
 //	tls          the same over https, and says which name the handshake had
+//	messages     answers over HTTP/2 without TLS: every message of the request comes back, and a trailer
+//	socket       takes a WebSocket over HTTP/1.1 and sends back what it hears
 //	dead         nobody listens
 //	slow         takes the request and begins no answer until it is released
 //	nonsense     answers something that is not HTTP
@@ -59,6 +61,23 @@ func (o *origins) start(kind string) string {
 		server.StartTLS()
 		o.t.Cleanup(server.Close)
 		return server.URL
+	case "messages":
+		server := httptest.NewUnstartedServer(http.HandlerFunc(converse))
+		server.Config.Protocols = new(http.Protocols)
+		server.Config.Protocols.SetUnencryptedHTTP2(true)
+		server.Start()
+		o.t.Cleanup(server.Close)
+		return "h2c://" + server.Listener.Addr().String()
+	case "socket":
+		return o.serve(func(w http.ResponseWriter, r *http.Request) {
+			c, buffered, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", r.Header.Get("Upgrade"))
+			io.Copy(c, buffered)
+		})
 	case "slow":
 		return o.serve(func(w http.ResponseWriter, r *http.Request) {
 			o.asked <- r.URL.Path
@@ -112,6 +131,23 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintf(w, "%s %s of %s\n", r.Method, r.RequestURI, r.Host)
+}
+
+// converse is a call as gRPC makes it.
+func converse(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+	w.Header().Set("Trailer", "Grpc-Status")
+	flush := http.NewResponseController(w).Flush
+	flush()
+	for buffer := make([]byte, 1024); ; {
+		n, err := r.Body.Read(buffer)
+		w.Write(buffer[:n])
+		flush()
+		if err != nil {
+			break
+		}
+	}
+	w.Header().Set("Grpc-Status", fmt.Sprintf("0 over %s, te: %s", r.Proto, r.Header.Get("Te")))
 }
 
 // raw answers every connection's first bytes with text and hangs up.

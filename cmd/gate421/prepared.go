@@ -65,9 +65,7 @@ func (v *prepared) build() error {
 	var errs []error
 	for i, site := range rules.Sites() {
 		s := v.config.Sites[i]
-		o, err := origin.New(origin.Config{
-			URL: s.Origin, ServerName: s.OriginTLS.ServerName, CA: s.OriginTLS.CA, InsecureSkipVerify: s.OriginTLS.InsecureSkipVerify, Wait: v.config.Limits.OriginTime,
-		})
+		o, err := originOf(s, s.Origin, v.config.Limits.OriginTime)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("site %q: %w", site.Name, err))
 			continue

@@ -211,9 +211,9 @@ func refusal(t *testing.T, paths []policy.Rule) *gate.Live {
 // nobody is the origin of a site that answers everything itself.
 type nobody struct{}
 
-func (nobody) Serve(w http.ResponseWriter, _ *http.Request) (int, time.Duration, error) {
+func (nobody) Serve(w http.ResponseWriter, _ *http.Request) (string, int, time.Duration, error) {
 	w.WriteHeader(http.StatusBadGateway)
-	return 0, 0, errors.New("nobody")
+	return "", 0, 0, errors.New("nobody")
 }
 
 func (nobody) String() string { return "nobody" }

@@ -27,6 +27,8 @@
 //	gate421_guard_last_come_back_timestamp_seconds{site} 0: never
 //	gate421_origin_requests_total{site,result}           1xx to 5xx or a word of the record's origin_error
 //	gate421_origin_seconds{site}                         histogram of the time until an origin's answer begins
+//	gate421_origin_up{site,origin}                       0 while one of the site's own servers is left out
+//	gate421_origin_requests_in_flight{site,origin}       of that server
 //	gate421_connections_open{protocol}, _total{protocol} http1, http2, plain, none
 //	gate421_handshakes_failed_total{cause}               no_hello, unknown_name, certificate, other
 //	gate421_requests_in_flight{protocol}                 http1, http2, plain
@@ -90,6 +92,8 @@ type Config struct {
 	Lookups func() Lookups
 	// Door is what the door does and has done. nil: not in the metrics.
 	Door func() Door
+	// Origins are the sites' own servers, those of the live Policy; folders are none. nil: not shown.
+	Origins func() []Origin
 	// Certificates are those being served. nil: certificates are not shown.
 	Certificates func() []Certificate
 	// Ranges says how many prefixes the published ranges in use have, and when they were last confirmed, zero for never. nil:

@@ -17,6 +17,9 @@ func (a *Admin) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(a.siteMetrics(), a.guardMetrics(), a.gateMetrics(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if a.config.Origins != nil {
+		r.MustRegister(a.originMetrics())
+	}
 	if a.config.Lookups != nil {
 		r.MustRegister(a.lookupMetrics())
 	}

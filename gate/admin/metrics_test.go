@@ -104,6 +104,9 @@ func whole(t *testing.T) *Admin {
 		c.Guard = func() []guard.Status {
 			return []guard.Status{{Site: "example.com", Refusals: 12, CameBack: time.Unix(1_790_000_000, 0)}, {Site: "shop.example.com"}}
 		}
+		c.Origins = func() []Origin {
+			return []Origin{{Site: "example.com", Address: "http://127.0.0.1:3000", InFlight: 14}, {Site: "example.com", Address: "unix:/run/app.sock", OutUntil: noon()}}
+		}
 		c.Ranges = func() (int, time.Time) { return 300, time.Unix(1_780_000_000, 0) }
 		c.Certificates = func() []Certificate {
 			return []Certificate{{Hosts: []string{"example.com"}, NotAfter: time.Unix(1_800_000_000, 0)}}
@@ -132,6 +135,8 @@ func TestMetricsOfTheSources(t *testing.T) {
 		`gate421_guard_last_come_back_timestamp_seconds{site="example.com"} 1.79e+09`,
 		`gate421_guard_last_come_back_timestamp_seconds{site="shop.example.com"} 0`,
 		`gate421_ranges_prefixes 300`,
+		`gate421_origin_up{origin="http://127.0.0.1:3000",site="example.com"} 1`, `gate421_origin_up{origin="unix:/run/app.sock",site="example.com"} 0`,
+		`gate421_origin_requests_in_flight{origin="http://127.0.0.1:3000",site="example.com"} 14`,
 		`gate421_log_queue_lines 21`, `gate421_log_queue_bytes 22`, `gate421_log_written_lines_total 23`, `gate421_log_written_bytes_total 24`,
 		`gate421_log_lost_lines_total 25`, `gate421_log_gaps_total 26`, `gate421_log_refusals_given_up_total 27`, `gate421_log_write_failures_total 28`,
 		`gate421_log_rotations_total 29`,
@@ -152,7 +157,7 @@ func TestMetricsOfTheSources(t *testing.T) {
 			t.Errorf("there is %s, and no guard", unwanted)
 		}
 	}
-	for _, name := range []string{"gate421_log_queue", "gate421_lookups", "gate421_verify", "gate421_connections", "gate421_http2", "gate421_ranges"} {
+	for _, name := range []string{"gate421_log_queue", "gate421_lookups", "gate421_verify", "gate421_connections", "gate421_http2", "gate421_ranges", "gate421_origin_up"} {
 		if got := series(t, example(t, nil), name); got != nil {
 			t.Errorf("without a source there is %q", got)
 		}

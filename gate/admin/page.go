@@ -55,11 +55,15 @@ type siteView struct {
 	State      string
 	StateWords string
 	Tripped    bool
+	Origins    []originView
 	Guard      string
 	Mixed      bool
 	Rules      []policy.Rule
 	Figures    []figure
 }
+
+// originView is one of a site's own servers. Kind is "bad" while it is left out.
+type originView struct{ Address, Words, Kind string }
 
 type outcomeView struct{ Action, Reason, Count, Words string }
 
@@ -132,11 +136,12 @@ func (a *Admin) guarded() map[string]guard.Status {
 }
 
 func (a *Admin) siteViews(now time.Time) (sites []siteView, tripped []trippedView) {
-	counted, guarded := a.counted(), a.guarded()
+	counted, guarded, origins := a.counted(), a.guarded(), a.originViews(now)
 	for _, site := range a.config.Policy().Sites() {
 		status, known := guarded[site.Name]
 		s := siteView{
-			Name: site.Name, Hosts: site.Hosts[1:], State: site.State.String(), StateWords: stateWords(site.State),
+			Origins: origins[site.Name],
+			Name:    site.Name, Hosts: site.Hosts[1:], State: site.State.String(), StateWords: stateWords(site.State),
 			Tripped: status.Tripped, Mixed: site.Mixed(), Rules: site.Rules(),
 		}
 		if status.Tripped {
@@ -159,6 +164,27 @@ func (a *Admin) siteViews(now time.Time) (sites []siteView, tripped []trippedVie
 		sites = append(sites, s)
 	}
 	return sites, tripped
+}
+
+// originViews are the sites' own servers, by site name.
+func (a *Admin) originViews(now time.Time) map[string][]originView {
+	if a.config.Origins == nil {
+		return nil
+	}
+	out := map[string][]originView{}
+	for _, o := range a.config.Origins() {
+		v := originView{Address: visible(o.Address), Words: plural(int64(o.InFlight), "request") + " in flight"}
+		switch {
+		case o.OutUntil.After(now):
+			v.Kind, v.Words = "bad", "fails, left out for "+span(o.OutUntil.Sub(now))
+		case !o.OutUntil.IsZero():
+			v.Kind, v.Words = "bad", "fails, tried by the next request"
+		case o.Failures > 0:
+			v.Words += ", " + plural(int64(o.Failures), "failure")
+		}
+		out[o.Site] = append(out[o.Site], v)
+	}
+	return out
 }
 
 func stateWords(s policy.State) string {

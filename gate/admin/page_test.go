@@ -222,3 +222,22 @@ func TestPageShowsTheLog(t *testing.T) {
 		t.Error("there is a queue that nobody knows of")
 	}
 }
+
+func TestPageShowsTheOrigins(t *testing.T) {
+	a := example(t, func(c *Config) {
+		c.Origins = func() []Origin {
+			return []Origin{
+				{Site: "example.com", Address: "http://10.0.0.1:3000", InFlight: 1, Failures: 2},
+				{Site: "example.com", Address: "http://10.0.0.2:3000", Failures: 3, OutUntil: noon().Add(20 * time.Second)},
+				{Site: "example.com", Address: "http://10.0.0.3:3000", Failures: 3, OutUntil: noon().Add(-time.Second)},
+				{Site: "shop.example.com", Address: "unix:/run/shop.sock"},
+				{Site: "gone.example", Address: "http://gone.example"},
+			}
+		}
+	})
+	page := words(t, body(t, get(t, a, "/")))
+	expect(t, page, []string{
+		"Origin http://10.0.0.1:3000 1 request in flight, 2 failures", "http://10.0.0.2:3000 fails, left out for 20 seconds",
+		"http://10.0.0.3:3000 fails, tried by the next request", "unix:/run/shop.sock 0 requests in flight",
+	}, []string{"gone.example"})
+}

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -21,6 +23,27 @@ type Door struct {
 	Resets      map[string]uint64 // of HTTP/2 streams, by who reset them
 	Errors      map[string]uint64 // that HTTP/2 connections were ended for, by kind
 	Limits      map[string]uint64 // the times that a limit had its way, by limit
+}
+
+// Origin is one of a site's own servers.
+type Origin struct {
+	Site, Address string
+	InFlight      int       // requests
+	Failures      uint64    // since the configuration is live
+	OutUntil      time.Time // it has failed and is left out until then, or until a request has tried it; zero: it is asked
+}
+
+func (a *Admin) originMetrics() prometheus.Collector {
+	g := &group{}
+	up := g.desc("origin_up", "1 while a site's own server is asked; 0 after it has failed, until it has answered a request that tried it.", "site", "origin")
+	inFlight := g.desc("origin_requests_in_flight", "Requests that a site's own server is being asked.", "site", "origin")
+	g.collect = func(s sink) {
+		for _, o := range a.config.Origins() {
+			s.gauge(up, number(o.OutUntil.IsZero()), o.Site, o.Address)
+			s.gauge(inFlight, float64(o.InFlight), o.Site, o.Address)
+		}
+	}
+	return g
 }
 
 func (a *Admin) lookupMetrics() prometheus.Collector {

@@ -31,9 +31,20 @@ func newEncoder(boot string) *encoder {
 	return e
 }
 
-// Write receives the finished JSON object of an event; it serves zerolog, which calls it synchronously.
+// Write receives the finished JSON object of an event; it serves zerolog, which calls it synchronously and lets more
+// characters stand than a line may have.
 func (e *encoder) Write(object []byte) (int, error) {
-	e.object = append(e.object[:0], object...)
+	e.object = e.object[:0]
+	for _, c := range string(object) {
+		switch {
+		case c == 0x7f:
+			e.object = append(e.object, `\u007f`...)
+		case deceives(c):
+			e.object = utf8.AppendRune(e.object, utf8.RuneError)
+		default:
+			e.object = utf8.AppendRune(e.object, c)
+		}
+	}
 	return len(object), nil
 }
 
@@ -149,7 +160,7 @@ func (e *encoder) text(before, value string, bound int) {
 	from := len(e.line)
 	e.line = append(e.line, value...)
 	if !printable(e.line[from:]) {
-		e.line = escaped(e.line[:from], value)
+		e.line = appendEscaped(e.line[:from], value)
 	}
 	e.line = append(e.line, '"')
 }
@@ -194,24 +205,31 @@ func sixDigits(line []byte, n int) []byte {
 // printable says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It looks at
 // eight bytes at once; a byte is found by what a subtraction borrows from it.
 func printable(text []byte) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for ; len(text) >= 8; text = text[8:] {
-		x := binary.LittleEndian.Uint64(text)
-		quote, slash, del := x^(ones*'"'), x^(ones*'\\'), x^(ones*0x7f)
-		if (x|(x-ones*0x20)|(quote-ones)&^quote|(slash-ones)&^slash|(del-ones)&^del)&tops != 0 {
+	if len(text) < 8 {
+		for _, c := range text {
+			if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+				return false
+			}
+		}
+		return true
+	}
+	last := binary.LittleEndian.Uint64(text[len(text)-8:]) // may overlap with those before it
+	for ; len(text) > 8; text = text[8:] {
+		if !printable8(binary.LittleEndian.Uint64(text)) {
 			return false
 		}
 	}
-	for _, c := range text {
-		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
+	return printable8(last)
 }
 
-// escaped appends a value as the inside of a JSON string. Invalid UTF-8 and characters that deceive are replaced.
-func escaped(line []byte, value string) []byte {
+func printable8(x uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quote, slash, del := x^(ones*'"'), x^(ones*'\\'), x^(ones*0x7f)
+	return (x|(x-ones*0x20)|(quote-ones)&^quote|(slash-ones)&^slash|(del-ones)&^del)&tops == 0
+}
+
+// appendEscaped appends a value as the inside of a JSON string. Invalid UTF-8 and characters that deceive are replaced.
+func appendEscaped(line []byte, value string) []byte {
 	const hex = "0123456789abcdef"
 	for _, c := range value { // invalid UTF-8 comes as U+FFFD
 		switch {

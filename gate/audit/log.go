@@ -25,7 +25,7 @@ type Config struct {
 	// by the goroutine that writes and must not use the Log. nil: nobody is told.
 	Troubled func(error)
 	// Rotated is told of every file that was rotated away, and why where that or its compression did not work; the log goes
-	// on. It is called by one goroutine of the Log's. nil: nobody is told.
+	// on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: nobody is told.
 	Rotated func(file string, err error)
 }
 
@@ -118,14 +118,16 @@ func (l *Log) Refusal(r *Record) error {
 		return err
 	case <-timer.C:
 	}
+	// The doubt comes before the withdrawal: whatever the writer does with the line after that ends the doubt.
+	l.stalled.Store(true)
 	if !wait.state.CompareAndSwap(queued, abandoned) {
 		select { // the write is under way; it may just have come back
 		case err := <-wait.result:
+			l.stalled.Store(false)
 			return err
 		default:
 		}
 	}
-	l.stalled.Store(true)
 	l.givenUp.Add(1)
 	return ErrUnavailable
 }
@@ -153,7 +155,8 @@ func (l *Log) Event(event string, fields Fields) {
 	l.encoders.Put(e)
 }
 
-// Reopen opens the path again, for whoever renamed the file. The old one stays in use if that fails.
+// Reopen opens the path again, for whoever renamed the file. The old one stays in use if that fails. It does not wait for a
+// write that hangs: it fails then, and once the write has come back the next one goes to where the path leads in any case.
 func (l *Log) Reopen() error { return l.out.reopen() }
 
 // Close writes what is queued, syncs the file and closes it. Lines that come later are dropped. It waits no longer than

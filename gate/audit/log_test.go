@@ -456,3 +456,20 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// Every byte at every place of texts of every length that differs in how it is looked at.
+func TestPrintableLooksAtEveryByte(t *testing.T) {
+	for length := 1; length <= 26; length++ {
+		text := bytes.Repeat([]byte{'a'}, length)
+		for at := range text {
+			for c := range 256 {
+				text[at] = byte(c)
+				want := c >= 0x20 && c < 0x7f && c != '"' && c != '\\'
+				if got := printable(text); got != want {
+					t.Fatalf("%q: %v", text, got)
+				}
+			}
+			text[at] = 'a'
+		}
+	}
+}

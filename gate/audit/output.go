@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,15 +16,17 @@ type output struct {
 	rotate Rotation
 	aside  chan *os.File // files that were renamed away, to be synced and closed; nil: without rotation
 
-	mu    sync.Mutex
-	file  *os.File
-	here  os.FileInfo // of file, when it was opened
-	size  int64       // of file, as far as this process has written it
-	pause time.Time   // no rotation before
-	pipe  io.Writer   // where path is ""
-	torn  bool        // the last write ended inside a line
-	soil  bool        // written since the last sync
-	lost  error       // the path leads elsewhere and could not be opened again: what is written now, nobody will find
+	mu     sync.Mutex
+	file   *os.File
+	real   string      // path without links when it was opened: where files are set aside
+	here   os.FileInfo // of file, when it was opened
+	size   int64       // of file, as far as this process has written it
+	pause  time.Time   // no rotation before
+	newest time.Time   // in the name of a file that was set aside
+	pipe   io.Writer   // where path is ""
+	torn   bool        // the last write ended inside a line
+	soil   bool        // written since the last sync
+	lost   error       // the path leads elsewhere and could not be opened again: what is written now, nobody will find
 
 	rotations atomic.Uint64
 	told      func(file string, err error)
@@ -37,13 +40,17 @@ func openOutput(c Config) (*output, error) {
 		return &output{pipe: os.Stdout}, nil
 	}
 	o := &output{path: c.File, rotate: c.Rotate, told: c.Rotated}
+	if err := o.reopen(); err != nil {
+		return nil, err
+	}
 	if o.rotate.Size > 0 {
 		o.aside = make(chan *os.File, 16)
+		o.newest, _ = stamp(o.latest(), filepath.Clean(o.real))
 	}
-	return o, o.reopen()
+	return o, nil
 }
 
-// reopen opens the path and, if that works, lets go of the file so far.
+// reopen opens the path and, if that works, lets go of the file so far. It does not wait for a write that hangs.
 func (o *output) reopen() error {
 	if o.path == "" {
 		return nil
@@ -60,21 +67,51 @@ func (o *output) reopen() error {
 		f.Close()
 		return fmt.Errorf("decision log %q: %w", o.path, reason(err))
 	}
-	torn := false
-	if info.Mode().IsRegular() && info.Size() > 0 {
-		last := make([]byte, 1)
-		_, err := f.ReadAt(last, info.Size()-1)
-		torn = err != nil || last[0] != '\n'
+	real, err := filepath.EvalSymlinks(o.path)
+	if err != nil {
+		real = o.path
 	}
-	o.mu.Lock()
+	if !o.lockWithin(patient) {
+		f.Close()
+		return fmt.Errorf("decision log %q: a write to it hangs", o.path)
+	}
+	if now, err := os.Stat(o.path); err == nil && o.file != nil && os.SameFile(now, o.here) && !os.SameFile(now, info) {
+		o.mu.Unlock() // while this waited for mu, what it had opened was set aside
+		return f.Close()
+	}
 	old := o.file
-	o.file, o.here, o.size, o.torn, o.lost = f, info, info.Size(), torn, nil
+	o.file, o.real, o.here, o.lost = f, real, info, nil
+	o.size, o.torn = end(f) // not before: a write could have been at it
 	o.mu.Unlock()
 	if old != nil {
 		old.Sync()
 		old.Close()
 	}
 	return nil
+}
+
+// end is how long a file is, and whether it ends inside a line.
+func end(f *os.File) (size int64, torn bool) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return 0, false
+	}
+	last := make([]byte, 1)
+	_, err = f.ReadAt(last, info.Size()-1)
+	return info.Size(), err != nil || last[0] != '\n'
+}
+
+// patient is how long a reopening waits for a write to end.
+const patient = time.Second
+
+// lockWithin takes mu, unless somebody holds it for so long.
+func (o *output) lockWithin(wait time.Duration) bool {
+	for end := time.Now().Add(wait); !o.mu.TryLock(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // Write appends whole lines in one write. After an error n says how many bytes of lines arrived.
@@ -85,17 +122,10 @@ func (o *output) Write(lines []byte) (n int, err error) {
 	if o.lost != nil {
 		return 0, o.lost
 	}
-	var w io.Writer = o.pipe
-	if o.file != nil {
-		w = o.file
+	if err := o.mend(); err != nil {
+		return 0, err
 	}
-	if o.torn {
-		if _, err := w.Write([]byte{'\n'}); err != nil {
-			return 0, err
-		}
-		o.torn = false
-	}
-	n, err = w.Write(lines)
+	n, err = o.to().Write(lines)
 	o.soil = true
 	o.size += int64(n)
 	if err != nil && n > 0 && lines[n-1] != '\n' {
@@ -105,6 +135,24 @@ func (o *output) Write(lines []byte) (n int, err error) {
 		o.turn()
 	}
 	return n, err
+}
+
+// mend ends a line that a write left torn.
+func (o *output) mend() error {
+	if !o.torn {
+		return nil
+	}
+	_, err := o.to().Write([]byte{'\n'})
+	o.torn = err != nil
+	return err
+}
+
+// to is where lines go.
+func (o *output) to() io.Writer {
+	if o.file != nil {
+		return o.file
+	}
+	return o.pipe
 }
 
 // keep syncs the file once a second and opens the path again when somebody removed or renamed the file, until done.
@@ -148,6 +196,8 @@ func (o *output) follow() {
 	}
 }
 
+// moved says whether the path leads elsewhere, or did and could not be opened then: what was wrong then may be over, and
+// nobody else would take it back.
 func (o *output) moved() bool {
 	here, err := os.Stat(o.path)
 	if err != nil {
@@ -155,12 +205,13 @@ func (o *output) moved() bool {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !os.SameFile(here, o.here)
+	return o.lost != nil || !os.SameFile(here, o.here)
 }
 
 func (o *output) close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.mend() // at the latest the next start does
 	if o.file == nil {
 		return nil
 	}

@@ -62,6 +62,13 @@ const (
 	abandoned
 )
 
+// refuse answers whoever waits for the line with an error, unless that has been settled.
+func (m *ticket) refuse(err error) {
+	if m.refusal != nil && m.refusal.state.Swap(abandoned) != abandoned {
+		m.refusal.result <- err
+	}
+}
+
 // enqueue queues a line, unless there is no room, and wakes the writer where that is needed: for the first line and for
 // whatever cannot wait for the writer's rest.
 func (l *Log) enqueue(line []byte, m ticket, at time.Time) bool {

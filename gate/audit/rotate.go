@@ -15,8 +15,9 @@ import (
 )
 
 // Rotation says when the log's file is set aside for a new one. A file that was set aside has the time of that behind its
-// name, decisions.log.20261122T150405.000000Z, so that names sort by time. The zero value never rotates. Standard output and
-// pipes are never rotated.
+// name, decisions.log.20261122T150405.000000Z, so that names sort by time; while the clock is behind the newest of them, they
+// go on from there. Where the log's path is a link, it stays one, and the files are beside what it leads to. The zero value
+// never rotates. Standard output and pipes are never rotated.
 type Rotation struct {
 	Size     int64 // bytes; a file that has reached them is set aside after the write that did
 	Keep     int   // files set aside that are kept, the newest; 0: all
@@ -33,14 +34,18 @@ func (o *output) turn() {
 		return
 	}
 	o.pause = now.Add(time.Minute)
-	if here, err := os.Stat(o.path); err != nil || !os.SameFile(here, o.here) {
+	if here, err := os.Stat(o.real); err != nil || !os.SameFile(here, o.here) {
 		return // somebody else has just done it
 	}
-	name := o.path + "." + now.UTC().Format(stampFormat)
+	at := now.UTC().Truncate(time.Microsecond)
+	if !at.After(o.newest) { // the clock was set back, and the oldest by name are the first to go
+		at = o.newest.Add(time.Microsecond)
+	}
+	name := o.real + "." + at.Format(stampFormat)
 	if _, err := os.Lstat(name); err == nil {
 		return
 	}
-	if err := os.Rename(o.path, name); err != nil {
+	if err := os.Rename(o.real, name); err != nil {
 		o.tell(o.path, fmt.Errorf("decision log %q: cannot be set aside: %w", o.path, reason(err)))
 		return
 	}
@@ -53,11 +58,14 @@ func (o *output) turn() {
 			default: // the disk is far behind
 				o.file.Close()
 			}
-			o.file, o.here, o.size, o.pause = f, here, here.Size(), time.Time{}
+			o.file, o.here, o.size, o.pause, o.newest = f, here, here.Size(), time.Time{}, at
 			o.rotations.Add(1)
 			return
 		}
 		f.Close()
+	}
+	if os.Link(name, o.real) == nil { // unlike a rename it overwrites nothing
+		os.Remove(name)
 	}
 	o.tell(o.path, fmt.Errorf("decision log %q: %w", o.path, reason(err)))
 }
@@ -127,21 +135,28 @@ func (o *output) tidy(ctx context.Context) {
 
 // setAside lists the files that were set aside, the oldest first.
 func (o *output) setAside() ([]string, error) {
-	folder, base := filepath.Split(o.path)
+	o.mu.Lock()
+	folder, base := filepath.Split(o.real)
+	o.mu.Unlock()
 	if folder == "" {
 		folder = "."
 	}
 	entries, err := os.ReadDir(folder)
 	var names []string
 	for _, entry := range entries {
-		stamp, ours := strings.CutPrefix(entry.Name(), base+".")
-		stamp = strings.TrimSuffix(strings.TrimSuffix(stamp, ".tmp"), ".zst")
-		if _, err := time.Parse(stampFormat, stamp); ours && err == nil && entry.Type().IsRegular() {
+		if _, ours := stamp(entry.Name(), base); ours && entry.Type().IsRegular() {
 			names = append(names, filepath.Join(folder, entry.Name()))
 		}
 	}
 	slices.Sort(names)
 	return names, err
+}
+
+// stamp is the time in the name of a file that was set aside; ours is false for any other name.
+func stamp(name, path string) (at time.Time, ours bool) {
+	text, ours := strings.CutPrefix(name, path+".")
+	at, err := time.Parse(stampFormat, strings.TrimSuffix(strings.TrimSuffix(text, ".tmp"), ".zst"))
+	return at, ours && err == nil
 }
 
 func (o *output) latest() string {
@@ -175,7 +190,7 @@ func compress(ctx context.Context, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(w, reading{ctx, from}); err != nil {
+	if _, err = io.Copy(w, untilDone{ctx, from}); err != nil {
 		w.Close()
 		return err
 	}
@@ -197,14 +212,14 @@ func syncFolder(folder string) {
 	}
 }
 
-// reading is a Reader that ends with a context.
-type reading struct {
+// untilDone is a Reader that ends with a context.
+type untilDone struct {
 	ctx  context.Context
 	from io.Reader
 }
 
 // Read serves io.Reader.
-func (r reading) Read(p []byte) (int, error) {
+func (r untilDone) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}

@@ -35,7 +35,7 @@ func content(t *testing.T, name string) []byte {
 // set lists the files of a log, those set aside first.
 func set(t *testing.T, path string) []string {
 	t.Helper()
-	o := &output{path: path}
+	o := &output{path: path, real: path}
 	names, err := o.setAside()
 	if err != nil {
 		t.Fatal(err)

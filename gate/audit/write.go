@@ -34,6 +34,7 @@ func (l *Log) write() {
 	w := &writer{Log: l}
 	timer := time.NewTimer(rest)
 	defer timer.Stop()
+	last := false // the try that is made when the log is closed
 	for {
 		if w.next == len(w.work.tickets) && !w.refill() {
 			return
@@ -62,9 +63,12 @@ func (l *Log) write() {
 		w.fail(written, err)
 		select {
 		case <-time.After(retry):
-		case <-l.done: // one more try has been made with everything queued; the rest cannot be helped
-			w.giveUp()
-			return
+		case <-l.done:
+			if last { // the rest cannot be helped
+				w.giveUp()
+				return
+			}
+			last = true
 		}
 	}
 }
@@ -139,10 +143,17 @@ func (l *Log) settle(lines, bytes, written, writtenBytes int) {
 }
 
 // fail sorts out a write of which only the first bytes arrived: lines that are whole in the file are settled, refusals
-// among the rest and in the queue fail, served lines are kept for the next try.
+// among the rest and in the queue fail, served lines are kept for the next try. A line of which only the end is missing must
+// not come again, for the next write begins with its end; but nobody is refused on it.
 func (w *writer) fail(written int, err error) {
 	whole := 0
 	for whole < len(w.placed) && w.placed[whole].end <= written {
+		whole++
+	}
+	if whole < len(w.placed) && w.placed[whole].end == written+1 {
+		m := &w.work.tickets[w.placed[whole].mark]
+		m.refuse(err)
+		m.refusal = nil
 		whole++
 	}
 	w.settle(whole)
@@ -152,9 +163,7 @@ func (w *writer) fail(written int, err error) {
 	waiting := append(w.work.tickets[w.next:len(w.work.tickets):len(w.work.tickets)], w.queue.tickets...)
 	w.mu.Unlock()
 	for _, m := range waiting {
-		if m.refusal != nil && m.refusal.state.Swap(abandoned) != abandoned {
-			m.refusal.result <- err
-		}
+		m.refuse(err)
 	}
 	if first && w.config.Troubled != nil {
 		w.config.Troubled(err)

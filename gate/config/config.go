@@ -110,19 +110,24 @@ type Site struct {
 	// Hosts are lower-case ASCII (IDNA's A-labels), without port; at least one. "*.example.com" stands for any one label in
 	// place of the star and excludes source "acme". An IP address, too, excludes source "acme".
 	Hosts []string
-	// Origin is "http://host[:port]", "https://host[:port]" or "file:/absolute/folder", without a slash at the end.
-	Origin     string
+	// Origin lists the site's own servers, at least one and none twice: "http://host[:port]", "https://host[:port]",
+	// "h2c://host[:port]" (HTTP/2 without TLS), "h2://host[:port]" (with TLS) or "unix:/absolute/socket"; or it is one folder,
+	// "file:/absolute/folder". None has a slash at the end.
+	Origin     []string
 	OriginTLS  OriginTLS
 	HTTP2Crawl policy.State // what verified crawlers get over HTTP/2 where no path says otherwise; required
 	Guard      *Guard       // nil: off; by default 100 refusals within 24h
 	Paths      []policy.Rule
 }
 
-// OriginTLS says how an https origin is trusted. Any other value than the zero one excludes every other kind of origin.
+// OriginTLS says how an origin behind TLS (https:// or h2://) is trusted, and trusts. Any other value than the zero one wants
+// at least one such server.
 type OriginTLS struct {
 	ServerName         string // name asked for and expected; "" (default): the request's host
 	CA                 string // path of a PEM file with the authorities to trust; "" (default): the system's
 	InsecureSkipVerify bool   // take any certificate; excludes CA
+	ClientCert         string // path of a PEM file with the certificate to show and its chain; "" (default): none
+	ClientKey          string // path of the PEM file with its key; goes with ClientCert
 }
 
 // Guard stops refusing on a site whose crawler does not come back.

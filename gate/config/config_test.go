@@ -110,7 +110,7 @@ func standard() Config {
 			ConnectionsPerAddress: 256,
 		},
 		Sites: []Site{{
-			Hosts: []string{"example.com"}, Origin: "http://127.0.0.1:3000", HTTP2Crawl: policy.Refuse,
+			Hosts: []string{"example.com"}, Origin: []string{"http://127.0.0.1:3000"}, HTTP2Crawl: policy.Refuse,
 			Guard: &Guard{Refusals: 100, Within: 24 * time.Hour},
 		}},
 	}
@@ -170,11 +170,22 @@ func TestValues(t *testing.T) {
 			c.Listen.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.7/32")}
 			c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader = "X-Forwarded-For", "Cloudfront-Viewer-Http-Version"
 		}},
-		{"folder", func(c *Config) { c.Sites[0].Origin = "file:/var/www/site" }},
+		{"folder", func(c *Config) { c.Sites[0].Origin = []string{"file:/var/www/site"} }},
 		{"origin_tls", func(c *Config) {
-			c.Sites[0].Origin = "https://app.example.net:8443"
+			c.Sites[0].Origin = []string{"https://app.example.net:8443"}
 			c.Sites[0].OriginTLS = OriginTLS{ServerName: "www.example.com", CA: "/etc/origin-ca.pem"}
 		}},
+		{"origin_client_certificate", func(c *Config) {
+			c.Sites[0].Origin = []string{"h2://app.example.net"}
+			c.Sites[0].OriginTLS = OriginTLS{ClientCert: "/etc/gate421/client.pem", ClientKey: "/etc/gate421/client.key"}
+		}},
+		{"origin_h2c", func(c *Config) { c.Sites[0].Origin = []string{"h2c://127.0.0.1:3000"} }},
+		{"origin_unix", func(c *Config) { c.Sites[0].Origin = []string{"unix:/run/app.sock"} }},
+		{"origin_many", func(c *Config) {
+			c.Sites[0].Origin = []string{"http://127.0.0.1:3000", "https://app.example.net", "h2c://127.0.0.1:3001", "h2://[2001:db8::1]:8443", "unix:/run/app.sock"}
+			c.Sites[0].OriginTLS = OriginTLS{CA: "/etc/origin-ca.pem"}
+		}},
+		{"origin_many_quoted", func(c *Config) { c.Sites[0].Origin = append(c.Sites[0].Origin, "http://127.0.0.1:3001") }},
 		{"resolver", func(c *Config) { c.Verify.Resolver = "192.0.2.53:53" }},
 		{"resolver_tls", func(c *Config) {
 			c.Verify = Verify{Resolver: "tls://[2001:db8::53]:853#dns.example", Wait: 1500 * time.Millisecond, Ranges: "none"}
@@ -191,7 +202,7 @@ func TestValues(t *testing.T) {
 		{"guard", func(c *Config) {
 			c.Sites[0].Guard = &Guard{Refusals: 10, Within: 180 * time.Hour}
 			c.Sites = append(c.Sites, Site{
-				Hosts: []string{"a.example.com"}, Origin: "http://[::1]:3000", HTTP2Crawl: policy.Observe,
+				Hosts: []string{"a.example.com"}, Origin: []string{"http://[::1]:3000"}, HTTP2Crawl: policy.Observe,
 				Guard: &Guard{Refusals: 100, Within: 24 * time.Hour},
 			})
 		}},
@@ -276,7 +287,7 @@ func TestQuick(t *testing.T) {
 	}
 	want := standard()
 	want.State, want.Certificates.Email = "/srv/state", "a@example.com"
-	want.Sites[0].Hosts, want.Sites[0].Origin, want.Sites[0].HTTP2Crawl = q.Hosts, "file:/srv", policy.Observe
+	want.Sites[0].Hosts, want.Sites[0].Origin, want.Sites[0].HTTP2Crawl = q.Hosts, []string{"file:/srv"}, policy.Observe
 	same(t, "quick", other, want)
 	if other.Version == c.Version || len(c.Version) != 12 || c.File != "" {
 		t.Errorf("versions %q and %q, file %q", c.Version, other.Version, c.File)

@@ -30,7 +30,7 @@ func keys(section string) []string {
 	case "sites":
 		return []string{"hosts", "origin", "origin_tls", "http2_crawl", "refuse_with", "guard", "paths"}
 	case "origin_tls":
-		return []string{"server_name", "ca", "insecure_skip_verify"}
+		return []string{"server_name", "ca", "insecure_skip_verify", "client_cert", "client_key"}
 	case "guard":
 		return []string{"refusals", "within"}
 	}

@@ -12,7 +12,7 @@ import (
 type target struct {
 	origin string // as Site.Origin has it
 	scheme string
-	host   string // without brackets; "" for a folder
+	host   string // without brackets; "" for a folder and a socket
 	port   uint16
 }
 
@@ -20,17 +20,22 @@ type target struct {
 func parseOrigin(s string) (target, *fault) {
 	scheme, rest, ok := strings.Cut(s, ":")
 	lower := strings.ToLower(scheme)
+	network := lower == "http" || lower == "https" || lower == "h2c" || lower == "h2"
 	switch {
 	case ok && lower == "file":
 		return parseFolder(rest)
-	case ok && (lower == "http" || lower == "https") && strings.HasPrefix(rest, "//"):
+	case ok && lower == "unix":
+		return parseSocket(rest)
+	case ok && network && strings.HasPrefix(rest, "//"):
 		return parseURL(lower, lower+":"+rest)
-	case ok && (lower == "http" || lower == "https"):
+	case ok && network:
 		return target{}, faultf("write "+lower+"://"+strings.TrimLeft(rest, "/"), "%s: wants two slashes behind it", lower)
 	case ok && strings.HasPrefix(rest, "//"):
-		return target{}, faultf("write http://…, https://… or file:/folder", "an origin cannot be reached by %s", quote(lower+"://"))
+		return target{}, faultf("write http://…, https://…, h2c://…, h2://…, unix:/socket or file:/folder", "an origin cannot be reached by %s", quote(lower+"://"))
 	case strings.HasPrefix(s, ":"):
 		return target{}, faultf("write http://127.0.0.1"+s, "has no http:// and no host before the port")
+	case strings.HasPrefix(s, "/") && (strings.HasSuffix(s, ".sock") || strings.HasSuffix(s, ".socket")):
+		return target{}, faultf("write unix:"+s, "has no unix: before it")
 	case strings.HasPrefix(s, "/"):
 		return target{}, faultf("write file:"+s+" to serve a folder", "has no http://, https:// or file: before it")
 	}
@@ -54,6 +59,28 @@ func parseFolder(folder string) (target, *fault) {
 	return target{origin: "file:" + clean, scheme: "file"}, nil
 }
 
+// maxSocket is the longest path that every system takes for a socket.
+const maxSocket = 103
+
+func parseSocket(socket string) (target, *fault) {
+	if rest, ok := strings.CutPrefix(socket, "//"); ok {
+		socket = rest
+	}
+	clean := path.Clean(socket)
+	switch {
+	case !strings.HasPrefix(socket, "/"):
+		return target{}, faultf("write the whole path: unix:/run/app.sock", "the socket is not an absolute path")
+	case clean == "/" || strings.HasSuffix(socket, "/"):
+		return target{}, faultf("write the socket's path: unix:/run/app.sock", "is a folder, not a socket")
+	case len(clean) > maxSocket:
+		return target{}, faultf("let the server make it in another folder, such as /run", "a socket's path has at most %d bytes, not %d", maxSocket, len(clean))
+	}
+	return target{origin: "unix:" + clean, scheme: "unix"}, nil
+}
+
+// secure says whether TLS leads to it.
+func (t target) secure() bool { return t.scheme == "https" || t.scheme == "h2" }
+
 func parseURL(scheme, s string) (target, *fault) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -72,7 +99,7 @@ func parseURL(scheme, s string) (target, *fault) {
 		return target{}, faultf("write "+bare+"; "+asTheyAre, "cannot have a path (%s)", u.Path)
 	}
 	t := target{scheme: scheme, host: strings.ToLower(u.Hostname()), port: 80}
-	if scheme == "https" {
+	if t.secure() {
 		t.port = 443
 	}
 	if strings.HasSuffix(u.Host, ":") {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +48,7 @@ func (r *reader) site(n *node, values map[string]*node, certificates Certificate
 		r.problem(n, "list the names that visitors use: hosts: [example.com, www.example.com]", "%shosts is missing", n.label)
 	}
 	if origin := values["origin"]; origin != nil {
-		s.Origin, s.OriginTLS = r.origin(origin, values["origin_tls"], s.Hosts, doors)
+		s.Origin, s.OriginTLS = r.origins(origin, values["origin_tls"], s.Hosts, doors)
 	} else {
 		r.problem(n, "say where the site's own server is: origin: http://127.0.0.1:3000", "%sorigin is missing", n.label)
 	}
@@ -119,94 +118,6 @@ func (r *reader) siteHosts(n *node, certificates Certificates) []string {
 		}
 	}
 	return hosts
-}
-
-func (r *reader) origin(n, tls *node, hosts []string, doors []door) (string, OriginTLS) {
-	if n.kind == list {
-		switch len(n.items) {
-		case 0:
-			r.problem(n, "write http://127.0.0.1:3000", "%s: is empty", n.label)
-			return "", OriginTLS{}
-		case 1:
-			n.items[0].label = n.label
-			n = n.items[0]
-		default:
-			r.notServed(n, n.label+" with more than one entry", "write one origin; it can be a load balancer")
-			return "", OriginTLS{}
-		}
-	}
-	written, ok := r.filled(n, "http://127.0.0.1:3000")
-	if !ok {
-		return "", r.originTLS(tls, "https")
-	}
-	for _, later := range []string{"h2c:", "unix:"} {
-		if strings.HasPrefix(strings.ToLower(written), later) {
-			r.notServed(n, n.label+": "+later, "let the server listen on an address, and write http://127.0.0.1:3000")
-			return "", r.originTLS(tls, "https")
-		}
-	}
-	t, f := parseOrigin(written)
-	if f != nil {
-		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(written), f.message)
-		return "", r.originTLS(tls, "https")
-	}
-	if d, known := t.door(); known && t.host != "" {
-		for _, own := range doors {
-			if d.port == own.port && (d.host == own.host || own.host.IsUnspecified() && d.host.IsLoopback()) {
-				r.problem(n, "let the site's own server listen on another port, such as 127.0.0.1:3000, and write that here",
-					"%s: %s is gate421's own address (%s %q): requests would go round in circles", n.label, quote(written), own.name, own.address)
-			}
-		}
-	}
-	if slices.Contains(hosts, t.host) && !isAddress(t.host) {
-		r.note(n, "write the address of the site's own server, such as http://127.0.0.1:3000",
-			"%s: %s is one of the site's own hosts: if it leads to this machine, requests go round in circles", n.label, quote(t.host))
-	}
-	return t.origin, r.originTLS(tls, t.scheme)
-}
-
-func isAddress(host string) bool {
-	_, err := netip.ParseAddr(host)
-	return err == nil
-}
-
-// originTLS reads how an origin of the scheme is trusted.
-func (r *reader) originTLS(n *node, scheme string) OriginTLS {
-	var tls OriginTLS
-	if n == nil {
-		return tls
-	}
-	before := len(r.problems)
-	values := r.section(n, "origin_tls")
-	name, ca, skip := values["server_name"], values["ca"], values["insecure_skip_verify"]
-	if name != nil {
-		if s, ok := r.text(name, `a name such as origin.example.com, or ""`); ok && s != "" {
-			ascii, f := parseName(s)
-			if isAddress(s) {
-				ascii, f = s, nil
-			}
-			if f != nil {
-				r.problem(name, f.hint, "%s: %s: %s", name.label, quote(s), f.message)
-			}
-			tls.ServerName = ascii
-		}
-	}
-	if ca != nil {
-		tls.CA, _ = r.text(ca, `the path of a PEM file, or ""`)
-	}
-	if skip != nil {
-		tls.InsecureSkipVerify = r.boolean(skip)
-	}
-	switch {
-	case len(r.problems) > before:
-	case scheme != "https" && tls != OriginTLS{}:
-		r.problem(n, "leave it out, or write an origin that begins with https://", "%s: counts for https origins only", n.label)
-	case tls.InsecureSkipVerify && tls.CA != "":
-		r.problem(skip, "leave one of them out", "%s: with it, the ca beside it would not be looked at", skip.label)
-	case tls.InsecureSkipVerify:
-		r.note(skip, "name the origin's own authority with ca instead", "%s is on: whoever sits between here and the origin can read and change everything", skip.label)
-	}
-	return tls
 }
 
 // guard reads a guard; null turns it off.

@@ -52,7 +52,7 @@ func TestAnswerPassesUnchanged(t *testing.T) {
 			head(r)
 			io.WriteString(c, test.answer)
 		})
-		both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+		both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 			answer := g.do(t, g.request(t, test.method, "/", nil))
 			answer.Header.Del("Date")
 			if body := content(t, answer); answer.StatusCode != test.status || body != test.body || !reflect.DeepEqual(answer.Header, test.header) {
@@ -67,7 +67,7 @@ func TestAnswerPassesUnchanged(t *testing.T) {
 
 func TestConditionsAndRangesReachTheOrigin(t *testing.T) {
 	url, heads := answering(t, "HTTP/1.1 304 Not Modified\r\n\r\n")
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		sent := []string{"Range: bytes=0-4", "If-Range: \"x\"", "If-None-Match: \"x\"", "If-Modified-Since: Sat, 01 Aug 2026 00:00:00 GMT"}
 		g.get(t, "/", sent...)
 		got := receive(t, heads)
@@ -85,7 +85,7 @@ func TestCodingsPassUntouched(t *testing.T) {
 	io.WriteString(z, strings.Repeat("gate421 ", 1000))
 	z.Close()
 	url, heads := answering(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", packed.Len(), packed.String()))
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		for _, sent := range []string{"gzip, deflate, br", "identity", ""} {
 			var extra []string
 			if sent != "" {
@@ -127,7 +127,7 @@ func TestAnswerIsStreamed(t *testing.T) {
 					io.WriteString(c, "0\r\n\r\n")
 				}
 			})
-			both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+			both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 				answer := g.get(t, "/")
 				seen <- struct{}{}
 				got := make([]byte, 5)
@@ -147,7 +147,7 @@ func TestTrailersOfAnswer(t *testing.T) {
 	for name, declared := range map[string]string{"declared": "Trailer: X-Sum\r\n", "not declared": ""} {
 		t.Run(name, func(t *testing.T) {
 			url, _ := answering(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+declared+"\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n")
-			both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+			both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 				answer := g.get(t, "/")
 				if body := content(t, answer); body != "ok" || answer.Trailer.Get("X-Sum") != "42" {
 					t.Errorf("%q %v", body, answer.Trailer)
@@ -160,7 +160,7 @@ func TestTrailersOfAnswer(t *testing.T) {
 func TestInformationalAnswers(t *testing.T) {
 	url, _ := answering(t, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\n\r\n"+
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\n\r\nok")
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		var hints []string
 		request := g.request(t, "GET", "/", nil)
 		request = request.WithContext(httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{
@@ -190,7 +190,7 @@ func TestConnectionsAreReused(t *testing.T) {
 			io.WriteString(c, plainOK)
 		}
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		for _, host := range []string{"shop.example", "shop.example", "www.example:443", "SHOP.example."} {
 			request := g.request(t, "GET", "/", nil)
 			request.Host = host
@@ -210,7 +210,7 @@ func TestKeptConnectionThatTheOriginClosed(t *testing.T) {
 		head(r)
 		io.WriteString(c, plainOK)
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		for range 20 {
 			if answer := g.get(t, "/"); answer.StatusCode != 200 || content(t, answer) != "ok" {
 				t.Fatal(answer.Status)

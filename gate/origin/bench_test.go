@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -46,7 +47,7 @@ func BenchmarkGet(b *testing.B) {
 			}()
 		}
 	}()
-	o, err := New(Config{URL: "http://" + l.Addr().String()})
+	o, err := New(Config{Servers: []string{"http://" + l.Addr().String()}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -63,8 +64,37 @@ func BenchmarkGet(b *testing.B) {
 	for b.Loop() {
 		clear(w.header)
 		w.bytes = 0
-		if status, _, err := o.Serve(w, r); status != 200 || err != nil || w.bytes != 1024 {
+		if _, status, _, err := o.Serve(w, r); status != 200 || err != nil || w.bytes != 1024 {
 			b.Fatal(status, err, w.bytes)
 		}
+	}
+}
+
+// What a form of 1 KiB costs, by the own client and by net/http's transport behind a ReverseProxy.
+func BenchmarkPost(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Write(body)
+	}))
+	defer server.Close()
+	ours, theirs := rivals(b, strings.TrimPrefix(server.URL, "http://"))
+	ours.list.servers[0].direct.idle.closed = false
+	theirs.list.servers[0].proxy.transport.DisableKeepAlives = false
+	for name, o := range map[string]*Origin{"ours": ours, "theirs": theirs} {
+		b.Run(name, func(b *testing.B) {
+			form := strings.Repeat("x", 1024)
+			w := &sink{header: http.Header{}}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				w.bytes = 0
+				r := httptest.NewRequest("POST", "/shop/basket", strings.NewReader(form)).WithContext(b.Context())
+				r.Host = "shop.example"
+				if _, status, _, err := o.Serve(w, r); status != 200 || err != nil || w.bytes != 1024 {
+					b.Fatal(status, err, w.bytes)
+				}
+			}
+		})
+		o.Close()
 	}
 }

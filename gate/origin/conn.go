@@ -25,6 +25,7 @@ type conn struct {
 	used  bool      // it has served a request before
 	heard bool      // of this request a byte came back
 	body  bool      // it is the body that is read
+	up    *upload   // of this request's body; nil: it has none
 	since time.Time // idle since
 
 	alive  func() bool // is it good for another request?
@@ -33,11 +34,12 @@ type conn struct {
 }
 
 // inlet is where a conn's reader gets its bytes. The head has to come within one wait; in a body every read may take as
-// long: the bound is on stalling, and the time that the client takes does not count.
+// long: the bound is on stalling, and the time that the client takes does not count. While the client's body is on its way
+// nothing is bounded: a server may wait for it.
 type inlet struct{ c *conn }
 
 func (i inlet) Read(p []byte) (int, error) {
-	if i.c.body {
+	if i.c.body && (i.c.up == nil || !i.c.up.active.Load()) {
 		i.c.Conn.SetReadDeadline(time.Now().Add(i.c.wait))
 	}
 	return i.c.Conn.Read(p)
@@ -51,7 +53,7 @@ func newConn(raw net.Conn, host string, wait time.Duration) *conn {
 
 // guard closes the connection when the client's request ends early, whatever it is doing at that moment.
 func (c *conn) guard(ctx context.Context) {
-	c.heard, c.body = false, false
+	c.heard, c.body, c.up = false, false, nil
 	c.stop = context.AfterFunc(ctx, c.hangUp)
 }
 

@@ -2,13 +2,13 @@ package origin
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"reflect"
 	"regexp"
 	"strings"
@@ -160,6 +160,24 @@ type got struct {
 	word    string
 }
 
+// rivals are two Origins of one server, ours and one that asks by net/http's transport. Every answer has a connection of its
+// own.
+func rivals(t testing.TB, address string) (ours, theirs *Origin) {
+	t.Helper()
+	d := &direct{network: "tcp", address: address, wait: patience}
+	d.idle.close()
+	p, err := newProxy(address, nil, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.transport = &http.Transport{
+		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return net.Dial("tcp", address) },
+		ResponseHeaderTimeout: patience, ExpectContinueTimeout: continueWait, DisableCompression: true, DisableKeepAlives: true,
+	}
+	p.fresh = p.transport
+	return alone(d), &Origin{list: &list{wait: patience, servers: []*server{{proxy: p}}}}
+}
+
 // direct against net/http's transport, through real servers to real clients.
 func TestDirectIsAsTheTransportIs(t *testing.T) {
 	var say atomic.Pointer[string]
@@ -167,19 +185,15 @@ func TestDirectIsAsTheTransportIs(t *testing.T) {
 		head(r)
 		io.WriteString(c, *say.Load())
 	})
-	p, err := newProxy(&url.URL{Scheme: "http", Host: address}, Config{Wait: patience})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.direct.idle.close() // every answer has a connection of its own
-	p.transport.DisableKeepAlives = true
+	ours, theirs := rivals(t, address)
 	words := make(chan string, 1)
 	for _, http2 := range []bool{false, true} {
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			o := ours
 			if r.URL.Path == "/theirs" {
-				r.Header["Upgrade"] = []string{} // no upgrade, but direct does not take it
+				o = theirs
 			}
-			_, _, err := p.serve(w, r)
+			_, _, _, err := o.Serve(w, r)
 			words <- outcome{err: err}.word()
 			if errors.Is(err, http.ErrAbortHandler) {
 				panic(http.ErrAbortHandler)

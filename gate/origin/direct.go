@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-// direct asks an HTTP/1.1 origin in the caller's own goroutine: no other goroutine, no channel, buffers that are used
-// again. It takes requests without a body, which are nearly all of a crawl and most of a browser's; proxy keeps the rest.
+// direct asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are used
+// again. Only a request with a body has a second goroutine, which sends it.
 //
 // It is strict where it reads: an answer whose length can be understood in two ways is no answer. A connection is used
-// again only if its answer was read to the end and nothing came behind it.
+// again only if its request was sent and its answer was read to the end, and nothing came behind it.
 type direct struct {
-	address string      // host:port of the origin
+	network string      // tcp or unix
+	address string      // host:port, or the path of a socket
 	secure  *tls.Config // nil: no TLS; ServerName "": the request's host
 	wait    time.Duration
 	dialer  net.Dialer
@@ -27,57 +28,69 @@ type direct struct {
 	copies  sync.Pool // of *[copySize]byte, for bodies
 }
 
-const copySize = 16 << 10
+const (
+	copySize    = 16 << 10
+	connectTime = 5 * time.Second // TLS included
+)
 
-// takes says whether a request is of the kind that direct serves. A server's request that may have a body has another
-// ContentLength, -1 where it is not known.
-func (d *direct) takes(r *http.Request) bool {
-	return r.ContentLength == 0 && len(r.Trailer) == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
-}
-
-// serve is what Origin.Serve promises.
-func (d *direct) serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error) {
-	start := time.Now()
-	c, h, failure := d.ask(w, r)
-	if failure != nil {
-		failure.answer(w)
-		return h.status, time.Since(start), failure
+// serve asks the server, and passes its answer on if there is one.
+func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
+	if r.Header["Expect"] != nil && !r.ProtoAtLeast(1, 1) {
+		delete(r.Header, "Expect") // HTTP/1.0 knows none (RFC 9110 section 10.1.1)
 	}
-	first = time.Since(start)
-	err = d.pass(w, r, c, h)
-	return h.status, first, err
+	k, h, failure := d.ask(w, r, c)
+	if failure != nil {
+		c.status, c.first, c.failure = h.status, time.Since(c.start), failure
+		return
+	}
+	c.answered(h.status)
+	c.begun = true
+	if h.status == http.StatusSwitchingProtocols {
+		c.failure = k.tunnel(w, h)
+		return
+	}
+	c.failure = d.pass(w, r, k, h)
 }
 
 // ask sends the request and reads the head of the answer. A request that met a dead connection is sent again on a new one
-// if nothing was heard of it and it may be repeated, not where the origin is only slow; a 421 is asked again once, because a server that shares connections
-// between its sites may have meant this connection only (RFC 9110 section 15.5.20).
-func (d *direct) ask(w http.ResponseWriter, r *http.Request) (*conn, answerHead, *Failure) {
+// if nothing was heard of it and it may be repeated, not where the server is only slow; a 421 is asked again once, because a
+// server that shares connections between its sites may have meant this connection only (RFC 9110 section 15.5.20).
+func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, answerHead, *Failure) {
 	ctx, host := r.Context(), ""
 	if d.secure != nil {
 		host = hostname(r.Host)
 	}
 	var misdirected answerHead
 	for again := false; ; again = true {
-		c, err := d.connect(ctx, host, again)
+		k, err := d.connect(ctx, host, again)
 		if err != nil {
-			return nil, misdirected, misdirected.name(err, ctx)
+			c.elsewhere = misdirected.status == 0
+			return nil, misdirected, misdirected.name(err, ctx.Err() != nil)
 		}
-		c.guard(ctx)
-		h, err := c.converse(w, r)
-		switch {
-		case err == nil && h.status != http.StatusMisdirectedRequest:
-			return c, h, nil
-		case err == nil && again:
-			c.close()
+		k.guard(ctx)
+		h, err := d.converse(k, w, r)
+		if err == nil && h.status != http.StatusMisdirectedRequest {
+			return k, h, nil
+		}
+		once := r.ContentLength != 0 || again // it cannot be sent to this server again
+		lost := err != nil && (k.heard || !replayable(r.Method) || ctx.Err() != nil || timeout(err))
+		if err == nil && !once || err != nil && !once && k.used && !lost {
+			misdirected = h
+			k.close()
+			clear(w.Header())
+			continue
+		}
+		broke := false
+		if k.up != nil {
+			c.unread = !k.up.stop(w, r)
+			broke = k.up.broke.Load()
+		}
+		k.close()
+		if err == nil {
 			return nil, h, &Failure{Misdirected, nil}
-		case err == nil:
-		case again || !c.used || c.heard || !replayable(r.Method) || ctx.Err() != nil || timeout(err):
-			c.close()
-			return nil, misdirected.or(h), misdirected.name(err, ctx)
 		}
-		misdirected = h
-		c.close()
-		clear(w.Header())
+		c.elsewhere = !lost && r.ContentLength == 0 && misdirected.status == 0
+		return nil, misdirected.or(h), misdirected.name(err, broke || ctx.Err() != nil)
 	}
 }
 
@@ -90,11 +103,11 @@ func (h answerHead) or(other answerHead) answerHead {
 	return other
 }
 
-func (h answerHead) name(err error, ctx context.Context) *Failure {
+func (h answerHead) name(err error, gone bool) *Failure {
 	if h.status != 0 {
 		return &Failure{Misdirected, err}
 	}
-	return name(err, ctx.Err() != nil)
+	return name(err, gone)
 }
 
 // replayable says whether a request without a body may be sent twice (RFC 9110 section 9.2.2).
@@ -126,9 +139,9 @@ func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, e
 		}
 		c.close()
 	}
-	dialing, cancel := context.WithTimeout(ctx, 5*time.Second)
+	dialing, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	raw, err := d.dialer.DialContext(dialing, "tcp", d.address)
+	raw, err := d.dialer.DialContext(dialing, d.network, d.address)
 	if err != nil {
 		return nil, err
 	}
@@ -149,11 +162,15 @@ func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, e
 	return c, nil
 }
 
-// converse writes the request in one piece and reads heads until the final one. It passes informational ones on.
-func (c *conn) converse(w http.ResponseWriter, r *http.Request) (answerHead, error) {
+// converse writes the head of the request in one piece, begins to send the body if there is one, and reads heads until the
+// final one. It passes informational ones on.
+func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answerHead, error) {
 	c.out = appendRequest(c.out[:0], r, &c.names)
 	if _, err := c.Conn.Write(c.out); err != nil {
 		return answerHead{}, err
+	}
+	if r.ContentLength != 0 {
+		d.upload(c, w, r)
 	}
 	const most = 16 // informational answers to one request
 	for range most {
@@ -161,13 +178,19 @@ func (c *conn) converse(w http.ResponseWriter, r *http.Request) (answerHead, err
 		if err != nil {
 			return answerHead{}, err
 		}
-		if h.status == http.StatusSwitchingProtocols {
-			return h, malformed("101 that nobody asked for")
-		}
-		if h.status >= 200 {
+		switch {
+		case h.status == http.StatusSwitchingProtocols:
+			if h.upgrade == "" || !strings.EqualFold(h.upgrade, upgrade(r)) {
+				return h, malformed("101 that nobody asked for")
+			}
 			return h, nil
-		}
-		if h.status != http.StatusContinue && r.ProtoAtLeast(1, 1) {
+		case h.status >= 200:
+			return h, nil
+		case h.status == http.StatusContinue:
+			if c.up != nil {
+				c.up.proceed() // reading the body makes the server tell the client so
+			}
+		case r.ProtoAtLeast(1, 1):
 			w.WriteHeader(h.status)
 		}
 		clear(w.Header())
@@ -176,7 +199,7 @@ func (c *conn) converse(w http.ResponseWriter, r *http.Request) (answerHead, err
 }
 
 // pass copies the answer to the client and gives the connection back, or closes it.
-func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerHead) error {
+func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerHead) *Failure {
 	header := w.Header()
 	if header["Content-Type"] == nil {
 		header["Content-Type"] = nil // keeps net/http from guessing one
@@ -184,12 +207,22 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 	if h.length < 0 && r.ProtoMajor == 1 {
 		header["Transfer-Encoding"] = []string{"chunked"} // keeps net/http from counting a short body
 	}
+	if c.up != nil && r.ProtoMajor == 1 && !c.up.ended() {
+		header["Connection"] = []string{"close"} // what is left of the body would be taken for the next request
+	}
 	w.WriteHeader(h.status)
 	c.body = true
 	lost, gone := d.copyBody(w, c, h, r.ProtoMajor)
+	whole := true
+	if c.up != nil {
+		whole = c.up.ended() || c.up.stop(w, r)
+		if c.up.broke.Load() && lost != nil {
+			gone = lost
+		}
+	}
 	switch {
 	case lost == nil && gone == nil:
-		if h.keep && c.clean() && c.release() {
+		if whole && h.keep && c.clean() && c.release() {
 			d.idle.put(c)
 		} else {
 			c.close()

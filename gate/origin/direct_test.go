@@ -2,7 +2,6 @@ package origin
 
 import (
 	"bufio"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -13,22 +12,20 @@ import (
 	"time"
 )
 
+// alone is an Origin of one server.
+func alone(d *direct) *Origin {
+	return &Origin{list: &list{wait: d.wait, servers: []*server{{direct: d}}}}
+}
+
 // straight is an Origin with its direct.
 func straight(t *testing.T, address string) (*Origin, *direct) {
 	t.Helper()
-	o, err := New(Config{URL: address, Wait: patience, InsecureSkipVerify: true})
+	o, err := New(Config{Servers: []string{address}, Wait: patience, InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.Close)
-	u := strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://")
-	d := &direct{address: u, wait: patience}
-	if strings.HasPrefix(address, "https:") {
-		d.secure = &tls.Config{InsecureSkipVerify: true}
-	}
-	t.Cleanup(d.idle.close)
-	o.serve = d.serve
-	return o, d
+	return o, o.list.servers[0].direct
 }
 
 // ask sends one request without a client.
@@ -37,8 +34,8 @@ func ask(t *testing.T, o *Origin, method string) (*httptest.ResponseRecorder, ou
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, "/", nil).WithContext(t.Context())
 	r.Host = "shop.example"
-	status, first, err := o.Serve(w, r)
-	return w, outcome{status, first, err}
+	asked, status, first, err := o.Serve(w, r)
+	return w, outcome{asked, status, first, err}
 }
 
 // dying is an origin whose kept connections hear a second request and close without a word. It counts requests.
@@ -123,11 +120,12 @@ func TestSlowClientIsNotTheOriginsFault(t *testing.T) {
 	for piece := range len(answer) {
 		synctest.Test(t, func(t *testing.T) {
 			d := &direct{wait: time.Minute}
-			defer d.idle.close()
+			o := alone(d)
+			defer o.Close()
 			d.idle.put(newConn(&tape{said: []byte(answer), piece: piece + 1}, "", d.wait))
 			w := &slow{httptest.NewRecorder(), func() { time.Sleep(2 * d.wait) }}
 			r := httptest.NewRequest("GET", "/", nil).WithContext(t.Context())
-			if _, _, err := d.serve(w, r); err != nil || w.Body.String() != "okx" {
+			if _, _, _, err := o.Serve(w, r); err != nil || w.Body.String() != "okx" {
 				t.Errorf("%d bytes a time: %q, %v", piece+1, w.Body, err)
 			}
 		})
@@ -157,7 +155,7 @@ func TestLastChunkIsNotHeldBack(t *testing.T) {
 		<-sent
 		io.WriteString(c, "\r\n")
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		answer := g.get(t, "/")
 		if _, err := io.ReadFull(answer.Body, make([]byte, 2)); err != nil {
 			t.Fatal(err)
@@ -172,7 +170,7 @@ func TestLastChunkIsNotHeldBack(t *testing.T) {
 // HTTP/1.0 has no informational answers.
 func TestNoHintsForHTTP10(t *testing.T) {
 	url, _ := answering(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+plainOK)
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	c, r := g.dial(t)
 	io.WriteString(c, "GET / HTTP/1.0\r\nHost: shop.example\r\n\r\n")
 	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 200 || content(t, answer) != "ok" {

@@ -50,7 +50,7 @@ func TestFailureBeforeTheAnswer(t *testing.T) {
 		{"421", saying("HTTP/1.1 421 Misdirected Request\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nno"), 502, Misdirected, 421},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			both(t, Config{URL: test.url, Wait: 100 * time.Millisecond}, func(t *testing.T, g *gateway) {
+			both(t, Config{Servers: []string{test.url}, Wait: 100 * time.Millisecond}, func(t *testing.T, g *gateway) {
 				answer := g.get(t, "/")
 				body := content(t, answer)
 				if answer.StatusCode != test.status || !strings.HasPrefix(body, fmt.Sprint(test.status, ": ")) || strings.Count(body, "\n") != 1 {
@@ -84,7 +84,7 @@ func TestMisdirectedIsTriedOnceMore(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			used := make(chan int, 8)
-			both(t, Config{URL: "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
+			both(t, Config{Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 				for head(r) != "" {
 					if test.body != "" {
 						r.Discard(len(test.body))
@@ -96,7 +96,7 @@ func TestMisdirectedIsTriedOnceMore(t *testing.T) {
 						return
 					}
 				}
-			})}, func(t *testing.T, g *gateway) {
+			})}}, func(t *testing.T, g *gateway) {
 				used <- 0
 				answer := g.do(t, g.request(t, "POST", "/", strings.NewReader(test.body)))
 				result := receive(t, g.outcomes)
@@ -110,12 +110,12 @@ func TestMisdirectedIsTriedOnceMore(t *testing.T) {
 
 func TestMisdirectedIsTriedOnANewConnection(t *testing.T) {
 	nth := make(chan int, 8) // of its connection, for every request
-	both(t, Config{URL: "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
+	both(t, Config{Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		for n := 1; head(r) != ""; n++ {
 			nth <- n
 			io.WriteString(c, "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n")
 		}
-	})}, func(t *testing.T, g *gateway) {
+	})}}, func(t *testing.T, g *gateway) {
 		for range 4 {
 			g.get(t, "/")
 			if receive(t, nth); receive(t, nth) != 1 {
@@ -136,7 +136,7 @@ func TestOriginDiesInTheBody(t *testing.T) {
 				head(r)
 				io.WriteString(c, answer)
 			})
-			both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+			both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 				r := g.request(t, "GET", "/", nil)
 				if answer, err := g.Client().Do(r); err == nil { // the client may have heard of it already
 					if body, err := io.ReadAll(answer.Body); err == nil {
@@ -162,7 +162,7 @@ func TestClientLeavesInTheAnswer(t *testing.T) {
 			}
 		}
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
 		answer := g.do(t, g.request(t, "GET", "/", nil).WithContext(ctx))
@@ -183,7 +183,7 @@ func TestClientLeavesBeforeTheAnswer(t *testing.T) {
 		asked <- struct{}{}
 		<-r.Context().Done()
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
 		go func() {
@@ -211,7 +211,7 @@ func TestClientLeavesInItsBody(t *testing.T) {
 		{"malformed chunk", "Transfer-Encoding: chunked\r\n\r\nzz\r\n", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := open(t, Config{URL: url}, false)
+			g := open(t, Config{Servers: []string{url}}, false)
 			c, r := g.dial(t)
 			io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\n"+test.sent)
 			if test.leave {

@@ -40,7 +40,7 @@ func TestFolderPaths(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(root), "secret.txt"), []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	for _, test := range []struct {
 		target string
 		status int
@@ -115,7 +115,7 @@ func TestFolderPaths(t *testing.T) {
 // What a browser makes of a Location stays on the host, however the path begins.
 func TestFolderRedirectStaysOnTheHost(t *testing.T) {
 	_, url := site(t, "evil.example/index.html", "a/evil.example/index.html")
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	for _, path := range []string{"//evil.example", "///evil.example", "/.//evil.example", "/a/..//evil.example", "/a//evil.example", "/%2Fevil.example"} {
 		request := g.request(t, "GET", "", nil)
 		request.URL.Opaque = path
@@ -141,7 +141,7 @@ func TestFolderConditions(t *testing.T) {
 		t.Fatal(err)
 	}
 	const at, before = "Sat, 01 Aug 2026 12:00:00 GMT", "Fri, 31 Jul 2026 12:00:00 GMT"
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		whole := g.get(t, "/a.txt")
 		tag := whole.Header.Get("Etag")
 		if len(tag) < 3 || whole.Header.Get("Last-Modified") != at || whole.Header.Get("Accept-Ranges") != "bytes" ||
@@ -196,7 +196,7 @@ func TestFolderConditions(t *testing.T) {
 
 func TestFolderMethods(t *testing.T) {
 	_, url := site(t)
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} {
 			answer := g.do(t, g.request(t, method, "/a.txt", nil))
 			if answer.StatusCode != 405 || answer.Header.Get("Allow") != "GET, HEAD" {

@@ -34,7 +34,7 @@ func TestFolderLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	for path, want := range map[string]int{
 		"/inside": 200, "/inside-dir/b.txt": 200,
 		"/absolute": 404, "/relative": 404, "/folder": 404, "/folder/": 404, "/folder/secret.txt": 404, "/loop": 404, "/dangling": 404, "/device": 404,
@@ -49,7 +49,7 @@ func TestFolderLinks(t *testing.T) {
 // A name with a colon is not the scheme of a redirect.
 func TestFolderRedirectWithColon(t *testing.T) {
 	_, url := site(t, "javascript:x/index.html")
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	if answer := g.get(t, "/javascript:x"); answer.StatusCode != 301 || answer.Header.Get("Location") != "./javascript:x/" {
 		t.Errorf("%s to %q", answer.Status, answer.Header.Get("Location"))
 	}
@@ -66,7 +66,7 @@ func TestFolderPipeDoesNotHang(t *testing.T) {
 	if err := os.Symlink("pipe", filepath.Join(root, "link")); err != nil {
 		t.Fatal(err)
 	}
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	for _, path := range []string{"/pipe", "/link", "/sub/"} {
 		if answer := g.get(t, path); answer.StatusCode != 404 {
 			t.Errorf("%s: %s", path, answer.Status)

@@ -117,7 +117,7 @@ func FuzzAnswer(f *testing.F) {
 		defer d.idle.close()
 		d.idle.idle[""][0].used = false
 		w := &client{header: http.Header{}}
-		status, _, err := d.serve(w, r)
+		_, status, _, err := alone(d).Serve(w, r)
 
 		if origin.reads > 4*(len(said)+8) {
 			t.Errorf("%d reads of %d bytes", origin.reads, len(said))

@@ -30,6 +30,7 @@ func receive[T any](t *testing.T, from <-chan T) T {
 
 // outcome is what Origin.Serve returned.
 type outcome struct {
+	asked  string
 	status int
 	first  time.Duration
 	err    error
@@ -58,12 +59,24 @@ func open(t *testing.T, c Config, http2 bool) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{outcomes: make(chan outcome, 64)}
-	g.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	t.Cleanup(o.Close)
+	outcomes := make(chan outcome, 64)
+	g := openHandler(t, func(w http.ResponseWriter, r *http.Request) error {
 		var result outcome
-		result.status, result.first, result.err = o.Serve(w, r)
-		g.outcomes <- result
-		if result.cut() {
+		result.asked, result.status, result.first, result.err = o.Serve(w, r)
+		outcomes <- result
+		return result.err
+	}, http2)
+	g.outcomes = outcomes
+	return g
+}
+
+// openHandler serves a handler; what it returns may cut the answer off.
+func openHandler(t *testing.T, h func(http.ResponseWriter, *http.Request) error, http2 bool) *gateway {
+	t.Helper()
+	g := &gateway{}
+	g.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if (outcome{err: h(w, r)}).cut() {
 			panic(http.ErrAbortHandler)
 		}
 	}))
@@ -79,7 +92,6 @@ func open(t *testing.T, c Config, http2 bool) *gateway {
 	t.Cleanup(func() {
 		g.CloseClientConnections()
 		g.Close()
-		o.Close()
 	})
 	return g
 }

@@ -15,7 +15,8 @@ type answerHead struct {
 	status  int
 	length  int64 // of the body; -1: chunked, or until the connection ends
 	chunked bool
-	keep    bool // the connection may serve another request
+	keep    bool   // the connection may serve another request
+	upgrade string // the protocol that a 101 changes to
 }
 
 const (
@@ -48,6 +49,9 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 		return answerHead{}, err
 	}
 	h.keep = !f.close && (minor == '1' || f.alive)
+	if h.status == http.StatusSwitchingProtocols && f.changes {
+		h.upgrade = f.upgrade
+	}
 	bodiless := method == http.MethodHead || h.status < 200 || h.status == http.StatusNoContent || h.status == http.StatusNotModified
 	if bodiless && method != http.MethodHead {
 		delete(header, "Content-Length") // 204 must not have it; over HTTP/2 some clients miss the body then, in a 304 too
@@ -125,6 +129,8 @@ type answerFields struct {
 	encoded bool // Transfer-Encoding: chunked
 	close   bool // Connection: close
 	alive   bool // Connection: keep-alive
+	changes bool // Connection: upgrade
+	upgrade string
 }
 
 func (f *answerFields) parse(block string) error {
@@ -199,6 +205,10 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 	case "Connection":
 		f.close = f.close || lists([]string{value}, "close")
 		f.alive = f.alive || lists([]string{value}, "keep-alive")
+		f.changes = f.changes || lists([]string{value}, "upgrade")
+		return false, nil
+	case "Upgrade":
+		f.upgrade = value
 		return false, nil
 	case "Trailer":
 		return true, nil // announced to the client, who gets them

@@ -1,113 +1,146 @@
 // Package origin answers one question: how does a request reach the server behind the gate, and its answer the client,
 // unchanged?
 //
-// An [Origin] is an HTTP/1.1 server (http:// or https://) or a folder (file:). What is passed on:
+// An [Origin] is a folder, or one server, or several of the same site. A server is reached by
+//
+//	http://host[:port]    HTTP/1.1
+//	https://host[:port]   HTTP/1.1 over TLS
+//	h2c://host[:port]     HTTP/2 without TLS, with prior knowledge
+//	h2://host[:port]      HTTP/2 over TLS
+//	unix:/path            HTTP/1.1 over a Unix socket
+//	file:/folder          no server: files
+//
+// What is passed on:
 //
 //   - method, path and query byte for byte, the Host as the client sent it, the header but for hop-by-hop fields, the body
-//     streamed; the answer's status, header, body and trailers the same way back, content encodings untouched;
+//     and its trailers streamed; the answer's status, header, body and trailers the same way back, informational answers
+//     before it, content encodings untouched. Repeated fields keep their order; what Go's servers have made of names
+//     (their case) and of the order among different fields stays as they made it;
 //   - X-Forwarded-For, -Host and -Proto are set to what the gate saw. Whatever a client sent under these names, Forwarded
-//     and their kin included, is dropped: an origin may believe them.
+//     and their kin included, is dropped: an origin may believe them;
+//   - an Upgrade over HTTP/1.1 (WebSocket) to an HTTP/1.1 origin, after which bytes go both ways as they come. HTTP/2
+//     clients are not offered extended CONNECT (RFC 8441): they open an HTTP/1.1 connection for a WebSocket, as browsers do.
+//
+// No body is ever held: what a client has sent goes on before more is read. An answer that begins before the body has ended
+// is passed on at once; neither connection serves another request after one that never ended.
 //
 // A request that HTTP/1.1 cannot carry in one way only is answered 400, and the origin hears nothing of it: HTTP/2 lets a
 // client send methods and targets with spaces in them, and both protocols hosts that are none.
 //
-// Towards an https origin the name in the TLS handshake is the request's host and connections are pooled by host, because
+// Towards an origin over TLS the name in the handshake is the request's host and connections are pooled by host, because
 // servers such as Apache answer 421 when the handshake's name and the Host differ. An origin's own 421 never reaches a
 // client: over HTTP/1.x a crawler would take it for a page that is gone. A request without a body is tried once more on a
 // new connection; what is still a 421 becomes a 502, origin_misdirected.
+//
+// # Several servers
+//
+// The one with the fewest requests in flight is asked. Three failures within ten seconds leave a server out for ten seconds,
+// then one request tries it: if that fails too, it is left out for twice as long, up to two minutes. Where all are out, the
+// one whose failure is longest ago is asked nevertheless. A request that reached nobody is asked of the next server whatever
+// it is; one that broke off without an answer only if it has no body and may be repeated. Nothing is asked twice of a server
+// that is only slow.
 //
 // Trouble with an origin is answered with 502 or 504, and named in the error that Serve returns.
 package origin
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"os"
-	"strings"
 	"time"
 )
 
 // Config of an Origin.
 type Config struct {
-	URL                string        // http://host[:port], https://host[:port] or file:/folder
-	ServerName         string        // https: the name in the TLS handshake; "": the request's host
-	CA                 string        // https: a PEM file of the authorities to trust; "": the system's
-	InsecureSkipVerify bool          // https: take any certificate
+	Servers            []string      // at least one, as above; a folder stands alone
+	ServerName         string        // over TLS: the name in the handshake; "": the request's host
+	CA                 string        // over TLS: a PEM file of the authorities to trust; "": the system's
+	InsecureSkipVerify bool          // over TLS: take any certificate
+	ClientCert         string        // over TLS: a PEM file of the certificate to show, with its chain; "": none
+	ClientKey          string        // the PEM file of its key
 	Wait               time.Duration // the longest until an answer begins; 0: 60 s
 }
 
 // Origin serves requests; it is safe for any number of goroutines. Close it when no request uses it any more.
 type Origin struct {
-	url     string
-	serve   func(http.ResponseWriter, *http.Request) (int, time.Duration, error)
-	release func()
+	list   *list   // nil: folder
+	folder *folder // nil: list
+	name   string
 }
 
-// New prepares an origin. It connects to nothing; a folder has to exist.
+// New prepares an origin. It connects to nothing; a folder, and files for TLS, have to exist.
 func New(c Config) (*Origin, error) {
 	if c.Wait == 0 {
 		c.Wait = 60 * time.Second
 	}
-	u, err := url.Parse(c.URL)
-	if err != nil {
-		return nil, fmt.Errorf("origin %q: %w", c.URL, err)
+	if len(c.Servers) == 0 {
+		return nil, errors.New("origin: has no servers")
 	}
-	o := &Origin{url: c.URL}
-	switch u.Scheme {
-	case "http", "https":
-		if u.Host == "" {
-			return nil, fmt.Errorf("origin %q: has no host", c.URL)
+	l := &list{wait: c.Wait}
+	for _, written := range c.Servers {
+		where, err := parse(written)
+		switch {
+		case err != nil:
+		case where.scheme != "file":
+			var s *server
+			if s, err = newServer(written, where, c); err == nil {
+				l.servers = append(l.servers, s)
+				continue
+			}
+		case len(c.Servers) > 1:
+			err = errors.New("a folder cannot be one of several")
+		default:
+			var f *folder
+			if f, err = newFolder(where.dial); err == nil {
+				return &Origin{folder: f, name: written}, nil
+			}
 		}
-		p, err := newProxy(u, c)
-		if err != nil {
-			return nil, fmt.Errorf("origin %q: %w", c.URL, err)
-		}
-		o.serve, o.release = p.serve, p.close
-	case "file":
-		f, err := newFolder(strings.TrimPrefix(strings.TrimPrefix(c.URL, "file:"), "//"))
-		if err != nil {
-			return nil, fmt.Errorf("origin %q: %w", c.URL, err)
-		}
-		o.serve, o.release = f.serve, f.close
-	default:
-		return nil, fmt.Errorf("origin %q: not an http://, https:// or file: URL", c.URL)
+		l.close()
+		return nil, fmt.Errorf("origin %q: %w", written, err)
 	}
-	return o, nil
+	return &Origin{list: l, name: c.Servers[0]}, nil
 }
 
-// Serve answers one request; see gate.Origin for what it returns. CONNECT is answered 405: the gate is no tunnel.
-func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error) {
-	if r.Method == http.MethodConnect {
+// Serve answers one request and returns when the answer is complete; see gate.Origin for what it returns. CONNECT is
+// answered 405: the gate is no tunnel.
+func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
+	switch {
+	case r.Method == http.MethodConnect:
 		http.Error(w, "405: CONNECT is not served here.", http.StatusMethodNotAllowed)
-		return 0, 0, nil
+		return "", 0, 0, nil
+	case o.folder != nil:
+		status, first, err = o.folder.serve(w, r)
+		return o.name, status, first, err
 	}
-	return o.serve(w, r)
+	return o.list.serve(w, r)
 }
 
-// String is the URL as configured.
-func (o *Origin) String() string { return o.url }
+// String is the first server as configured.
+func (o *Origin) String() string { return o.name }
 
 // Close lets go of idle connections or the folder.
-func (o *Origin) Close() { o.release() }
+func (o *Origin) Close() {
+	if o.folder != nil {
+		o.folder.close()
+		return
+	}
+	o.list.close()
+}
 
-func tlsConfig(c Config) (*tls.Config, error) {
-	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify, MinVersion: tls.VersionTLS12}
-	if c.CA == "" {
-		return t, nil
+// Status is how one server of an origin does.
+type Status struct {
+	Address  string    // as configured
+	InFlight int       // requests
+	Failures uint64    // since New
+	OutUntil time.Time // it is left out until then, or until a request has tried it; zero: it is asked
+}
+
+// Status lists the servers in their order; a folder has none.
+func (o *Origin) Status() []Status {
+	if o.list == nil {
+		return nil
 	}
-	pem, err := os.ReadFile(c.CA)
-	if err != nil {
-		return nil, fmt.Errorf("ca: %w", err)
-	}
-	t.RootCAs = x509.NewCertPool()
-	if !t.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca: %q holds no PEM certificate", c.CA)
-	}
-	return t, nil
+	return o.list.status()
 }
 
 // Failure is what went wrong with an origin, in one word for the record.
@@ -133,7 +166,7 @@ func (f *Failure) Word() string { return f.word }
 // The words of failures.
 const (
 	Refused     = "refused"            // the connection was refused
-	Unreachable = "unreachable"        // no route, no such name, no connection in time
+	Unreachable = "unreachable"        // no route, no such name or socket, no connection in time
 	Timeout     = "timeout"            // connected, but no answer in time
 	Certificate = "certificate"        // the origin's certificate is not for this host, or nobody vouches for it
 	Garbage     = "garbage"            // the answer is not HTTP

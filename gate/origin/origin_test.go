@@ -19,33 +19,33 @@ func TestNew(t *testing.T) {
 		c    Config
 		want string // of the error; "": none
 	}{
-		{Config{URL: "http://127.0.0.1:3000"}, ""},
-		{Config{URL: "https://[::1]"}, ""},
-		{Config{URL: "https://backend:8443", ServerName: "x.example", InsecureSkipVerify: true}, ""},
-		{Config{URL: "file:" + filepath.ToSlash(folder)}, ""},
-		{Config{URL: "file://" + filepath.ToSlash(folder)}, ""},
-		{Config{}, "not an http://"},
-		{Config{URL: "127.0.0.1"}, "not an http://"},
-		{Config{URL: "ftp://127.0.0.1"}, "not an http://"},
-		{Config{URL: "http:///x"}, "has no host"},
-		{Config{URL: "http://a b"}, "invalid character"},
-		{Config{URL: "file:" + filepath.ToSlash(folder) + "/missing"}, "missing"},
-		{Config{URL: "file:" + filepath.ToSlash(file)}, "not.pem"},
-		{Config{URL: "https://127.0.0.1", CA: filepath.Join(folder, "missing.pem")}, "ca: "},
-		{Config{URL: "https://127.0.0.1", CA: file}, "holds no PEM certificate"},
+		{Config{Servers: []string{"http://127.0.0.1:3000"}}, ""},
+		{Config{Servers: []string{"https://[::1]"}}, ""},
+		{Config{Servers: []string{"https://backend:8443"}, ServerName: "x.example", InsecureSkipVerify: true}, ""},
+		{Config{Servers: []string{"file:" + filepath.ToSlash(folder)}}, ""},
+		{Config{Servers: []string{"file://" + filepath.ToSlash(folder)}}, ""},
+		{Config{Servers: []string{""}}, "not an http://"},
+		{Config{Servers: []string{"127.0.0.1"}}, "not an http://"},
+		{Config{Servers: []string{"ftp://127.0.0.1"}}, "not an http://"},
+		{Config{Servers: []string{"http:///x"}}, "has no host"},
+		{Config{Servers: []string{"http://a b"}}, "invalid character"},
+		{Config{Servers: []string{"file:" + filepath.ToSlash(folder) + "/missing"}}, "missing"},
+		{Config{Servers: []string{"file:" + filepath.ToSlash(file)}}, "not.pem"},
+		{Config{Servers: []string{"https://127.0.0.1"}, CA: filepath.Join(folder, "missing.pem")}, "ca: "},
+		{Config{Servers: []string{"https://127.0.0.1"}, CA: file}, "holds no PEM certificate"},
 	} {
 		o, err := New(test.c)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: error %v, want %q", test.c, err, test.want)
 		}
 		if err != nil {
-			if want := fmt.Sprintf("origin %q: ", test.c.URL); !strings.HasPrefix(err.Error(), want) {
+			if want := fmt.Sprintf("origin %q: ", test.c.Servers[0]); !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%q does not begin with %q", err, want)
 			}
 			continue
 		}
-		if o.String() != test.c.URL {
-			t.Errorf("%q is not %q", o, test.c.URL)
+		if o.String() != test.c.Servers[0] {
+			t.Errorf("%q is not %q", o, test.c.Servers[0])
 		}
 		o.Close()
 	}
@@ -55,7 +55,7 @@ func TestConnectIsNotServed(t *testing.T) {
 	url, heads := answering(t, plainOK)
 	folder := "file:" + filepath.ToSlash(t.TempDir())
 	for _, url := range []string{url, folder} {
-		g := open(t, Config{URL: url}, false)
+		g := open(t, Config{Servers: []string{url}}, false)
 		for _, target := range []string{"shop.example:443", "/path"} {
 			c, r := g.dial(t)
 			fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: shop.example\r\n\r\n", target)
@@ -66,7 +66,7 @@ func TestConnectIsNotServed(t *testing.T) {
 				t.Errorf("%s: outcome %+v", target, result)
 			}
 		}
-		g = open(t, Config{URL: url}, true)
+		g = open(t, Config{Servers: []string{url}}, true)
 		request := g.request(t, "CONNECT", "/", nil)
 		if answer := g.do(t, request); answer.StatusCode != 405 {
 			t.Errorf("over HTTP/2: %s", answer.Status)

@@ -120,7 +120,7 @@ func TestBuffersThatGrewAreLetGo(t *testing.T) {
 	url, _ := answering(t, "HTTP/1.1 200 OK\r\nX-A: "+strings.Repeat("a", 100<<10)+"\r\nContent-Length: 0\r\n\r\n")
 	o, d := straight(t, url)
 	r := httptest.NewRequest("GET", "/"+strings.Repeat("a", 30<<10), nil).WithContext(t.Context())
-	if status, _, err := o.Serve(httptest.NewRecorder(), r); status != 200 || err != nil {
+	if _, status, _, err := o.Serve(httptest.NewRecorder(), r); status != 200 || err != nil {
 		t.Fatal(status, err)
 	}
 	if c := d.idle.take(""); c == nil || cap(c.in)+cap(c.out) > 16<<10 {
@@ -286,7 +286,7 @@ func TestClientsLeavingDoNotPoisonThePool(t *testing.T) {
 				if leaves {
 					go leave()
 				}
-				_, _, err := o.Serve(w, r)
+				_, _, _, err := o.Serve(w, r)
 				leave()
 				if err == nil && w.Body.String() != id || err != nil && !leaves {
 					t.Errorf("%s: %q, %v", id, w.Body, err)

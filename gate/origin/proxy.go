@@ -1,6 +1,8 @@
 package origin
 
 import (
+	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
+
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,60 +11,100 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
-// proxy forwards over net/http's transport, and over direct what has no body.
+// proxy asks an HTTP/2 server. Requests to one server share connections; x/net's engine cares for them, as at the door.
 type proxy struct {
-	direct    *direct
-	address   string // host:port of the origin
-	scheme    string
+	scheme    string // http or https
+	address   string // host:port of the server
 	reverse   *httputil.ReverseProxy
 	transport *http.Transport
 	fresh     *http.Transport // the same, with a new connection for every request
 }
 
-func newProxy(u *url.URL, c Config) (*proxy, error) {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+// newProxy prepares a proxy; secure is nil where there is no TLS.
+func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, error) {
+	p := &proxy{address: address, scheme: "http"}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	if secure != nil {
+		p.scheme = "https"
+		protocols = new(http.Protocols)
+		protocols.SetHTTP2(true)
 	}
-	p := &proxy{address: net.JoinHostPort(u.Hostname(), port), scheme: u.Scheme}
-	secure, err := tlsConfig(c)
+	dialer := &net.Dialer{Timeout: connectTime, KeepAlive: 30 * time.Second}
+	for _, t := range []**http.Transport{&p.transport, &p.fresh} {
+		*t = &http.Transport{
+			// Requests over TLS carry their own host as the URL's, so that the transport pools by host; every connection
+			// leads to the server all the same.
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "tcp", address)
+			},
+			DialTLSContext: func(ctx context.Context, _, authority string) (net.Conn, error) {
+				return shake(ctx, dialer, address, secure, authority)
+			},
+			ResponseHeaderTimeout: wait,
+			ExpectContinueTimeout: continueWait,
+			IdleConnTimeout:       idleAtMost,
+			DisableCompression:    true,
+			DisableKeepAlives:     t == &p.fresh,
+			Protocols:             protocols,
+			HTTP2: &http.HTTP2Config{
+				MaxReceiveBufferPerConnection: 1 << 20,
+				MaxReceiveBufferPerStream:     256 << 10,
+				SendPingTimeout:               30 * time.Second,
+				PingTimeout:                   15 * time.Second,
+				WriteByteTimeout:              wait,
+			},
+		}
+		if err := http2.ConfigureTransport(*t); err != nil {
+			return nil, err
+		}
+	}
+	p.forward()
+	return p, nil
+}
+
+// shake connects with TLS and insists on HTTP/2.
+func shake(ctx context.Context, dialer *net.Dialer, address string, secure *tls.Config, authority string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	raw, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	p.direct = &direct{address: p.address, wait: c.Wait, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
-	if u.Scheme == "https" {
-		p.direct.secure = secure.Clone()
-		p.direct.secure.NextProtos = []string{"http/1.1"}
+	config := secure.Clone()
+	config.NextProtos = []string{http2.NextProtoTLS}
+	if config.ServerName == "" {
+		config.ServerName = hostname(authority)
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	p.transport = &http.Transport{
-		// Requests carry their own host as the URL's, so that the transport pools by host and names it in the handshake;
-		// every connection leads to the origin all the same.
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", p.address)
-		},
-		TLSClientConfig:       secure,
-		TLSHandshakeTimeout:   5 * time.Second,
-		ResponseHeaderTimeout: c.Wait,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConnsPerHost:   1024,
-		DisableCompression:    true,
-		Protocols:             protocols,
-		WriteBufferSize:       8 << 10,
-		ReadBufferSize:        8 << 10,
+	c := tls.Client(raw, config)
+	err = c.HandshakeContext(ctx)
+	if err == nil && c.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
+		err = errNoHTTP2
 	}
-	p.fresh = p.transport.Clone()
-	p.fresh.DisableKeepAlives = true
+	if err != nil {
+		raw.Close()
+		return nil, &unconnected{err}
+	}
+	return c, nil
+}
+
+var errNoHTTP2 = errors.New("the server does not speak HTTP/2")
+
+// unconnected is why there is no connection although the server was reached.
+type unconnected struct{ error }
+
+// Unwrap gives the cause.
+func (u *unconnected) Unwrap() error { return u.error }
+
+func (p *proxy) forward() {
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      p,
@@ -70,57 +112,45 @@ func newProxy(u *url.URL, c Config) (*proxy, error) {
 		ModifyResponse: inspect,
 		ErrorHandler:   fail,
 	}
-	return p, nil
 }
 
 // flight is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
 type flight struct {
+	call   call
 	header http.Header // of the answer to the client
-	start  time.Time
-	first  time.Duration
-	status int
-	err    *Failure    // what fail answered for
-	broke  error       // what ended the origin's body too early
+	major  int         // version of the client's protocol
+	broke  error       // what ended the server's body too early
 	upload atomic.Bool // the client's body broke; another goroutine reads it
+	read   atomic.Bool // some of it was read
 }
 
 type flightKey struct{}
 
-func (p *proxy) serve(w http.ResponseWriter, r *http.Request) (status int, first time.Duration, err error) {
-	if !wellFormed(r) {
-		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close") // who knows where the next request begins
-		}
-		http.Error(w, "400: the request is malformed.", http.StatusBadRequest)
-		return 0, 0, nil
+// serve asks the server, and passes its answer on if there is one.
+func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
+	f := &flight{call: *c, header: w.Header(), major: r.ProtoMajor}
+	if r.ContentLength != 0 {
+		http.NewResponseController(w).EnableFullDuplex() // see upload
 	}
-	if p.direct.takes(r) {
-		return p.direct.serve(w, r)
-	}
-	f := &flight{header: w.Header(), start: time.Now()}
-	// Without it net/http's server swallows what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
-	http.NewResponseController(w).EnableFullDuplex()
 	out := r.WithContext(context.WithValue(r.Context(), flightKey{}, f))
 	if out.Body != nil {
-		out.Body = &upload{out.Body, f}
+		out.Body = &upstream{out.Body, f, r}
 	}
 	defer func() {
 		caught := recover()
 		if caught != nil && caught != http.ErrAbortHandler {
 			panic(caught)
 		}
-		status, first = f.status, f.first
+		*c = f.call
 		switch {
-		case f.err != nil:
-			err = f.err
-		case f.broke != nil && r.Context().Err() == nil:
-			err = &Failure{Reset, cut(f.broke)}
-		case caught != nil: // the origin is well: it was the client that took no more
-			err = &Failure{ClientGone, cut(context.Cause(r.Context()))}
+		case c.failure != nil:
+		case f.broke != nil && r.Context().Err() == nil && !f.upload.Load():
+			c.failure = &Failure{Reset, cut(f.broke)}
+		case caught != nil: // the server is well: it was the client that took no more
+			c.failure = &Failure{ClientGone, cut(context.Cause(r.Context()))}
 		}
 	}()
 	p.reverse.ServeHTTP(w, out)
-	return
 }
 
 // RoundTrip asks the origin. A 421 is asked again once, on a new connection, where there is no body that is used up: a
@@ -133,14 +163,13 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer.Body.Close()
 	if answer, err = p.fresh.RoundTrip(r); err != nil {
 		f := r.Context().Value(flightKey{}).(*flight)
-		f.first, f.status = time.Since(f.start), http.StatusMisdirectedRequest
+		f.call.status = http.StatusMisdirectedRequest
 		return nil, &Failure{Misdirected, err}
 	}
 	return answer, nil
 }
 
 func (p *proxy) close() {
-	p.direct.idle.close()
 	p.transport.CloseIdleConnections()
 	p.fresh.CloseIdleConnections()
 }
@@ -164,24 +193,27 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 			delete(out.Header, name)
 		}
 	}
-	// No origin may turn this connection into HTTP/2: other requests would walk past the gate.
-	delete(out.Header, "Http2-Settings")
-	if strings.Contains(strings.ToLower(out.Header.Get("Upgrade")), "h2c") {
-		delete(out.Header, "Upgrade")
-		delete(out.Header, "Connection")
-	}
-	if in.Header["Expect"] != nil {
-		out.Close = true // else the transport has the client send a body that the origin turned down, to keep the connection
+	for _, name := range []string{"Http2-Settings", "Upgrade", "Connection"} { // HTTP/2 knows none
+		delete(out.Header, name)
 	}
 	if len(in.Trailer) > 0 {
+		strip(in.Trailer)
 		out.Trailer = in.Trailer // the values come at the end of the body, into this very map
-		out.ContentLength = -1   // HTTP/1.1 has trailers on chunked bodies only
 	}
 	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
 		out.Header["X-Forwarded-For"] = []string{ip}
 	}
 	out.Header["X-Forwarded-Host"] = []string{in.Host}
 	out.Header["X-Forwarded-Proto"] = []string{"https"}
+}
+
+// strip removes what may not come behind a body.
+func strip(trailer http.Header) {
+	for name := range trailer {
+		if !trails(name) {
+			delete(trailer, name)
+		}
+	}
 }
 
 // forwarding says whether a field is one that proxies name the client and its request in.
@@ -206,48 +238,64 @@ func hostname(authority string) string {
 // inspect sees the final answer before the client does.
 func inspect(answer *http.Response) error {
 	f := answer.Request.Context().Value(flightKey{}).(*flight)
-	f.first, f.status = time.Since(f.start), answer.StatusCode
-	if answer.StatusCode < 100 {
-		return &Failure{Garbage, nil} // net/http's server would panic
+	if answer.StatusCode < 200 || answer.StatusCode == http.StatusMisdirectedRequest {
+		f.call.status = answer.StatusCode
+		if answer.StatusCode < 200 {
+			return &Failure{Garbage, nil} // net/http's server would panic
+		}
+		return &Failure{Misdirected, nil}
 	}
+	f.call.answered(answer.StatusCode)
+	f.call.begun = true
 	switch answer.StatusCode {
 	case http.StatusNoContent, http.StatusNotModified:
 		if answer.Request.Method != http.MethodHead {
 			answer.Header.Del("Content-Length") // as in readHead
 		}
-	case http.StatusMisdirectedRequest:
-		return &Failure{Misdirected, nil}
-	case http.StatusSwitchingProtocols:
-		return nil // the body is the connection; ReverseProxy turns down a protocol that was not asked for
 	}
 	if answer.Header["Content-Type"] == nil {
 		f.header["Content-Type"] = nil // keeps net/http from guessing one
 	}
-	answer.Body = &download{answer.Body, f}
+	if len(answer.Trailer) > 0 && f.major == 1 {
+		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
+	}
+	answer.Body = &downstream{answer.Body, f}
 	return nil
 }
 
-// upload is a client's body; it notes that it broke.
-type upload struct {
+// upstream is a client's body; it notes that it was read and that it broke. It stays open until then: another server may get
+// it.
+type upstream struct {
 	io.ReadCloser
-	flight *flight
+	flight  *flight
+	request *http.Request // the client's
 }
 
-func (u *upload) Read(p []byte) (int, error) {
+func (u *upstream) Read(p []byte) (int, error) {
+	u.flight.read.Store(true)
 	n, err := u.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err == io.EOF {
+		strip(u.request.Trailer)
+	} else if err != nil {
 		u.flight.upload.Store(true)
 	}
 	return n, err
 }
 
-// download is an origin's body; it notes that it broke.
-type download struct {
+func (u *upstream) Close() error {
+	if !u.flight.read.Load() {
+		return nil
+	}
+	return u.ReadCloser.Close()
+}
+
+// downstream is a server's body; it notes that it broke.
+type downstream struct {
 	io.ReadCloser
 	flight *flight
 }
 
-func (d *download) Read(p []byte) (int, error) {
+func (d *downstream) Read(p []byte) (int, error) {
 	n, err := d.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		d.flight.broke = err
@@ -255,19 +303,22 @@ func (d *download) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fail answers for an origin that did not.
-func fail(w http.ResponseWriter, r *http.Request, err error) {
+// fail notes why a server did not answer.
+func fail(_ http.ResponseWriter, r *http.Request, err error) {
 	f := r.Context().Value(flightKey{}).(*flight)
-	failure := name(err, r.Context().Err() != nil || f.upload.Load())
-	f.err = failure
-	if f.status == 0 {
-		f.first = time.Since(f.start)
-	}
-	failure.answer(w)
+	c := &f.call
+	c.failure = name(err, r.Context().Err() != nil || f.upload.Load())
+	c.first = time.Since(c.start)
+	c.unread = f.read.Load()
+	var op *net.OpError
+	var never *unconnected
+	dialed := errors.As(err, &op) && op.Op == "dial" || errors.As(err, &never)
+	broke := c.failure.word == Reset && r.ContentLength == 0 && replayable(r.Method)
+	c.elsewhere = c.status == 0 && !f.read.Load() && r.Context().Err() == nil && (dialed || broke)
 }
 
-// answer is what the client of a failed request gets.
-func (f *Failure) answer(w http.ResponseWriter) {
+// answer is what the client of a failed request gets. last says that its connection ends with it.
+func (f *Failure) answer(w http.ResponseWriter, last bool) {
 	status, text := http.StatusBadGateway, "502: the site's own server did not answer properly. Please try again later.\n"
 	switch f.word {
 	case Timeout:
@@ -277,6 +328,9 @@ func (f *Failure) answer(w http.ResponseWriter) {
 	}
 	h := w.Header()
 	clear(h)
+	if last {
+		h.Set("Connection", "close")
+	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -289,6 +343,8 @@ func name(err error, gone bool) *Failure {
 	var network net.Error
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
+	var stream http2.StreamError
+	var goAway http2.GoAwayError
 	word := Garbage
 	switch {
 	case errors.As(err, &failure):
@@ -304,7 +360,8 @@ func name(err error, gone bool) *Failure {
 	case errors.As(err, &network) && network.Timeout():
 		word = Timeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		strings.Contains(err.Error(), "server closed idle connection"):
+		errors.As(err, &stream), errors.As(err, &goAway), strings.Contains(err.Error(), "server closed idle connection"),
+		strings.Contains(err.Error(), "client connection lost"):
 		word = Reset
 	}
 	return &Failure{word, err}

@@ -66,7 +66,7 @@ func recording(t *testing.T) (url string, messages chan string) {
 // What cannot be said in HTTP/1.1 in one way only is refused, and the origin hears nothing of it.
 func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	heard := make(chan string, 512)
-	o, err := New(Config{Wait: patience, URL: "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) { heard <- head(r) })})
+	o, err := New(Config{Wait: patience, Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) { heard <- head(r) })}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 		for _, a.http2 = range []bool{false, true} {
 			for _, a.withBody = range []bool{false, true} {
 				w := httptest.NewRecorder()
-				status, _, err := o.Serve(w, a.request(t))
+				_, status, _, err := o.Serve(w, a.request(t))
 				if w.Code != 400 || status != 0 || err != nil || (w.Header().Get("Connection") == "close") == a.http2 {
 					t.Errorf("%+v: answer %d %v, status %d, %v", a, w.Code, w.Header(), status, err)
 				}
@@ -183,12 +183,12 @@ func TestRequestAsTheOriginHearsIt(t *testing.T) {
 	} {
 		for _, test.http2 = range []bool{false, true} {
 			url, messages := recording(t)
-			o, err := New(Config{URL: url})
+			o, err := New(Config{Servers: []string{url}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			w := httptest.NewRecorder()
-			if status, _, err := o.Serve(w, test.request(t)); status != 200 || err != nil {
+			if _, status, _, err := o.Serve(w, test.request(t)); status != 200 || err != nil {
 				t.Errorf("%+v: status %d, %v", test.asked, status, err)
 				continue
 			}

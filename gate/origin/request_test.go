@@ -25,7 +25,7 @@ func fields(t *testing.T, message string) (line string, header http.Header) {
 
 func TestTargetByteForByte(t *testing.T) {
 	url, heads := answering(t, plainOK)
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	for _, test := range []struct{ sent, want string }{
 		{"/", "/"},
 		{"/a%2Fb", "/a%2Fb"},
@@ -62,7 +62,7 @@ func TestTargetByteForByte(t *testing.T) {
 
 func TestTargetOverHTTP2(t *testing.T) {
 	url, heads := answering(t, plainOK)
-	g := open(t, Config{URL: url}, true)
+	g := open(t, Config{Servers: []string{url}}, true)
 	for _, target := range []string{"/", "/a%2Fb", "/?", "/a;b?c;d", "/a?b=%zz", "/a//b/../c"} {
 		answer := g.get(t, target)
 		if answer.ProtoMajor != 2 || content(t, answer) != "ok" {
@@ -97,7 +97,7 @@ func TestHeaderOfRequest(t *testing.T) {
 			"Connection: X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, Forwarded, X-Real-Ip, Host", "X-Forwarded-For: 66.249.66.1", "X-Real-IP: 66.249.66.1"},
 			http.Header{}},
 	} {
-		g := open(t, Config{URL: url}, false)
+		g := open(t, Config{Servers: []string{url}}, false)
 		c, r := g.dial(t)
 		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: Shop.Example:8443\r\n%s\r\n\r\n", strings.Join(append(test.sent, "X-Last: 1"), "\r\n"))
 		if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 200 {
@@ -120,7 +120,7 @@ func TestHeaderOfRequest(t *testing.T) {
 
 func TestHeaderOverHTTP2(t *testing.T) {
 	url, heads := answering(t, plainOK)
-	g := open(t, Config{URL: url}, true)
+	g := open(t, Config{Servers: []string{url}}, true)
 	g.get(t, "/", "X-A: 1", "X-A: 2", "X-Forwarded-For: 66.249.66.1", "Te: trailers")
 	_, got := fields(t, receive(t, heads))
 	want := http.Header{
@@ -141,7 +141,7 @@ func TestRequestBodyIsStreamed(t *testing.T) {
 		rest, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s|%s|%d|%v", part, rest, r.ContentLength, r.Trailer)
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		reader, writer := io.Pipe()
 		request := g.request(t, "POST", "/", reader)
 		request.Trailer = http.Header{"X-Sum": nil}
@@ -166,7 +166,7 @@ func TestRequestBodyKeepsItsLength(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %d %v", r.Method, body, r.ContentLength, r.TransferEncoding)
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		for _, test := range []struct{ method, body, want string }{
 			{"POST", "abc", "POST abc 3 []"},
 			{"POST", "", "POST  0 []"},
@@ -188,7 +188,7 @@ func TestAnswerBeginsBeforeTheBodyEnds(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		io.Copy(w, r.Body)
 	})
-	both(t, Config{URL: url}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		reader, writer := io.Pipe()
 		answer := g.do(t, g.request(t, "POST", "/", reader))
 		go func() {
@@ -221,7 +221,7 @@ func TestContinue(t *testing.T) {
 					io.WriteString(c, plainOK)
 				}
 			})
-			g := open(t, Config{URL: url}, false)
+			g := open(t, Config{Servers: []string{url}}, false)
 			c, r := g.dial(t)
 			io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
 			if request := receive(t, sent); !strings.Contains(request, "\r\nExpect: 100-continue\r\n") {
@@ -252,7 +252,7 @@ func TestUpgrade(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Websocket-Accept: x\r\n\r\nhello")
 		io.Copy(c, r)
 	})
-	g := open(t, Config{URL: url}, false)
+	g := open(t, Config{Servers: []string{url}}, false)
 	c, r := g.dial(t)
 	io.WriteString(c, "GET /chat HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Websocket-Key: k\r\n\r\n")
 	answer, err := http.ReadResponse(r, nil)

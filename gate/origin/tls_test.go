@@ -79,7 +79,7 @@ func secure(t *testing.T, c *tls.Config) (url string, hellos chan *tls.ClientHel
 func TestHandshakeNamesTheRequestsHost(t *testing.T) {
 	a := newAuthority(t)
 	url, hellos := secure(t, a.issue(t, time.Now().Add(time.Hour), "shop.example", "www.example"))
-	both(t, Config{URL: url, CA: a.file}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}, CA: a.file}, func(t *testing.T, g *gateway) {
 		var names []string
 		for _, step := range []struct {
 			host string
@@ -134,8 +134,8 @@ func TestCertificates(t *testing.T) {
 		{"any", other.issue(t, time.Now().Add(-time.Hour), "www.example"), Config{InsecureSkipVerify: true}, "", "shop.example"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var hellos chan *tls.ClientHelloInfo
-			test.c.URL, hellos = secure(t, test.server)
+			address, hellos := secure(t, test.server)
+			test.c.Servers = []string{address}
 			answer := open(t, test.c, false)
 			status := answer.get(t, "/").StatusCode
 			if result := receive(t, answer.outcomes); result.word() != test.word || (status == 200) != (test.word == "") {
@@ -162,7 +162,7 @@ func TestHandshakeThatFails(t *testing.T) {
 		{"old TLS", "https://" + listen(t, old, func(c net.Conn, r *bufio.Reader) { head(r) }), Garbage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := open(t, Config{URL: test.url, CA: a.file}, false)
+			g := open(t, Config{Servers: []string{test.url}, CA: a.file}, false)
 			if answer := g.get(t, "/"); answer.StatusCode != 502 {
 				t.Error(answer.Status)
 			}
@@ -184,7 +184,7 @@ func TestMisdirectedOverTLS(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n")
 		}
 	})
-	both(t, Config{URL: url, CA: a.file}, func(t *testing.T, g *gateway) {
+	both(t, Config{Servers: []string{url}, CA: a.file}, func(t *testing.T, g *gateway) {
 		if answer := g.get(t, "/"); answer.StatusCode != 502 {
 			t.Error(answer.Status)
 		}
@@ -195,4 +195,36 @@ func TestMisdirectedOverTLS(t *testing.T) {
 			t.Errorf("asked as %q and %q", first, second)
 		}
 	})
+}
+
+// pool trusts this authority.
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.certificate)
+	return pool
+}
+
+// pair writes a client's certificate and its key to files.
+func (a *authority) pair(t *testing.T, name string) (cert, key string) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &a.key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	cert, key = filepath.Join(folder, "client.pem"), filepath.Join(folder, "client.key")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -96,11 +97,57 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	}
 	dst = appendField(dst, "X-Forwarded-Host", r.Host)
 	dst = appendField(dst, "X-Forwarded-Proto", "https")
-	switch r.Method {
-	case http.MethodPost, http.MethodPut, http.MethodPatch:
-		dst = appendField(dst, "Content-Length", strconv.Itoa(0))
+	return append(appendFraming(dst, r), "\r\n"...)
+}
+
+// appendFraming appends where the body ends, and an upgrade. Whatever the client said of these in its own words stays behind.
+func appendFraming(dst []byte, r *http.Request) []byte {
+	switch {
+	case r.ContentLength == 0:
+		switch r.Method {
+		case http.MethodPost, http.MethodPut, http.MethodPatch:
+			dst = appendField(dst, "Content-Length", "0")
+		}
+	case sized(r):
+		dst = appendField(dst, "Content-Length", strconv.FormatInt(r.ContentLength, 10))
+	default:
+		for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
+			if trails(name) {
+				dst = appendField(dst, "Trailer", name)
+			}
+		}
+		dst = appendField(dst, "Transfer-Encoding", "chunked")
 	}
-	return append(dst, "\r\n"...)
+	if r.Header["Upgrade"] != nil {
+		if protocol := upgrade(r); protocol != "" {
+			dst = append(dst, "Connection: Upgrade\r\n"...)
+			dst = appendField(dst, "Upgrade", protocol)
+		}
+	}
+	return dst
+}
+
+// sized says whether a body goes on with its length; HTTP/1.1 has trailers on chunked bodies only.
+func sized(r *http.Request) bool { return r.ContentLength > 0 && len(r.Trailer) == 0 }
+
+// trails says whether a field may come behind a body: not one that says how the message is to be read, nor one that the
+// gate alone may say.
+func trails(name string) bool {
+	plain := hyphens(name)
+	return isToken(name) && !framing(plain) && !forwarding(plain) && plain != "Expect"
+}
+
+// upgrade is the protocol that a request may be answered with a change to, "" for none. No origin may turn a connection
+// into HTTP/2: other requests would walk past the gate.
+func upgrade(r *http.Request) string {
+	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.ContentLength != 0 || !lists(r.Header["Connection"], "upgrade") || len(r.Header["Upgrade"]) != 1 {
+		return ""
+	}
+	protocol := r.Header["Upgrade"][0]
+	if name, _, _ := strings.Cut(protocol, "/"); !isToken(name) || strings.Contains(strings.ToLower(protocol), "h2c") || strings.Contains(protocol, ",") {
+		return ""
+	}
+	return protocol
 }
 
 func appendField(dst []byte, name, value string) []byte {

@@ -131,3 +131,13 @@ func unhex(c byte) byte {
 	}
 	return c - 'a' + 10
 }
+
+// Matching compiles one pattern by itself: the result says whether a path with its query, as it stands in a request, is
+// matched by it. It is safe for any number of goroutines. The error does not repeat the pattern.
+func Matching(pattern string) (func(path string) bool, error) {
+	if err := CheckPattern(pattern); err != nil {
+		return nil, err
+	}
+	m := newMatcher([]Rule{{Pattern: pattern}})
+	return func(path string) bool { return m.match(path) != nil }, nil
+}

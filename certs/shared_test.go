@@ -1,0 +1,223 @@
+package certs
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
+)
+
+// storages are the ways in which two gateways share what they have: each makes a gateway's Config of the first one's.
+func storages(t *testing.T) map[string]func(Config) Config {
+	server := miniredis.RunT(t)
+	return map[string]func(Config) Config{
+		"folder": func(c Config) Config { return c },
+		"redis": func(c Config) Config {
+			c.Storage, c.Folder = "redis://"+server.Addr(), filepath.Join(t.TempDir(), "state")
+			return c
+		},
+	}
+}
+
+func TestSharedOrdersOnce(t *testing.T) {
+	t.Parallel()
+	for name, share := range storages(t) {
+		t.Run(name, func(t *testing.T) {
+			ca := newFakeCA(t)
+			hosts := []string{"shop.example", "www.shop.example"}
+			c, told := acmeConfig(t, ca, hosts...)
+			var all []*Certificates
+			for range 2 {
+				certs := mustOpen(t, share(c))
+				certs.acme.every = 100 * time.Millisecond
+				all = append(all, certs)
+			}
+			for _, certs := range all {
+				if err := certs.Manage(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, certs := range all {
+				waitServed(t, certs, hosts...)
+				for _, host := range hosts {
+					if !served(t, certs, host).Equal(served(t, all[0], host)) {
+						t.Errorf("%q: two certificates", host)
+					}
+				}
+			}
+			if issued := ca.issued(); issued["shop.example"] != 1 || issued["www.shop.example"] != 1 || len(issued) != 2 {
+				t.Errorf("issued %v", issued)
+			}
+			count := make(map[string]int)
+			for _, kind := range kinds(told.rest()) {
+				count[kind]++
+			}
+			if count[KindObtained] != 2 || count[KindLoaded] != 2 || len(count) != 2 {
+				t.Errorf("told %v", count)
+			}
+		})
+	}
+}
+
+// issued counts the certificates that the authority signed, by host.
+func (f *fakeCA) issued() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	count := make(map[string]int)
+	for _, order := range f.orders {
+		if order.chain != nil {
+			count[order.host]++
+		}
+	}
+	return count
+}
+
+// waitServed waits until every host is answered.
+func waitServed(t *testing.T, certs *Certificates, hosts ...string) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * patience); len(certs.Leaves()) < len(hosts); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d certificates", len(certs.Leaves()), len(hosts))
+		}
+	}
+}
+
+// storePair writes what certmagic keeps of a certificate, as another gateway would.
+func storePair(t *testing.T, to certmagic.Storage, issuer, host string, certPEM, keyPEM []byte) {
+	t.Helper()
+	keys := certmagic.StorageKeys
+	meta, err := json.Marshal(certmagic.CertificateResource{SANs: []string{host}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range []struct {
+		key   string
+		value []byte
+	}{{keys.SitePrivateKey(issuer, host), keyPEM}, {keys.SiteCert(issuer, host), certPEM}, {keys.SiteMeta(issuer, host), meta}} {
+		if err := to.Store(t.Context(), each.key, each.value); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Millisecond) // what it takes for somebody to see half of it
+	}
+}
+
+func TestSharedFollows(t *testing.T) {
+	t.Parallel()
+	for name, share := range storages(t) {
+		t.Run(name, func(t *testing.T) {
+			ca := newFakeCA(t)
+			ca.refuse = "none of your business" // nothing is to be ordered
+			c, told := acmeConfig(t, ca, "shop.example", "www.shop.example")
+			c = share(c)
+			writer, err := openStorage(c, names{}, &teller{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer writer.close()
+			issuer := (&certmagic.ACMEIssuer{CA: c.CA}).IssuerKey()
+			store := func(host string, until time.Duration) {
+				certPEM, keyPEM := ca.pairUntil(t, time.Now().Add(until), host)
+				storePair(t, writer, issuer, host, certPEM, keyPEM)
+			}
+			store("shop.example", 20*24*time.Hour)
+			certs := mustOpen(t, c)
+			certs.acme.every = 20 * time.Millisecond
+			told.wait(t, KindLoaded)
+			if err := certs.Manage(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			told.wait(t, KindFailed)
+			// Renewed by another, a first one, and one from a backup, older than what is here.
+			first := served(t, certs, "shop.example")
+			store("shop.example", 25*24*time.Hour)
+			renewed := told.wait(t, KindLoaded)
+			if now := served(t, certs, "shop.example"); !now.NotAfter.Equal(renewed.NotAfter) || !now.NotAfter.After(first.NotAfter) {
+				t.Errorf("serves until %v, told %v", now.NotAfter, renewed.NotAfter)
+			}
+			store("www.shop.example", 25*24*time.Hour)
+			told.wait(t, KindLoaded)
+			served(t, certs, "www.shop.example")
+			store("shop.example", 15*24*time.Hour)
+			told.wait(t, KindLoaded)
+			if now := served(t, certs, "shop.example"); !now.NotAfter.Equal(renewed.NotAfter) {
+				t.Errorf("went back to %v", now.NotAfter)
+			}
+			if list := certs.acme.cached("shop.example"); len(list) != 1 {
+				t.Errorf("%d certificates in memory", len(list))
+			}
+			if issued := ca.issued(); len(issued) > 0 {
+				t.Errorf("issued %v", issued)
+			}
+		})
+	}
+}
+
+func TestSharedChallenges(t *testing.T) {
+	for name, share := range storages(t) {
+		t.Run(name, func(t *testing.T) {
+			ca := newFakeCA(t)
+			c, _ := acmeConfig(t, ca, "shop.example")
+			c = share(c)
+			certs := mustOpen(t, c)
+			present := func(host, kind, in string) {
+				t.Helper()
+				challenge := acme.Challenge{Type: kind, Token: "token1", KeyAuthorization: "token1.thumb",
+					Identifier: acme.Identifier{Type: "dns", Value: in}}
+				value, err := json.Marshal(challenge)
+				if err != nil {
+					t.Fatal(err)
+				}
+				key := "acme/" + certmagic.StorageKeys.Safe(certs.acme.cfg.Issuers[0].IssuerKey()) + "/challenge_tokens/" + host + ".json"
+				if err := certs.acme.store.Store(t.Context(), key, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hello := &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
+			nothing := func(what string) {
+				t.Helper()
+				if body, answered := overHTTP(certs, "shop.example", "token1"); answered {
+					t.Errorf("%s: answered with %q", what, body)
+				}
+				if _, err := handshake(t, certs, hello); err == nil {
+					t.Errorf("%s: answered with a certificate", what)
+				}
+			}
+			nothing("no challenge")
+			present("shop.example", acme.ChallengeTypeHTTP01, "other.example")
+			nothing("another's challenge")
+			present("other.example", acme.ChallengeTypeHTTP01, "other.example")
+			if _, answered := overHTTP(certs, "other.example", "token1"); answered {
+				t.Error("a host that is not configured was answered")
+			}
+			present("shop.example", acme.ChallengeTypeHTTP01, "shop.example")
+			for _, host := range []string{"shop.example", "SHOP.example.", "shop.example:80"} {
+				if body, answered := overHTTP(certs, host, "token1"); !answered || body != "token1.thumb" {
+					t.Errorf("%q: %v with %q", host, answered, body)
+				}
+			}
+			if _, answered := overHTTP(certs, "shop.example", "token2"); answered {
+				t.Error("another token was answered")
+			}
+			if _, err := handshake(t, certs, hello); err == nil {
+				t.Error("the other kind of challenge was answered")
+			}
+			present("shop.example", acme.ChallengeTypeTLSALPN01, "shop.example")
+			state, err := handshake(t, certs, hello)
+			if err != nil || len(state.PeerCertificates[0].DNSNames) != 1 || state.NegotiatedProtocol != "acme-tls/1" {
+				t.Errorf("%v", err)
+			}
+			if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
+				t.Error("somebody else was given it")
+			}
+			for range maxLookUps {
+				certs.acme.lookUps <- struct{}{}
+			}
+			nothing("too many at a time")
+		})
+	}
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gate421/gate/report"
+
+	"golang.org/x/term"
+)
+
+type auditReport struct {
+	recordFilter
+	Format string   `enum:"text,json,html" default:"text" help:"text, json or html (default: ${default})."`
+	JSON   bool     `name:"json" help:"The same as --format json."`
+	Rows   int      `default:"20" placeholder:"N" help:"How many rows of each list the text shows (default: ${default}); json and html have all."`
+	Output string   `short:"o" placeholder:"FILE" help:"Write it to this file."`
+	Files  []string `arg:"" optional:"" name:"FILE" help:"Decision logs, or - (default: that of the configuration)."`
+}
+
+// Help is shown by audit report --help.
+func (auditReport) Help() string {
+	return `Says how many crawl requests came over HTTP/2, how many were refused and how many of those pages were then fetched over
+HTTP/1.1, how soon; which pages were refused and not fetched since, so that they may leave the index; who pretended to be a
+crawler; whose claims could not be proved, and why; and the course of it all beside every change of a rule.`
+}
+
+// Run reads the log and writes the report.
+func (c *auditReport) Run(w *world) error {
+	q, err := c.question(time.Now())
+	if err != nil {
+		return err
+	}
+	if c.Rows < 0 {
+		return usageError(errors.New("--rows cannot be less than 0"))
+	}
+	sources, err := c.sources(w, c.Files)
+	if err != nil {
+		return err
+	}
+	if terminal(w.stderr) {
+		p := &progressLine{out: w.stderr, began: time.Now()}
+		q.Progress = p.tell
+		defer p.clear()
+	}
+	found, err := report.Examine(w.ctx, q, sources)
+	if err != nil {
+		return err
+	}
+	sayDamaged(w, found.Log.Damaged)
+	if c.Output == "" {
+		return c.write(w.stdout, found)
+	}
+	var content bytes.Buffer
+	if err := c.write(&content, found); err != nil {
+		return err
+	}
+	if err := replaceFile(c.Output, content.Bytes()); err != nil {
+		return fmt.Errorf("report %q: %w", c.Output, bare(err))
+	}
+	return nil
+}
+
+// write writes the report in its format.
+func (c *auditReport) write(out io.Writer, found *report.Report) error {
+	switch {
+	case c.JSON || c.Format == "json":
+		return found.JSON(out)
+	case c.Format == "html":
+		return found.HTML(out)
+	}
+	return found.Text(out, report.TextOptions{Width: width(out), Colour: terminal(out), Rows: c.Rows})
+}
+
+// width is that of a terminal, 100 columns of anything else.
+func width(out io.Writer) int {
+	if f, ok := out.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 100
+}
+
+// replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular file, such
+// as a pipe or /dev/stdout, is written to as it is.
+func replaceFile(path string, content []byte) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(content)
+		return errors.Join(err, f.Close())
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".gate421-report-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // if it is still there
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(0o640), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// progressLine tells on a terminal how far a reading is that takes longer than a second.
+type progressLine struct {
+	out   io.Writer
+	began time.Time
+	told  bool
+}
+
+func (p *progressLine) tell(at report.Progress) {
+	if time.Since(p.began) < time.Second {
+		return
+	}
+	p.told = true
+	if at.Total > 0 {
+		fmt.Fprintf(p.out, "\r%d %% read, %d lines\x1b[K", 100*at.Read/at.Total, at.Lines)
+		return
+	}
+	fmt.Fprintf(p.out, "\r%d MiB read, %d lines\x1b[K", at.Read>>20, at.Lines)
+}
+
+// clear leaves the terminal as it was.
+func (p *progressLine) clear() {
+	if p.told {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}

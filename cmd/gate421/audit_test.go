@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gate421/gate/audit"
+	"gate421/gate/report"
+)
+
+// decisionsLog writes a small log with the real one and returns its path and its lines.
+func decisionsLog(t *testing.T) (path string, lines []string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "decisions.log")
+	l, err := audit.Open(audit.Config{File: path, Patience: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	crawl := audit.Record{Time: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), Site: "shop.test", Host: "www.shop.test", Path: "/a?b=1", Proto: "HTTP/2.0",
+		Claim: "googlebot", Verdict: "genuine", Rule: "http2_crawl", State: "refuse", Action: "refuse", Reason: "refused", Status: 421, RequestID: "r1"}
+	if err := l.Refusal(&crawl); err != nil {
+		t.Fatal(err)
+	}
+	back := crawl
+	back.Time, back.Proto, back.Action, back.Reason, back.Status, back.RequestID = crawl.Time.Add(time.Hour), "HTTP/1.1", "serve", "http1", 200, "r2"
+	l.Decision(&back)
+	other := audit.Record{Time: crawl.Time.Add(2 * time.Hour), Site: "other.test", Path: "/\x1b[2J\u202e", Proto: "HTTP/1.1", Action: "serve", Reason: "http1", Status: 200, RequestID: "r3"}
+	l.Decision(&other)
+	l.Event("guard", audit.Fields{"site": "shop.test", "what": "tripped"})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+func TestAuditReport(t *testing.T) {
+	path, lines := decisionsLog(t)
+	var r report.Report
+	for _, args := range [][]string{{path, "--json"}, {path, "--format", "json"}, {"--config", fileOf(t, "log: {file: "+path+"}\nsites: [{hosts: [shop.test], origin: http://127.0.0.1:3000, http2_crawl: observe}]\n"), "--json"}} {
+		if err := json.Unmarshal([]byte(works(t, append([]string{"audit", "report"}, args...)...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Crawl.Refused != 1 || r.Crawl.ComeBacks != 1 || len(r.Changes) != 1 || r.Log.Files[0] != path {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+	out, trouble, err := quiet(t.Context(), []string{"audit", "report", "-", "--json", "--site", "SHOP.test", "--path", "/a", "--until", "2026-11-20T12:30:00Z"}, strings.Join(lines, ""))
+	if err != nil || trouble != "" || json.Unmarshal([]byte(out), &r) != nil || r.Log.Records != 1 || r.Asked.Path != "/a" || r.Asked.Site != "shop.test" {
+		t.Errorf("%v %s %s", err, out, trouble)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	if out := works(t, "audit", "report", path, "--format", "html", "-o", file); out != "" {
+		t.Errorf("said %q", out)
+	}
+	info, err := os.Stat(file)
+	left, _ := os.ReadDir(filepath.Dir(file))
+	if err != nil || info.Mode().Perm() != 0o640 || info.Size() < 100 || len(left) != 1 {
+		t.Errorf("%v %v %v", info, err, left)
+	}
+}
+
+func TestAuditShow(t *testing.T) {
+	path, lines := decisionsLog(t)
+	const crawl = "2026-11-20T12:00:00.000Z  www.shop.test/a?b=1  HTTP/2.0  googlebot genuine  refused  421  rule http2_crawl\n"
+	const back = "2026-11-20T13:00:00.000Z  www.shop.test/a?b=1  HTTP/1.1  googlebot genuine  http1  200  rule http2_crawl\n"
+	const other = "2026-11-20T14:00:00.000Z  other.test/\\x1b[2J\ufffd  HTTP/1.1  http1  200\n"
+	for args, wanted := range map[string]string{
+		"":                             crawl + back + other,
+		"--reason refused":             crawl,
+		"--crawler googlebot":          crawl + back,
+		"--site other.test":            other,
+		"--path /*b=1$":                crawl + back,
+		"--since 2026-11-20T13:00:00Z": back + other,
+		"--client 192.0.2.1":           "",
+		"--reason http1 --json":        lines[1] + lines[2],
+		"--request-id r1 --json":       lines[0],
+	} {
+		if got := works(t, append([]string{"audit", "show", path}, strings.Fields(args)...)...); got != wanted {
+			t.Errorf("%s:\n%swanted\n%s", args, got, wanted)
+		}
+	}
+	one := works(t, "audit", "show", path, "--request-id", "r3")
+	if !strings.HasPrefix(one, "v               1\ntime            2026-11-20T14:00:00.000000Z\n") || !strings.Contains(one, "path            /\\x1b[2J\ufffd\n") || strings.Count(one, "\n") != 12 {
+		t.Errorf("%s", one)
+	}
+	fails(t, 1, "gate421: no record has the request id \"r9\"\nhint: is it in an older file, or outside of --since and --until?", "audit", "show", path, "--request-id", "r9")
+}
+
+func TestAuditTail(t *testing.T) {
+	path, lines := decisionsLog(t)
+	if got := works(t, "audit", "tail", path, "--no-follow", "-n", "2"); !strings.Contains(got, "guard  site=shop.test  what=tripped\n") || strings.Count(got, "\n") != 2 {
+		t.Errorf("%q", got)
+	}
+	if got := works(t, "audit", "tail", path, "--no-follow", "--json"); got != strings.Join(lines, "")+"\n" {
+		t.Errorf("%q", got)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if out, _, err := quiet(ctx, []string{"audit", "tail", path}, ""); err != nil || strings.Count(out, "\n") != 4 {
+		t.Errorf("%q %v", out, err)
+	}
+}
+
+func TestAuditErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const times = "\nhint: write 7d, 36h, 2w, 2026-11-01 or 2026-11-01T12:00:00Z"
+	path, _ := decisionsLog(t)
+	toStdout := fileOf(t, "sites: [{hosts: [shop.test], origin: http://127.0.0.1:3000, http2_crawl: observe}]\n")
+	for _, test := range []struct {
+		code   int
+		args   string
+		wanted string
+	}{
+		{2, "report --since yesterday", "gate421: --since \"yesterday\" is neither a time nor how long ago it was" + times},
+		{2, "report --since 1d --until 2d", "gate421: --since is not before --until: no record can fit" + times},
+		{2, "show --path shop", "gate421: --path \"shop\" must begin with \"/\"\nhint: patterns are written as in robots.txt: /shop/, /*.pdf$"},
+		{2, "show --client example.com", "gate421: --client \"example.com\" is no address and no range of addresses\nhint: write 66.249.66.1 or 66.249.64.0/19"},
+		{1, "report no.log", "gate421: decision log \"no.log\": no such file or directory\nhint: the configuration says where the log is: log: file:; a relative path begins in the folder that gate421 runs in"},
+		{1, "tail .", "gate421: decision log \".\": is not a regular file"},
+		{1, "report", "gate421: which decision log? No file is named, and there is no configuration gate421.yaml in this folder\nhint: name the log, - for standard input, or the configuration with --config FILE"},
+		{1, "report --config " + toStdout, "gate421: " + toStdout + ": log: file: is \"-\": the decision log goes to standard output, and nobody but you knows where it is kept\nhint: name the file, or pipe it in: … | gate421 audit report -"},
+		{2, "tail -", "gate421: standard input has no end to begin at: gate421 audit show - prints all of it\nhint: gate421 --help lists the commands, gate421 COMMAND --help what each takes"},
+		{1, "report --output no/such/folder.html " + path, "gate421: report \"no/such/folder.html\": no such file or directory"},
+	} {
+		fails(t, test.code, test.wanted, append([]string{"audit"}, strings.Fields(test.args)...)...)
+	}
+}
+
+func TestMoments(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for text, wanted := range map[string]string{
+		"7d": "2026-11-15 12:00:00", "36h": "2026-11-21 00:00:00", "2w": "2026-11-08 12:00:00", "1w1d1h30m": "2026-11-14 10:30:00", "0d": "2026-11-22 12:00:00",
+		"2026-11-01": "2026-11-01 00:00:00", "2026-11-01T12:00:00+01:00": "2026-11-01 11:00:00",
+	} {
+		if got, err := moment(text, now); err != nil || got.Format(time.DateTime) != wanted {
+			t.Errorf("%s: %v %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"7", "d", "-7d", "7d-1h", "1d1w", "2026-13-01", "now", "7 d", "99999999d"} {
+		if got, err := moment(text, now); err == nil {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if _, err := moment("9999w", now); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,188 @@
+package origin
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// list is the servers of one origin: it chooses whom a request goes to.
+type list struct {
+	servers []*server
+	wait    time.Duration
+
+	mu   sync.Mutex // guards next and every server's health
+	next int        // where the search begins, so that ties go round
+}
+
+// health is what the latest failures say of a server.
+type health struct {
+	latest [failuresAtMost]time.Time // the last failures, the oldest first
+	until  time.Time                 // it is left out until then; zero: it is not
+	span   time.Duration             // how long it is left out
+	trying bool                      // its time is over, and one request finds out
+}
+
+const (
+	failuresAtMost = 3
+	failuresWithin = 10 * time.Second
+	outAtLeast     = 10 * time.Second
+	outAtMost      = 2 * time.Minute
+)
+
+// call is one request on its way to a server, and what came of it.
+type call struct {
+	list   *list
+	server *server
+	start  time.Time
+	trial  bool // the server is out: it is found out whether it is well again
+
+	status    int           // of the server's final answer; 0: none came
+	first     time.Duration // until it came, or until it was given up
+	failure   *Failure      // nil: the client has a whole answer
+	begun     bool          // the client has the beginning of an answer
+	elsewhere bool          // with failure: another server may be asked
+	unread    bool          // with failure: the client's body was not read to its end
+}
+
+// answered notes the head of a final answer: whatever comes after it, the server is there.
+func (c *call) answered(status int) {
+	c.status, c.first = status, time.Since(c.start)
+	if c.trial {
+		c.list.restore(c.server)
+	}
+}
+
+// serve is what Origin.Serve promises.
+func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
+	if !wellFormed(r) {
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // who knows where the next request begins
+		}
+		http.Error(w, "400: the request is malformed.", http.StatusBadRequest)
+		return "", 0, 0, nil
+	}
+	c := call{list: l, start: time.Now()}
+	l.pick(&c, nil)
+	c.server.serve(w, r, &c)
+	if c.failure == nil {
+		return c.server.address, c.status, c.first, nil
+	}
+	l.failed(&c)
+	if c.elsewhere {
+		l.retry(w, r, &c)
+	}
+	if c.failure == nil {
+		return c.server.address, c.status, c.first, nil
+	}
+	if !c.begun {
+		c.failure.answer(w, c.unread && r.ProtoMajor == 1)
+	}
+	return c.server.address, c.status, c.first, c.failure
+}
+
+// retry asks others, each once, until one answers or the time that an answer may take is over.
+func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
+	tried := []*server{c.server}
+	for c.failure != nil && c.elsewhere && !c.begun && time.Since(c.start) < l.wait && r.Context().Err() == nil {
+		next := call{list: l, start: c.start}
+		if l.pick(&next, tried); next.server == nil {
+			return
+		}
+		next.server.serve(w, r, &next)
+		if *c = next; c.failure != nil {
+			l.failed(c)
+		}
+		tried = append(tried, c.server)
+	}
+}
+
+// pick chooses the server that has the fewest requests in flight of those that are well and not tried yet; where none is,
+// the one whose failure is longest ago.
+func (l *list) pick(c *call, tried []*server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var best, last *server
+	for i := range l.servers {
+		s := l.servers[(l.next+i)%len(l.servers)]
+		switch {
+		case tried != nil && slices.Contains(tried, s):
+		case !s.until.IsZero() && (s.trying || time.Now().Before(s.until)):
+			if last == nil || s.latest[failuresAtMost-1].Before(last.latest[failuresAtMost-1]) {
+				last = s
+			}
+		case best == nil || s.flying.Load() < best.flying.Load():
+			best = s
+		}
+	}
+	l.next = (l.next + 1) % len(l.servers)
+	switch {
+	case best == nil && last == nil:
+		return
+	case best == nil:
+		best = last
+	case !best.until.IsZero():
+		best.trying = true
+	}
+	c.server, c.trial = best, !best.until.IsZero()
+	best.flying.Add(1)
+}
+
+// failed notes a failure that the server is to blame for. While a server is out, those of requests that had nowhere else to
+// go do not count: they would keep it out for ever.
+func (l *list) failed(c *call) {
+	s, now := c.server, time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	blamed := c.failure.blames()
+	if blamed {
+		s.failures.Add(1)
+		copy(s.latest[:], s.latest[1:])
+		s.latest[failuresAtMost-1] = now
+	}
+	switch {
+	case !s.until.IsZero() && now.Before(s.until):
+	case !s.until.IsZero() && c.trial:
+		s.trying = false // the next request tries, if this one has found out nothing
+		if blamed && c.status == 0 {
+			s.span = min(2*s.span, outAtMost)
+			s.until = now.Add(s.span)
+		}
+	case s.until.IsZero() && blamed && !s.latest[0].IsZero() && now.Sub(s.latest[0]) < failuresWithin:
+		s.span = outAtLeast
+		s.until = now.Add(s.span)
+	}
+}
+
+// restore takes a server back that has answered.
+func (l *list) restore(s *server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.health = health{}
+}
+
+// blames says whether a failure tells of the server, and not of the client or of one host: whoever may choose the host must
+// not be able to put a server out.
+func (f *Failure) blames() bool {
+	var host x509.HostnameError
+	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host)
+}
+
+func (l *list) status() []Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]Status, len(l.servers))
+	for i, s := range l.servers {
+		out[i] = Status{Address: s.address, InFlight: int(s.flying.Load()), Failures: s.failures.Load(), OutUntil: s.until}
+	}
+	return out
+}
+
+func (l *list) close() {
+	for _, s := range l.servers {
+		s.close()
+	}
+}

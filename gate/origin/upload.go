@@ -1,0 +1,230 @@
+package origin
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// upload sends the body of a request while its answer is read. It holds one buffer, whatever the body's size.
+//
+// The client's body is its to read, the connection its to write to. Only when it has ended may either be used by others.
+type upload struct {
+	conn    *conn
+	goAhead chan struct{} // nil: none is waited for; over HTTP/2 the door has taken the client's Expect for itself
+	given   bool          // goAhead is closed
+	quit    chan struct{} // closed: nobody waits for it any more
+	done    chan struct{} // closed at its end
+	whole   bool          // all of the body was sent; to be read after done
+	active  atomic.Bool   // it may still send
+	broke   atomic.Bool   // the client's body broke off, or is no HTTP
+}
+
+const (
+	// continueWait is how long a server that was told "Expect: 100-continue" is waited for (RFC 9110 section 10.1.1 wants
+	// that no client waits for ever).
+	continueWait = time.Second
+	// endWait is how long a body that is nearly sent is waited for, so that its connections can go on.
+	endWait = 5 * time.Millisecond
+)
+
+var errBodyTooShort = errors.New("the body is shorter than its length")
+
+// upload begins to send r's body over c, whose head has been sent.
+func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
+	// Without it net/http's server swallows what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
+	http.NewResponseController(w).EnableFullDuplex()
+	u := &upload{conn: c, quit: make(chan struct{}), done: make(chan struct{})}
+	if lists(r.Header["Expect"], "100-continue") {
+		u.goAhead = make(chan struct{})
+	}
+	u.active.Store(true)
+	c.up = u
+	c.Conn.SetReadDeadline(time.Time{})
+	go u.send(d, r)
+}
+
+// proceed gives the go-ahead that a client asked for with its Expect.
+func (u *upload) proceed() {
+	if u.goAhead != nil && !u.given {
+		u.given = true
+		close(u.goAhead)
+	}
+}
+
+// ended says whether all of the body was sent. It waits a moment, no longer: what a server answers early is not held up.
+func (u *upload) ended() bool {
+	select {
+	case <-u.done:
+		return u.whole
+	default:
+	}
+	timer := time.NewTimer(endWait)
+	defer timer.Stop()
+	select {
+	case <-u.done:
+		return u.whole
+	case <-timer.C:
+		return false
+	}
+}
+
+// stop ends an upload, and the connection with it where it is not complete. It says whether the body was sent whole.
+func (u *upload) stop(w http.ResponseWriter, r *http.Request) bool {
+	select {
+	case <-u.done:
+		return u.whole
+	default:
+	}
+	close(u.quit)
+	u.conn.raw.Close()
+	control := http.NewResponseController(w)
+	if r.ProtoMajor > 1 || control.SetReadDeadline(time.Unix(1, 0)) != nil {
+		r.Body.Close()
+		<-u.done
+		return false
+	}
+	<-u.done
+	control.SetReadDeadline(time.Time{}) // the server may read on, to let the client finish
+	return false
+}
+
+// send is the goroutine.
+func (u *upload) send(d *direct, r *http.Request) {
+	defer close(u.done)
+	defer u.active.Store(false)
+	if !u.wait() {
+		return
+	}
+	lent, _ := d.copies.Get().(*[copySize]byte)
+	if lent == nil {
+		lent = new([copySize]byte)
+	}
+	defer d.copies.Put(lent)
+	var err error
+	if sized(r) {
+		err = u.copySized(lent[:], r)
+	} else {
+		err = u.copyChunked(lent[:], r)
+	}
+	if err != nil {
+		switch { // there will be no answer
+		case u.broke.Load():
+			u.conn.raw.Close()
+		case timeout(err):
+			u.conn.Conn.SetReadDeadline(time.Unix(1, 0))
+		}
+		return
+	}
+	u.whole = true
+	u.due()
+}
+
+// due begins the time that the answer may take.
+func (u *upload) due() {
+	if u.active.Swap(false) {
+		u.conn.Conn.SetReadDeadline(time.Now().Add(u.conn.wait))
+	}
+}
+
+// wait says whether the body is to be sent.
+func (u *upload) wait() bool {
+	if u.goAhead == nil {
+		return true
+	}
+	timer := time.NewTimer(continueWait)
+	defer timer.Stop()
+	select {
+	case <-u.goAhead:
+		return true
+	case <-timer.C:
+		return true
+	case <-u.quit:
+		return false
+	}
+}
+
+func (u *upload) write(p []byte) error {
+	u.conn.Conn.SetWriteDeadline(time.Now().Add(u.conn.wait))
+	_, err := u.conn.Conn.Write(p)
+	return err
+}
+
+// copySized sends as many bytes as were announced, never one more.
+func (u *upload) copySized(buffer []byte, r *http.Request) error {
+	ended := false
+	for left := r.ContentLength; left > 0; {
+		n, err := r.Body.Read(buffer[:min(int64(len(buffer)), left)])
+		if left -= int64(n); n > 0 {
+			if err := u.write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		ended = err == io.EOF
+		if ended && left > 0 {
+			err = errBodyTooShort
+		}
+		if err != nil && err != io.EOF {
+			u.broke.Store(true)
+			return err
+		}
+	}
+	u.due()
+	if ended {
+		return nil
+	}
+	// The client's connection lives on only if the end is seen.
+	if n, err := r.Body.Read(buffer[:1]); n > 0 || err != nil && err != io.EOF {
+		u.broke.Store(true)
+		return errors.Join(errBodyTooShort, err)
+	}
+	return nil
+}
+
+// copyChunked sends what comes as it comes, a chunk a read, and the trailers.
+func (u *upload) copyChunked(buffer []byte, r *http.Request) error {
+	const before, behind = len("ffff\r\n"), len("\r\n")
+	for {
+		n, err := r.Body.Read(buffer[before : len(buffer)-behind])
+		if n > 0 {
+			size := strconv.AppendInt(nil, int64(n), 16)
+			start := before - len("\r\n") - len(size)
+			copy(buffer[start:], size)
+			copy(buffer[before-len("\r\n"):], "\r\n")
+			copy(buffer[before+n:], "\r\n")
+			if err := u.write(buffer[start : before+n+behind]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return u.write(appendTrailers(append(buffer[:0], "0\r\n"...), r.Trailer))
+		case err != nil:
+			u.broke.Store(true)
+			return err
+		}
+	}
+}
+
+// appendTrailers appends what came behind the body, and the end of the message.
+func appendTrailers(dst []byte, trailer http.Header) []byte {
+	names := make([]string, 0, len(trailer))
+	for name := range trailer {
+		if trails(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range trailer[name] {
+			if printable(value) {
+				dst = appendField(dst, name, value)
+			}
+		}
+	}
+	return append(dst, "\r\n"...)
+}

@@ -1,0 +1,156 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// texts are sources in memory.
+func texts(sources ...[]byte) (out []*Source) {
+	for i, text := range sources {
+		out = append(out, &Source{[]*part{{name: fmt.Sprint(i), in: bytes.NewReader(text), size: -1, first: math.MinInt64}}, math.MinInt64})
+	}
+	return out
+}
+
+func asJSON(t interface{ Fatal(...any) }, r *Report) string {
+	var b bytes.Buffer
+	if err := r.JSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// agree compares waits within 1 % and then takes them over, so that the rest can be compared as text.
+func agree(got, want *Report) bool {
+	same := func(g, w *Crawl) bool {
+		near := math.Abs(g.P50-w.P50) <= w.P50/100+1e-9 && math.Abs(g.P95-w.P95) <= w.P95/100+1e-9
+		w.P50, w.P95 = g.P50, g.P95
+		return near
+	}
+	ok := same(&got.Crawl, &want.Crawl) && len(got.Sites) == len(want.Sites)
+	for i := 0; ok && i < len(got.Sites); i++ {
+		ok = same(&got.Sites[i].Crawl, &want.Sites[i].Crawl) && len(got.Sites[i].Rules) == len(want.Sites[i].Rules)
+		for j := 0; ok && j < len(got.Sites[i].Rules); j++ {
+			ok = same(&got.Sites[i].Rules[j].Crawl, &want.Sites[i].Rules[j].Crawl)
+		}
+	}
+	return ok
+}
+
+// drawLog draws the log of one gateway.
+func drawLog(t *rapid.T, name string) []byte {
+	var log bytes.Buffer
+	word := func(words ...string) string { return rapid.SampledFrom(words).Draw(t, "word") }
+	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	stride := time.Duration(rapid.SampledFrom([]int64{1e3, 1e9, 3600e9, 30 * 86400e9}).Draw(t, "stride"))
+	boot, seq, ids := 0, uint64(rapid.IntRange(0, 100).Draw(t, "seq")), 0
+	put := func(m map[string]any) {
+		seq += uint64(rapid.SampledFrom([]int{1, 1, 1, 1, 1, 1, 3, 0}).Draw(t, "step"))
+		m["v"], m["time"], m["boot"], m["seq"] = 1, at.Format("2006-01-02T15:04:05.000000Z"), fmt.Sprint(name, boot), seq
+		line, _ := json.Marshal(m)
+		log.Write(line)
+		log.WriteString(word("\n", "\n", "\n", "\r\n", "\n\n"))
+	}
+	for range rapid.IntRange(0, 60).Draw(t, "lines") {
+		at = at.Add(time.Duration(rapid.Int64Range(0, int64(stride)).Draw(t, "pause")).Truncate(time.Microsecond))
+		ids++
+		m := map[string]any{"event": "decision", "site": word("a.test", "b.test", "ü\"\\ \u2028"), "host": word("a.test", "www.a.test"), "path": word("/", "/a", "/b?ü=\"1\""),
+			"claim": word("googlebot", "googlebot", "bingbot"), "verdict": "genuine", "rule": word("http2_crawl", "/a"), "state": word("refuse", "observe"),
+			"request_id": fmt.Sprint(name, ids), "agent": "\x01 \x7f"}
+		switch rapid.IntRange(0, 14).Draw(t, "what") {
+		case 0, 1, 2, 3:
+			m["proto"], m["action"], m["reason"], m["status"] = "HTTP/2.0", "refuse", "refused", 421
+			put(m)
+			if rapid.IntRange(0, 4).Draw(t, "withdraw") == 0 {
+				m["action"], m["reason"], m["status"] = "serve", "log_unavailable", 200
+				put(m)
+			}
+		case 4, 5, 6, 7:
+			m["proto"], m["action"], m["reason"], m["status"] = word("HTTP/1.1", "HTTP/1.0"), word("serve", "serve", "serve", "redirect"), "http1", rapid.SampledFrom([]int{200, 200, 404, 500, 0}).Draw(t, "status")
+			put(m)
+		case 8:
+			m["proto"], m["action"], m["reason"] = "HTTP/2.0", word("serve", "reject"), word("guard", "observed", "misdirected")
+			put(m)
+		case 9:
+			m["verdict"], m["proto"], m["action"] = word("impostor", "unknown", ""), word("HTTP/2.0", "HTTP/1.1"), "serve"
+			m["client_ip"], m["ptr"], m["verdict_cause"] = word("192.0.2.1", "192.0.2.9", "2001:db8::1", "?"), word("", "x.test"), word("", "timeout")
+			put(m)
+		case 10:
+			put(map[string]any{"event": word("gap", "start", "stop"), "lost": rapid.IntRange(0, 4).Draw(t, "lost")})
+		case 11:
+			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse", "to": "observe", "what": word("", "tripped", "trouble")})
+		case 12:
+			log.WriteString(word("{\n", "x\n", "[1]\n", "{\"v\":1}\n", "{\"v\":\"1\",\"event\":\"decision\"}\n", "null\n", "\n", "{\"v\":2,\"event\":\"x\",\"time\":\"2026-11-22T00:00:00Z\"}\n",
+				"{\"v\":1,\"event\":\"decision\",\"time\":\"1969-12-31T23:59:59Z\"}\n", "{\"v\":1,\"event\":\"decision\",\"time\":\"2026-11-22T00:00:00+14:00\",\"site\":\"a.test\"}\n"))
+		case 13:
+			boot++
+			seq = uint64(rapid.IntRange(0, 3).Draw(t, "first"))
+		case 14:
+			delete(m, "claim")
+			delete(m, "verdict")
+			m["proto"], m["action"] = "HTTP/2.0", "serve"
+			put(m)
+		}
+	}
+	log.WriteString(word("", "{\"v\":1,\"ev"))
+	return log.Bytes()
+}
+
+func TestExamineAgreesWithReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var sources [][]byte
+		for i := range rapid.IntRange(1, 3).Draw(t, "gateways") {
+			sources = append(sources, drawLog(t, fmt.Sprint("g", i, "-")))
+		}
+		var q Question
+		if rapid.Bool().Draw(t, "since") {
+			q.Since = time.Date(2026, 11, 20, 0, 0, rapid.IntRange(0, 10).Draw(t, "second"), 0, time.UTC)
+		}
+		if rapid.Bool().Draw(t, "until") {
+			q.Until = time.Date(2026, 11, 20, rapid.IntRange(0, 30).Draw(t, "hour"), 0, 0, 0, time.UTC)
+		}
+		q.Site = rapid.SampledFrom([]string{"", "", "a.test", "ü\"\\ \u2028"}).Draw(t, "site")
+		if rapid.IntRange(0, 3).Draw(t, "match") == 0 {
+			q.Path, q.Match = "/b", func(path string) bool { return strings.HasPrefix(path, "/b") }
+		}
+		want := newReference(q, sources).report()
+		var texted string
+		for _, way := range [][2]int{{1, 1 << 20}, {4, 1 << 20}, {4, rapid.IntRange(1, 3000).Draw(t, "chunk")}} {
+			q.Workers = way[0]
+			got, err := examine(t.Context(), &reading{question: &q, filter: newFilter(&q, Choice{}), chunk: way[1]}, texts(sources...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.Log.Files = want.Log.Files
+			if !agree(got, want) {
+				t.Fatalf("waits differ: %s", asJSON(t, got))
+			}
+			if g, w := asJSON(t, got), asJSON(t, want); g != w {
+				t.Fatalf("%d workers, chunks of %d: %s", way[0], way[1], difference(g, w))
+			} else if texted != "" && texted != g {
+				t.Fatal("the number of workers shows")
+			} else {
+				texted = g
+			}
+		}
+	})
+}
+
+// difference is the first line in which two texts differ.
+func difference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d, behind %q:\ngot  %s\nwant %s\n", i+1, g[max(0, i-3):i], strings.Join(g[i:min(i+4, len(g))], "\n"), strings.Join(w[i:min(i+4, len(w))], "\n"))
+		}
+	}
+	return fmt.Sprintf("%d and %d lines", len(g), len(w))
+}

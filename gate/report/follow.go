@@ -1,0 +1,240 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// pollInterval is how often a followed file is looked at.
+const pollInterval = 200 * time.Millisecond
+
+// backBlock is how much is read at once on the way back from the end of a file, in bytes.
+const backBlock = 256 << 10
+
+// Tail is the end of a log that is being written.
+type Tail struct {
+	Path     string
+	Last     int  // how many fitting lines that are there already to begin with
+	Follow   bool // wait for more, by name: through a rename with a new file and through a truncation
+	Question Question
+	Choice   Choice
+}
+
+// Run hands fitting lines to each, without their end, until ctx ends or, unless it follows, to the end of the file. A line
+// is valid until each returns. An error of each ends it and is returned; the end of ctx is none. The file must exist to begin
+// with, must not be compressed, and may be away for any time later.
+func (t *Tail) Run(ctx context.Context, each func(line []byte) error) error {
+	f := &followed{tail: t, filter: newFilter(&t.Question, t.Choice), each: each}
+	if err := f.open(); err != nil {
+		return err
+	}
+	defer func() { f.file.Close() }()
+	if err := f.back(t.Last); err != nil {
+		return err
+	}
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		if err := f.forward(ctx); err != nil {
+			return ignoreEnd(ctx, err)
+		}
+		if !t.Follow {
+			return f.flush()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := f.renew(ctx); err != nil {
+			return ignoreEnd(ctx, err)
+		}
+	}
+}
+
+// ignoreEnd turns the error of a ctx that has ended into none.
+func ignoreEnd(ctx context.Context, err error) error {
+	if errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// followed is the file of a Tail.
+type followed struct {
+	tail    *Tail
+	filter  *filter
+	each    func([]byte) error
+	file    *os.File
+	at      int64  // where the next read begins
+	rest    []byte // a line whose end has not come yet
+	long    bool   // it is too long, and the rest of it is left out
+	buffer  []byte
+	line    line
+	clock   clock
+	scratch []byte
+}
+
+func (f *followed) open() error {
+	file, err := os.Open(f.tail.Path)
+	if err != nil {
+		return fmt.Errorf("decision log %q: %w", f.tail.Path, bare(err))
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is not a regular file")
+	}
+	if err != nil {
+		file.Close()
+		return fmt.Errorf("decision log %q: %w", f.tail.Path, bare(err))
+	}
+	f.file, f.at, f.rest, f.long = file, 0, f.rest[:0], false
+	return nil
+}
+
+// fits says whether a line is one that is wanted.
+func (f *followed) fits(text []byte) bool {
+	if len(text) == 0 || len(text) > maxLine || !f.line.parse(text) {
+		return false
+	}
+	var when []byte
+	when, f.scratch = f.line.decoded(memberTime, f.scratch[:0])
+	at, ok := f.clock.read(when)
+	return ok && f.line.values[memberEvent].kind == characters && f.filter.wants(&f.line, at, &f.scratch)
+}
+
+// back finds the last n lines that fit and hands them on. It reads from the end, no further than it must. A last line
+// without an end is left to forward.
+func (f *followed) back(n int) error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return fmt.Errorf("decision log %q: %w", f.tail.Path, bare(err))
+	}
+	whole := false
+	var found [][]byte
+	var later []byte // the end of a line that begins before what was read
+	for end := info.Size(); end > 0 && (!whole || len(found) < n); {
+		start := max(0, end-backBlock)
+		block := make([]byte, end-start, int(end-start)+len(later))
+		if _, err := f.file.ReadAt(block, start); err != nil && err != io.EOF {
+			return fmt.Errorf("decision log %q: %w", f.tail.Path, bare(err))
+		}
+		end = start
+		if !whole {
+			last := bytes.LastIndexByte(block, '\n') + 1
+			whole, f.at, block = last > 0, start+int64(last), block[:last]
+			if !whole {
+				continue
+			}
+		}
+		block = append(block, later...)
+		first := 0
+		if start > 0 {
+			first = bytes.IndexByte(block, '\n') + 1
+		}
+		found = f.wanted(block[first:], found, n)
+		if later = block[:first]; len(later) > maxLine+1 {
+			later = []byte("x\n") // too long, and whatever comes before it is no JSON with this
+		}
+	}
+	for i := len(found) - 1; i >= 0; i-- {
+		if err := f.each(found[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wanted adds lines of text that fit to found, the last ones first, until there are n.
+func (f *followed) wanted(text []byte, found [][]byte, n int) [][]byte {
+	for len(text) > 0 && len(found) < n {
+		text = text[:len(text)-1]
+		start := bytes.LastIndexByte(text, '\n') + 1
+		if line := bytes.TrimSuffix(text[start:], []byte("\r")); f.fits(line) {
+			found = append(found, bytes.Clone(line))
+		}
+		text = text[:start]
+	}
+	return found
+}
+
+// forward hands on the lines that have come since.
+func (f *followed) forward(ctx context.Context) error {
+	if f.buffer == nil {
+		f.buffer = make([]byte, 64<<10)
+	}
+	for ctx.Err() == nil {
+		n, err := f.file.ReadAt(f.buffer, f.at)
+		f.at += int64(n)
+		if err := f.take(f.buffer[:n]); err != nil {
+			return err
+		}
+		if err == io.EOF || n == 0 && err == nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("decision log %q: %w", f.tail.Path, bare(err))
+		}
+	}
+	return ctx.Err()
+}
+
+// take cuts text into lines.
+func (f *followed) take(text []byte) error {
+	for {
+		n := bytes.IndexByte(text, '\n')
+		if n < 0 {
+			f.rest = append(f.rest, text...)
+			if len(f.rest) > maxLine {
+				f.rest, f.long = f.rest[:0], true
+			}
+			return nil
+		}
+		f.rest = append(f.rest, text[:n]...)
+		text = text[n+1:]
+		if err := f.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// flush hands on the line that has been gathered.
+func (f *followed) flush() (err error) {
+	if line := bytes.TrimSuffix(f.rest, []byte("\r")); !f.long && f.fits(line) {
+		err = f.each(line)
+	}
+	f.rest, f.long = f.rest[:0], false
+	return err
+}
+
+// renew finds out whether the path leads to another file now, or the file has become shorter.
+func (f *followed) renew(ctx context.Context) error {
+	open, err := f.file.Stat()
+	if err != nil {
+		return fmt.Errorf("decision log %q: %w", f.tail.Path, bare(err))
+	}
+	if open.Size() < f.at {
+		f.at, f.rest, f.long = 0, f.rest[:0], false
+	}
+	here, err := os.Stat(f.tail.Path)
+	if err != nil || os.SameFile(here, open) {
+		return nil // gone: the next one will come, and until then the file may still grow
+	}
+	if err := f.forward(ctx); err != nil { // what came between the last look and the rename
+		return err
+	}
+	old := f.file
+	if err := f.open(); err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			return nil // a rotation is under way
+		}
+		return err
+	}
+	return old.Close()
+}

@@ -1,0 +1,221 @@
+package report
+
+import (
+	"strings"
+	"time"
+)
+
+// Kinds of a headline and of a notice, by what the reader has to do.
+const (
+	kindGood = "good" // nothing
+	kindNone = "none" // nothing: there is nothing to judge
+	kindWarn = "warn" // look at it
+	kindBad  = "bad"  // act
+)
+
+// headline is the answer to "did it work?": one sentence without its full stop, and the rest of the paragraph.
+type headline struct{ Kind, Title, Text string }
+
+// mark says the kind in a word, for those who see no colour.
+func (h headline) mark() string {
+	switch h.Kind {
+	case kindGood:
+		return "Good"
+	case kindWarn:
+		return "Look at this"
+	case kindBad:
+		return "Act now"
+	}
+	return "For your information"
+}
+
+// patience is how old a refusal may be before its URL counts as overdue: that of the guard's default.
+const patience = 24 * time.Hour
+
+// headline judges the crawl of all sites.
+func (r *Report) headline() headline {
+	c := &r.Crawl
+	switch {
+	case r.Log.Lines == 0 && c.requests() == 0:
+		return headline{kindNone, "There is nothing to report", "No log line was read. Is this the decision log, and did the gateway run?"}
+	case c.requests() == 0:
+		return r.noCrawl()
+	case c.HTTP2 <= 0:
+		return headline{kindGood, "All verified crawling came over HTTP/1.1", "None of " + countText(c.requests(), "crawl request", "crawl requests") + " came over HTTP/2, so nothing had to be refused."}
+	case c.Refused <= 0:
+		return r.nothingRefused()
+	case c.RefusedURLs <= 0:
+		return headline{kindWarn, countText(c.Refused, "crawl request was refused", "crawl requests were refused"), "Whether their URLs were fetched afterwards cannot be told: none of them could be followed."}
+	case c.FetchedURLs <= 0:
+		return r.nothingBack()
+	}
+	return r.someBack()
+}
+
+func (r *Report) noCrawl() headline {
+	text := "No client that was proved to be the crawler it claims to be is in this part of the log."
+	var unknown, impostors int64
+	for _, u := range r.Unknown {
+		unknown = plus(unknown, u.Requests)
+	}
+	for _, n := range r.Impostors {
+		impostors = plus(impostors, n.Requests)
+	}
+	if impostors > 0 {
+		text += " " + countText(impostors, "request was", "requests were") + " from impostors."
+	}
+	if unknown > 0 {
+		text += " " + countText(unknown, "claim", "claims") + " could be neither proved nor disproved: see below why."
+		return headline{kindWarn, "No verified crawler came", text}
+	}
+	return headline{kindNone, "No verified crawler came", text}
+}
+
+func (r *Report) nothingRefused() headline {
+	c := &r.Crawl
+	observed := c.Served["observed"]
+	came := countText(c.HTTP2, "crawl request", "crawl requests")
+	switch {
+	case observed > 0 && observed >= c.HTTP2:
+		return headline{kindNone, "Nothing was refused, only observed", isAre(c.HTTP2, "The ", "All ") + came + " over HTTP/2 would have been refused. Where the rule says refuse, they will be."}
+	case observed > 0:
+		return headline{kindNone, "Nothing was refused", numberText(observed) + " of " + came + " over HTTP/2 were observed: with refuse they would have been refused. The others were served for the reasons below."}
+	case c.Served["guard"] > 0 || c.Served["log_unavailable"] > 0:
+		return headline{kindWarn, "Nothing was refused", came + " over HTTP/2 " + isAre(c.HTTP2, "was", "were") + " served, although a rule says refuse. The reasons are below."}
+	}
+	return headline{kindNone, "Nothing was refused", came + " over HTTP/2 " + isAre(c.HTTP2, "was", "were") + " served, as the rules say."}
+}
+
+// nothingBack is alarming once patience is over: a page that answers 421 and is never fetched leaves Google's index.
+func (r *Report) nothingBack() headline {
+	c := &r.Crawl
+	h := headline{kindBad, "None of " + countText(c.RefusedURLs, "refused URL", "refused URLs") + " has been fetched over HTTP/1.1 since", ""}
+	if c.RefusedURLs == 1 {
+		h.Title = "The one refused URL has not been fetched over HTTP/1.1 since"
+	}
+	oldest, known := r.oldest()
+	switch {
+	case known && oldest < patience:
+		h.Kind = kindWarn
+		h.Text = "It is early: the oldest refusal is " + spanText(oldest) + " old. If nothing comes within a day, look for the cause."
+	case known:
+		h.Text = "The oldest refusal is " + spanText(oldest) + " old. Pages that answer 421 and are not fetched again leave Google’s index. Set the site to observe until the cause is found: does it answer over HTTP/1.1?"
+	default:
+		h.Text = "Pages that answer 421 and are not fetched again leave Google’s index. Set the site to observe until the cause is found: does it answer over HTTP/1.1?"
+	}
+	if c.HTTP1 > 0 {
+		h.Text += " The crawler did fetch other URLs over HTTP/1.1, " + countText(c.HTTP1, "request", "requests") + " in all."
+	}
+	return h
+}
+
+func (r *Report) someBack() headline {
+	c := &r.Crawl
+	h := headline{Kind: kindGood, Title: numberText(c.FetchedURLs) + " of " + countText(c.RefusedURLs, "refused URL was", "refused URLs were") + " fetched over HTTP/1.1 afterwards"}
+	if c.WaitingURLs <= 0 && c.FetchedURLs >= c.RefusedURLs {
+		h.Title = "All " + countText(c.RefusedURLs, "refused URL was", "refused URLs were") + " fetched over HTTP/1.1 afterwards"
+		if c.RefusedURLs == 1 {
+			h.Title = "The one refused URL was fetched over HTTP/1.1 afterwards"
+		}
+	}
+	if c.ComeBacks > 0 {
+		h.Text = "Half of the fetches came within " + secondsText(c.P50) + ", 95 % within " + secondsText(c.P95) + "."
+	}
+	if c.WaitingURLs > 0 {
+		h.Text += " " + countText(c.WaitingURLs, "URL has", "URLs have") + " not been fetched since"
+		oldest, known := r.oldest()
+		if known {
+			h.Text += ": the oldest refusal is " + spanText(oldest) + " old"
+		}
+		h.Text += "."
+		switch {
+		case known && oldest < patience:
+		case c.WaitingURLs > c.FetchedURLs:
+			h.Kind = kindBad
+		default:
+			h.Kind = kindWarn
+		}
+	}
+	h.Text = strings.TrimSpace(h.Text)
+	return h
+}
+
+// oldest is the age of the refusal that has waited longest.
+func (r *Report) oldest() (time.Duration, bool) {
+	if len(r.Waiting) == 0 || r.Until.IsZero() {
+		return 0, false
+	}
+	first := r.Waiting[0].First
+	for _, u := range r.Waiting {
+		if u.First.Before(first) {
+			first = u.First
+		}
+	}
+	return r.age(first), true
+}
+
+// notices are what bears on the headline, the most urgent first.
+func (r *Report) notices() []headline {
+	var out []headline
+	last := map[string]Change{}
+	var sites []string
+	for _, c := range r.Changes {
+		if c.Event != "guard" || c.What != "tripped" && c.What != "resumed" {
+			continue
+		}
+		if _, known := last[c.Site]; !known {
+			sites = append(sites, c.Site)
+		}
+		last[c.Site] = c
+	}
+	for _, site := range sites {
+		if c := last[site]; c.What == "tripped" {
+			out = append(out, headline{kindBad, "The guard has stopped refusing on " + site, "From " + stampText(c.Time) + " UTC on everyone is served there, crawlers over HTTP/2 too, because no verified crawler came back over HTTP/1.x in time. When the cause is mended: gate421 rules resume " + site})
+		}
+	}
+	if !r.Log.whole() {
+		out = append(out, headline{kindWarn, "The log is not whole", "Numbers here may be too low, and a URL that is listed as not fetched may have been. What is missing stands at the end, under Log."})
+	}
+	if n := r.Crawl.Beyond; n > 0 {
+		out = append(out, headline{kindWarn, "Not every refused URL could be followed", countText(n, "refusal was", "refusals were") + " of URLs beyond those that can be followed, and " + isAre(n, "is", "are") + " not in the numbers of URLs. Ask for one site or a shorter time."})
+	}
+	return out
+}
+
+// whole says that no line is known to be missing.
+func (l *Reading) whole() bool {
+	return l.Broken <= 0 && l.Lost <= 0 && l.Gaps <= 0 && l.Missing <= 0 && len(l.Damaged) == 0
+}
+
+// words says what was read and what is missing, a sentence or two each.
+func (l *Reading) words() []string {
+	if l.Lines <= 0 && l.whole() {
+		return []string{"No line was read."}
+	}
+	out := []string{
+		countText(l.Lines, "line", "lines") + " in " + countText(int64(len(l.Files)), "file", "files") + " (" + sizeText(l.Bytes) + "), written by " + countText(l.Boots, "run", "runs") + " of the gateway. " +
+			countText(l.Records, "decision fits", "decisions fit") + " what was asked for.",
+	}
+	if l.whole() {
+		out = append(out, "The log is whole: no line is broken, lost or missing.")
+	}
+	add := func(n int64, text string) {
+		if n > 0 {
+			out = append(out, text)
+		}
+	}
+	for i, file := range l.Damaged {
+		if i == 10 {
+			add(1, "And "+countText(int64(len(l.Damaged)-i), "more file", "more files")+" could not be read to the end.")
+			break
+		}
+		add(1, "A file could not be read to its end: "+plain(file)+".")
+	}
+	add(l.Broken, countText(l.Broken, "line is", "lines are")+" broken: torn, or cut off, as when the machine stopped while writing.")
+	add(max(l.Gaps, l.Lost), countText(l.Lost, "line was", "lines were")+" lost while the log could not be written, as "+countText(l.Gaps, "gap line says.", "gap lines say.")+" They were of requests that were served: no refusal goes without its line.")
+	add(l.Missing, countText(l.Missing, "line is", "lines are")+" missing: the numbers of the lines have holes that no gap line explains. Was a rotated file left out, or were lines removed?")
+	add(l.Withdrawn, countText(l.Withdrawn, "refusal was", "refusals were")+" taken back by a later line: the request was served after all, and counts as served.")
+	add(l.Foreign, countText(l.Foreign, "line was", "lines were")+" written by other programs, and not counted.")
+	add(l.Other, countText(l.Other, "line has", "lines have")+" another version of the log’s schema, and "+isAre(l.Other, "was", "were")+" counted as far as it is understood.")
+	return out
+}
