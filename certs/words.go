@@ -89,6 +89,8 @@ func (a *acmeSource) withoutAnswer(err error) trouble {
 	var network *net.OpError
 	var lookup *net.DNSError
 	switch {
+	case errors.As(err, new(redisTrouble)):
+		return plainly(err) // it has its own words, and nothing to do with the authority
 	case errors.As(err, &unknown) || strings.Contains(text, "x509: "):
 		return trouble{"the authority's own certificate is not trusted: " + from(text, "x509: "), "is it a private authority? name its root below certificates.ca"}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), errors.As(err, &lookup), strings.Contains(text, "performing request"):

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,10 @@ func TestEveryRefusalHasACure(t *testing.T) {
 		if got := a.inWords(errors.New(test.err)); !strings.HasPrefix(got.words, test.words) || !strings.Contains(got.hint, test.hint) {
 			t.Errorf("%s: %+v", test.err, got)
 		}
+	}
+	down := redisTrouble{address: "redis://x", words: "is down", err: &net.OpError{Op: "dial", Err: errors.New("refused")}}
+	if got := a.inWords(fmt.Errorf("cannot be kept: %w", down)); got.words != `cannot be kept: certificate storage "redis://x": is down` || got.hint != "" {
+		t.Errorf("%+v", got)
 	}
 	through := &acmeSource{dns: true}
 	if got := through.inWords(acmeProblem("unauthorized", "no TXT record")); !strings.Contains(got.hint, "_acme-challenge") {

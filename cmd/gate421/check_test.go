@@ -196,6 +196,24 @@ func TestCheckLiveReadsStoredCertificates(t *testing.T) {
 	}
 }
 
+// TestCheckSharedStorage looks at what is here of it, and asks no server.
+func TestCheckSharedStorage(t *testing.T) {
+	s := newSetting(t)
+	s.dns.googlebotAt(t, "66.249.66.1")
+	file := liveFile(t, s, unused(t), `["localhost.example"]`, "$echo", `{source: acme, storage: "redis://127.0.0.1:1/2"}`, "$dns")
+	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
+	if !strings.Contains(out, "ok     no certificate for localhost.example has been copied here from certificates.storage; what it lacks is ordered at the start\n") {
+		t.Errorf("check --live says\n%s", out)
+	}
+	for storage, want := range map[string]string{"rediss://127.0.0.1:1?ca=/nowhere.pem": "/nowhere.pem", "redis://127.0.0.1:1/two": `database "two" is not a number`} {
+		file := liveFile(t, s, unused(t), `["localhost.example"]`, "$echo", fmt.Sprintf("{source: acme, storage: %q}", storage), "$dns")
+		_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
+		if exitCode(err) != 1 || !strings.Contains(message(err), "certificate storage: ") || !strings.Contains(message(err), want) {
+			t.Errorf("exit %d, %s", exitCode(err), message(err))
+		}
+	}
+}
+
 // TestCheckLooksAtWhatRunOpens names files that are not there: run would fail on each of them, so check does, on all at once.
 func TestCheckLooksAtWhatRunOpens(t *testing.T) {
 	folder := t.TempDir()
