@@ -37,11 +37,11 @@ func newAuthority(t *testing.T, dir string) *authority {
 	return a
 }
 
-// issue writes a certificate for one name and its key.
-func (a *authority) issue(t *testing.T, name string) (cert, key string) {
+// issue writes a certificate for a name, or for more than one, and its key. The first name is the files'.
+func (a *authority) issue(t *testing.T, name string, more ...string) (cert, key string) {
 	t.Helper()
 	der, private := a.sign(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, KeyUsage: x509.KeyUsageDigitalSignature,
+		Subject: pkix.Name{CommonName: name}, DNSNames: append([]string{name}, more...), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
 	})
 	secret, err := x509.MarshalPKCS8PrivateKey(private)

@@ -32,6 +32,9 @@ type setup struct {
 	sites    string // the list below sites
 	admin    string // default none
 
+	certificates string // default the local authority's, one for each host
+	root         string // the path of the certificate that clients trust, where certificates is set
+
 	log     string   // the decision log's path; "": one in the test's folder
 	logging []string // further keys of the log
 
@@ -44,7 +47,7 @@ func serve(t *testing.T, s setup) *gateway {
 	for _, field := range []struct {
 		value    *string
 		standard string
-	}{{&s.listen, "127.0.0.1:0"}, {&s.resolver, "127.0.0.1:9"}, {&s.wait, "5s"}} {
+	}{{&s.listen, "127.0.0.1:0"}, {&s.resolver, "127.0.0.1:9"}, {&s.wait, "5s"}, {&s.certificates, "{source: local}"}} {
 		if *field.value == "" {
 			*field.value = field.standard
 		}
@@ -56,15 +59,17 @@ func serve(t *testing.T, s setup) *gateway {
 listen: {https: %q, http: ""}
 admin: %q
 state: %q
-certificates: {source: local}
+certificates: %s
 verify: {resolver: %q, wait: %s, ranges: embedded}
 log: {%s}
 %s
 sites:
-%s`, s.listen, s.admin, filepath.Join(dir, "state"), s.resolver, s.wait, logging, s.more, s.sites))
+%s`, s.listen, s.admin, filepath.Join(dir, "state"), s.certificates, s.resolver, s.wait, logging, s.more, s.sites))
 	command := slices.Concat(s.through, []string{program(t), "run", "--config", g.config})
-	g.process = start(t, "clients must trust ", command[0], command[1:]...)
-	_, g.root, _ = strings.Cut(g.await(t, "clients must trust "), "clients must trust ")
+	g.process = start(t, "serving https on ", command[0], command[1:]...)
+	if g.root = s.root; g.root == "" {
+		_, g.root, _ = strings.Cut(g.await(t, "clients must trust "), "clients must trust ")
+	}
 	_, address, _ := strings.Cut(g.await(t, "serving https on "), "serving https on ")
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
