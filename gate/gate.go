@@ -147,10 +147,9 @@ func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	if x.client = h.Proxies.client(r); x.client.proxied {
 		r.RemoteAddr = netip.AddrPortFrom(x.client.ip, 0).String() // for the origin
 	}
-	x.record = audit.Record{
-		Host: host, Method: r.Method, Path: path, Proto: x.client.proto, ClientIP: x.client.ip, Agent: r.UserAgent(),
-		RequestID: h.ids.next(), Config: live.Version,
-	}
+	record := &x.record
+	record.Host, record.Method, record.Path, record.Proto = host, r.Method, path, x.client.proto
+	record.ClientIP, record.Agent, record.RequestID, record.Config = x.client.ip, r.UserAgent(), h.ids.next(), live.Version
 	if r.TLS != nil {
 		x.record.ALPN, x.record.SNI = r.TLS.NegotiatedProtocol, r.TLS.ServerName
 	}
@@ -208,7 +207,12 @@ func (h *Handler) finish(x *exchange) {
 		h.write(&x.record)
 		return
 	}
-	// A crawler's HTTP/1.x request was served without a question asked. Who it was is found out now, and nobody waits.
+	h.finishLater(x)
+}
+
+// finishLater writes the record of a crawler's HTTP/1.x request, which was served without a question asked. Who it was is found
+// out now, and nobody waits.
+func (h *Handler) finishLater(x *exchange) {
 	record, site, back := x.record.Cut(), x.record.Site, x.client.major == 1
 	rule := x.facts.Site.Rule(x.facts.Path)
 	record.Rule, record.State = rule.Pattern, rule.State.String()
