@@ -32,7 +32,7 @@ type Record struct {
 	Host   string // the request's host, as decided on: lower case, without port
 	Method string
 	Path   string // path and query as they stood in the request; cut at 2 KiB
-	Proto  string // HTTP/1.0, HTTP/1.1 or HTTP/2.0
+	Proto  string // what the client spoke: HTTP/1.0, HTTP/1.1 or HTTP/2.0; behind a CDN also HTTP/3.0, or "": not known
 	ALPN   string
 	SNI    string
 

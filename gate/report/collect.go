@@ -226,6 +226,8 @@ func (w *collector) meaning(e *event) bool {
 		return false
 	case e.http2 && l.is(memberAction, "reject"):
 		return false
+	case !e.http2 && !w.begins(memberProto, "HTTP/1"): // HTTP/3 to a CDN, or nobody knows what: neither refused nor a come-back
+		return false
 	case e.http2 && l.is(memberAction, "refuse") && l.is(memberReason, "refused"):
 		e.what = refused
 	case !e.http2 && l.is(memberAction, "serve"):

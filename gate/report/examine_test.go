@@ -74,7 +74,7 @@ func drawLog(t *rapid.T, name string) []byte {
 				put(m)
 			}
 		case 4, 5, 6, 7:
-			m["proto"], m["action"], m["reason"], m["status"] = word("HTTP/1.1", "HTTP/1.0"), word("serve", "serve", "serve", "redirect"), "http1", rapid.SampledFrom([]int{200, 200, 404, 500, 0}).Draw(t, "status")
+			m["proto"], m["action"], m["reason"], m["status"] = word("HTTP/1.1", "HTTP/1.0", "HTTP/1.1", "HTTP/3.0", ""), word("serve", "serve", "serve", "redirect"), "http1", rapid.SampledFrom([]int{200, 200, 404, 500, 0}).Draw(t, "status")
 			put(m)
 		case 8:
 			m["proto"], m["action"], m["reason"] = "HTTP/2.0", word("serve", "reject"), word("guard", "observed", "misdirected")

@@ -195,7 +195,7 @@ func (r *reference) report() *Report {
 				refUnknown(causes, l)
 			}
 		}
-		if l.str("claim") == "" || l.str("verdict") != "genuine" || isHTTP2(l) && l.str("action") == "reject" {
+		if l.str("claim") == "" || l.str("verdict") != "genuine" || isHTTP2(l) && l.str("action") == "reject" || !isHTTP2(l) && !strings.HasPrefix(l.str("proto"), "HTTP/1") {
 			continue
 		}
 		span = append(span, l.at)

@@ -20,7 +20,7 @@ import (
 // are those of the fields below, lists are sorted as their comments say, and the same lines give the same report, byte for
 // byte, however many processors read them.
 //
-// A crawl request is one of a client that was proved to be the crawler it claims to be. A URL is a crawler, a host and a
+// A crawl request is one of a client that was proved to be the crawler it claims to be, over HTTP/2 or HTTP/1.x. A URL is a crawler, a host and a
 // path with its query, as the log has them. A refused URL counts as fetched once the same crawler got an answer below 500
 // for it over HTTP/1.x, later than the refusal.
 type Report struct {
