@@ -20,9 +20,6 @@ import (
 	"time"
 )
 
-// asProgram in the environment makes the test's own binary the program.
-const asProgram = "GATE421_AS_PROGRAM"
-
 // activated starts the program as systemd does: with sockets that are open already. names may be "".
 func activated(t *testing.T, stderr io.Writer, names string, sockets []*os.File, args ...string) *exec.Cmd {
 	t.Helper()

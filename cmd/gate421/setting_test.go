@@ -22,6 +22,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// asProgram in the environment makes the test's own binary the program.
+const asProgram = "GATE421_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
