@@ -26,6 +26,7 @@ type gateway struct {
 // setup is what a test wants of the configuration.
 type setup struct {
 	listen   string // default 127.0.0.1:0
+	door     string // further keys of listen, behind a comma
 	resolver string // default one that nobody listens on, for tests without crawlers
 	wait     string // default 5s
 	more     string // further keys, whole lines
@@ -56,7 +57,7 @@ func serve(t *testing.T, s setup) *gateway {
 	g := &gateway{log: or(s.log, filepath.Join(dir, "decisions.json"))}
 	logging := strings.Join(append([]string{fmt.Sprintf("file: %q", g.log)}, s.logging...), ", ")
 	g.config = write(t, filepath.Join(dir, "gate421.yaml"), fmt.Appendf(nil, `
-listen: {https: %q, http: ""}
+listen: {https: %q, http: ""%s}
 admin: %q
 state: %q
 certificates: %s
@@ -64,7 +65,7 @@ verify: {resolver: %q, wait: %s, ranges: embedded}
 log: {%s}
 %s
 sites:
-%s`, s.listen, s.admin, filepath.Join(dir, "state"), s.certificates, s.resolver, s.wait, logging, s.more, s.sites))
+%s`, s.listen, s.door, s.admin, filepath.Join(dir, "state"), s.certificates, s.resolver, s.wait, logging, s.more, s.sites))
 	command := slices.Concat(s.through, []string{program(t), "run", "--config", g.config})
 	g.process = start(t, "serving https on ", command[0], command[1:]...)
 	if g.root = s.root; g.root == "" {
