@@ -38,3 +38,28 @@ func TestNoPasswordIsShown(t *testing.T) {
 		}
 	}
 }
+
+// An acme-dns server elsewhere that is asked without TLS is worth a note; one on this machine is usual.
+func TestUnencryptedACMEDNSIsNoted(t *testing.T) {
+	for server, want := range map[string]bool{
+		"http://auth.example.net":  true,
+		"http://192.0.2.6:8053":    true,
+		"https://auth.example.net": false,
+		"http://127.0.0.1:8053":    false,
+		"http://[::1]:8053":        false,
+		"http://localhost":         false,
+	} {
+		c, err := Parse("a.yaml", []byte("certificates:\n  dns: {provider: acme-dns, account_file: x, server: \""+server+"\"}\nsites:\n- {hosts: [a.test], "+
+			"origin: \"http://127.0.0.1:1\", http2_crawl: observe}\n"), []string{"googlebot"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := false
+		for _, note := range c.Notes() {
+			got = got || strings.Contains(note.Message, "unencrypted")
+		}
+		if got != want {
+			t.Errorf("%s: a note: %v", server, got)
+		}
+	}
+}
