@@ -176,7 +176,7 @@ func newRoot() (certPEM, keyPEM []byte, err error) {
 		return nil, nil, err
 	}
 	// No host or user name in it: the root is handed around.
-	certPEM, err = signRoot(key, pkix.Name{CommonName: "gate421 local authority " + hex.EncodeToString(id)})
+	certPEM, err = signRoot(key, pkix.Name{CommonName: "gate421 local authority " + hex.EncodeToString(id)}, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -187,11 +187,13 @@ func newRoot() (certPEM, keyPEM []byte, err error) {
 	return certPEM, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), nil
 }
 
-// signRoot makes a root that begins now.
-func signRoot(key *ecdsa.PrivateKey, name pkix.Name) ([]byte, error) {
+// signRoot makes a root that begins now. keyID is that of the root it replaces: what clients find an issuer by, which Go
+// does not compute alike in all its versions. nil for a new one.
+func signRoot(key *ecdsa.PrivateKey, name pkix.Name, keyID []byte) ([]byte, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		Subject:               name,
+		SubjectKeyId:          keyID,
 		NotBefore:             now.Add(-skew),
 		NotAfter:              now.Add(rootLife),
 		KeyUsage:              x509.KeyUsageCertSign,
@@ -216,7 +218,7 @@ func (a *authority) renew() error {
 	if time.Until(old.NotAfter) > rootRenewal {
 		return nil
 	}
-	certPEM, err := signRoot(a.key, old.Subject)
+	certPEM, err := signRoot(a.key, old.Subject, old.SubjectKeyId)
 	if err != nil {
 		return err
 	}

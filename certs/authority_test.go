@@ -25,6 +25,7 @@ func age(t *testing.T, folder string, end time.Time) *x509.Certificate {
 	}
 	template := *a.root()
 	template.SerialNumber, template.NotAfter = big.NewInt(7), end
+	template.SubjectKeyId = []byte("as another Go computed it") // what is renewed keeps it
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, a.key.Public(), a.key)
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,10 @@ func TestLocalRootIsRenewed(t *testing.T) {
 	}
 	if time.Until(renewed.NotAfter) < 9*365*24*time.Hour || !old.PublicKey.(*ecdsa.PublicKey).Equal(renewed.PublicKey) {
 		t.Errorf("the root ends on %v", renewed.NotAfter)
+	}
+	// OpenSSL takes no issuer whose key ID is not the one that a certificate names.
+	if leaf := served(t, certs, "shop.example"); string(renewed.SubjectKeyId) != string(old.SubjectKeyId) {
+		t.Errorf("the root's key ID was %x and is %x; that of a certificate's issuer is %x", old.SubjectKeyId, renewed.SubjectKeyId, leaf.AuthorityKeyId)
 	}
 	for name, root := range map[string]*x509.Certificate{"old": old, "new": renewed} {
 		pool := x509.NewCertPool()

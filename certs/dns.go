@@ -198,6 +198,8 @@ func (d *DNS) openACMEDNS(told *teller) (certmagic.DNSProvider, error) {
 	if err != nil {
 		problems = append(problems, fmt.Errorf("account %q: %w", d.AccountFile, err))
 	}
-	return &acmeDNS{server: strings.TrimSuffix(d.Server, "/"), accounts: accounts, client: &http.Client{Timeout: 30 * time.Second}},
-		errors.Join(problems...)
+	// A redirect would carry the account's password to wherever it leads.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &acmeDNS{server: strings.TrimSuffix(d.Server, "/"), accounts: accounts,
+		client: &http.Client{Timeout: 30 * time.Second, CheckRedirect: stay}}, errors.Join(problems...)
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,6 +99,26 @@ func TestSolverIsOurs(t *testing.T) {
 	}
 	if namesServers(secretFile(t, "search example\nnameserver 192.0.2.53\n")) != true || namesServers(secretFile(t, "# nameserver\n")) || namesServers("/nowhere") {
 		t.Error("resolv.conf is misread")
+	}
+}
+
+// Where a server sends us on to is not told the account's password.
+func TestACMEDNSIsNotSentOn(t *testing.T) {
+	var told atomic.Bool
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told.Store(r.Header.Get("X-Api-Key") != "") }))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.RedirectHandler(strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1), http.StatusTemporaryRedirect))
+	defer server.Close()
+	d := DNS{Provider: ProviderACMEDNS, Server: server.URL, Resolvers: []string{"127.0.0.1:9"},
+		AccountFile: secretFile(t, `{"username": "u", "password": "p", "subdomain": "s"}`)}
+	provider, err := d.open(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(provider.(*acmeDNS).client.CloseIdleConnections)
+	_, err = provider.AppendRecords(t.Context(), "a.example.", []libdns.Record{libdns.RR{Type: "TXT", Name: "_acme-challenge", Data: "value"}})
+	if told.Load() || err == nil || !strings.Contains(err.Error(), "status 307") {
+		t.Errorf("the password went on: %v; %v", told.Load(), err)
 	}
 }
 

@@ -213,9 +213,9 @@ func (m *managed) next(host string, failures int, problems []problem) time.Time 
 		pause = max(min(pause, cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/60), 100*time.Millisecond)
 	}
 	at := time.Now().Add(pause)
-	var earliest time.Time
-	for _, p := range problems {
-		if wanted := notBefore(p.err); earliest.IsZero() || wanted.Before(earliest) {
+	var earliest time.Time // zero as soon as one authority names none
+	for i, p := range problems {
+		if wanted := notBefore(p.err); i == 0 || wanted.Before(earliest) {
 			earliest = wanted
 		}
 	}

@@ -41,6 +41,10 @@ func parseRedis(address string) (redisAddress, error) {
 	}
 	a := redisAddress{shown: u.Redacted(), user: u.User.Username(), prefix: "gate421"}
 	a.password, _ = u.User.Password()
+	// A password with / or ? in it, its beginning taken for a port, would be shown as something else below.
+	if u.User == nil && strings.Contains(address, "@") {
+		return bad("no host before its path")
+	}
 	if u.Scheme != "redis" && u.Scheme != "rediss" {
 		return bad(fmt.Sprintf("scheme %q", u.Scheme))
 	}
@@ -49,7 +53,7 @@ func parseRedis(address string) (redisAddress, error) {
 	}
 	a.host = net.JoinHostPort(u.Hostname(), or(u.Port(), "6379"))
 	if a.user != "" && a.password == "" {
-		return bad(fmt.Sprintf("user %q has no password", a.user))
+		return bad("the user has no password") // or is one
 	}
 	if db := strings.Trim(u.Path, "/"); db != "" {
 		if a.db, err = strconv.Atoi(db); err != nil || a.db < 0 {

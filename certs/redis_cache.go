@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/caddyserver/certmagic"
@@ -21,11 +24,17 @@ type copies struct {
 	warn func(string)
 }
 
-// keeps reports whether there is a copy of what has this key.
-func (c copies) keeps(key string) bool { return strings.HasPrefix(key, "certificates/") }
+// keeps reports whether there is a copy of what has this key. Names that the server lists are not ours to trust: one that
+// leads out of the folder has none.
+func (c copies) keeps(key string) bool {
+	return strings.HasPrefix(key, "certificates/") && path.Clean(key) == key && filepath.IsLocal(filepath.FromSlash(key))
+}
 
 // get reads a copy; any error means that there is none to use.
 func (c copies) get(ctx context.Context, key string) ([]byte, error) {
+	if !c.keeps(key) {
+		return nil, fs.ErrNotExist
+	}
 	return c.Load(ctx, key)
 }
 

@@ -345,6 +345,10 @@ func TestParseRedis(t *testing.T) {
 		"rediss://x/?ca=/does/not/exist":   "no such file",
 		"redis://me:top secret%zz@x":       "not a URL",
 		"redis://me:topsecret@x:port/word": "not a URL",
+		"redis://topsecret@x":              "no password",
+		"redis://me:1/topsecret@x/0":       "before its path",
+		"redis://me:1?topsecret@x/0":       "before its path",
+		"redis://me:1#topsecret@x/0":       "before its path",
 	} {
 		_, err := parseRedis(address)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "top") {

@@ -69,6 +69,7 @@ func TestNextTry(t *testing.T) {
 		{"hiccups without end", 10, []problem{{err: acmeProblem("badNonce", "")}}, 6 * time.Hour},
 		{"counted", 0, []problem{{err: limited}}, time.Until(time.Date(2099, 1, 2, 3, 4, 5, 0, time.UTC))},
 		{"counted by one of two", 0, []problem{{err: limited}, {err: errors.New("x")}}, time.Minute},
+		{"counted by the second of two", 0, []problem{{err: errors.New("x")}, {err: limited}}, time.Minute},
 	} {
 		if got := time.Until(m.next("a.example", test.failures, test.problems)); (got - test.want).Abs() > 2*time.Second {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -284,8 +285,11 @@ func parseChallengeName(s string) (string, *fault) {
 func (r *reader) dnsServer(n *node, provider string) string {
 	if provider == "acme-dns" {
 		s, ok := r.filled(n, "the server's address, such as https://auth.example.com")
-		if u, err := url.Parse(s); ok && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		u, err := url.Parse(s)
+		if ok && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 			r.problem(n, "write it as https://auth.example.com", "%s: %s is not the address of an acme-dns server", n.label, quote(s))
+		} else if ok && u.Scheme == "http" && !isHere(u.Hostname()) {
+			r.note(n, "write https:// unless nobody else is on that network", "%s: the account's password goes there unencrypted", n.label)
 		}
 		return s
 	}
@@ -298,6 +302,12 @@ func (r *reader) dnsServer(n *node, provider string) string {
 		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(s), f.message)
 	}
 	return server
+}
+
+// isHere reports whether a host of a URL is this machine.
+func isHere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (r *reader) servers(n *node) []string {

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -16,7 +17,7 @@ type Problem struct {
 	Column  int    // from 1, in characters
 	Message string // what is wrong, in one line
 	Hint    string // what to do about it; "" where nobody can know
-	Source  string // the text of the line, "" when the value came from a flag
+	Source  string // the text of the line without passwords, "" when the value came from a flag
 }
 
 // String gives the position and message, the line with a caret below the column, and the hint. Whatever the file holds, the
@@ -127,7 +128,7 @@ func (r *reader) locate(line, column int, hint, format string, args ...any) Prob
 	if line > 0 {
 		p.File, p.Line, p.Column = r.file, line, column
 		if line <= len(r.lines) {
-			p.Source = r.lines[line-1]
+			p.Source = masked(r.lines[line-1])
 		}
 	}
 	return p
@@ -142,9 +143,24 @@ func byPosition(a, b Problem) int {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-// quote quotes what a file says, and cuts what is too long to show.
+// masked hides what an address says before its @, which may be a password: what is shown ends up in logs. Half-written
+// addresses count too, so it hides rather too much. The width stays, for the caret's sake.
+func masked(s string) string {
+	if !strings.Contains(s, "@") {
+		return s
+	}
+	found := regexp.MustCompile(`:/*([^\s/].*)@`).FindStringSubmatchIndex(s)
+	if found == nil {
+		return s
+	}
+	from, to := found[2], found[3]
+	return s[:from] + strings.Repeat("*", utf8.RuneCountInString(s[from:to])) + s[to:]
+}
+
+// quote quotes what a file says, without what masked hides, and cuts what is too long to show.
 func quote(s string) string {
 	const most = 80
+	s = masked(s)
 	if utf8.RuneCountInString(s) > most {
 		s = string([]rune(s)[:most]) + "…"
 	}
