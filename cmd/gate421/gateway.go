@@ -50,6 +50,7 @@ type gateway struct {
 	serving context.Context // nil: not yet
 	ended   chan struct{}   // closed at the end
 	retired sync.WaitGroup  // what was replaced and is still to be closed
+	turn    sync.Mutex      // held while certificates are closed and the next begin to be managed
 }
 
 // openGateway prepares everything up to bound sockets, so that whatever is wrong is said before anyone is served. The

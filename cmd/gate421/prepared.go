@@ -105,8 +105,10 @@ func (g *gateway) adopt(v *prepared) {
 			if old == nil {
 				return nil
 			}
+			g.turn.Lock() // one after the other, however quickly versions follow each other
+			defer g.turn.Unlock()
 			err := old.Close() // before the new one may order what the old one is ordering
-			if serving != nil {
+			if serving != nil && g.certs.Load() == v.certs {
 				err = errors.Join(err, v.certs.Manage(serving))
 			}
 			return err
