@@ -13,7 +13,7 @@ import (
 // wellFormed says whether a request can be written in HTTP/1.1 so that everybody reads it in the same way. HTTP/2's server
 // lets any text pass as a method, and spaces in a target; both protocols' let pass what is no host, and targets of no path.
 func wellFormed(r *http.Request) bool {
-	if !isToken(r.Method) || !isHost(r.Host) || !isTarget(r) {
+	if !isToken(r.Method) || !isHost(r.Host) || !isTarget(r) || !isLength(r) {
 		return false
 	}
 	for name, values := range r.Header {
@@ -39,6 +39,17 @@ func isTarget(r *http.Request) bool {
 		}
 	}
 	return strings.HasPrefix(t, "/") || t == "*" && r.Method == http.MethodOptions || r.URL.Host != "" && r.URL.Opaque == ""
+}
+
+// isLength says whether a Content-Length is the body's (RFC 9113 section 8.1.1). HTTP/2's server takes the first of several, and
+// none for what is no number or comes with a header that ends the stream.
+func isLength(r *http.Request) bool {
+	for _, value := range r.Header["Content-Length"] {
+		if n, ok := decimal(value); !ok || n != r.ContentLength {
+			return false
+		}
+	}
+	return true
 }
 
 // isHost says whether a Host is a name or an address, with or without a port. HTTP/1.0 may leave it out.
