@@ -24,7 +24,9 @@ import (
 )
 
 // Record is one request's line, event "decision". Text fields hold exactly what the log shows; "" is left out. Its
-// zero-valued fields cost nothing in the file.
+// zero-valued fields cost nothing in the file. Whatever a stranger may have a hand in is made safe on its way into the file.
+// Proto, ALPN, Claim, the verdict's and the decision's words, RequestID and Config are the gateway's own, printable ASCII
+// without quote or backslash, and are not looked at again.
 type Record struct {
 	Time time.Time // when the answer was complete; zero: when the line is written
 

@@ -77,8 +77,8 @@ func (e *encoder) decision(at time.Time, r *Record, truncated, dropQuery bool) (
 	e.text(`,"host":"`, r.Host, maxName)
 	e.text(`,"method":"`, r.Method, maxWord)
 	e.text(`,"path":"`, path, maxPath)
-	e.text(`,"proto":"`, r.Proto, maxWord)
-	e.text(`,"alpn":"`, r.ALPN, maxWord)
+	e.word(`,"proto":"`, r.Proto)
+	e.word(`,"alpn":"`, r.ALPN)
 	e.text(`,"sni":"`, r.SNI, maxName)
 	if ip := r.ClientIP; ip.IsValid() {
 		if truncated {
@@ -89,17 +89,17 @@ func (e *encoder) decision(at time.Time, r *Record, truncated, dropQuery bool) (
 		e.line = append(e.line, '"')
 	}
 	e.text(`,"agent":"`, r.Agent, maxAgent)
-	e.text(`,"claim":"`, r.Claim, maxWord)
-	e.text(`,"verdict":"`, r.Verdict, maxWord)
-	e.text(`,"verdict_source":"`, r.VerdictSource, maxWord)
-	e.text(`,"verdict_cause":"`, r.VerdictCause, maxWord)
+	e.word(`,"claim":"`, r.Claim)
+	e.word(`,"verdict":"`, r.Verdict)
+	e.word(`,"verdict_source":"`, r.VerdictSource)
+	e.word(`,"verdict_cause":"`, r.VerdictCause)
 	e.text(`,"ptr":"`, r.PTR, maxName)
 	e.seconds(`,"verify_seconds":`, r.Verify)
 	e.text(`,"rule":"`, r.Rule, maxPath)
-	e.text(`,"state":"`, r.State, maxWord)
-	e.text(`,"action":"`, r.Action, maxWord)
-	e.text(`,"reason":"`, r.Reason, maxWord)
-	e.text(`,"would":"`, r.Would, maxWord)
+	e.word(`,"state":"`, r.State)
+	e.word(`,"action":"`, r.Action)
+	e.word(`,"reason":"`, r.Reason)
+	e.word(`,"would":"`, r.Would)
 	e.number(`,"status":`, int64(r.Status))
 	e.number(`,"bytes_out":`, r.BytesOut)
 	e.seconds(`,"seconds":`, r.Took)
@@ -107,8 +107,8 @@ func (e *encoder) decision(at time.Time, r *Record, truncated, dropQuery bool) (
 	e.number(`,"origin_status":`, int64(r.OriginStatus))
 	e.seconds(`,"origin_seconds":`, r.OriginTook)
 	e.text(`,"origin_error":"`, r.OriginError, maxWord)
-	e.text(`,"request_id":"`, r.RequestID, maxWord)
-	e.text(`,"config":"`, r.Config, maxWord)
+	e.word(`,"request_id":"`, r.RequestID)
+	e.word(`,"config":"`, r.Config)
 	if len(e.cut) > 0 {
 		e.line = append(e.line, `,"cut":["`...)
 		e.line = append(e.line, strings.Join(e.cut, `","`)...)
@@ -165,6 +165,13 @@ func (e *encoder) text(before, value string, bound int) {
 	e.line = append(e.line, '"')
 }
 
+// word appends a member whose value is the gateway's own, as Record has it, unless it is empty.
+func (e *encoder) word(before, value string) {
+	if value != "" {
+		e.line = append(append(append(e.line, before...), value...), '"')
+	}
+}
+
 // shortened cuts a value between characters, and notes that it did.
 func (e *encoder) shortened(name, value string, bound int) string {
 	e.cut = append(e.cut, name)
@@ -188,7 +195,11 @@ func (e *encoder) seconds(before string, d time.Duration) {
 		return
 	}
 	e.line = append(e.line, before...)
-	e.line = strconv.AppendInt(e.line, micros/1e6, 10)
+	if micros < 1e6 {
+		e.line = append(e.line, '0')
+	} else {
+		e.line = strconv.AppendInt(e.line, micros/1e6, 10)
+	}
 	if fraction := int(micros % 1e6); fraction > 0 {
 		e.line = append(e.line, '.')
 		e.line = sixDigits(e.line, fraction)
