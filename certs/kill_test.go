@@ -82,9 +82,6 @@ func usable(cert *tls.Certificate) error {
 // orders a new one, and no half-written file is ever taken for a whole one. KILLS=200 kills as often.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	if !modesMean {
-		t.Skip("no SIGKILL here")
-	}
 	kills := sized(t, "KILLS", 10)
 	const lanes = 5 // a lock of who was killed goes stale after ten seconds: waited for side by side
 	far := farAway()

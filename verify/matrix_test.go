@@ -216,9 +216,6 @@ func TestFaultMatrix(t *testing.T) {
 
 // TestFaultMatrixSockets is a corner of the matrix in real time on real sockets.
 func TestFaultMatrixSockets(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds of real time")
-	}
 	checkLeaks(t)
 	var all sync.WaitGroup
 	defer all.Wait()

@@ -53,3 +53,17 @@ func TestOpenMakesTheFolderForRequests(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 }
+
+// TestRequestsStayInTheStateFolder has a link in place of the folder: what root makes must not land elsewhere.
+func TestRequestsStayInTheStateFolder(t *testing.T) {
+	folder, elsewhere := t.TempDir(), t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(folder, resumeFolder)); err != nil {
+		t.Fatal(err)
+	}
+	if err := RequestResume(folder, "s"); err == nil {
+		t.Error("no error")
+	}
+	if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
