@@ -23,19 +23,21 @@ type room struct {
 // (policy) knows neither.
 func house() map[string]room {
 	return map[string]room{
-		"verify":       {nil, []string{"github.com/miekg/dns", "github.com/maypok86/otter"}},
-		"certs":        {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
-		"gate/policy":  {[]string{"verify"}, nil},
-		"gate/guard":   {nil, nil},
-		"gate/audit":   {nil, nil},
-		"gate/report":  {nil, nil},
-		"gate/origin":  {nil, []string{"net/http/httputil"}},
-		"gate/config":  {[]string{"gate/policy"}, []string{"github.com/goccy/go-yaml"}},
-		"gate":         {[]string{"gate/policy", "gate/guard", "gate/audit", "verify"}, nil},
-		"gate/front":   {nil, []string{"github.com/pires/go-proxyproto"}},
-		"gate/admin":   {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config"}, []string{"github.com/prometheus/client_golang"}},
-		"cmd/gate421":  {[]string{"*"}, []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
-		"deploy/peers": {nil, nil},
+		"verify":           {nil, []string{"github.com/miekg/dns", "github.com/maypok86/otter"}},
+		"certs":            {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"gate/policy":      {[]string{"verify"}, nil},
+		"gate/guard":       {nil, nil},
+		"gate/audit":       {nil, nil},
+		"gate/report":      {nil, nil},
+		"gate/origin":      {nil, []string{"net/http/httputil"}},
+		"gate/config":      {[]string{"gate/policy"}, []string{"github.com/goccy/go-yaml"}},
+		"gate":             {[]string{"gate/policy", "gate/guard", "gate/audit", "verify"}, nil},
+		"gate/front":       {[]string{"gate/front/http1"}, []string{"github.com/pires/go-proxyproto"}},
+		"gate/front/http1": {[]string{"gate/syntax"}, nil},
+		"gate/syntax":      {nil, nil},
+		"gate/admin":       {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config"}, []string{"github.com/prometheus/client_golang"}},
+		"cmd/gate421":      {[]string{"*"}, []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
+		"deploy/peers":     {nil, nil},
 	}
 }
 

@@ -95,9 +95,9 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// Accept wraps what it accepts; it never waits for the client. While there is no room the connection that came last is held
+// accept wraps what it accepts; it never waits for the client. While there is no room the connection that came last is held
 // back and the next ones stay in the kernel's queue, where they wait instead of being turned away.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *listener) accept() (*conn, error) {
 	for {
 		socket, err := l.Listener.Accept()
 		if err != nil {

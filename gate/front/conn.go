@@ -22,14 +22,17 @@ type conn struct {
 	last  atomic.Pointer[answer]           // connections ask about the same host again and again
 
 	counts   *counts
-	greeted  bool        // a ClientHello came
-	protocol int         // written by the goroutine that net/http serves it in
-	taken    atomic.Bool // by a handler, and not yet closed
+	greeted  bool         // a ClientHello came
+	shaken   bool         // the handshake was completed
+	protocol atomic.Int32 // what is spoken on it
 
 	yard     *yard
 	accepted func(netip.Addr) // is told the client's address once that is known
 	counted  netip.Prefix     // in yard.open
 	left     sync.Once
+	fate     sync.Mutex
+	closed   bool
+	after    func() // what is left to do when a handler that has taken it closes it; nil: nobody has, or nothing is
 	begun    sync.Once
 	extra    bool // it has no place in yard.room: it came last, when there was none
 	writes   pace
@@ -98,16 +101,8 @@ func leaf(certificate *tls.Certificate) *x509.Certificate {
 
 type connKey struct{}
 
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	if t, ok := c.(*tls.Conn); ok {
-		if inner, ok := t.NetConn().(*conn); ok {
-			inner.tls, c = t, inner
-		}
-	}
-	if ours, ok := c.(*conn); ok {
-		return context.WithValue(ctx, connKey{}, ours)
-	}
-	return ctx
+func withConn(ctx context.Context, c *conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
 }
 
 // begin notes that the first request has begun, or HTTP/2.

@@ -34,7 +34,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -110,66 +109,38 @@ type Server struct {
 
 	counts   counts
 	draining atomic.Bool
-	goodbye  func() // sends GOAWAY to every HTTP/2 connection
 }
 
 // Serve serves on both listeners (plain may be nil) until ctx ends, then drains: it stops accepting, sends GOAWAY, lets
 // open requests finish for Limits.DrainTime, upgraded connections among them, closes what is left and ends its contexts. It
 // returns nil after a drain, however it went, and an error if a listener failed. The listeners are closed in any case.
 func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
-	limits := s.Limits.withDefaults()
-	base, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	requests := &running{}
-	servers := []*http.Server{s.secure(limits)}
-	failed := make(chan error, 2)
-	if plain != nil {
-		servers = append(servers, s.plain(limits))
-	}
-	for _, server := range servers {
-		server.BaseContext = func(net.Listener) context.Context { return base }
-		server.Handler = requests.count(s.spoken(s.bounded(server.Handler, limits)))
-	}
-	yard := s.yard(limits)
+	v := s.serving(context.WithoutCancel(ctx))
+	defer v.end()
+	yard := s.yard(v.limits)
 	https := yard.listen(secure, s.Accepted)
 	listeners := []*listener{https}
-	go func() { failed <- servers[0].ServeTLS(https, "", "") }()
+	failed := make(chan error, 2)
+	go func() { failed <- v.accept(https, v.https) }()
 	if plain != nil {
 		http := yard.listen(plain, nil)
 		listeners = append(listeners, http)
-		go func() { failed <- servers[1].Serve(http) }()
+		go func() { failed <- v.accept(http, v.http) }()
 	}
 	var err error
-	left := len(servers)
+	left := len(listeners)
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 		left--
 	}
-	s.drain(servers, listeners, requests, limits.DrainTime, end)
+	v.drain(listeners)
 	for range left {
-		if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) && !errors.Is(e, net.ErrClosed) {
+		if e := <-failed; err == nil && !errors.Is(e, net.ErrClosed) {
 			err = e
 		}
 	}
 	return err
-}
-
-func (s *Server) secure(limits Limits) *http.Server {
-	server := s.base(limits)
-	server.Handler = s.Handler
-	server.ConnContext = withConn
-	server.ConnState = s.counts.connected
-	server.TLSConfig = &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		CipherSuites:   suites(),
-		NextProtos:     []string{"h2", "http/1.1", "acme-tls/1"},
-		GetCertificate: certificate,
-		// It keeps this very configuration, "acme-tls/1" included.
-		GetConfigForClient: s.hello,
-	}
-	s.goodbye = serveHTTP2(server, limits, &s.counts)
-	return server
 }
 
 // suites are those of TLS 1.2 that nobody has complained about: forward secret and authenticated. TLS 1.3 has no others.
@@ -181,59 +152,36 @@ func suites() []uint16 {
 	}
 }
 
-func (s *Server) plain(limits Limits) *http.Server {
-	server := s.base(limits)
-	server.ConnState = s.counts.plainly
-	server.ConnContext = withConn
-	server.Protocols = new(http.Protocols)
-	server.Protocols.SetHTTP1(true)
-	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case s.Challenge != nil && s.Challenge(w, r):
-		case s.Plain != nil:
-			s.Plain.ServeHTTP(w, r)
-		default:
-			http.NotFound(w, r)
-		}
-	})
-	// Nothing that is served here takes longer.
-	server.ReadTimeout, server.WriteTimeout = limits.WriteTime, limits.WriteTime
-	return server
-}
-
-func (s *Server) base(limits Limits) *http.Server {
-	return &http.Server{
-		MaxHeaderBytes:    limits.HeaderBytes,
-		ReadHeaderTimeout: limits.HeaderTime,
-		IdleTimeout:       limits.IdleTime,
-		// "OPTIONS *" is a request like any other.
-		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     log.New(quiet{s.Trouble}, "", 0),
-	}
-}
-
-// spoken hands requests on under the protocol that they came over. net/http's HTTP/1 server takes HTTP/2's preface, sent
-// to it by mistake or malice, for a request of HTTP/2, and somebody might answer it as one. The HTTP/2 server in turn
-// withholds the TLS state from a request whose :scheme says http, whatever connection it came on.
-func (s *Server) spoken(next http.Handler) http.Handler {
+// counted hands requests on, and counts them while they are open. The HTTP/2 server withholds the TLS state from a request whose
+// :scheme says http, whatever connection it came on.
+func (v *serving) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil {
 			r.TLS = tlsOf(r)
 		}
-		if r.ProtoMajor != 1 && (r.TLS == nil || r.TLS.NegotiatedProtocol != "h2") {
-			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
-		}
-		if c := connOf(r); c != nil {
-			c.begin()
-		}
-		if s.draining.Load() { // a connection that came at the last moment has not been told yet
+		if r.ProtoMajor == 2 && v.draining.Load() { // a connection that came at the last moment has not been told yet
 			w.Header().Set("Connection", "close")
 		}
-		open := s.counts.requestsOf(r)
+		open := v.counts.requestsOf(r)
 		open.Add(1)
-		defer open.Add(-1)
+		v.requests.enter()
+		defer func() {
+			v.requests.leave()
+			open.Add(-1)
+		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// answerPlain is what answers over plain HTTP.
+func (s *Server) answerPlain(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case s.Challenge != nil && s.Challenge(w, r):
+	case s.Plain != nil:
+		s.Plain.ServeHTTP(w, r)
+	default:
+		http.NotFound(w, r)
+	}
 }
 
 // quiet keeps the internet's background noise out of the error log.

@@ -145,59 +145,66 @@ func gauges(words []string, counted []atomic.Int64) map[string]uint64 {
 	return out
 }
 
-// connected follows a connection of the https listener. net/http calls it from the accept loop for a new connection and from
-// the connection's own goroutine after that; the HTTP/2 engine calls it whenever a connection begins or ends to be idle.
-func (c *counts) connected(socket net.Conn, state http.ConnState) {
-	secure, ours := under(socket)
-	if ours == nil {
+// came notes a connection.
+func (c *counts) came(ours *conn, protocol int) {
+	ours.protocol.Store(int32(protocol))
+	c.open[protocol].Add(1)
+	if protocol == protocolPlain {
+		c.total[protocol].Add(1)
+	}
+}
+
+// begun is told of the first byte of an HTTP/1.x connection.
+func (c *counts) begun(socket net.Conn) {
+	if ours, ok := socket.(*conn); ok {
+		ours.begin()
 		return
 	}
-	switch state {
-	case http.StateNew:
-		c.open[protocolNone].Add(1)
-	case http.StateActive:
-		if ours.protocol == protocolNone {
-			c.spoke(ours, secure.ConnectionState().NegotiatedProtocol)
-		}
-	case http.StateHijacked:
-		ours.taken.Store(true) // there is no StateClosed to come
-	case http.StateClosed:
-		c.open[ours.protocol].Add(-1)
-		switch {
-		case ours.protocol != protocolNone:
-		case secure.ConnectionState().HandshakeComplete:
-			c.total[protocolNone].Add(1)
-		default:
-			c.handshakes[ours.failure()].Add(1)
-		}
+	c.spoke(under(socket), protocolHTTP1)
+}
+
+// connected is told by the HTTP/2 engine whenever a connection begins or ends to be idle.
+func (c *counts) connected(socket net.Conn, state http.ConnState) {
+	if ours := under(socket); state == http.StateActive && ours != nil && ours.protocol.Load() == protocolNone {
+		c.spoke(ours, protocolHTTP2)
 	}
 }
 
 // spoke notes a connection's protocol.
-func (c *counts) spoke(ours *conn, alpn string) {
-	ours.protocol = protocolHTTP1
-	if alpn == "h2" {
-		ours.protocol = protocolHTTP2
-		ours.begin()
+func (c *counts) spoke(ours *conn, protocol int) {
+	if ours == nil {
+		return
 	}
+	ours.protocol.Store(int32(protocol))
+	ours.begin()
 	c.open[protocolNone].Add(-1)
-	c.open[ours.protocol].Add(1)
-	c.total[ours.protocol].Add(1)
+	c.open[protocol].Add(1)
+	c.total[protocol].Add(1)
+}
+
+// went notes the end of a connection.
+func (c *counts) went(ours *conn) {
+	protocol := ours.protocol.Load()
+	c.open[protocol].Add(-1)
+	switch {
+	case protocol != protocolNone:
+	case ours.shaken:
+		c.total[protocolNone].Add(1)
+	default:
+		c.handshakes[ours.failure()].Add(1)
+	}
 }
 
 // under finds our connection below TLS.
-func under(socket net.Conn) (*tls.Conn, *conn) {
-	var secure *tls.Conn
-	switch s := socket.(type) {
-	case *tls.Conn:
-		secure = s
-	case *framed:
-		secure = s.Conn
-	default:
-		return nil, nil
+func under(socket net.Conn) *conn {
+	if along, ok := socket.(*framed); ok {
+		socket = along.Conn
 	}
-	ours, _ := secure.NetConn().(*conn)
-	return secure, ours
+	if secure, ok := socket.(*tls.Conn); ok {
+		socket = secure.NetConn()
+	}
+	ours, _ := socket.(*conn)
+	return ours
 }
 
 // failure is why a handshake that failed did so.
@@ -213,8 +220,7 @@ func (c *conn) failure() int {
 	return failedOther
 }
 
-// Close gives the connection's room to another. It also ends what net/http knows nothing of any more: a connection that a
-// handler took over.
+// Close gives the connection's room to another.
 func (c *conn) Close() error {
 	c.left.Do(func() {
 		c.writes.stop()
@@ -223,22 +229,24 @@ func (c *conn) Close() error {
 		if !c.extra {
 			<-c.yard.room
 		}
+		c.fate.Lock()
+		defer c.fate.Unlock()
+		if c.closed = true; c.after != nil {
+			c.after()
+		}
 	})
-	if c.taken.CompareAndSwap(true, false) {
-		c.counts.open[c.protocol].Add(-1)
-	}
 	return c.Conn.Close()
 }
 
-// plainly follows a connection of the plain listener.
-func (c *counts) plainly(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		c.open[protocolPlain].Add(1)
-		c.total[protocolPlain].Add(1)
-	case http.StateClosed, http.StateHijacked:
-		c.open[protocolPlain].Add(-1)
+// whenClosed has something done when whoever has taken the connection over closes it.
+func (c *conn) whenClosed(after func()) {
+	c.fate.Lock()
+	defer c.fate.Unlock()
+	if c.closed {
+		after()
+		return
 	}
+	c.after = after
 }
 
 // requestsOf is the count that a request belongs to while it is open.

@@ -1,0 +1,161 @@
+package front
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"gate421/gate/front/http1"
+)
+
+// serving is a Server while it serves.
+type serving struct {
+	*Server
+	limits Limits
+	base   context.Context // of every request
+	end    context.CancelFunc
+	log    *log.Logger
+	tls    *tls.Config
+
+	http1, plain *http1.Server
+	http2        func(context.Context, *tls.Conn) // serves a connection until it ends
+	goodbye      func()                           // sends GOAWAY to every HTTP/2 connection
+
+	requests, connections running
+
+	mu   sync.Mutex
+	open map[*conn]struct{}
+}
+
+func (s *Server) serving(ctx context.Context) *serving {
+	v := &serving{Server: s, limits: s.Limits.withDefaults(), open: map[*conn]struct{}{}, log: log.New(quiet{s.Trouble}, "", 0)}
+	v.base, v.end = context.WithCancel(ctx)
+	v.tls = &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		CipherSuites:   suites(),
+		NextProtos:     []string{"h2", "http/1.1", "acme-tls/1"},
+		GetCertificate: certificate,
+		// It keeps this very configuration, "acme-tls/1" included.
+		GetConfigForClient: s.hello,
+	}
+	handler := v.counted(s.bounded(s.Handler, v.limits))
+	v.http1 = v.server(handler)
+	v.plain = v.server(v.counted(s.bounded(http.HandlerFunc(s.answerPlain), v.limits)))
+	v.http2, v.goodbye = serveHTTP2(handler, v.limits, &s.counts, v.log)
+	return v
+}
+
+// server is one for HTTP/1.x.
+func (v *serving) server(handler http.Handler) *http1.Server {
+	return &http1.Server{
+		Handler: handler, HeaderBytes: v.limits.HeaderBytes, HeaderTime: v.limits.HeaderTime, IdleTime: v.limits.IdleTime, Log: v.log,
+		Begun: v.counts.begun,
+	}
+}
+
+// accept serves what a listener lets in. When there are no more file descriptors it waits for some.
+func (v *serving) accept(l *listener, serve func(*conn) (taken bool)) error {
+	const least, most = 5 * time.Millisecond, time.Second
+	for pause := time.Duration(0); ; {
+		c, err := l.accept()
+		var passing interface{ Temporary() bool }
+		switch {
+		case err == nil:
+			pause = 0
+			v.connections.enter()
+			go v.serve(c, serve)
+			continue
+		case errors.As(err, &passing) && passing.Temporary() && !v.draining.Load():
+			pause = min(max(2*pause, least), most)
+			v.log.Printf("accepting a connection: %v; trying again in %v", err, pause)
+		default:
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-l.closed:
+		}
+	}
+}
+
+// serve serves one connection. It is open for as long as a handler that has taken it over holds it.
+func (v *serving) serve(c *conn, serve func(*conn) (taken bool)) {
+	v.mu.Lock()
+	v.open[c] = struct{}{}
+	v.mu.Unlock()
+	left := func() {
+		v.counts.went(c)
+		v.mu.Lock()
+		delete(v.open, c)
+		v.mu.Unlock()
+		v.connections.leave()
+	}
+	if serve(c) {
+		c.whenClosed(left)
+		return
+	}
+	c.Close()
+	left()
+}
+
+// cut closes every connection.
+func (v *serving) cut() {
+	v.mu.Lock()
+	open := slices.Collect(maps.Keys(v.open))
+	v.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
+}
+
+// http serves plain HTTP.
+func (v *serving) http(c *conn) (taken bool) {
+	v.counts.came(c, protocolPlain)
+	return v.plain.Serve(withConn(v.base, c), c, nil)
+}
+
+// https serves what the client and we agree on.
+func (v *serving) https(c *conn) (taken bool) {
+	v.counts.came(c, protocolNone)
+	c.RemoteAddr() // a balancer's introduction has a time of its own
+	secure := tls.Server(c, v.tls)
+	c.tls = secure
+	secure.SetDeadline(time.Now().Add(v.limits.HeaderTime))
+	if err := secure.Handshake(); err != nil {
+		answerPlainly(err)
+		return false
+	}
+	secure.SetDeadline(time.Time{})
+	c.shaken = true
+	state := secure.ConnectionState()
+	switch ctx := withConn(v.base, c); state.NegotiatedProtocol {
+	case "h2":
+		v.http2(ctx, secure)
+	case "acme-tls/1": // the certificate was the answer
+		secure.Close()
+	default:
+		return v.http1.Serve(ctx, secure, &state)
+	}
+	return false
+}
+
+// answerPlainly tells a client that speaks HTTP where TLS is expected.
+func answerPlainly(err error) {
+	var header tls.RecordHeaderError
+	if !errors.As(err, &header) || header.Conn == nil {
+		return
+	}
+	switch string(header.RecordHeader[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
+		io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
+			"400: this port speaks HTTPS, and the request came as HTTP.\n")
+		header.Conn.Close()
+	}
+}

@@ -1,0 +1,159 @@
+// Package syntax answers one question: what do these bytes say in HTTP/1.1 (RFC 9110, RFC 9112)?
+//
+// The side that reads clients' requests and the side that reads origins' answers have to understand a message alike, so
+// both ask here. Every function is pure, and strict: what two readers could understand in two ways is not understood.
+package syntax
+
+import (
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"strconv"
+	"strings"
+)
+
+// Token says whether s is a token (RFC 9110 section 5.6.2), which methods and names of fields are.
+func Token(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !tokenByte(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func tokenByte(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		return true
+	case c == '!', c == '#', c == '$', c == '%', c == '&', c == '\'', c == '*', c == '+', c == '.', c == '^', c == '_', c == '`', c == '|', c == '~':
+		return true
+	}
+	return false
+}
+
+// Printable says whether a field's value has no control characters but tabs. Bytes above ASCII are let pass, as obs-text.
+func Printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// Decimal reads a length: digits alone, below 10^18.
+func Decimal(s string) (n int64, ok bool) {
+	if s == "" || len(s) > 18 {
+		return 0, false
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// Host says whether s is what a Host field may be: a name or an address, with or without a port. The empty one is too.
+func Host(s string) bool {
+	name := s
+	if colon := strings.LastIndexByte(s, ':'); colon >= 0 && strings.IndexByte(s[colon:], ']') < 0 {
+		name = s[:colon]
+		if port := s[colon+1:]; port != "" {
+			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '+' {
+				return false
+			}
+		}
+	}
+	if inner, ok := strings.CutPrefix(name, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		address, err := netip.ParseAddr(inner)
+		return ok && err == nil && address.Is6() && address.Zone() == ""
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_') {
+			return false
+		}
+	}
+	return name != "" || s == ""
+}
+
+// Lists says whether a comma-separated list, in one field or several, has an item, whatever its case.
+func Lists(values []string, item string) bool {
+	for _, value := range values {
+		if len(value) <= len(item) { // as most are
+			if strings.EqualFold(value, item) {
+				return true
+			}
+			continue
+		}
+		for token := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.Trim(token, " \t"), item) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// CutLine takes the first line off, without its end. A line may end in LF alone (RFC 9112 section 2.2).
+func CutLine(s string) (line, rest string) {
+	line, rest, _ = strings.Cut(s, "\n")
+	return strings.TrimSuffix(line, "\r"), rest
+}
+
+// Field reads a line of a header: a token, a colon right behind it, and a value, which is returned without the blanks around
+// it. The name comes in the form that net/http's Header has it.
+func Field(line string) (name, value string, ok bool) {
+	colon, canonical, first := 0, true, true
+	for ; colon < len(line) && line[colon] != ':'; colon++ {
+		c := line[colon]
+		if !tokenByte(c) {
+			return "", "", false
+		}
+		if first && 'a' <= c && c <= 'z' || !first && 'A' <= c && c <= 'Z' {
+			canonical = false
+		}
+		first = c == '-'
+	}
+	if colon == 0 || colon == len(line) {
+		return "", "", false
+	}
+	name, value = line[:colon], strings.Trim(line[colon+1:], " \t")
+	if !canonical {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+	}
+	return name, value, Printable(value)
+}
+
+// ChunkSize reads the hexadecimal size before a chunk's extensions. Blanks behind it are what some servers reserve space with.
+func ChunkSize(line string) (n int64, ok bool) {
+	digits := 0
+	for ; digits < len(line); digits++ {
+		var d byte
+		switch c := line[digits]; {
+		case '0' <= c && c <= '9':
+			d = c - '0'
+		case 'a' <= c && c <= 'f':
+			d = c - 'a' + 10
+		case 'A' <= c && c <= 'F':
+			d = c - 'A' + 10
+		default:
+			rest := strings.TrimLeft(line[digits:], " \t")
+			return n, digits > 0 && (rest == "" || rest[0] == ';') && Printable(rest)
+		}
+		if digits == 15 {
+			return 0, false
+		}
+		n = n<<4 | int64(d)
+	}
+	return n, digits > 0
+}
+
+// Bodiless says whether an answer of a status has no body, whatever its header says (RFC 9112 section 6.3).
+func Bodiless(status int) bool {
+	return status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
+}
