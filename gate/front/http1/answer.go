@@ -235,3 +235,16 @@ func (a *answer) end() after {
 	}
 	return goOn
 }
+
+// abandon lets the client have what there is of an answer that does not go on; its end is missing.
+func (a *answer) abandon() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.status == 0 || a.taken {
+		return
+	}
+	if !a.framed {
+		a.frame()
+	}
+	a.send()
+}

@@ -174,6 +174,9 @@ func (x *exchange) handle() (how after) {
 	how = cutOff
 	defer func() {
 		caught := recover()
+		if caught != nil {
+			x.answer.abandon()
+		}
 		x.life.stop()
 		if caught != nil && caught != http.ErrAbortHandler && x.conn.server.Log != nil {
 			x.conn.server.Log.Printf("http: panic serving %v: %v\n%s", x.conn.remote, caught, debug.Stack())
