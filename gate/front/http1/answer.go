@@ -24,6 +24,7 @@ type answer struct {
 	sent     int64      // bytes of the body that the handler wrote
 	framed   bool       // the head is complete, with what says where the body ends
 	chunked  bool
+	spilled  bool     // the handler wrote more than it had announced
 	close    bool     // the connection ends behind it
 	declared []string // fields that are to come behind the body
 	held     []byte   // the body while the head is not complete
@@ -88,7 +89,7 @@ func (a *answer) writeHeader(status int) {
 
 // announce looks at what the handler says of the body.
 func (a *answer) announce() {
-	if values := a.header["Content-Length"]; len(values) > 0 {
+	if values := a.header["Content-Length"]; len(values) > 0 && a.header["Transfer-Encoding"] == nil {
 		if n, ok := syntax.Decimal(values[0]); ok {
 			a.length = n
 		}
@@ -132,7 +133,8 @@ func (a *answer) Write(p []byte) (int, error) {
 	switch {
 	case syntax.Bodiless(a.status):
 		return 0, http.ErrBodyNotAllowed
-	case a.length >= 0 && int64(len(p)) > a.length-a.sent:
+	case a.spilled || a.length >= 0 && int64(len(p)) > a.length-a.sent:
+		a.spilled = true
 		return 0, http.ErrContentLength
 	}
 	a.sent += int64(len(p))
@@ -214,7 +216,7 @@ func (a *answer) end() after {
 		a.writeHeader(http.StatusOK)
 	}
 	if !a.framed {
-		if !a.trails() && (!a.isHead || a.sent > 0) {
+		if (a.x.request.ProtoMinor == 0 || !a.trails()) && (!a.isHead || a.sent > 0 && a.sent <= heldBytes) {
 			a.length = a.sent
 		}
 		a.frame()

@@ -75,9 +75,6 @@ func (a *answer) frame() {
 	old := a.x.request.ProtoMinor == 0
 	switch {
 	case syntax.Bodiless(a.status):
-		if a.status == http.StatusNotModified && a.length >= 0 {
-			a.number()
-		}
 	case a.length >= 0:
 		a.number()
 	case a.isHead:

@@ -19,7 +19,6 @@ type head struct {
 	length         int64 // of the body; -1: chunked
 	close          bool  // the client wants the connection to end
 	alive          bool  // HTTP/1.0: it wants it to go on
-	expect         bool  // 100-continue
 	trailer        http.Header
 }
 

@@ -11,7 +11,7 @@ func (k *conn) exchange(h *head) *exchange {
 	x.life.init(x, k.base)
 	request := http.Request{
 		Method: h.method, URL: h.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: h.minor, Header: h.header, Body: http.NoBody,
-		ContentLength: h.length, Close: h.close, Host: h.host, Trailer: h.trailer, RemoteAddr: k.remote, RequestURI: h.target, TLS: k.secure,
+		ContentLength: h.length, Close: !h.keeps(), Host: h.host, Trailer: h.trailer, RemoteAddr: k.remote, RequestURI: h.target, TLS: k.secure,
 	}
 	if h.minor == 0 {
 		request.Proto = "HTTP/1.0"
