@@ -23,16 +23,18 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			r.Body = in
 			defer in.pace.stop()
 		}
-		if r.ProtoMajor == 2 {
-			out := &stream{ResponseWriter: w, conn: connOf(r)}
-			out.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
-				s.counts.limited[limitedWrite].Add(1)
-				http.NewResponseController(w).SetWriteDeadline(longAgo())
-			}}
-			defer out.end()
-			w = out
+		if r.ProtoMajor != 2 {
+			next.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		out := &stream{ResponseWriter: w, request: r, conn: connOf(r)}
+		out.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
+			s.counts.limited[limitedWrite].Add(1)
+			http.NewResponseController(w).SetWriteDeadline(longAgo())
+		}}
+		defer out.end()
+		next.ServeHTTP(out, r)
+		out.returned = true
 	})
 }
 
@@ -65,10 +67,13 @@ func (b *body) Read(p []byte) (int, error) {
 // watched below TLS and for HTTP/1.x is enough.
 type stream struct {
 	http.ResponseWriter
-	conn  *conn // nil in a test of a handler alone
-	pace  pace
-	total int64 // bytes written
-	held  bool  // some of them by the engine's buffer, perhaps
+	request  *http.Request
+	conn     *conn // nil in a test of a handler alone
+	pace     pace
+	total    int64 // bytes written
+	held     bool  // some of them by the engine's buffer, perhaps
+	flushed  bool
+	returned bool // the handler did, and did not panic
 }
 
 // Unwrap serves http.ResponseController.
@@ -111,15 +116,20 @@ func (w *stream) FlushError() error {
 	w.pace.begin()
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	w.pace.end(0)
-	w.held = false
+	w.held, w.flushed = false, true
 	return err
 }
 
 // end sends what the engine has in its buffer while the stream is still watched, unless there is sure to be room in the
-// client's windows: after the handler nothing could reset the stream any more.
+// client's windows: after the handler nothing could reset the stream any more. Where there is, and all of the answer is there,
+// header and body can leave together.
 func (w *stream) end() {
-	if w.held && w.conn != nil && w.conn.narrow(w.total) {
+	switch {
+	case !w.held || w.conn == nil:
+	case w.conn.narrow(w.total):
 		w.FlushError()
+	case w.small():
+		w.conn.cork.expect()
 	}
 	w.pace.stop()
 }

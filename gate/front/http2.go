@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"sync"
 
 	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
@@ -34,13 +35,14 @@ func serveHTTP2(server *http.Server, limits Limits, counts *counts) (goodbye fun
 	if err := http2.ConfigureServer(told, engine); err != nil {
 		panic("front: " + err.Error()) // it objects to cipher suites only, and the configuration names none
 	}
+	spare := &sync.Pool{New: func() any { return new([heldBytes]byte) }}
 	server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 	server.TLSNextProto[http2.NextProtoTLS] = func(server *http.Server, c *tls.Conn, h http.Handler) {
 		var ctx context.Context
 		if based, ok := h.(interface{ BaseContext() context.Context }); ok { // what net/http hands an engine is one of these
 			ctx = based.BaseContext()
 		}
-		along := follow(c, counts, len(http2.ClientPreface))
+		along := follow(c, counts, len(http2.ClientPreface), spare)
 		engine.ServeConn(along, &http2.ServeConnOpts{Context: ctx, Handler: h, BaseConfig: server})
 	}
 	return func() { told.Shutdown(context.Background()) }
