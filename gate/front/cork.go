@@ -1,7 +1,6 @@
 package front
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -28,7 +27,7 @@ const (
 // for where it shows: a reset and the end of the connection in the frames of both directions, a window in the client's. What
 // shows nowhere is bounded by heldTime and heldBytes.
 type cork struct {
-	tls    *tls.Conn
+	tls    net.Conn
 	out    frames
 	narrow func() bool // whether the end of a small answer might have to wait for the client
 	spare  *sync.Pool  // of *[heldBytes]byte; a connection has one only while it holds something back
