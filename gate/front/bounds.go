@@ -23,18 +23,16 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			r.Body = in
 			defer in.pace.stop()
 		}
-		if r.ProtoMajor != 2 {
-			next.ServeHTTP(w, r)
-			return
+		if r.ProtoMajor == 2 {
+			out := &stream{ResponseWriter: w, request: r, conn: connOf(r)}
+			out.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
+				s.counts.limited[limitedWrite].Add(1)
+				http.NewResponseController(w).SetWriteDeadline(longAgo())
+			}}
+			defer out.end()
+			w = out
 		}
-		out := &stream{ResponseWriter: w, request: r, conn: connOf(r)}
-		out.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
-			s.counts.limited[limitedWrite].Add(1)
-			http.NewResponseController(w).SetWriteDeadline(longAgo())
-		}}
-		defer out.end()
-		next.ServeHTTP(out, r)
-		out.returned = true
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -67,13 +65,12 @@ func (b *body) Read(p []byte) (int, error) {
 // watched below TLS and for HTTP/1.x is enough.
 type stream struct {
 	http.ResponseWriter
-	request  *http.Request
-	conn     *conn // nil in a test of a handler alone
-	pace     pace
-	total    int64 // bytes written
-	held     bool  // some of them by the engine's buffer, perhaps
-	flushed  bool
-	returned bool // the handler did, and did not panic
+	request *http.Request
+	conn    *conn // nil in a test of a handler alone
+	pace    pace
+	total   int64 // bytes written
+	held    bool  // some of them by the engine's buffer, perhaps
+	flushed bool
 }
 
 // Unwrap serves http.ResponseController.

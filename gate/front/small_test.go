@@ -142,6 +142,61 @@ func TestSmallAnswersLeaveAtOnce(t *testing.T) {
 	}
 }
 
+// Only what is sure to come is expected, or others would wait for it.
+func TestNothingStaysExpected(t *testing.T) {
+	for name, serve := range map[string]http.HandlerFunc{
+		"small": func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, smallBytes)) },
+		"large": func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, smallBytes+1)) },
+		"large, in pieces": func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(make([]byte, 10))
+			w.Write(make([]byte, smallBytes))
+		},
+		"empty":        func(w http.ResponseWriter, _ *http.Request) { w.Write(nil) },
+		"HEAD":         func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") },
+		"panic":        func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello"); panic(http.ErrAbortHandler) },
+		"hints":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); io.WriteString(w, "hello") },
+		"not modified": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304); io.WriteString(w, "hello") },
+		"flushed": func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "hello")
+			http.NewResponseController(w).Flush() // its DATA waits until HEADERS is out
+			io.WriteString(w, "hello")
+		},
+		"reset": func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			io.WriteString(w, "hello")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked *conn
+				bubble(t, &Server{Certificate: one(t), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					asked = connOf(r)
+					serve(w, r)
+				})}, func(w *wire, _ *atomic.Int64) {
+					w.greet(1<<20, 1<<20)
+					begun := time.Now()
+					if name == "HEAD" {
+						w.method = name
+					}
+					w.request(1, "/")
+					if name == "reset" {
+						w.must(w.framer.WriteRSTStream(1, http2.ErrCodeCancel))
+					} else {
+						w.until("the end", func(f frame) bool { return f.end || f.kind == http2.FrameRSTStream })
+					}
+					synctest.Wait()
+					if n := asked.cork.expected.Load(); n != 0 {
+						t.Errorf("%d expected", n)
+					}
+					if waited := time.Since(begun); waited > 0 {
+						t.Errorf("something waited for %v", waited)
+					}
+				})
+			})
+		})
+	}
+}
+
 // many answers /KIND/BYTES.
 func many(w http.ResponseWriter, r *http.Request) {
 	var kind string
