@@ -19,7 +19,8 @@ const (
 // before its serve loop can know that the body is there already: the handler hands it over only when the header was written.
 //
 // A stream whose handler has returned is expected: what it sends next is its header, and right behind it, waiting for nobody,
-// its end. While a header that was held back has no end yet, whatever the engine flushes is held back behind it, in its order.
+// its end. While a header that was held back has no end yet, whatever the engine flushes is held back behind it, in its order: for
+// as long as a goroutine that can run needs to get its turn.
 //
 // Streams are counted and not known by number, for the engine tells no handler its own. A header of another stream may so be
 // taken for an expected one's, and any stream's end for a held one's. The second lets go early, which costs a saving and nothing
