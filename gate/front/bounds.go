@@ -24,7 +24,7 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			defer in.pace.stop()
 		}
 		if r.ProtoMajor == 2 {
-			out := &stream{ResponseWriter: w, conn: connOf(r)}
+			out := &stream{ResponseWriter: w, request: r, conn: connOf(r)}
 			out.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
 				s.counts.limited[limitedWrite].Add(1)
 				http.NewResponseController(w).SetWriteDeadline(longAgo())
@@ -65,17 +65,26 @@ func (b *body) Read(p []byte) (int, error) {
 // watched below TLS and for HTTP/1.x is enough.
 type stream struct {
 	http.ResponseWriter
-	conn  *conn // nil in a test of a handler alone
-	pace  pace
-	total int64 // bytes written
-	held  bool  // some of them by the engine's buffer, perhaps
+	request *http.Request
+	conn    *conn // nil in a test of a handler alone
+	pace    pace
+	total   int64 // bytes written
+	held    bool  // some of them by the engine's buffer, perhaps
+	flushed bool
 }
 
 // Unwrap serves http.ResponseController.
 func (w *stream) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Write serves io.Writer. What is large goes in parts, each of which has its time.
+// Write serves io.Writer. What is large goes in parts, each of which has its time. What stays in the engine's buffer cannot
+// stall.
 func (w *stream) Write(p []byte) (n int, err error) {
+	if !w.flushed && w.total+int64(len(p)) <= smallBytes {
+		n, err = w.ResponseWriter.Write(p)
+		w.total += int64(n)
+		w.held = true
+		return n, err
+	}
 	for {
 		part := p[n:min(len(p), n+w.pace.bytes)]
 		w.pace.begin()
@@ -92,12 +101,10 @@ func (w *stream) Write(p []byte) (n int, err error) {
 
 // WriteString saves a short text's copy.
 func (w *stream) WriteString(text string) (int, error) {
-	if len(text) > w.pace.bytes {
+	if w.flushed || w.total+int64(len(text)) > smallBytes {
 		return w.Write([]byte(text))
 	}
-	w.pace.begin()
 	n, err := io.WriteString(w.ResponseWriter, text)
-	w.pace.end(n)
 	w.total += int64(n)
 	w.held = true
 	return n, err
@@ -111,15 +118,20 @@ func (w *stream) FlushError() error {
 	w.pace.begin()
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	w.pace.end(0)
-	w.held = false
+	w.held, w.flushed = false, true
 	return err
 }
 
 // end sends what the engine has in its buffer while the stream is still watched, unless there is sure to be room in the
-// client's windows: after the handler nothing could reset the stream any more.
+// client's windows: after the handler nothing could reset the stream any more. Where there is, and all of the answer is there,
+// header and body can leave together.
 func (w *stream) end() {
-	if w.held && w.conn != nil && w.conn.narrow(w.total) {
+	switch {
+	case !w.held || w.conn == nil:
+	case w.conn.narrow(w.total):
 		w.FlushError()
+	case w.small():
+		w.conn.cork.expect()
 	}
 	w.pace.stop()
 }

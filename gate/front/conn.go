@@ -38,6 +38,7 @@ type conn struct {
 	extra    bool // it has no place in yard.room: it came last, when there was none
 	writes   pace
 	windows  windows
+	cork     *cork // nil: not HTTP/2
 
 	balanced     bool // a PROXY header comes first, and introduction reads it
 	introduction sync.Once

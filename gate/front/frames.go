@@ -3,26 +3,30 @@ package front
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"sync"
 	"sync/atomic"
 )
 
 // framed is an HTTP/2 connection that reads along: the engine tells nobody which streams were reset and why a connection
-// had to end, and the frames do. Nothing is held up, copied or changed.
+// had to end, and the frames do. Nothing is changed, and what comes in is not held up.
 type framed struct {
 	*tls.Conn
-	in, out frames // by the goroutine that reads, by the one that writes
+	in   frames // by the goroutine that reads
+	cork cork   // what goes out
 }
 
-// follow begins to read along a connection whose client says so many bytes before its first frame.
-func follow(c *tls.Conn, counts *counts, preface int) *framed {
-	windows := &windows{}
-	if ours, ok := c.NetConn().(*conn); ok {
-		windows = &ours.windows
+// follow begins to read along a connection whose client says so many bytes before its first frame. What it holds back is in
+// arrays from spare.
+func follow(c *tls.Conn, counts *counts, preface int, spare *sync.Pool) *framed {
+	ours, ok := c.NetConn().(*conn)
+	if !ok {
+		ours = &conn{}
 	}
-	return &framed{Conn: c,
-		in:  frames{skip: preface, seen: func(h frameHead) { counts.received(h); windows.granted(h) }},
-		out: frames{seen: func(h frameHead) { counts.sent(h); windows.sent(h) }},
-	}
+	f := &framed{Conn: c, cork: cork{tls: c, spare: spare, narrow: func() bool { return ours.narrow(smallBytes) }}}
+	f.in = frames{skip: preface, seen: func(h frameHead) { counts.received(h); ours.windows.granted(h); f.cork.received(h) }}
+	f.cork.out = frames{seen: func(h frameHead) { counts.sent(h); ours.windows.sent(h); f.cork.sent(h) }}
+	ours.cork = &f.cork
+	return f
 }
 
 // Read serves net.Conn.
@@ -33,15 +37,18 @@ func (c *framed) Read(p []byte) (int, error) {
 }
 
 // Write serves net.Conn.
-func (c *framed) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.out.follow(p[:n])
-	return n, err
+func (c *framed) Write(p []byte) (int, error) { return c.cork.write(p) }
+
+// Close serves net.Conn.
+func (c *framed) Close() error {
+	c.cork.close()
+	return c.Conn.Close()
 }
 
-// The types of frames that end something or open a window (RFC 9113 sections 6.1, 6.4, 6.5, 6.8 and 6.9).
+// The types of frames that begin or end something or open a window (RFC 9113 sections 6.1, 6.2, 6.4, 6.5, 6.8 and 6.9).
 const (
 	frameData         = 0x0
+	frameHeaders      = 0x1
 	frameResetStream  = 0x3
 	frameSettings     = 0x4
 	frameGoAway       = 0x7
@@ -67,6 +74,7 @@ type frameHead struct {
 	kind    byte
 	length  int    // of the payload
 	stream  bool   // it belongs to one, not to the connection
+	end     bool   // DATA and HEADERS: END_STREAM, the stream's last
 	code    uint32 // RST_STREAM and GOAWAY: why
 	more    uint32 // WINDOW_UPDATE: by how much
 	initial int64  // SETTINGS: the new initial window of streams, 0 where that may be, -1 where it stays
@@ -114,6 +122,7 @@ func (f *frames) length() int {
 // whole ends a head.
 func (f *frames) whole() {
 	h := frameHead{kind: f.head[3], length: f.length(), stream: binary.BigEndian.Uint32(f.head[5:])<<1 != 0, initial: -1}
+	h.end = h.kind <= frameHeaders && f.head[4]&0x1 != 0
 	if f.have > headBytes {
 		last := binary.BigEndian.Uint32(f.head[f.have-4 : f.have])
 		switch h.kind {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log"
 	"net/http"
+	"sync"
 
 	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
@@ -37,8 +38,9 @@ func serveHTTP2(handler http.Handler, limits Limits, counts *counts, trouble *lo
 	if err := http2.ConfigureServer(told, engine); err != nil {
 		panic("front: " + err.Error()) // it objects to cipher suites only, and the configuration names none
 	}
+	spare := &sync.Pool{New: func() any { return new([heldBytes]byte) }}
 	serve = func(ctx context.Context, c *tls.Conn) {
-		along := follow(c, counts, len(http2.ClientPreface))
+		along := follow(c, counts, len(http2.ClientPreface), spare)
 		engine.ServeConn(along, &http2.ServeConnOpts{Context: ctx, Handler: handler, BaseConfig: base})
 	}
 	return serve, func() { told.Shutdown(context.Background()) }

@@ -2,6 +2,7 @@ package front
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -22,6 +23,7 @@ type wire struct {
 	packed bytes.Buffer
 	packer *hpack.Encoder
 	scheme string // that requests name
+	method string // "": GET
 }
 
 // frame is what a test asks of a frame.
@@ -64,7 +66,7 @@ func (w *wire) must(err error) {
 func (w *wire) request(stream uint32, path string, fields ...string) {
 	w.t.Helper()
 	w.packed.Reset()
-	all := append([]string{":method", "GET", ":scheme", w.scheme, ":authority", "one.example", ":path", path}, fields...)
+	all := append([]string{":method", cmp.Or(w.method, "GET"), ":scheme", w.scheme, ":authority", "one.example", ":path", path}, fields...)
 	for pair := range slices.Chunk(all, 2) {
 		w.must(w.packer.WriteField(hpack.HeaderField{Name: pair[0], Value: pair[1]}))
 	}
