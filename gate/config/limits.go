@@ -17,7 +17,7 @@ type Limits struct {
 	FrameBytes       int           // HTTP/2: the largest frame taken, in bytes; default 16 KiB; 16 KiB to 1 MiB
 	StreamWindow     int           // HTTP/2: bytes of one request body under way; default 256 KiB; 64 KiB to 16 MiB
 	ConnectionWindow int           // HTTP/2: the same over all streams; not below StreamWindow; default 1 MiB; 64 KiB to 64 MiB
-	WriteTime        time.Duration // HTTP/2: writing without progress; default 60s; 100ms to 10m
+	WriteTime        time.Duration // writing without progress; default 60s; 100ms to 10m
 
 	Connections           int // open at once, fewer where the process may not open as many files; default 16,384; 16 to 1,000,000
 	ConnectionsPerAddress int // of one IPv4 address or IPv6 /64; default 256; 1 to 1,000,000

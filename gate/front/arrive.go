@@ -23,6 +23,10 @@ type yard struct {
 }
 
 func (s *Server) yard(limits Limits) *yard {
+	if limits.WriteTime < limits.StallTime { // the same pace, and an earlier end
+		limits.StallBytes = max(int(float64(limits.StallBytes)*float64(limits.WriteTime)/float64(limits.StallTime)), 1)
+		limits.StallTime = limits.WriteTime
+	}
 	return &yard{
 		balancers: s.Balancers, exempt: s.Proxies, perAddress: limits.ConnectionsPerAddress, headerTime: limits.HeaderTime,
 		stallTime: limits.StallTime, stallBytes: limits.StallBytes, counts: &s.counts,

@@ -48,7 +48,7 @@ type Limits struct {
 	IdleTime         time.Duration // a connection without a request [120 s]
 	PingAfter        time.Duration // HTTP/2: silence before a ping [30 s]
 	PingTime         time.Duration // HTTP/2: its answer [15 s]
-	WriteTime        time.Duration // HTTP/2: the socket takes nothing, which a closed window is not [60 s]
+	WriteTime        time.Duration // the socket takes nothing, or less than StallBytes would have it; a closed HTTP/2 window is something else [60 s]
 	Streams          uint32        // HTTP/2: at once on a connection [100]
 	FrameBytes       uint32        // HTTP/2: largest frame taken, 16 KiB to 16 MiB - 1 [16 KiB]
 	StreamWindow     int32         // HTTP/2: bytes taken before the handler reads, a stream [256 KiB]

@@ -29,7 +29,6 @@ func serveHTTP2(handler http.Handler, limits Limits, counts *counts, trouble *lo
 			MaxReceiveBufferPerConnection: int(limits.ConnectionWindow),
 			SendPingTimeout:               limits.PingAfter,
 			PingTimeout:                   limits.PingTime,
-			WriteByteTimeout:              limits.WriteTime,
 			CountError:                    counts.troubled,
 		},
 	}

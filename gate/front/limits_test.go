@@ -157,7 +157,7 @@ func TestPing(t *testing.T) {
 	w.ended() // this one is not
 }
 
-// The engine's own check is for a socket that takes nothing, which is not the same as a window that stays closed.
+// A socket that takes nothing is not the same as a window that stays closed.
 func TestWriteTime(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
