@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	//lint:file-ignore SA1019 frames are made with the library that the gateway's server is of.
@@ -19,6 +20,7 @@ func (s *smugglers) attack2(t *testing.T, a attack) (got reaction) {
 	t.Helper()
 	conn := s.dial(t, "h2")
 	defer conn.Close()
+	s.turns++
 	framer := http2.NewFramer(conn, conn)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	framer.AllowIllegalWrites = true
@@ -48,10 +50,11 @@ func (s *smugglers) attack2(t *testing.T, a attack) (got reaction) {
 		if len(a.more) > 0 {
 			header(1, true, a.more)
 		}
-		header(3, true, get2("/after"))
+		header(3, true, get2(behind(s.turns)))
 	}()
 	answered := map[uint32]string{}
 	ended := map[uint32]bool{}
+	bodies := map[uint32]string{}
 	for !ended[1] || !ended[3] {
 		frame, err := framer.ReadFrame()
 		if err != nil {
@@ -60,11 +63,12 @@ func (s *smugglers) attack2(t *testing.T, a attack) (got reaction) {
 		stream := frame.Header().StreamID
 		switch frame := frame.(type) {
 		case *http2.MetaHeadersFrame:
-			if answered[stream] == "" {
-				answered[stream] = frame.PseudoValue("status")
+			if status := frame.PseudoValue("status"); answered[stream] == "" && status != "100" {
+				answered[stream] = status
 			}
 			ended[stream] = ended[stream] || frame.StreamEnded()
 		case *http2.DataFrame:
+			bodies[stream] += string(frame.Data())
 			ended[stream] = ended[stream] || frame.StreamEnded()
 		case *http2.RSTStreamFrame:
 			if answered[stream] == "" {
@@ -82,6 +86,12 @@ func (s *smugglers) attack2(t *testing.T, a attack) (got reaction) {
 		got.answer = "gone"
 	}
 	got.open = answered[3] == "200"
+	if got.open && bodies[3] != behind(s.turns) {
+		t.Errorf("%s: the request behind was answered %q", a.name, bodies[3])
+	}
+	if want := answersIn(a.view); got.answer == "200" && legible(bodies[1]) != strings.Join(want, "") {
+		t.Errorf("%s: the answer is %q, want the one to %q", a.name, bodies[1], want)
+	}
 	return got
 }
 

@@ -25,8 +25,9 @@ type recorder struct {
 // recorded is a connection to a recorder.
 type recorded struct {
 	bytes []byte
-	whole int // of them belong to whole requests
-	taken int // of them were looked at
+	whole int  // of them belong to whole requests
+	taken int  // of them were looked at
+	early bool // the request behind whole was answered before its end
 	ended bool
 	err   error // what the strict reader objected to
 }
@@ -61,7 +62,8 @@ func (o *recorder) change(how func()) {
 	o.changed = make(chan struct{})
 }
 
-// serve answers each whole request with its target; what is garbled ends the connection.
+// serve answers each whole request with its target, and one for hasty as soon as its head is there; what is garbled ends the
+// connection.
 func (o *recorder) serve(socket net.Conn, c *recorded) {
 	defer socket.Close()
 	defer o.change(func() { c.ended = true })
@@ -77,24 +79,34 @@ func (o *recorder) serve(socket net.Conn, c *recorded) {
 			for c.whole < len(c.bytes) {
 				r, length, err := readers[0].one(c.bytes[c.whole:])
 				if errors.Is(err, errUnfinished) {
+					if r, _, err := readers[0].head(c.bytes[c.whole:]); err == nil && r.target == hasty && !c.early {
+						c.early = true
+						answer += answerTo(r)
+					}
 					break
 				}
 				if err != nil {
 					c.err, bad = err, err
 					break
 				}
-				c.whole += length
-				body := r.target
-				if r.method == "HEAD" {
-					body = ""
+				if c.whole += length; !c.early {
+					answer += answerTo(r)
 				}
-				answer += fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.target), body)
+				c.early = false
 			}
 		})
 		if _, err := socket.Write([]byte(answer)); err != nil || bad != nil {
 			return
 		}
 	}
+}
+
+func answerTo(r heardRequest) string {
+	body := r.target
+	if r.method == "HEAD" {
+		body = ""
+	}
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.target), body)
 }
 
 // take returns what came since the last time, a piece for each connection, when every connection is between two requests
@@ -159,25 +171,46 @@ func spelled(requests []heardRequest, rest string) string {
 	return s + fmt.Sprintf(" and %.100q", rest)
 }
 
-// view is a request as a table shows it. What the gateway says of the client is checked, and left out.
+// view is a request as a table shows it. What the gateway says of the client is checked, and left out; all else is there, and
+// is not shortened so that two requests look alike.
 func (r heardRequest) view(t *testing.T, what string) string {
+	t.Helper()
 	host := strings.Join(readers[0].values(r, "Host"), ", ")
-	for name, want := range map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": host, "X-Forwarded-Proto": "https"} {
+	ours := map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": host, "X-Forwarded-Proto": "https"}
+	for name, want := range ours {
 		if got := (reader{underscore: true}).values(r, name); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: the origin got %s %q, want %q", what, name, got, want)
 		}
 	}
-	s := r.method + " " + r.target + " " + host
+	s := legible(r.method) + " " + legible(r.target) + " " + host
 	for _, f := range r.fields {
-		if name := strings.ToLower(f[0]); name != "host" && !strings.HasPrefix(name, "x-forwarded-") {
-			s += fmt.Sprintf("; %s: %s", f[0], strings.ToValidUTF8(f[1], "?"))
+		if f[0] != "Host" && ours[f[0]] == "" {
+			s += fmt.Sprintf("; %s: %s", f[0], legible(f[1]))
 		}
 	}
 	if r.body != "" {
-		s += fmt.Sprintf(" %q", r.body)
-	}
-	if len(s) > 300 {
-		s = fmt.Sprintf("%s… (%d characters)", s[:120], len(s))
+		s += fmt.Sprintf(" %q", legible(r.body))
 	}
 	return s
+}
+
+// legible shows bytes beyond ASCII by their numbers, and 32 and more of the same by their count.
+func legible(s string) string {
+	var out strings.Builder
+	for i := 0; i < len(s); {
+		n := 1
+		for i+n < len(s) && s[i+n] == s[i] {
+			n++
+		}
+		one := s[i : i+1]
+		if s[i] >= 0x80 {
+			one = fmt.Sprintf("<%02x>", s[i])
+		}
+		if i += n; n < 32 {
+			out.WriteString(strings.Repeat(one, n))
+		} else {
+			fmt.Fprintf(&out, "%s{%d}", one, n)
+		}
+	}
+	return out.String()
 }

@@ -30,7 +30,14 @@ type attack struct {
 
 	answer string // HTTP/1: statuses in their order, "closed" where there is none; HTTP/2: a status, "reset" or "gone"; "or" parts two
 	open   bool   // the connection serves another request
+	either bool   // it may or may not: all is understood, and the server may spare itself a body that nobody wants
 	view   string // the requests at the origin, each but the last; "": it hears nothing
+}
+
+// family is a kind of attack.
+type family struct {
+	name    string
+	attacks []attack
 }
 
 // reaction is what came of it.
@@ -41,16 +48,22 @@ type reaction struct {
 }
 
 // What is wrong with a body shows when its request may be on its way to the origin, or may not. The origin may see the
-// beginning of a request for /cut, and all of one for /maybe, and may see that late; nothing else that is not whole.
+// beginning of a request for /cut, and all of one for /maybe, and may see that late; nothing else that is not whole. One for
+// hasty is answered before its body has come.
 const (
 	cutOff  = "/cut"
 	perhaps = "/maybe"
+	hasty   = perhaps + "/hasty"
 
 	lateShows = "perhaps "
 )
 
-// after is the request behind every attack. Where the connection is closed, the origin must not see it.
-const after = "GET /after HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
+// endsWithin is when a connection has an end, whatever the client leaves out.
+const endsWithin = 20 * time.Second
+
+// behind is where the request behind every attack goes, another one each time. Where the connection is closed, the origin must
+// not see it, then or later.
+func behind(turn int) string { return fmt.Sprintf("/behind/%d", turn) }
 
 // smugglers is a gateway before a recorder.
 type smugglers struct {
@@ -59,9 +72,12 @@ type smugglers struct {
 	config *tls.Config
 	table  bytes.Buffer
 	rows   map[string]int // by answer
+	turns  int            // of attacks and requests behind them
+	served []string       // of the latter
 	wrong  int
 	late   []string // requests that may come late, seen at an attack that is not theirs
 	split  int      // forwards that are read in two ways
+	lying  int      // forwards of bodies that a server may take for requests that has none behind GET
 }
 
 func (s *smugglers) dial(t *testing.T, protocol string) *tls.Conn {
@@ -78,7 +94,8 @@ func (s *smugglers) dial(t *testing.T, protocol string) *tls.Conn {
 }
 
 // Request smuggling in all its forms, over both protocols: what is ambiguous is refused and the connection closed, or the stream
-// reset; what is forwarded is read in the same way by everybody.
+// reset; what is forwarded is read in the same way by everybody. Over HTTP/1 everything comes in one piece first, and then
+// byte by byte.
 func TestSmuggling(t *testing.T) {
 	origin := startRecorder(t)
 	s := &smugglers{origin: origin, rows: map[string]int{}}
@@ -86,14 +103,26 @@ func TestSmuggling(t *testing.T) {
   - {hosts: [%s], origin: "http://%s", http2_crawl: refuse}
 `, shop, origin.address)})
 	s.config = &tls.Config{RootCAs: s.trusted(t), ServerName: shop}
-	for _, a := range attacks1() {
-		s.judge(t, "h1", a, s.attack1(t, a))
+	summary, late := "", []string{}
+	play := func(protocol string, families []family, how ...func(attack) reaction) {
+		for _, f := range families {
+			wrong := s.wrong
+			fmt.Fprintf(&s.table, "%s: %s\n", protocol, f.name)
+			for _, a := range f.attacks {
+				late = append(late, a.view)
+				for i, attack := range how {
+					if i == 0 || len(a.send) <= 1<<10 {
+						s.judge(t, protocol, a, i, attack(a))
+					}
+				}
+			}
+			summary += fmt.Sprintf("%s %-40s %3d attacks, %d times not as wanted\n", protocol, f.name, len(f.attacks), s.wrong-wrong)
+		}
 	}
-	for _, a := range attacks2() {
-		s.judge(t, "h2", a, s.attack2(t, a))
-	}
+	play("h1", families1(), func(a attack) reaction { return s.attack1(t, a, 0) }, func(a attack) reaction { return s.attack1(t, a, 1) })
+	play("h2", families2(), func(a attack) reaction { return s.attack2(t, a) })
 	for _, v := range s.late {
-		if !slices.ContainsFunc(attacks2(), func(a attack) bool { return a.view == lateShows+v }) {
+		if !slices.Contains(late, lateShows+v) {
 			t.Errorf("at the origin: %s", v)
 		}
 	}
@@ -101,35 +130,51 @@ func TestSmuggling(t *testing.T) {
 		if r.Status == 421 && r.Proto != "HTTP/2.0" {
 			t.Errorf("421 over HTTP/1: %+v", r)
 		}
+		if strings.HasPrefix(r.Path, "/smuggled") || strings.HasPrefix(r.Path, behind(0)[:8]) && !slices.Contains(s.served, r.Path) {
+			t.Errorf("the gateway took this for a request: %+v", r)
+		}
 	}
-	summary := fmt.Sprintf("%d attacks over HTTP/1, %d over HTTP/2; answers %v; %d forwards that two readers of %d read differently; %d rows not as wanted\n",
-		len(attacks1()), len(attacks2()), s.rows, s.split, len(readers), s.wrong)
+	if rest := s.origin.take(t); len(rest) > 0 {
+		t.Errorf("after the last answer the origin got %q", rest)
+	}
+	summary += fmt.Sprintf("answers %v; %d forwards that two readers of %d read differently; %d bodies behind GET and its like; %d rows not as wanted\n",
+		s.rows, s.split, len(readers), s.lying, s.wrong)
 	write(t, filepath.Join(t.ArtifactDir(), "smuggling.txt"), append([]byte(summary), s.table.Bytes()...))
 	t.Logf("%s%s", summary, s.table.String())
 }
 
-// judge compares what came of an attack with what was wanted, and writes the row.
-func (s *smugglers) judge(t *testing.T, protocol string, a attack, got reaction) {
+// judge compares what came of an attack with what was wanted, and writes the row, the first time.
+func (s *smugglers) judge(t *testing.T, protocol string, a attack, time int, got reaction) {
 	t.Helper()
+	what := protocol + " " + a.name
+	if time > 0 {
+		what += ", byte by byte"
+	}
 	pieces := s.origin.take(t)
 	requests, broken, differences := compare(pieces)
 	for _, d := range differences {
 		s.split++
-		t.Errorf("%s %s: two ways to read it:\n%s", protocol, a.name, d)
+		t.Errorf("%s: two ways to read it:\n%s", what, d)
+	}
+	for _, piece := range pieces {
+		if read, rest, _ := bodiless.all(piece); len(read) > len(requests) || len(rest) > 0 && len(broken) == 0 {
+			s.lying++
+		}
 	}
 	for _, b := range broken {
 		if _, rest, _ := strings.Cut(b, " "); !strings.HasPrefix(rest, cutOff) && !strings.HasPrefix(rest, perhaps) {
-			t.Errorf("%s %s: the origin got the beginning of a request alone: %.200q", protocol, a.name, b)
+			t.Errorf("%s: the origin got the beginning of a request alone: %.200q", what, b)
 		}
 	}
 	var views []string
 	for _, r := range requests {
-		v := r.view(t, a.name)
+		v := r.view(t, what)
 		switch {
-		case r.target == "/after" && !got.open:
-			t.Errorf("%s %s: the connection is closed, and the request behind was forwarded", protocol, a.name)
-		case r.target == "/after":
-		case r.target == perhaps:
+		case r.target == behind(s.turns):
+			if !got.open {
+				t.Errorf("%s: the connection is closed, and the request behind was forwarded", what)
+			}
+		case strings.HasPrefix(r.target, perhaps):
 			if a.view != lateShows+v {
 				s.late = append(s.late, v)
 			}
@@ -145,33 +190,63 @@ func (s *smugglers) judge(t *testing.T, protocol string, a attack, got reaction)
 	if slices.Contains(strings.Split(a.answer, " or "), got.answer) {
 		want.answer = got.answer
 	}
+	if a.either {
+		want.open = got.open
+	}
+	if got.open {
+		s.served = append(s.served, behind(s.turns))
+	}
 	if got != want {
 		s.wrong++
-		t.Errorf("%s %s:\n got %+v\nwant %+v", protocol, a.name, got, want)
+		t.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
 	}
-	s.rows[protocol+" "+got.answer]++
+	if time > 0 {
+		return
+	}
+	s.rows[fmt.Sprintf("%s %.30s", protocol, got.answer)]++
 	connection := "closed"
 	if got.open {
 		connection = "open"
 	}
-	fmt.Fprintf(&s.table, "%s  %-58s %-12s %-7s %s\n", protocol, a.name, got.answer, connection, or(got.view, "-"))
+	fmt.Fprintf(&s.table, "%s  %-58s %-12.30s %-7s %.300s\n", protocol, a.name, got.answer, connection, or(got.view, "-"))
 }
 
-// attack1 sends an attack and a request behind it in one piece, and reads to the end of the connection.
-func (s *smugglers) attack1(t *testing.T, a attack) (got reaction) {
+// answersIn are the bodies that go with a view: each is the target of the request that it answers.
+func answersIn(view string) (bodies []string) {
+	for request := range strings.SplitSeq(strings.TrimPrefix(view, lateShows), " | ") {
+		if part := strings.Fields(request); len(part) > 1 && part[0] != http.MethodHead && part[1] != hasty {
+			bodies = append(bodies, part[1])
+		}
+	}
+	return bodies
+}
+
+// attack1 sends an attack and a request behind it, in pieces of so many bytes or in one, and reads to the end of the connection.
+func (s *smugglers) attack1(t *testing.T, a attack, piece int) (got reaction) {
 	t.Helper()
 	conn := s.dial(t, "http/1.1")
 	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(endsWithin))
+	s.turns++
+	message := a.send + "GET " + behind(s.turns) + " HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
+	if piece == 0 {
+		piece = len(message)
+	}
 	sent := make(chan struct{})
 	go func() { // what is answered early need not be read to its end
 		defer close(sent)
-		io.WriteString(conn, a.send+after)
+		for part := range slices.Chunk([]byte(message), piece) {
+			if _, err := conn.Write(part); err != nil {
+				break
+			}
+		}
 		if a.ends {
 			conn.CloseWrite()
 		}
 	}()
 	said := bufio.NewReader(conn)
-	var statuses []string
+	var statuses, bodies []string
+	said1, closes := false, true // whether the last answer is HTTP/1.1's, and says that the connection ends
 	for {
 		method := http.MethodGet
 		if strings.HasPrefix(a.send, "HEAD") && len(statuses) == 0 {
@@ -185,16 +260,29 @@ func (s *smugglers) attack1(t *testing.T, a attack) (got reaction) {
 			break
 		}
 		body, err := io.ReadAll(answer.Body)
-		if string(body) == "/after" && err == nil {
+		if said1, closes = answer.ProtoAtLeast(1, 1), answer.Close; string(body) == behind(s.turns) && err == nil {
 			got.open = true
 			continue
 		}
-		if answer.StatusCode != http.StatusContinue {
-			statuses = append(statuses, fmt.Sprint(answer.StatusCode))
+		if got.open {
+			t.Errorf("%s: %d behind the last answer", a.name, answer.StatusCode)
+		}
+		statuses = append(statuses, fmt.Sprint(answer.StatusCode))
+		if answer.StatusCode == http.StatusOK && method != http.MethodHead && string(body) != hasty {
+			bodies = append(bodies, legible(string(body)))
+		}
+		if answer.StatusCode >= 500 && answer.StatusCode != 501 && answer.StatusCode != 505 {
+			t.Errorf("%s: %d", a.name, answer.StatusCode)
 		}
 	}
 	if got.answer = strings.Join(statuses, " "); got.answer == "" {
 		got.answer = "closed"
+	}
+	if said1 && !closes && !a.ends {
+		t.Errorf("%s: the connection ends, and the last answer of %s does not say so", a.name, got.answer)
+	}
+	if want := answersIn(a.view); !slices.Equal(bodies, want) && slices.Contains(strings.Split(a.answer, " or "), got.answer) {
+		t.Errorf("%s: the answers are %q, want those to %q", a.name, bodies, want)
 	}
 	conn.Close()
 	<-sent

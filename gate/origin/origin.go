@@ -102,17 +102,31 @@ func New(c Config) (*Origin, error) {
 }
 
 // Serve answers one request and returns when the answer is complete; see gate.Origin for what it returns. CONNECT is
-// answered 405: the gate is no tunnel.
+// answered 405, and ends an HTTP/1.1 connection: the gate is no tunnel, and what comes behind may be meant for one (RFC 9931).
+// So is TRACE, whose answer would show what the gate adds.
 func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
 	switch {
-	case r.Method == http.MethodConnect:
-		http.Error(w, "405: CONNECT is not served here.", http.StatusMethodNotAllowed)
+	case r.Method == http.MethodConnect, r.Method == http.MethodTrace && o.folder == nil: // a folder refuses it itself
+		o.refuseMethod(w, r)
 		return "", 0, 0, nil
 	case o.folder != nil:
 		status, first, err = o.folder.serve(w, r)
 		return o.name, status, first, err
 	}
 	return o.list.serve(w, r)
+}
+
+// refuseMethod names the methods that are served (RFC 9110 section 15.5.6); a server may know more.
+func (o *Origin) refuseMethod(w http.ResponseWriter, r *http.Request) {
+	allow := "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+	if o.folder != nil {
+		allow = "GET, HEAD"
+	}
+	w.Header().Set("Allow", allow)
+	if r.Method == http.MethodConnect && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+	http.Error(w, "405: "+r.Method+" is not served here.", http.StatusMethodNotAllowed)
 }
 
 // String is the first server as configured.

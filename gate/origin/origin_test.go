@@ -51,25 +51,28 @@ func TestNew(t *testing.T) {
 	}
 }
 
-func TestConnectIsNotServed(t *testing.T) {
+// CONNECT and TRACE are answered 405, with the methods that are served. Behind a CONNECT nothing is read.
+func TestMethodsThatAreNotServed(t *testing.T) {
 	url, heads := answering(t, plainOK)
 	folder := "file:" + filepath.ToSlash(t.TempDir())
-	for _, url := range []string{url, folder} {
-		g := open(t, Config{Servers: []string{url}}, false)
-		for _, target := range []string{"shop.example:443", "/path"} {
+	const any = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+	for url, allow := range map[string]string{url: any, folder: "GET, HEAD"} {
+		for _, line := range []string{"CONNECT shop.example:443", "CONNECT /path", "TRACE /path"} {
+			g := open(t, Config{Servers: []string{url}}, false)
 			c, r := g.dial(t)
-			fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: shop.example\r\n\r\n", target)
-			if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 405 {
-				t.Errorf("%s: answer %v, error %v", target, answer, err)
+			fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: shop.example\r\n\r\n", line)
+			method, _, _ := strings.Cut(line, " ")
+			answer, err := http.ReadResponse(r, nil)
+			if err != nil || answer.StatusCode != 405 || answer.Header.Get("Allow") != allow || answer.Close != (method == "CONNECT") {
+				t.Errorf("%s: answer %v, error %v", line, answer, err)
 			}
-			if result := receive(t, g.outcomes); result.err != nil || result.status != 0 {
-				t.Errorf("%s: outcome %+v", target, result)
+			if result := receive(t, g.outcomes); result.err != nil || url != folder && result.status != 0 {
+				t.Errorf("%s: outcome %+v", line, result)
 			}
-		}
-		g = open(t, Config{Servers: []string{url}}, true)
-		request := g.request(t, "CONNECT", "/", nil)
-		if answer := g.do(t, request); answer.StatusCode != 405 {
-			t.Errorf("over HTTP/2: %s", answer.Status)
+			g = open(t, Config{Servers: []string{url}}, true)
+			if answer := g.do(t, g.request(t, method, "/", nil)); answer.StatusCode != 405 || answer.Header.Get("Allow") != allow {
+				t.Errorf("%s over HTTP/2: %s %v", line, answer.Status, answer.Header)
+			}
 		}
 	}
 	if len(heads) != 0 {

@@ -95,6 +95,10 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 		{method: "GET", target: "http:admin", host: shop},
 		{method: "GET", target: "shop.example:443", host: shop},
 		{method: "GET", target: "mailto:a@b", host: shop},
+		{method: "GET", target: "ftp://shop.example/", host: shop},
+		{method: "GET", target: "wss://shop.example/", host: shop},
+		{method: "GET", target: "http://user:word@shop.example/a?b", host: shop},
+		{method: "GET", target: "https://@shop.example/", host: shop},
 		{method: "GET", target: "/", host: "shop.example evil"},
 		{method: "GET", target: "/", host: "shop.example\tevil"},
 		{method: "GET", target: "/", host: "shop.example\r\nX: 1"},
@@ -103,6 +107,9 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 		{method: "GET", target: "/", host: "shop.example:80,evil.example"},
 		{method: "GET", target: "/", host: "shop.example,evil.example"},
 		{method: "GET", target: "/", host: "shop.example:-1"},
+		{method: "GET", target: "/", host: "shop.example:+1"},
+		{method: "GET", target: "/", host: "shop.example:65536"},
+		{method: "GET", target: "/", host: "[::1]:65536"},
 		{method: "GET", target: "/", host: "shop.example/x"},
 		{method: "GET", target: "/", host: "shop.example?x"},
 		{method: "GET", target: "/", host: "shop.example#x"},
@@ -158,7 +165,7 @@ func TestRequestAsTheOriginHearsIt(t *testing.T) {
 		{asked: asked{method: "GET", target: "/?", host: shop}, line: "GET /? HTTP/1.1"},
 		{asked: asked{method: "GET", target: "/\xc3\xa4?\xff", host: shop}, line: "GET /\xc3\xa4?\xff HTTP/1.1"},
 		{asked: asked{method: "GET", target: "http://shop.example", host: shop}, line: "GET / HTTP/1.1"},
-		{asked: asked{method: "GET", target: "http://user:word@shop.example/a?b", host: shop}, line: "GET /a?b HTTP/1.1"},
+		{asked: asked{method: "GET", target: "HTTP://shop.example/a?b", host: shop}, line: "GET /a?b HTTP/1.1"},
 		{asked: asked{method: "GET", target: "https://shop.example//evil/", host: shop}, line: "GET //evil/ HTTP/1.1"},
 		{asked: asked{method: "GET", target: long, host: shop}, line: "GET " + long + " HTTP/1.1"},
 		{asked: asked{method: "OPTIONS", target: "*", host: shop}, line: "OPTIONS * HTTP/1.1"},
@@ -231,7 +238,7 @@ func TestRequestAsTheOriginHearsIt(t *testing.T) {
 }
 
 func TestHostsThatPass(t *testing.T) {
-	for _, host := range []string{"", "shop.example", "SHOP.example.", "shop.example:", "shop.example:8443", "a_b.example", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:443", "xn--sh-xka.example"} {
+	for _, host := range []string{"", "shop.example", "SHOP.example.", "shop.example:", "shop.example:8443", "shop.example:65535", "a_b.example", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:443", "xn--sh-xka.example"} {
 		if !isHost(host) {
 			t.Errorf("%q is refused", host)
 		}

@@ -30,7 +30,7 @@ func wellFormed(r *http.Request) bool {
 }
 
 // isTarget says whether a request's target is in origin form, in absolute form, or the asterisk that is OPTIONS' own
-// (RFC 9112 section 3.2).
+// (RFC 9112 section 3.2). Of absolute forms http's and https' are taken, without userinfo (RFC 9110 section 4.2.4).
 func isTarget(r *http.Request) bool {
 	t := r.RequestURI
 	for i := 0; i < len(t); i++ {
@@ -38,7 +38,8 @@ func isTarget(r *http.Request) bool {
 			return false
 		}
 	}
-	return strings.HasPrefix(t, "/") || t == "*" && r.Method == http.MethodOptions || r.URL.Host != "" && r.URL.Opaque == ""
+	return strings.HasPrefix(t, "/") || t == "*" && r.Method == http.MethodOptions ||
+		(r.URL.Scheme == "http" || r.URL.Scheme == "https") && r.URL.Host != "" && r.URL.User == nil
 }
 
 // isLength says whether a Content-Length is the body's (RFC 9113 section 8.1.1). HTTP/2's server takes the first of several, and
@@ -52,15 +53,14 @@ func isLength(r *http.Request) bool {
 	return true
 }
 
-// isHost says whether a Host is a name or an address, with or without a port. HTTP/1.0 may leave it out.
+// isHost says whether a Host is a name or an address, with or without a port, which may be empty (RFC 3986 section
+// 3.2.3). HTTP/1.0 may leave the host out.
 func isHost(s string) bool {
 	name := s
 	if colon := strings.LastIndexByte(s, ':'); colon >= 0 && strings.IndexByte(s[colon:], ']') < 0 {
 		name = s[:colon]
-		for _, c := range []byte(s[colon+1:]) {
-			if c < '0' || c > '9' {
-				return false
-			}
+		if _, err := strconv.ParseUint(s[colon+1:], 10, 16); err != nil && colon+1 < len(s) {
+			return false
 		}
 	}
 	if inner, ok := strings.CutPrefix(name, "["); ok {
