@@ -43,7 +43,7 @@ const heldBytes = 2 << 10
 
 func (a *answer) init(x *exchange, h *head) {
 	a.x, a.length, a.isHead = x, -1, h.method == http.MethodHead
-	a.close = !h.keeps()
+	a.close = !h.keeps() || h.method == http.MethodConnect // bytes for a tunnel may come behind it
 }
 
 // Header serves http.ResponseWriter.

@@ -60,6 +60,9 @@ func (k *conn) readBlock() *failure {
 	for start := 0; ; {
 		piece, err := k.r.ReadSlice('\n')
 		if len(k.head)+len(piece) > k.server.HeaderBytes {
+			if start == 0 {
+				return &failure{http.StatusRequestURITooLong, "the request's target is too long"}
+			}
 			return &failure{http.StatusRequestHeaderFieldsTooLarge, "the request's header is too large"}
 		}
 		k.head = append(k.head, piece...)
@@ -162,10 +165,14 @@ func (h *head) framing() *failure {
 	case len(codings) > 1:
 		return bad("Transfer-Encoding is said more than once")
 	case !strings.EqualFold(codings[0], "chunked"):
+		last := ""
 		for coding := range strings.SplitSeq(codings[0], ",") {
-			if !syntax.Token(strings.Trim(coding, " \t")) {
+			if last = strings.Trim(coding, " \t"); !syntax.Token(last) {
 				return bad("a malformed Transfer-Encoding")
 			}
+		}
+		if !strings.EqualFold(last, "chunked") {
+			return bad("a Transfer-Encoding that does not say where the body ends")
 		}
 		return &failure{http.StatusNotImplemented, "the only transfer coding that is understood here is chunked"}
 	}

@@ -6,10 +6,11 @@
 //
 //	400  a request line that is not METHOD SP TARGET SP HTTP/1.x; a control character, a blank before a colon, a folded line;
 //	     no Host in HTTP/1.1, more than one, or one that is none; Content-Length that is no number, or more than one;
-//	     Transfer-Encoding beside Content-Length, in HTTP/1.0, or malformed; a body that is not what was announced
+//	     Transfer-Encoding beside Content-Length, in HTTP/1.0, malformed, or without chunked at its end
+//	414  a target that alone is more than HeaderBytes
 //	417  an Expect that is not 100-continue
 //	431  a head of more than HeaderBytes
-//	501  a transfer coding other than chunked
+//	501  a transfer coding beside chunked
 //	505  another major version
 //
 // Lines of a head may end in LF alone, lines of a chunked body may not. Nothing is guessed or added but Date and what says
