@@ -9,22 +9,25 @@ import (
 // bounded keeps requests within the limits that net/http and the HTTP/2 engine know nothing of.
 func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := connOf(r)
+		if r.ContentLength != 0 {
+			in := &body{ReadCloser: r.Body, control: http.NewResponseController(w), engines: r}
+			in.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
+				s.counts.limited[limitedRead].Add(1)
+				in.control.SetReadDeadline(longAgo())
+			}}
+			in.ours = r.WithContext(r.Context())
+			in.ours.Body = in
+			r = in.ours
+			defer in.pace.stop()
+		}
 		if fields(r.Header) > limits.HeaderFields {
 			s.counts.limited[limitedFields].Add(1)
 			http.Error(w, "431: the request has too many header fields.", http.StatusRequestHeaderFieldsTooLarge)
 			return
 		}
-		if r.ContentLength != 0 {
-			in := &body{ReadCloser: r.Body}
-			in.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
-				s.counts.limited[limitedRead].Add(1)
-				http.NewResponseController(w).SetReadDeadline(longAgo())
-			}}
-			r.Body = in
-			defer in.pace.stop()
-		}
 		if r.ProtoMajor == 2 {
-			out := &stream{ResponseWriter: w, conn: connOf(r)}
+			out := &stream{ResponseWriter: w, conn: c}
 			out.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
 				s.counts.limited[limitedWrite].Add(1)
 				http.NewResponseController(w).SetWriteDeadline(longAgo())
@@ -48,9 +51,14 @@ func fields(header http.Header) int {
 }
 
 // body is a request's body that has to come at a pace.
+//
+// net/http looks at the body of the request that it made, to see whether a client still waits for leave to send it, and says
+// there what came behind it. So that request stays as it is, and the handler gets one of its own.
 type body struct {
 	io.ReadCloser
-	pace pace
+	pace          pace
+	control       *http.ResponseController
+	engines, ours *http.Request
 }
 
 // Read serves io.Reader.
@@ -58,6 +66,9 @@ func (b *body) Read(p []byte) (int, error) {
 	b.pace.begin()
 	n, err := b.ReadCloser.Read(p)
 	b.pace.end(n)
+	if err == io.EOF {
+		b.ours.Trailer = b.engines.Trailer
+	}
 	return n, err
 }
 
