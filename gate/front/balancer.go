@@ -26,7 +26,7 @@ func (c *conn) RemoteAddr() net.Addr {
 // Read serves net.Conn. A connection that was not introduced looks like one that has ended, so that nobody answers it.
 func (c *conn) Read(p []byte) (int, error) {
 	if !c.balanced {
-		return c.Conn.Read(p)
+		return c.read(p)
 	}
 	c.introduction.Do(c.introduce)
 	if c.unknown {
@@ -38,7 +38,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		c.rest = nil
 	}
-	return c.Conn.Read(p)
+	return c.read(p)
 }
 
 // introduce reads who the client is, once.

@@ -3,6 +3,7 @@ package front
 import (
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,9 @@ import (
 func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := connOf(r)
+		if c != nil && c.unread.Load() {
+			c.unread.Store(false) // the body before this request came to its end
+		}
 		if r.ContentLength != 0 {
 			in := &body{ReadCloser: r.Body, control: http.NewResponseController(w), engines: r}
 			in.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
@@ -19,6 +23,10 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			in.ours = r.WithContext(r.Context())
 			in.ours.Body = in
 			r = in.ours
+			if r.ProtoMajor == 1 && r.TLS != nil { // plain HTTP has a time for all of a request
+				in.hold(time.Now())
+				defer in.leave(c)
+			}
 			defer in.pace.stop()
 		}
 		if fields(r.Header) > limits.HeaderFields {
@@ -59,17 +67,45 @@ type body struct {
 	pace          pace
 	control       *http.ResponseController
 	engines, ours *http.Request
+	held          time.Time // since when HTTP/1's reads have a deadline; zero: they have none
+	ended         atomic.Bool
 }
 
 // Read serves io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	if !b.held.IsZero() {
+		if now := time.Now(); now.Sub(b.held) >= b.pace.time {
+			b.hold(now)
+		}
+	}
 	b.pace.begin()
 	n, err := b.ReadCloser.Read(p)
 	b.pace.end(n)
-	if err == io.EOF {
+	if err == io.EOF && !b.ended.Swap(true) {
 		b.ours.Trailer = b.engines.Trailer
+		if !b.held.IsZero() {
+			b.control.SetReadDeadline(time.Time{}) // what comes next has its own
+		}
 	}
 	return n, err
+}
+
+// hold bounds what net/http reads of a body that the handler leaves alone, which it does before or after the answer, and for
+// which it has no time of its own. The deadline is never nearer than the pace's.
+func (b *body) hold(now time.Time) {
+	b.held = now
+	b.control.SetReadDeadline(now.Add(2 * b.pace.time))
+}
+
+// leave does so when the handler has returned, whatever that has done with deadlines.
+func (b *body) leave(c *conn) {
+	if b.ended.Load() {
+		return
+	}
+	if c != nil {
+		c.unread.Store(true)
+	}
+	b.control.SetReadDeadline(time.Now().Add(b.pace.time))
 }
 
 // stream is an HTTP/2 answer that has to be taken at a pace. A closed window holds up a stream and not the socket, which is

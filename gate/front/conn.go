@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +38,9 @@ type conn struct {
 	writes   pace
 	windows  windows
 
+	unread atomic.Bool // the last request's handler has returned before all of its body came
+	spent  bool        // nothing more is read; by the goroutine that reads
+
 	balanced     bool // a PROXY header comes first, and introduction reads it
 	introduction sync.Once
 	client       net.Addr      // whom it names, or the balancer
@@ -58,6 +64,19 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.writes.begin()
 	n, err := c.Conn.Write(p)
 	c.writes.end(n)
+	return n, err
+}
+
+// read is Conn's Read, until the rest of a body that nobody wants is not there in time: what comes later could be taken for
+// the next request.
+func (c *conn) read(p []byte) (int, error) {
+	if c.spent {
+		return 0, io.EOF
+	}
+	n, err := c.Conn.Read(p)
+	if err != nil && c.unread.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.spent = true
+	}
 	return n, err
 }
 
