@@ -69,7 +69,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, body string) {
 
 // serve lets the origin answer and notes what came of it.
 func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *http.Request) {
-	out := &response{ResponseWriter: w, noAltSvc: x.facts.Site.State == policy.Refuse}
+	out := &response{ResponseWriter: w, noAltSvc: x.facts.Site.Refuses()}
 	x.record.Origin = origin.String()
 	defer func() {
 		x.record.Status, x.record.BytesOut = out.status, out.bytes

@@ -47,3 +47,16 @@ func TestHostileAltSvcBehindTheBody(t *testing.T) {
 		})
 	}
 }
+
+// Where only some paths are refused another service carries the crawler past the gate all the same: it stands for the whole host.
+func TestHostileAltSvcOfAMixedSite(t *testing.T) {
+	f := setup(t, policy.Allow, func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
+		w.Header().Set("Alt-Svc", `h3=":443"`)
+		return fine(w, r)
+	}, policy.Rule{Pattern: "/shop/", State: policy.Refuse})
+	for _, path := range []string{"/", "/shop/"} {
+		if w, _ := f.do(request(2, "example.com", path, "curl/8")); w.Header().Get("Alt-Svc") != "" {
+			t.Errorf("%s: Alt-Svc %q", path, w.Header().Get("Alt-Svc"))
+		}
+	}
+}
