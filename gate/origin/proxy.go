@@ -165,8 +165,24 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 			c.failure = &Failure{ClientGone, cut(context.Cause(r.Context()))}
 		}
 	}()
+	if !r.ProtoAtLeast(1, 1) {
+		w = final{w}
+	}
 	p.reverse.ServeHTTP(w, out)
 }
+
+// final passes no informational answers on: HTTP/1.0 knows none.
+type final struct{ http.ResponseWriter }
+
+// WriteHeader serves http.ResponseWriter.
+func (f final) WriteHeader(status int) {
+	if status >= 200 {
+		f.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Unwrap serves http.ResponseController.
+func (f final) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
 // RoundTrip asks the origin. A 421 is asked again once, on a new connection, where there is no body that is used up: a
 // server that shares connections between its sites may have meant this connection only (RFC 9110 section 15.5.20).
