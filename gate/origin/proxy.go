@@ -24,6 +24,7 @@ type proxy struct {
 	reverse   *httputil.ReverseProxy
 	transport *http.Transport
 	fresh     *http.Transport // the same, with a new connection for every request
+	open      atomic.Int64    // connections over TLS, of both
 }
 
 // newProxy prepares a proxy; secure is nil where there is no TLS.
@@ -45,7 +46,10 @@ func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, e
 				return dialer.DialContext(ctx, "tcp", address)
 			},
 			DialTLSContext: func(ctx context.Context, _, authority string) (net.Conn, error) {
-				return shake(ctx, dialer, address, secure, authority)
+				if p.open.Load() >= idleConns { // hosts may be the clients' choice, and each has its own
+					p.transport.CloseIdleConnections()
+				}
+				return p.shake(ctx, dialer, secure, authority)
 			},
 			ResponseHeaderTimeout: wait,
 			ExpectContinueTimeout: continueWait,
@@ -70,13 +74,15 @@ func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, e
 }
 
 // shake connects with TLS and insists on HTTP/2.
-func shake(ctx context.Context, dialer *net.Dialer, address string, secure *tls.Config, authority string) (net.Conn, error) {
+func (p *proxy) shake(ctx context.Context, dialer *net.Dialer, secure *tls.Config, authority string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	raw, err := dialer.DialContext(ctx, "tcp", address)
+	raw, err := dialer.DialContext(ctx, "tcp", p.address)
 	if err != nil {
 		return nil, err
 	}
+	p.open.Add(1)
+	raw = &counted{Conn: raw, open: &p.open}
 	config := secure.Clone()
 	config.NextProtos = []string{http2.NextProtoTLS}
 	if config.ServerName == "" {
@@ -92,6 +98,21 @@ func shake(ctx context.Context, dialer *net.Dialer, address string, secure *tls.
 		return nil, &unconnected{err}
 	}
 	return c, nil
+}
+
+// counted is a connection that is counted until it is closed.
+type counted struct {
+	net.Conn
+	open   *atomic.Int64
+	closed atomic.Bool
+}
+
+// Close serves net.Conn.
+func (c *counted) Close() error {
+	if !c.closed.Swap(true) {
+		c.open.Add(-1)
+	}
+	return c.Conn.Close()
 }
 
 var errNoHTTP2 = errors.New("the server does not speak HTTP/2")
