@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // conn is a client's connection and what its certificate covers.
@@ -78,6 +79,23 @@ func (c *conn) read(p []byte) (int, error) {
 		c.spent = true
 	}
 	return n, err
+}
+
+// end closes the socket. It gives a client that still sends a body which nobody wants the time to read its answer, and lets nobody
+// wait for that: a connection that is closed over bytes nobody has read is reset, and the answer may be lost with it (RFC 9112
+// section 9.6).
+func (c *conn) end() error {
+	const most = 500 * time.Millisecond
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !c.unread.Swap(false) || !ok || half.CloseWrite() != nil {
+		return c.Conn.Close()
+	}
+	c.Conn.SetReadDeadline(time.Now().Add(most))
+	go func() {
+		io.Copy(io.Discard, c.Conn)
+		c.Conn.Close()
+	}()
+	return nil
 }
 
 // stalled ends a connection whose client takes nothing.

@@ -227,7 +227,7 @@ func (c *conn) Close() error {
 	if c.taken.CompareAndSwap(true, false) {
 		c.counts.open[c.protocol].Add(-1)
 	}
-	return c.Conn.Close()
+	return c.end()
 }
 
 // plainly follows a connection of the plain listener.
