@@ -142,3 +142,15 @@ func TestHostileTrialThatNeverEnds(t *testing.T) {
 		t.Error("a server is left out for as long as one client likes")
 	})
 }
+
+// What an application repeats of a request may make its answer malformed: the server is there and speaks HTTP.
+func TestHostileAnswerThatTheClientMadeMalformed(t *testing.T) {
+	url, _ := answering(t, "HTTP/1.1 302 Found\r\nLocation: /\x01\r\nContent-Length: 0\r\n\r\n")
+	o := several(t, url)
+	for range failuresAtMost {
+		if w, result := send(t, o, "GET", ""); w.Code != 502 || result.word() != Garbage {
+			t.Fatal(w.Code, result.err)
+		}
+	}
+	unharmed(t, o)
+}
