@@ -69,7 +69,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, body string) {
 
 // serve lets the origin answer and notes what came of it.
 func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *http.Request) {
-	out := &response{ResponseWriter: w, noAltSvc: x.facts.Site.State == policy.Refuse}
+	out := &response{ResponseWriter: w, noAltSvc: x.facts.Site.Refuses()}
 	x.record.Origin = origin.String()
 	defer func() {
 		x.record.Status, x.record.BytesOut = out.status, out.bytes
@@ -81,6 +81,7 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 		}
 	}()
 	asked, status, first, err := origin.Serve(out, r)
+	out.trailers()
 	if asked != "" {
 		x.record.Origin = asked
 	}
@@ -130,6 +131,16 @@ func (w *response) WriteHeader(status int) {
 		delete(w.ResponseWriter.Header(), "Alt-Svc")
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// trailers drops Alt-Svc from what comes behind the body, announced or not: net/http takes it from the header when the handler
+// has returned.
+func (w *response) trailers() {
+	if w.noAltSvc {
+		header := w.ResponseWriter.Header()
+		delete(header, "Alt-Svc")
+		delete(header, http.TrailerPrefix+"Alt-Svc")
+	}
 }
 
 // Write counts what it is given: a server may say that the last write failed because its client left with the last byte.

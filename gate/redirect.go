@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,9 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func redirect(w http.ResponseWriter, r *http.Request, host, port string) int {
+	if strings.IndexByte(host, ':') >= 0 { // IPv6
+		host = "[" + host + "]"
+	}
 	if port != "" {
 		host += ":" + port
 	}

@@ -41,11 +41,15 @@ func inherited() (given, error) {
 			continue
 		}
 		at := slices.IndexFunc(names, func(n [2]string) bool { return n[0] == file.Name() })
-		if at < 0 || sockets[names[at][1]] != nil {
+		switch {
+		case at < 0:
 			nameless = append(nameless, l)
-			continue
+		case sockets[names[at][1]] != nil: // served under another name it would be served wrongly
+			errs = append(errs, fmt.Errorf("systemd's socket %s is one too many under the name %s", l.Addr(), file.Name()))
+			l.Close()
+		default:
+			sockets[names[at][1]] = l
 		}
-		sockets[names[at][1]] = l
 	}
 	for _, name := range names {
 		if len(nameless) > 0 && sockets[name[1]] == nil {

@@ -108,15 +108,17 @@ func fieldAttacks() []attack {
 // oversizeAttacks are larger than anybody needs.
 func oversizeAttacks() []attack {
 	long := strings.Repeat("x", 40<<10)
-	all := refused1("431", as,
+	all := refused1("414", as,
 		"target of 40 KiB", headLine("GET /"+long+" HTTP/1.1"),
-		"method of 40 KiB", headLine(long+" /g HTTP/1.1"),
 		"request line without an end", "GET /"+long,
+	)
+	all = append(all, refused1("431", as,
+		"method of 40 KiB", headLine(long+" /g HTTP/1.1"),
 		"header of 40 KiB", get("X: "+long+"\r\n"),
 		"name of 40 KiB", get(long+": y\r\n"),
 		"40 headers of 1 KiB", get(strings.Repeat("X: "+long[:1<<10]+"\r\n", 40)),
 		"a header of 40 KiB beside a body", post("X: "+long+"\r\nContent-Length: 43\r\n", smuggled),
-	)
+	)...)
 	all = append(all, attack{name: "129 fields and Host", send: get(strings.Repeat("X: y\r\n", 129)), answer: "431", either: true},
 		attack{name: "10,000 empty fields", send: get(strings.Repeat("X:\r\n", 10_000)), answer: "431"})
 	all = append(all, refused1("400", as,

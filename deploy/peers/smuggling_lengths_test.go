@@ -144,9 +144,9 @@ func encodingAttacks() []attack {
 		"TE: comma before chunked", ", chunked",
 		"TE: comma behind chunked", "chunked,",
 	)...)
-	// Codings that are codings, and not served. RFC 9112 section 6.3 would have 400 for those that do not end with chunked; they are
-	// refused in one way.
-	all = append(all, refused1("501", value,
+	// Codings that are codings: those that do not end with chunked leave the length open (RFC 9112 section 6.3), the others are not
+	// served.
+	all = append(all, refused1("400", value,
 		"TE: xchunked", "xchunked",
 		"TE: chunkedx", "chunkedx",
 		"TE: 'chunked'", "'chunked'",
@@ -154,6 +154,8 @@ func encodingAttacks() []attack {
 		"TE: identity", "identity",
 		"TE: gzip", "gzip",
 		"TE: chunked, identity", "chunked, identity",
+	)...)
+	all = append(all, refused1("501", value,
 		"TE: identity, chunked", "identity, chunked",
 		"TE: gzip, chunked", "gzip, chunked",
 		"TE: chunked, chunked", "chunked, chunked",

@@ -139,7 +139,7 @@ func pipelineAttacks() []attack {
 		{"a length that is none", "400", at("/bad", "Content-Length: x\r\n")},
 		{"a bad chunk", "400", brokenPost("x\r\n")},
 		{"a bad end of a chunk", "400", brokenPost("5\r\nhello\n0\r\n\r\n")},
-		{"an unknown encoding", "501", post("Transfer-Encoding: cow\r\n", "")},
+		{"an unknown encoding", "400", post("Transfer-Encoding: cow\r\n", "")},
 		{"another version", "505", "GET /bad HTTP/2.0\r\nHost: shop.test\r\n\r\n"},
 		{"an unknown expectation", "417", at("/bad", "Expect: x\r\n")},
 		{"a head too large", "431", at("/bad", "X: "+strings.Repeat("x", 40<<10)+"\r\n")},

@@ -81,10 +81,13 @@ func client(r *bufio.Reader) (*net.TCPAddr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if header.Command.IsLocal() { // what else it says is to be skipped (section 2.2)
+		return nil, nil
+	}
 	if _, err := header.TLVs(); err != nil {
 		return nil, err
 	}
-	if header.Command.IsLocal() || header.TransportProtocol.IsUnspec() || header.TransportProtocol == proxyproto.UnixStream {
+	if header.TransportProtocol.IsUnspec() || header.TransportProtocol == proxyproto.UnixStream {
 		return nil, nil
 	}
 	source, ok := header.SourceAddr.(*net.TCPAddr)

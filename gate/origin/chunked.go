@@ -91,6 +91,11 @@ func (b *chunked) next() error {
 	if err := f.parse(string(block)); err != nil {
 		return err
 	}
+	for _, line := range b.trailer["Trailer"] { // what has come in the head under these names does not come again
+		for name := range strings.SplitSeq(line, ",") {
+			delete(b.trailer, http.CanonicalHeaderKey(strings.Trim(name, " \t")))
+		}
+	}
 	for name, values := range f.header {
 		if name != "Content-Length" && name != "Trailer" {
 			b.trailer[http.TrailerPrefix+name] = values

@@ -24,6 +24,7 @@ type proxy struct {
 	reverse   *httputil.ReverseProxy
 	transport *http.Transport
 	fresh     *http.Transport // the same, with a new connection for every request
+	open      atomic.Int64    // connections over TLS, of both
 }
 
 // newProxy prepares a proxy; secure is nil where there is no TLS.
@@ -45,7 +46,10 @@ func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, e
 				return dialer.DialContext(ctx, "tcp", address)
 			},
 			DialTLSContext: func(ctx context.Context, _, authority string) (net.Conn, error) {
-				return shake(ctx, dialer, address, secure, authority)
+				if p.open.Load() >= idleConns { // hosts may be the clients' choice, and each has its own
+					p.transport.CloseIdleConnections()
+				}
+				return p.shake(ctx, dialer, secure, authority)
 			},
 			ResponseHeaderTimeout: wait,
 			ExpectContinueTimeout: continueWait,
@@ -70,13 +74,15 @@ func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, e
 }
 
 // shake connects with TLS and insists on HTTP/2.
-func shake(ctx context.Context, dialer *net.Dialer, address string, secure *tls.Config, authority string) (net.Conn, error) {
+func (p *proxy) shake(ctx context.Context, dialer *net.Dialer, secure *tls.Config, authority string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	raw, err := dialer.DialContext(ctx, "tcp", address)
+	raw, err := dialer.DialContext(ctx, "tcp", p.address)
 	if err != nil {
 		return nil, err
 	}
+	p.open.Add(1)
+	raw = &counted{Conn: raw, open: &p.open}
 	config := secure.Clone()
 	config.NextProtos = []string{http2.NextProtoTLS}
 	if config.ServerName == "" {
@@ -92,6 +98,21 @@ func shake(ctx context.Context, dialer *net.Dialer, address string, secure *tls.
 		return nil, &unconnected{err}
 	}
 	return c, nil
+}
+
+// counted is a connection that is counted until it is closed.
+type counted struct {
+	net.Conn
+	open   *atomic.Int64
+	closed atomic.Bool
+}
+
+// Close serves net.Conn.
+func (c *counted) Close() error {
+	if !c.closed.Swap(true) {
+		c.open.Add(-1)
+	}
+	return c.Conn.Close()
 }
 
 var errNoHTTP2 = errors.New("the server does not speak HTTP/2")
@@ -165,8 +186,24 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 			c.failure = &Failure{ClientGone, cut(context.Cause(r.Context()))}
 		}
 	}()
+	if !r.ProtoAtLeast(1, 1) {
+		w = final{w}
+	}
 	p.reverse.ServeHTTP(w, out)
 }
+
+// final passes no informational answers on: HTTP/1.0 knows none.
+type final struct{ http.ResponseWriter }
+
+// WriteHeader serves http.ResponseWriter.
+func (f final) WriteHeader(status int) {
+	if status >= 200 {
+		f.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Unwrap serves http.ResponseController.
+func (f final) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
 // RoundTrip asks the origin. A 421 is asked again once, on a new connection, where there is no body that is used up: a
 // server that shares connections between its sites may have meant this connection only (RFC 9110 section 15.5.20).

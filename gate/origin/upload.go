@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,7 +17,9 @@ import (
 type upload struct {
 	conn    *conn
 	goAhead chan struct{} // nil: none is waited for; over HTTP/2 the door has taken the client's Expect for itself
-	given   bool          // goAhead is closed
+	client  http.ResponseWriter
+	mu      sync.Mutex
+	given   bool          // the go-ahead; under mu
 	quit    chan struct{} // closed: nobody waits for it any more
 	done    chan struct{} // closed at its end
 	whole   bool          // all of the body was sent; to be read after done
@@ -40,7 +43,7 @@ func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 	http.NewResponseController(w).EnableFullDuplex()
 	u := &upload{conn: c, quit: make(chan struct{}), done: make(chan struct{})}
 	if lists(r.Header["Expect"], "100-continue") {
-		u.goAhead = make(chan struct{})
+		u.goAhead, u.client = make(chan struct{}), w
 	}
 	u.active.Store(true)
 	c.up = u
@@ -48,12 +51,22 @@ func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 	go u.send(d, r)
 }
 
-// proceed gives the go-ahead that a client asked for with its Expect.
+// proceed gives the go-ahead that a client asked for with its Expect. It says so to the client itself: net/http would do it when
+// the body is read, in that goroutine, beside what else the server may announce meanwhile.
 func (u *upload) proceed() {
-	if u.goAhead != nil && !u.given {
-		u.given = true
+	if u.goAhead != nil && u.first() {
+		u.client.WriteHeader(http.StatusContinue)
 		close(u.goAhead)
 	}
+}
+
+// first says, once, that nobody has given the go-ahead yet.
+func (u *upload) first() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	given := u.given
+	u.given = true
+	return !given
 }
 
 // ended says whether all of the body was sent. It waits a moment, no longer: what a server answers early is not held up.
@@ -144,6 +157,7 @@ func (u *upload) wait() bool {
 	case <-u.goAhead:
 		return true
 	case <-timer.C:
+		u.first()
 		return true
 	case <-u.quit:
 		return false

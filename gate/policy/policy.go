@@ -109,6 +109,7 @@ type Site struct {
 	rules matcher
 	list  []Rule
 	mixed bool
+	some  bool // a path of its own, or all, is refused
 }
 
 // New builds a Policy or says everything that is wrong with specs.
@@ -144,7 +145,7 @@ func newSite(spec Spec) (*Site, error) {
 	if len(spec.Hosts) == 0 {
 		return nil, errors.New("no hosts")
 	}
-	s := &Site{Name: spec.Hosts[0], Hosts: append([]string(nil), spec.Hosts...), State: spec.State}
+	s := &Site{Name: spec.Hosts[0], Hosts: append([]string(nil), spec.Hosts...), State: spec.State, some: spec.State == Refuse}
 	var errs []error
 	seen := map[string]string{}
 	for _, rule := range spec.Paths {
@@ -161,6 +162,7 @@ func newSite(spec Spec) (*Site, error) {
 		rule.BuiltIn = false
 		s.list = append(s.list, rule)
 		s.mixed = s.mixed || rule.State != spec.State
+		s.some = s.some || rule.State == Refuse
 	}
 	for _, rule := range builtIn() {
 		if _, replaced := seen[CanonicalPattern(rule.Pattern)]; !replaced {
@@ -210,6 +212,9 @@ func (s *Site) Rules() []Rule { return append([]Rule(nil), s.list...) }
 // Mixed says whether a path's state differs from the site's, which Google's documentation says nothing about: Google
 // chooses the protocol for a site.
 func (s *Site) Mixed() bool { return s.mixed }
+
+// Refuses says that there are requests of a verified crawler that are refused, be it on some paths only.
+func (s *Site) Refuses() bool { return s.some }
 
 // RefusesAll says that every request of a verified crawler is refused but for the built-in exceptions, so that the
 // connection has no further use to the crawler.

@@ -81,17 +81,37 @@ func Host(s string) bool {
 	return name != "" || s == ""
 }
 
+// Same says whether two words are the same whatever the case of their ASCII letters. In Unicode a Kelvin sign is a k, too.
+func Same(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
 // Lists says whether a comma-separated list, in one field or several, has an item, whatever its case.
 func Lists(values []string, item string) bool {
 	for _, value := range values {
 		if len(value) <= len(item) { // as most are
-			if strings.EqualFold(value, item) {
+			if Same(value, item) {
 				return true
 			}
 			continue
 		}
 		for token := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.Trim(token, " \t"), item) {
+			if Same(strings.Trim(token, " \t"), item) {
 				return true
 			}
 		}
@@ -129,7 +149,7 @@ func Field(line string) (name, value string, ok bool) {
 	return name, value, Printable(value)
 }
 
-// ChunkSize reads the hexadecimal size before a chunk's extensions. Blanks behind it are what some servers reserve space with.
+// ChunkSize reads the hexadecimal size before a chunk's extensions, which may be set off by blanks (RFC 9112 section 7.1.1).
 func ChunkSize(line string) (n int64, ok bool) {
 	digits := 0
 	for ; digits < len(line); digits++ {
@@ -143,7 +163,7 @@ func ChunkSize(line string) (n int64, ok bool) {
 			d = c - 'A' + 10
 		default:
 			rest := strings.TrimLeft(line[digits:], " \t")
-			return n, digits > 0 && (rest == "" || rest[0] == ';') && Printable(rest)
+			return n, digits > 0 && rest != "" && rest[0] == ';' && Printable(rest)
 		}
 		if digits == 15 {
 			return 0, false

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type answer struct {
 	sent     int64      // bytes of the body that the handler wrote
 	framed   bool       // the head is complete, with what says where the body ends
 	chunked  bool
+	mark     int      // in out, where the head may still be added to; 0: nowhere
 	spilled  bool     // the handler wrote more than it had announced
 	close    bool     // the connection ends behind it
 	declared []string // fields that are to come behind the body
@@ -224,13 +226,19 @@ func (a *answer) end() after {
 	if a.chunked {
 		a.finish()
 	}
+	settled := a.x.body.ended.Load()
+	if !settled && a.mark > 0 { // nothing is out yet, and the answer can still say that it is the last
+		if settled = a.x.body.settle(); !settled {
+			a.out = slices.Insert(a.out, a.mark, []byte("Connection: close\r\n")...)
+		}
+	}
 	a.send()
 	switch {
 	case a.failed != nil:
 		return cutOff
 	case a.length > a.sent && !a.isHead && !syntax.Bodiless(a.status):
 		return cutOff // nobody must take it for whole
-	case !a.x.body.settle():
+	case !settled && !a.x.body.settle():
 		return linger
 	case a.close:
 		return goodbye

@@ -31,8 +31,11 @@ func (b *body) init(x *exchange, h *head) {
 	b.ended.Store(h.length == 0)
 }
 
-// trailer takes a field that came behind the body.
+// trailer takes a field that came behind the body, if it may.
 func (b *body) trailer(name, value string) error {
+	if !behind(name) {
+		return nil
+	}
 	r := b.x.request
 	if r.Trailer == nil {
 		r.Trailer = http.Header{}

@@ -97,6 +97,9 @@ func (a *answer) frame() {
 			a.field("Connection", value)
 		}
 	}
+	if !a.close {
+		a.mark = len(a.out)
+	}
 	a.out = append(a.out, "\r\n"...)
 	held := a.held
 	a.held = nil
@@ -145,7 +148,7 @@ func (a *answer) send() {
 	if len(a.out) > 0 && a.failed == nil {
 		_, a.failed = a.x.conn.Conn.Write(a.out)
 	}
-	a.out = a.out[:0]
+	a.out, a.mark = a.out[:0], 0
 }
 
 // declare notes the fields that the handler says will come behind the body.

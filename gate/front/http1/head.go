@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"bytes"
 	"net/http"
 	"net/url"
 	"strings"
@@ -60,7 +61,7 @@ func (k *conn) readBlock() *failure {
 	for start := 0; ; {
 		piece, err := k.r.ReadSlice('\n')
 		if len(k.head)+len(piece) > k.server.HeaderBytes {
-			if start == 0 {
+			if start == 0 && bytes.IndexByte(k.head, ' ') > 0 {
 				return &failure{http.StatusRequestURITooLong, "the request's target is too long"}
 			}
 			return &failure{http.StatusRequestHeaderFieldsTooLarge, "the request's header is too large"}
@@ -164,14 +165,14 @@ func (h *head) framing() *failure {
 		return bad("Transfer-Encoding in HTTP/1.0")
 	case len(codings) > 1:
 		return bad("Transfer-Encoding is said more than once")
-	case !strings.EqualFold(codings[0], "chunked"):
+	case !syntax.Same(codings[0], "chunked"):
 		last := ""
 		for coding := range strings.SplitSeq(codings[0], ",") {
 			if last = strings.Trim(coding, " \t"); !syntax.Token(last) {
 				return bad("a malformed Transfer-Encoding")
 			}
 		}
-		if !strings.EqualFold(last, "chunked") {
+		if !syntax.Same(last, "chunked") {
 			return bad("a Transfer-Encoding that does not say where the body ends")
 		}
 		return &failure{http.StatusNotImplemented, "the only transfer coding that is understood here is chunked"}
@@ -192,9 +193,9 @@ func (h *head) announced() *failure {
 	for _, list := range names {
 		for name := range strings.SplitSeq(list, ",") {
 			switch name = http.CanonicalHeaderKey(strings.Trim(name, " \t")); {
-			case name == "":
-			case !syntax.Token(name), name == "Transfer-Encoding", name == "Content-Length", name == "Trailer":
-				return bad("a Trailer that cannot come behind a body")
+			case name == "", name == "Transfer-Encoding", name == "Content-Length", name == "Trailer": // which cannot come there
+			case !syntax.Token(name):
+				return bad("a malformed Trailer")
 			default:
 				h.trailer[name] = nil
 			}

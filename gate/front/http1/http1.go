@@ -29,6 +29,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -225,9 +226,9 @@ func (k *conn) end(how after) {
 }
 
 // linger waits a moment for the client to read what it was told: a socket that is closed with bytes unread resets its
-// connection, and the answer is lost on the way.
+// connection, and the answer is lost on the way (RFC 9112 section 9.6).
 func (k *conn) linger() {
-	const most, patience = 256 << 10, 500 * time.Millisecond
+	const patience = 2 * time.Second
 	half, ok := k.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
@@ -239,11 +240,5 @@ func (k *conn) linger() {
 	}
 	k.inlet.enter(inLinger)
 	k.Conn.SetReadDeadline(time.Now().Add(patience))
-	rest := make([]byte, 4<<10)
-	for n := 0; n < most; {
-		m, err := k.r.Read(rest)
-		if n += m; err != nil {
-			return
-		}
-	}
+	io.Copy(io.Discard, k.r)
 }

@@ -2,7 +2,8 @@ package http1
 
 import (
 	"net/http"
-	"strings"
+
+	"gate421/gate/syntax"
 )
 
 // exchange makes the request of a head, and the answer to come.
@@ -34,7 +35,7 @@ func (x *exchange) expect(h *head) *failure {
 	if values == nil || h.minor == 0 {
 		return nil
 	}
-	if len(values) > 1 || !strings.EqualFold(values[0], "100-continue") {
+	if len(values) > 1 || !syntax.Same(values[0], "100-continue") {
 		return &failure{http.StatusExpectationFailed, "an expectation other than 100-continue"}
 	}
 	x.body.asked.Store(h.length != 0)
