@@ -67,12 +67,19 @@ func BenchmarkHeads(b *testing.B) {
 
 // What one page of 1 KiB costs from the handler on: the request, the origin's system calls included, and the answer.
 func BenchmarkGet(b *testing.B) {
+	body := strings.Repeat("x", 1024)
+	b.Run("length", func(b *testing.B) { get(b, pageHead+body) })
+	head := strings.Replace(pageHead, "Content-Length: 1024", "Transfer-Encoding: chunked", 1)
+	b.Run("chunked", func(b *testing.B) { get(b, head+"400\r\n"+body+"\r\n0\r\n\r\n") })
+}
+
+func get(b *testing.B, said string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer l.Close()
-	answer := []byte(pageHead + strings.Repeat("x", 1024))
+	answer := []byte(said)
 	go func() {
 		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
 			go func() {

@@ -27,6 +27,8 @@ type conn struct {
 	in     []byte   // the head of the answer
 	names  []string // of the request's fields, to sort them
 
+	chunks chunked // of the answer's body
+
 	used  bool      // it has served a request before
 	heard bool      // of this request a byte came back
 	body  bool      // it is the body that is read
@@ -170,7 +172,7 @@ func (c *conn) arm() {
 // release ends the guard and says whether the connection is still whole.
 func (c *conn) release() bool {
 	stop := c.stop
-	c.stop, c.ctx = nil, nil
+	c.stop, c.ctx, c.chunks = nil, nil, chunked{}
 	return stop == nil || stop()
 }
 

@@ -257,7 +257,8 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 		ready() bool
 	} = c
 	if h.chunked {
-		source = &chunked{c: c, trailer: w.Header()}
+		c.chunks = chunked{c: c, trailer: w.Header()}
+		source = &c.chunks
 	}
 	stream := h.length < 0 || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
 	lent, _ := d.copies.Get().(*[copySize]byte)

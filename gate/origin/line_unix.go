@@ -68,7 +68,8 @@ func (l *line) step(fd uintptr) bool {
 	if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
 		l.err = l.failure("write", err)
 	}
-	return len(l.left) > 0
+	// Only of what was not there at the look it will be told that it has come.
+	return len(l.left) > 0 || l.err != nil || !l.look && l.read(fd)
 }
 
 func (l *line) read(fd uintptr) bool {
