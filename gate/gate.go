@@ -38,6 +38,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,7 @@ type Verifier interface {
 	Later(crawler string, addr netip.Addr, done func(verify.Result))
 }
 
-// Log takes the records.
+// Log takes the records, and keeps none.
 type Log interface {
 	Ready() bool                 // would a refusal's line be taken?
 	Decision(*audit.Record)      // never waits
@@ -100,7 +101,8 @@ type Handler struct {
 	// nobody watches.
 	Watch func(*audit.Record)
 
-	ids ids
+	ids       ids
+	exchanges sync.Pool // of *exchange: the record is large, and nobody keeps it
 }
 
 // exchange is one request on its way through: what is recorded of it and what the decision needs again.
@@ -115,13 +117,23 @@ type exchange struct {
 
 // ServeHTTP decides and answers. It panics with http.ErrAbortHandler where the client's stream has to be cut.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := exchange{start: time.Now()}
+	x, _ := h.exchanges.Get().(*exchange)
+	if x == nil {
+		x = new(exchange)
+	}
+	h.handle(x, w, r)
+	*x = exchange{}
+	h.exchanges.Put(x)
+}
+
+func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
+	x.start = time.Now()
 	live := h.Live.Load()
-	h.gather(&x, live, r)
+	h.gather(x, live, r)
 	// The two ways out differ in who waits for whom: a refusal's record comes before its answer, every other after it.
-	decision := policy.Decide(x.facts, func() verify.Verdict { return h.identify(&x, r.Context()) })
+	decision := policy.Decide(x.facts, func() verify.Verdict { return h.identify(x, r.Context()) })
 	if decision.Action == policy.Refuse421 {
-		if h.refuse(&x, decision, w, r) {
+		if h.refuse(x, decision, w, r) {
 			return
 		}
 		x.facts.Loggable = false
@@ -129,12 +141,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		decision = policy.Decide(x.facts, func() verify.Verdict { return verdict })
 	}
 	x.decided(decision)
-	defer h.finish(&x)
+	defer h.finish(x)
 	if decision.Action == policy.Reject {
-		h.reject(&x, decision, w, r)
+		h.reject(x, decision, w, r)
 		return
 	}
-	h.serve(&x, live.Origins[x.facts.Site], w, r)
+	h.serve(x, live.Origins[x.facts.Site], w, r)
 }
 
 // gather collects the facts and what the record says of the request itself.

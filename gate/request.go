@@ -46,5 +46,6 @@ func (i *ids) next() string {
 		rand.Read(b[:])
 		i.prefix = hex.EncodeToString(b[:]) + "-"
 	})
-	return i.prefix + strconv.FormatUint(i.last.Add(1), 16)
+	var id [len("0123456789ab-") + 16]byte
+	return string(strconv.AppendUint(append(id[:0], i.prefix...), i.last.Add(1), 16))
 }

@@ -18,15 +18,20 @@ func watch(c net.Conn) func() bool {
 	if err != nil {
 		return func() bool { return false }
 	}
-	var b [1]byte
+	var b [1]byte // in here it would be allocated for every look
 	quiet := false
 	look := func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
+		quiet = isQuiet(fd, b[:])
 		return true
 	}
 	return func() bool {
 		quiet = false
 		return raw.Read(look) == nil && quiet
 	}
+}
+
+// isQuiet says whether a socket has nothing to say. The peek is into b, one byte.
+func isQuiet(fd uintptr, b []byte) bool {
+	_, _, err := syscall.Recvfrom(int(fd), b, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
 }

@@ -21,15 +21,65 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(p []byte) (int, error) { s.bytes += len(p); return len(p), nil }
 
+// crawl is a crawler's request for a page.
+func crawl(b *testing.B) *http.Request {
+	r := httptest.NewRequest("GET", "/shop/shoes?colour=red", nil).WithContext(b.Context())
+	r.Host = "shop.example"
+	for _, line := range []string{"User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Accept: text/html,*/*;q=0.8",
+		"Accept-Encoding: gzip, deflate, br", "From: googlebot(at)googlebot.com", "If-None-Match: \"abd\""} {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	return r
+}
+
+const pageHead = "HTTP/1.1 200 OK\r\nDate: Sat, 01 Aug 2026 00:00:00 GMT\r\nServer: x\r\nContent-Type: text/html; charset=utf-8\r\n" +
+	"Cache-Control: max-age=60\r\nEtag: \"abc\"\r\nVary: Accept-Encoding\r\nContent-Length: 1024\r\n\r\n"
+
+// What the head of a request costs to look over and to write, and that of an answer to read.
+func BenchmarkHeads(b *testing.B) {
+	b.Run("request", func(b *testing.B) {
+		r := crawl(b)
+		var out []byte
+		var names []string
+		b.ReportAllocs()
+		for b.Loop() {
+			if !wellFormed(r) {
+				b.Fatal("not well formed")
+			}
+			out = appendRequest(out[:0], r, &names)
+		}
+	})
+	b.Run("answer", func(b *testing.B) {
+		said := strings.NewReader(pageHead)
+		c := &conn{r: bufio.NewReader(said)}
+		header := http.Header{}
+		b.ReportAllocs()
+		for b.Loop() {
+			clear(header)
+			said.Reset(pageHead)
+			if h, err := c.readHead(header, "GET"); err != nil || h.length != 1024 {
+				b.Fatal(h, err)
+			}
+		}
+	})
+}
+
 // What one page of 1 KiB costs from the handler on: the request, the origin's system calls included, and the answer.
 func BenchmarkGet(b *testing.B) {
+	body := strings.Repeat("x", 1024)
+	b.Run("length", func(b *testing.B) { get(b, pageHead+body) })
+	head := strings.Replace(pageHead, "Content-Length: 1024", "Transfer-Encoding: chunked", 1)
+	b.Run("chunked", func(b *testing.B) { get(b, head+"400\r\n"+body+"\r\n0\r\n\r\n") })
+}
+
+func get(b *testing.B, said string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer l.Close()
-	answer := []byte("HTTP/1.1 200 OK\r\nDate: Sat, 01 Aug 2026 00:00:00 GMT\r\nServer: x\r\nContent-Type: text/html; charset=utf-8\r\n" +
-		"Cache-Control: max-age=60\r\nEtag: \"abc\"\r\nVary: Accept-Encoding\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1024))
+	answer := []byte(said)
 	go func() {
 		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
 			go func() {
@@ -52,13 +102,7 @@ func BenchmarkGet(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer o.Close()
-	r := httptest.NewRequest("GET", "/shop/shoes?colour=red", nil).WithContext(b.Context())
-	r.Host = "shop.example"
-	for _, line := range []string{"User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Accept: text/html,*/*;q=0.8",
-		"Accept-Encoding: gzip, deflate, br", "From: googlebot(at)googlebot.com", "If-None-Match: \"abd\""} {
-		name, value, _ := strings.Cut(line, ": ")
-		r.Header.Set(name, value)
-	}
+	r := crawl(b)
 	w := &sink{header: http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -61,7 +61,7 @@ func (b *chunked) next() error {
 	if b.inside {
 		if line, err := b.line(); err != nil {
 			return err
-		} else if line != "" {
+		} else if len(line) > 0 {
 			return malformed("a chunk is longer than it says")
 		}
 		b.inside = false
@@ -70,7 +70,7 @@ func (b *chunked) next() error {
 	if err != nil {
 		return err
 	}
-	size, ok := chunkSize(line)
+	size, ok := chunkSize(string(line))
 	if !ok {
 		return malformed("chunk size %.60q", line)
 	}
@@ -86,6 +86,8 @@ func (b *chunked) next() error {
 		return err
 	} else if bytes.Count(block, []byte("\n")) != bytes.Count(block, []byte("\r\n")) {
 		return malformed("a trailer ends in LF alone")
+	} else if string(block) == "\r\n" {
+		return io.EOF
 	}
 	f := answerFields{header: http.Header{}}
 	if err := f.parse(string(block)); err != nil {
@@ -104,20 +106,20 @@ func (b *chunked) next() error {
 	return io.EOF
 }
 
-// line reads one line, which must end in CRLF.
-func (b *chunked) line() (string, error) {
+// line reads one line, which must end in CRLF. It is good until something else is read.
+func (b *chunked) line() ([]byte, error) {
 	line, err := b.c.r.ReadSlice('\n')
 	switch {
 	case err == bufio.ErrBufferFull || len(line) > maxChunkLine:
-		return "", malformed("a chunk size of more than %d bytes", maxChunkLine)
+		return nil, malformed("a chunk size of more than %d bytes", maxChunkLine)
 	case err == io.EOF:
-		return "", io.ErrUnexpectedEOF
+		return nil, io.ErrUnexpectedEOF
 	case err != nil:
-		return "", err
+		return nil, err
 	case len(line) < 2 || line[len(line)-2] != '\r':
-		return "", malformed("a chunk line ends in LF alone")
+		return nil, malformed("a chunk line ends in LF alone")
 	}
-	return string(line[:len(line)-2]), nil
+	return line[:len(line)-2], nil
 }
 
 // chunkSize reads the hexadecimal size before the extensions. Blanks behind it are what some servers reserve space with.

@@ -6,21 +6,28 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"time"
 )
 
 // conn is one connection to an origin, with the buffers that its requests share.
+//
+// Most requests are over within a millisecond, and most clients wait for their answer. So for its first moments a request
+// has neither a guard nor a deadline of its own: one short deadline on reading bounds both, and stays good for several
+// requests. Only where it passes does a request get what it needs for a longer wait.
 type conn struct {
 	net.Conn          // raw, or TLS on top of it
 	raw      net.Conn // the socket
 	host     string   // what the pool knows it under
 	r        *bufio.Reader
+	line     *line         // writes a request and reads the answer in one go; nil: it cannot be done here
 	wait     time.Duration // the longest without progress
 
-	out   []byte   // the request as written
-	in    []byte   // the head of the answer
-	names []string // of the request's fields, to sort them
+	out    []byte   // the request as written
+	unsent bool     // out is to be written before the answer is read
+	in     []byte   // the head of the answer
+	names  []string // of the request's fields, to sort them
+
+	chunks chunked // of the answer's body
 
 	used  bool      // it has served a request before
 	heard bool      // of this request a byte came back
@@ -28,10 +35,27 @@ type conn struct {
 	up    *upload   // of this request's body; nil: it has none
 	since time.Time // idle since
 
+	ctx     context.Context // of this request; nil: there is none
+	until   time.Time       // the head has to be here
+	readBy  time.Time       // the deadline that is set; zero: another one
+	writeBy time.Time
+
 	alive  func() bool // is it good for another request?
 	hangUp func()      // closes it
-	stop   func() bool // ends the guard
+	stop   func() bool // ends the guard; nil: nobody is on guard
 }
+
+const (
+	// brief is how long a request may go without a guard: so much later its client's leaving is noticed, at most.
+	brief = 50 * time.Millisecond
+	// surelySent is what fits into the empty buffer of a socket, so that writing it never waits.
+	surelySent = 4 << 10
+	// mostInOneGo is the longest head that is left to the first read.
+	mostInOneGo = 64 << 10
+)
+
+// errStale says that a connection had something to say, or had ended, before its request was written.
+var errStale = errors.New("the connection went bad while it was idle")
 
 // inlet is where a conn's reader gets its bytes. The head has to come within one wait; in a body every read may take as
 // long: the bound is on stalling, and the time that the client takes does not count. While the client's body is on its way
@@ -39,28 +63,116 @@ type conn struct {
 type inlet struct{ c *conn }
 
 func (i inlet) Read(p []byte) (int, error) {
-	if i.c.body && (i.c.up == nil || !i.c.up.active.Load()) {
-		i.c.Conn.SetReadDeadline(time.Now().Add(i.c.wait))
+	c := i.c
+	if c.ctx != nil && c.stop == nil {
+		n, err := c.read(p)
+		if err == nil || c.stop != nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		c.arm()
+		if !c.body {
+			c.readBefore(c.until, 0)
+		}
 	}
-	return i.c.Conn.Read(p)
+	if c.body && (c.up == nil || !c.up.active.Load()) {
+		c.readBefore(time.Now().Add(c.wait), c.wait/16)
+	}
+	return c.read(p)
+}
+
+// read reads from the connection. Where the request is not written yet it is written before.
+func (c *conn) read(p []byte) (int, error) {
+	if !c.unsent {
+		return c.Conn.Read(p)
+	}
+	left, n, err := c.line.turn(c.out, p, c.used)
+	if len(left) == len(c.out) && errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, err // nothing was done yet
+	}
+	c.unsent = false
+	if len(left) == 0 || err != nil {
+		return n, err
+	}
+	c.bound()
+	if _, err := c.Conn.Write(left); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
 }
 
 func newConn(raw net.Conn, host string, wait time.Duration) *conn {
-	c := &conn{Conn: raw, raw: raw, host: host, wait: wait, alive: watch(raw), hangUp: func() { raw.Close() }}
+	c := &conn{Conn: raw, raw: raw, host: host, line: newLine(raw), wait: wait, alive: watch(raw), hangUp: func() { raw.Close() }}
 	c.r = bufio.NewReaderSize(inlet{c}, 8<<10)
 	return c
 }
 
-// guard closes the connection when the client's request ends early, whatever it is doing at that moment.
-func (c *conn) guard(ctx context.Context) {
-	c.heard, c.body, c.up = false, false, nil
-	c.stop = context.AfterFunc(ctx, c.hangUp)
+// begin prepares for a request. With bound it gets its guard and its deadline at once.
+func (c *conn) begin(ctx context.Context, bound bool) {
+	now := time.Now()
+	c.heard, c.body, c.up, c.unsent = false, false, nil, false
+	c.ctx, c.until = ctx, now.Add(c.wait)
+	if bound || c.wait <= 2*brief {
+		c.bound()
+		return
+	}
+	c.readBefore(now.Add(brief), brief/2)
+}
+
+// send writes the head of the request, which is in out. Where nothing comes behind it, it may be left to the first read.
+func (c *conn) send(alone bool) error {
+	if alone && c.line != nil && len(c.out) <= mostInOneGo {
+		c.unsent = true
+		return nil
+	}
+	if c.used && !c.alive() {
+		if c.bound(); !c.alive() { // it was not the brief deadline
+			return errStale
+		}
+	}
+	switch {
+	case c.stop != nil:
+	case len(c.out) > surelySent:
+		c.bound()
+	case outside(c.writeBy, c.until, c.wait/16):
+		c.writeBy = c.until
+		c.Conn.SetWriteDeadline(c.until)
+	}
+	_, err := c.Conn.Write(c.out)
+	return err
+}
+
+// bound sets the guard, and the deadlines of whatever comes before the body.
+func (c *conn) bound() {
+	c.arm()
+	c.readBy, c.writeBy = time.Time{}, time.Time{}
+	c.Conn.SetDeadline(c.until)
+}
+
+// readBefore bounds reading. A deadline that is early by no more than slack stays: setting one is slow.
+func (c *conn) readBefore(by time.Time, slack time.Duration) {
+	if outside(c.readBy, by, slack) {
+		c.readBy = by
+		c.Conn.SetReadDeadline(by)
+	}
+}
+
+// outside says whether a deadline is later than it should be, or earlier by more than slack.
+func outside(set, wanted time.Time, slack time.Duration) bool {
+	early := wanted.Sub(set)
+	return early < 0 || early > slack
+}
+
+// arm sets the guard, which closes the connection when the client's request ends early, whatever it is doing at that moment.
+func (c *conn) arm() {
+	if c.stop == nil {
+		c.stop = context.AfterFunc(c.ctx, c.hangUp)
+	}
 }
 
 // release ends the guard and says whether the connection is still whole.
 func (c *conn) release() bool {
 	stop := c.stop
-	c.stop = nil
+	c.stop, c.ctx, c.chunks = nil, nil, chunked{}
 	return stop == nil || stop()
 }
 
@@ -74,7 +186,7 @@ func (c *conn) clean() bool {
 	if c.r.Buffered() > 0 || c.Conn == c.raw {
 		return c.r.Buffered() == 0
 	}
-	c.body = false
+	c.body, c.ctx, c.readBy = false, nil, time.Time{}
 	c.Conn.SetReadDeadline(time.Unix(1, 0)) // without a look at the socket
 	_, err := c.r.Peek(1)
 	return errors.Is(err, os.ErrDeadlineExceeded)
@@ -95,102 +207,4 @@ func (c *conn) shrink() {
 	if cap(c.in) > usual {
 		c.in = nil
 	}
-}
-
-// pool keeps idle connections, by host. The zero value is ready. Connections idle for idleAtMost are closed.
-type pool struct {
-	mu     sync.Mutex
-	idle   map[string][]*conn // the one used last at the end
-	count  int                // of all hosts, whose names may be the clients' choice
-	timer  *time.Timer
-	closed bool
-}
-
-const (
-	idleAtMost = 90 * time.Second
-	idleConns  = 1024
-)
-
-func (p *pool) take(host string) *conn {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	stack := p.idle[host]
-	if len(stack) == 0 {
-		return nil
-	}
-	c := stack[len(stack)-1]
-	stack[len(stack)-1] = nil
-	p.idle[host] = stack[:len(stack)-1]
-	p.count--
-	return c
-}
-
-func (p *pool) put(c *conn) {
-	c.used, c.since = true, time.Now()
-	c.shrink()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		c.raw.Close()
-		return
-	}
-	if p.count >= idleConns {
-		p.evict()
-	}
-	if p.idle == nil {
-		p.idle = map[string][]*conn{}
-	}
-	p.idle[c.host] = append(p.idle[c.host], c)
-	p.count++
-	if p.timer == nil {
-		p.timer = time.AfterFunc(idleAtMost, p.sweep)
-	}
-}
-
-// evict closes one connection, some host's oldest.
-func (p *pool) evict() {
-	for host, stack := range p.idle {
-		if len(stack) > 0 {
-			stack[0].raw.Close()
-			stack[0], p.idle[host] = nil, stack[1:]
-			p.count--
-			return
-		}
-	}
-}
-
-// sweep closes what has been idle for too long, and comes again while anything is left.
-func (p *pool) sweep() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.timer = nil
-	for host, stack := range p.idle {
-		old := 0
-		for old < len(stack) && time.Since(stack[old].since) >= idleAtMost {
-			stack[old].raw.Close()
-			old++
-		}
-		p.count -= old
-		if p.idle[host] = append([]*conn(nil), stack[old:]...); len(p.idle[host]) == 0 {
-			delete(p.idle, host)
-		}
-	}
-	if p.count > 0 && !p.closed {
-		p.timer = time.AfterFunc(idleAtMost/2, p.sweep)
-	}
-}
-
-func (p *pool) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	if p.timer != nil {
-		p.timer.Stop()
-	}
-	for _, stack := range p.idle {
-		for _, c := range stack {
-			c.raw.Close()
-		}
-	}
-	p.idle, p.count = nil, 0
 }

@@ -62,13 +62,11 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 	}
 	var misdirected answerHead
 	for again := false; ; again = true {
-		k, err := d.connect(ctx, host, again)
-		if err != nil {
+		k, h, err := d.attempt(host, again, w, r)
+		if k == nil {
 			c.elsewhere = misdirected.status == 0
 			return nil, misdirected, misdirected.name(err, ctx.Err() != nil)
 		}
-		k.guard(ctx)
-		h, err := d.converse(k, w, r)
 		if err == nil && h.status != http.StatusMisdirectedRequest {
 			return k, h, nil
 		}
@@ -125,19 +123,29 @@ func timeout(err error) bool {
 	return errors.As(err, &network) && network.Timeout()
 }
 
-// connect takes the connection that was used last, or dials. A look at one costs a system call. The origin may have hung up
-// meanwhile, or, worse, said something that the next client would take for the answer to its own request.
-func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, error) {
-	for !fresh {
-		c := d.idle.take(host)
-		if c == nil {
-			break
+// attempt asks over one connection, without one if there is none to be had. One that has gone bad while it was idle has heard
+// nothing of the request: then there is another.
+func (d *direct) attempt(host string, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, answerHead, error) {
+	for {
+		c, err := d.connect(r.Context(), host, fresh)
+		if err != nil {
+			return nil, answerHead{}, err
 		}
-		c.Conn.SetDeadline(time.Now().Add(d.wait))
-		if c.alive() {
-			return c, nil
+		c.begin(r.Context(), r.ContentLength != 0)
+		h, err := d.converse(c, w, r)
+		if err != errStale {
+			return c, h, err
 		}
 		c.close()
+	}
+}
+
+// connect takes the connection that was used last, or dials.
+func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, error) {
+	if !fresh {
+		if c := d.idle.take(host); c != nil {
+			return c, nil
+		}
 	}
 	dialing, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
@@ -156,9 +164,8 @@ func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, e
 			raw.Close()
 			return nil, err
 		}
-		c.Conn = secure
+		c.Conn, c.line = secure, nil
 	}
-	c.Conn.SetDeadline(time.Now().Add(d.wait))
 	return c, nil
 }
 
@@ -166,7 +173,7 @@ func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, e
 // final one. It passes informational ones on.
 func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answerHead, error) {
 	c.out = appendRequest(c.out[:0], r, &c.names)
-	if _, err := c.Conn.Write(c.out); err != nil {
+	if err := c.send(r.ContentLength == 0); err != nil {
 		return answerHead{}, err
 	}
 	if r.ContentLength != 0 {
@@ -250,7 +257,8 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 		ready() bool
 	} = c
 	if h.chunked {
-		source = &chunked{c: c, trailer: w.Header()}
+		c.chunks = chunked{c: c, trailer: w.Header()}
+		source = &c.chunks
 	}
 	stream := h.length < 0 || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
 	lent, _ := d.copies.Get().(*[copySize]byte)

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -33,11 +34,11 @@ func malformed(format string, args ...any) error {
 
 // readHead reads one head into header, without the fields that are about the connection.
 func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
-	var err error
-	if c.in, err = c.readBlock(c.in[:0]); err != nil {
+	raw, err := c.block()
+	if err != nil {
 		return answerHead{}, err
 	}
-	block := string(c.in)
+	block := string(raw)
 	line, rest := cutLine(block)
 	h := answerHead{length: -1}
 	minor := byte(0)
@@ -69,6 +70,38 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 		h.keep = false // the body ends with the connection
 	}
 	return h, nil
+}
+
+// block reads lines up to and including an empty one, for as long as nothing else is read. As a rule they have come together.
+func (c *conn) block() ([]byte, error) {
+	if _, err := c.r.Peek(1); err != nil {
+		return nil, err
+	}
+	c.heard = true
+	there, _ := c.r.Peek(c.r.Buffered())
+	if end := blockEnd(there); end > 0 {
+		c.r.Discard(end)
+		return there[:end], nil
+	}
+	var err error
+	c.in, err = c.readBlock(c.in[:0])
+	return c.in, err
+}
+
+// blockEnd is where lines end that an empty one follows, that one included; 0: they do not, or the first one is empty.
+func blockEnd(there []byte) int {
+	if there[0] == '\n' || there[0] == '\r' {
+		return 0
+	}
+	end := bytes.Index(there, []byte("\n\r\n"))
+	if end >= 0 {
+		there = there[:end+1]
+		end += len("\n\r\n")
+	}
+	if bare := bytes.Index(there, []byte("\n\n")); bare >= 0 {
+		end = bare + len("\n\n")
+	}
+	return max(end, 0)
 }
 
 // readBlock appends lines up to and including an empty one.
@@ -145,21 +178,27 @@ func (f *answerFields) parse(block string) error {
 			break
 		}
 		block = rest
-		raw, value, ok := strings.Cut(line, ":")
-		spaced := len(raw)
-		raw = strings.TrimRight(raw, " \t") // a proxy removes blanks before the colon (RFC 9112 section 5.1)
-		if !ok || !isToken(raw) {
+		end, canonical := fieldName(line)
+		raw, behind := line[:end], line[end:]
+		spaced := behind != "" && behind[0] != ':'
+		if spaced {
+			behind = trimBlanks(behind) // a proxy removes blanks before the colon (RFC 9112 section 5.1)
+		}
+		if raw == "" || behind == "" || behind[0] != ':' {
 			return malformed("field %.60q", line) // a folded line, too
 		}
-		value = strings.Trim(value, " \t")
+		value := trimBlanks(behind[1:])
 		if !printable(value) {
 			return malformed("field %.60q has a control character", raw)
 		}
-		name := textproto.CanonicalMIMEHeaderKey(raw)
-		if len(raw) < spaced && framing(name) {
+		name := raw
+		if !canonical {
+			name = textproto.CanonicalMIMEHeaderKey(raw)
+		}
+		if spaced && framing(name) {
 			return malformed("field %.60q", line)
 		}
-		if name == "Connection" {
+		if name == "Connection" && !strings.EqualFold(value, "keep-alive") {
 			named = append(named, value)
 		}
 		if pass, err := f.framing(name, value); err != nil {
@@ -230,20 +269,57 @@ func decimal(s string) (n int64, ok bool) {
 	return n, true
 }
 
+// fieldName finds the end of the token that a line begins with, and says whether it is in canonical form.
+func fieldName(line string) (end int, canonical bool) {
+	canonical = true
+	upper := true // is what comes a capital?
+	for end < len(line) && isTokenByte(line[end]) {
+		c := line[end]
+		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
+			canonical = false
+		}
+		upper = c == '-'
+		end++
+	}
+	return end, canonical
+}
+
 // isToken is RFC 9110's token.
 func isToken(s string) bool {
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+		if !isTokenByte(s[i]) {
 			return false
 		}
 	}
 	return s != ""
 }
 
+// isTokenByte looks into a set of two words, one for each half of ASCII.
+func isTokenByte(c byte) bool {
+	const (
+		digits = 1<<('9'+1) - 1<<'0'
+		marks  = 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
+		upper  = 1<<('Z'+1-64) - 1<<('A'-64)
+		lower  = 1<<('z'+1-64) - 1<<('a'-64)
+		others = 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
+	)
+	return (uint64(1)<<c&(digits|marks) | uint64(1)<<(c-64)&(upper|lower|others)) != 0
+}
+
+// trimBlanks takes blanks off both ends.
+func trimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
 func printable(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+		if c := s[i]; c-' ' >= 0x7f-' ' && c < 0x80 && c != '\t' { // one comparison for most
 			return false
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // that ends lets the other finish what it has to say, for as long as an answer may take to begin.
 func (c *conn) tunnel(w http.ResponseWriter, h answerHead) *Failure {
 	defer c.close()
+	c.arm()
 	client, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return &Failure{ClientGone, cut(err)}

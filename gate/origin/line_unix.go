@@ -1,0 +1,98 @@
+//go:build unix
+
+package origin
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// line writes a request and reads the beginning of its answer in one go: it looks whether the socket is quiet, writes, waits
+// and reads. A net.Conn reads in vain before it waits, and looking would be a call of its own.
+type line struct {
+	conn  net.Conn
+	raw   syscall.RawConn
+	again func(fd uintptr) bool // step
+
+	look bool
+	left []byte // of the request
+	in   []byte
+	n    int
+	err  error
+	peek [1]byte
+}
+
+// newLine returns nil for what is no socket.
+func newLine(c net.Conn) *line {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	l := &line{conn: c, raw: raw}
+	l.again = l.step
+	return l
+}
+
+// turn writes out and reads into in what comes then. With look it writes nothing if there is something to read already:
+// errStale. left is what could not be written without waiting; then nothing is read. The connection's read deadline holds.
+func (l *line) turn(out, in []byte, look bool) (left []byte, n int, err error) {
+	l.look, l.left, l.in, l.n, l.err = look, out, in, 0, nil
+	err = l.raw.Read(l.again)
+	left, n = l.left, l.n
+	if op, ok := err.(*net.OpError); ok {
+		op.Op = "read"
+	} else if err == nil {
+		err = l.err
+	}
+	l.left, l.in, l.err = nil, nil, nil
+	return left, n, err
+}
+
+// step says whether nothing is to be waited for.
+func (l *line) step(fd uintptr) bool {
+	if len(l.left) == 0 {
+		return l.read(fd)
+	}
+	if l.look && !isQuiet(fd, l.peek[:]) {
+		l.err = errStale
+		return true
+	}
+	n, err := syscall.Write(int(fd), l.left)
+	l.left = l.left[max(n, 0):]
+	if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
+		l.err = l.failure("write", err)
+	}
+	// Only of what was not there at the look it will be told that it has come.
+	return len(l.left) > 0 || l.err != nil || !l.look && l.read(fd)
+}
+
+func (l *line) read(fd uintptr) bool {
+	for {
+		n, err := syscall.Read(int(fd), l.in)
+		switch {
+		case n > 0:
+			l.n = n
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return false
+		case err != nil:
+			l.err = l.failure("read", err)
+		default:
+			l.err = io.EOF
+		}
+		return true
+	}
+}
+
+// failure is what a net.Conn would say.
+func (l *line) failure(op string, err error) error {
+	from, to := l.conn.LocalAddr(), l.conn.RemoteAddr()
+	return &net.OpError{Op: op, Net: from.Network(), Source: from, Addr: to, Err: os.NewSyscallError(op, err)}
+}
