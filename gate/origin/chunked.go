@@ -86,17 +86,18 @@ func (b *chunked) next() error {
 		return err
 	} else if bytes.Count(block, []byte("\n")) != bytes.Count(block, []byte("\r\n")) {
 		return malformed("a trailer ends in LF alone")
-	} else if string(block) == "\r\n" {
-		return io.EOF
-	}
-	f := answerFields{header: http.Header{}}
-	if err := f.parse(string(block)); err != nil {
-		return err
 	}
 	for _, line := range b.trailer["Trailer"] { // what has come in the head under these names does not come again
 		for name := range strings.SplitSeq(line, ",") {
 			delete(b.trailer, http.CanonicalHeaderKey(strings.Trim(name, " \t")))
 		}
+	}
+	if string(block) == "\r\n" {
+		return io.EOF
+	}
+	f := answerFields{header: http.Header{}}
+	if err := f.parse(string(block)); err != nil {
+		return err
 	}
 	for name, values := range f.header {
 		if name != "Content-Length" && name != "Trailer" {

@@ -81,6 +81,7 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 		gone := ctx.Err() != nil
 		if k.up != nil {
 			gone = gone || k.up.broke.Load()
+			c.waited = k.up.waiting.Load()
 			c.unread = !k.up.stop(w, r) // which may end ctx
 		}
 		k.close()

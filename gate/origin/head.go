@@ -32,6 +32,12 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errMalformed, fmt.Sprintf(format, args...))
 }
 
+// unfit is why an answer is malformed that began as HTTP: what an application repeats of a request may do that.
+type unfit struct{ error }
+
+// Unwrap gives the cause.
+func (u *unfit) Unwrap() error { return u.error }
+
 // readHead reads one head into header, without the fields that are about the connection.
 func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	raw, err := c.block()
@@ -47,7 +53,7 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	}
 	f := answerFields{header: header}
 	if err := f.parse(rest); err != nil {
-		return answerHead{}, err
+		return answerHead{}, &unfit{err}
 	}
 	h.keep = !f.close && (minor == '1' || f.alive)
 	if h.status == http.StatusSwitchingProtocols && f.changes {

@@ -3,6 +3,7 @@ package origin
 import (
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -23,7 +24,7 @@ type health struct {
 	latest [failuresAtMost]time.Time // the last failures, the oldest first
 	until  time.Time                 // it is left out until then; zero: it is not
 	span   time.Duration             // how long it is left out
-	trying bool                      // its time is over, and one request finds out
+	trying time.Time                 // its time is over, and until then one request alone finds out
 }
 
 const (
@@ -46,6 +47,7 @@ type call struct {
 	begun     bool          // the client has the beginning of an answer
 	elsewhere bool          // with failure: another server may be asked
 	unread    bool          // with failure: the client's body was not read to its end
+	waited    bool          // with failure: the client's body was waited for
 }
 
 // answered notes the head of a final answer: whatever comes after it, the server is there.
@@ -110,7 +112,7 @@ func (l *list) pick(c *call, tried []*server) {
 		s := l.servers[(l.next+i)%len(l.servers)]
 		switch {
 		case tried != nil && slices.Contains(tried, s):
-		case !s.until.IsZero() && (s.trying || time.Now().Before(s.until)):
+		case !s.until.IsZero() && (time.Now().Before(s.trying) || time.Now().Before(s.until)):
 			if last == nil || s.latest[failuresAtMost-1].Before(last.latest[failuresAtMost-1]) {
 				last = s
 			}
@@ -125,7 +127,7 @@ func (l *list) pick(c *call, tried []*server) {
 	case best == nil:
 		best = last
 	case !best.until.IsZero():
-		best.trying = true
+		best.trying = time.Now().Add(best.span) // who takes longer, such as with a body of hours, is not waited for
 	}
 	c.server, c.trial = best, !best.until.IsZero()
 	best.flying.Add(1)
@@ -137,7 +139,8 @@ func (l *list) failed(c *call) {
 	s, now := c.server, time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	blamed := c.failure.blames()
+	// A body that the client has not sent, or an answer that it has not taken, may be why a server gave up.
+	blamed := c.failure.blames() && !c.waited && !c.begun
 	if blamed {
 		s.failures.Add(1)
 		copy(s.latest[:], s.latest[1:])
@@ -146,7 +149,7 @@ func (l *list) failed(c *call) {
 	switch {
 	case !s.until.IsZero() && now.Before(s.until):
 	case !s.until.IsZero() && c.trial:
-		s.trying = false // the next request tries, if this one has found out nothing
+		s.trying = time.Time{} // the next request tries, if this one has found out nothing
 		if blamed && c.status == 0 {
 			s.span = min(2*s.span, outAtMost)
 			s.until = now.Add(s.span)
@@ -168,7 +171,14 @@ func (l *list) restore(s *server) {
 // not be able to put a server out.
 func (f *Failure) blames() bool {
 	var host x509.HostnameError
-	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host)
+	var fields *unfit
+	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host) && !errors.As(f, &fields) && !refusedName(f)
+}
+
+// refusedName says whether a server has refused the name in the handshake (RFC 6066 section 3).
+func refusedName(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" && op.Err.Error() == "tls: unrecognized name"
 }
 
 func (l *list) status() []Status {

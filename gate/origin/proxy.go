@@ -142,6 +142,8 @@ type flight struct {
 
 	// Of the client's body, which another goroutine reads:
 	read    atomic.Bool // some of it was
+	waiting atomic.Bool // more of it is waited for
+	waited  atomic.Bool // it was when it was stopped
 	whole   atomic.Bool // all of it was
 	upload  atomic.Bool // it broke
 	stopped atomic.Bool // nobody wants the rest
@@ -331,7 +333,9 @@ type upstream struct {
 
 func (u *upstream) Read(p []byte) (int, error) {
 	u.flight.read.Store(true)
+	u.flight.waiting.Store(true)
 	n, err := u.ReadCloser.Read(p)
+	u.flight.waiting.Store(false)
 	if err == io.EOF {
 		u.flight.whole.Store(true)
 		strip(u.flight.request.Trailer)
@@ -344,6 +348,9 @@ func (u *upstream) Read(p []byte) (int, error) {
 // Close lets nobody wait for a client that says no more. What has not been read stays open: another server may get it.
 func (u *upstream) Close() error {
 	f := u.flight
+	if f.waiting.Load() {
+		f.waited.Store(true)
+	}
 	if !f.read.Load() || f.whole.Load() || f.upload.Load() || f.request.Context().Err() != nil || f.stopped.Swap(true) {
 		return nil
 	}
@@ -374,6 +381,7 @@ func fail(_ http.ResponseWriter, r *http.Request, err error) {
 	c.failure = name(err, f.gone())
 	c.first = time.Since(c.start)
 	c.unread = f.read.Load() && !f.whole.Load()
+	c.waited = f.waited.Load()
 	var op *net.OpError
 	var never *unconnected
 	dialed := errors.As(err, &op) && op.Op == "dial" || errors.As(err, &never)

@@ -24,6 +24,7 @@ type upload struct {
 	done    chan struct{} // closed at its end
 	whole   bool          // all of the body was sent; to be read after done
 	active  atomic.Bool   // it may still send
+	waiting atomic.Bool   // the client is waited for
 	broke   atomic.Bool   // the client's body broke off, or is no HTTP
 }
 
@@ -174,7 +175,9 @@ func (u *upload) write(p []byte) error {
 func (u *upload) copySized(buffer []byte, r *http.Request) error {
 	ended := false
 	for left := r.ContentLength; left > 0; {
+		u.waiting.Store(true)
 		n, err := r.Body.Read(buffer[:min(int64(len(buffer)), left)])
+		u.waiting.Store(false)
 		if left -= int64(n); n > 0 {
 			if err := u.write(buffer[:n]); err != nil {
 				return err
@@ -205,7 +208,9 @@ func (u *upload) copySized(buffer []byte, r *http.Request) error {
 func (u *upload) copyChunked(buffer []byte, r *http.Request) error {
 	const before, behind = len("ffff\r\n"), len("\r\n")
 	for {
+		u.waiting.Store(true)
 		n, err := r.Body.Read(buffer[before : len(buffer)-behind])
+		u.waiting.Store(false)
 		if n > 0 {
 			size := strconv.AppendInt(nil, int64(n), 16)
 			start := before - len("\r\n") - len(size)
