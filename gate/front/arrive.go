@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"gate421/gate/socket"
 )
 
 // yard is what both listeners share: how many connections there are, in all and from each address.
@@ -103,14 +105,14 @@ func (l *listener) Close() error {
 // back and the next ones stay in the kernel's queue, where they wait instead of being turned away.
 func (l *listener) accept() (*conn, error) {
 	for {
-		socket, err := l.Listener.Accept()
+		raw, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: socket, yard: l.yard, counts: l.yard.counts, accepted: l.accepted, extra: !l.enter()}
+		c := &conn{Conn: socket.Wrap(raw), yard: l.yard, counts: l.yard.counts, accepted: l.accepted, extra: !l.enter()}
 		l.yard.counts.fresh.Add(1)
 		c.writes = pace{time: l.yard.stallTime, bytes: l.yard.stallBytes, cut: c.stalled}
-		peer := addressOf(socket.RemoteAddr())
+		peer := addressOf(raw.RemoteAddr())
 		if within(l.yard.balancers, peer) {
 			c.balanced = true
 			return c, nil

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	smallBytes = 4 << 10          // a body of so many is in the engine's buffer until the handler has returned
-	heldBytes  = 16 << 10         // are held back at most: a TLS record
-	heldTime   = time.Millisecond // for which, at most
-	lastTime   = 5 * time.Second  // for what is held back when the connection closes; crypto/tls takes as much for its goodbye
+	smallBytes = 4 << 10              // a body of so many is in the engine's buffer until the handler has returned
+	heldBytes  = 16 << 10             // are held back at most: a TLS record
+	heldTime   = 4 * time.Millisecond // for which, at most
+	lastTime   = 5 * time.Second      // for what is held back when the connection closes; crypto/tls takes as much for its goodbye
 )
 
 // cork makes one TLS record, and one write to the socket, of a small answer's header and body. The engine flushes the header

@@ -5,6 +5,8 @@ package origin
 import (
 	"net"
 	"syscall"
+
+	"gate421/gate/socket"
 )
 
 // watch returns what says whether an idle connection is still good: open, and with nothing to read, which on an idle
@@ -21,17 +23,11 @@ func watch(c net.Conn) func() bool {
 	var b [1]byte // in here it would be allocated for every look
 	quiet := false
 	look := func(fd uintptr) bool {
-		quiet = isQuiet(fd, b[:])
+		quiet = socket.Quiet(fd, b[:])
 		return true
 	}
 	return func() bool {
 		quiet = false
 		return raw.Read(look) == nil && quiet
 	}
-}
-
-// isQuiet says whether a socket has nothing to say. The peek is into b, one byte.
-func isQuiet(fd uintptr, b []byte) bool {
-	_, _, err := syscall.Recvfrom(int(fd), b, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	return err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
 }

@@ -5,8 +5,9 @@ package origin
 import (
 	"io"
 	"net"
-	"os"
 	"syscall"
+
+	"gate421/gate/socket"
 )
 
 // line writes a request and reads the beginning of its answer in one go: it looks whether the socket is quiet, writes, waits
@@ -59,14 +60,14 @@ func (l *line) step(fd uintptr) bool {
 	if len(l.left) == 0 {
 		return l.read(fd)
 	}
-	if l.look && !isQuiet(fd, l.peek[:]) {
+	if l.look && !socket.Quiet(fd, l.peek[:]) {
 		l.err = errStale
 		return true
 	}
-	n, err := syscall.Write(int(fd), l.left)
+	n, err := socket.Write(fd, l.left)
 	l.left = l.left[max(n, 0):]
 	if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
-		l.err = l.failure("write", err)
+		l.err = socket.Failure("write", l.conn, err)
 	}
 	// Only of what was not there at the look it will be told that it has come.
 	return len(l.left) > 0 || l.err != nil || !l.look && l.read(fd)
@@ -74,7 +75,7 @@ func (l *line) step(fd uintptr) bool {
 
 func (l *line) read(fd uintptr) bool {
 	for {
-		n, err := syscall.Read(int(fd), l.in)
+		n, err := socket.Read(fd, l.in)
 		switch {
 		case n > 0:
 			l.n = n
@@ -83,16 +84,10 @@ func (l *line) read(fd uintptr) bool {
 		case err == syscall.EAGAIN:
 			return false
 		case err != nil:
-			l.err = l.failure("read", err)
+			l.err = socket.Failure("read", l.conn, err)
 		default:
 			l.err = io.EOF
 		}
 		return true
 	}
-}
-
-// failure is what a net.Conn would say.
-func (l *line) failure(op string, err error) error {
-	from, to := l.conn.LocalAddr(), l.conn.RemoteAddr()
-	return &net.OpError{Op: op, Net: from.Network(), Source: from, Addr: to, Err: os.NewSyscallError(op, err)}
 }
