@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"gate421/gate/syntax"
 )
 
 // chunked reads a chunked body (RFC 9112 section 7.1), and at its end the trailers into the answer's header. Anything
@@ -123,26 +125,7 @@ func (b *chunked) line() ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
-// chunkSize reads the hexadecimal size before the extensions. Blanks behind it are what some servers reserve space with.
+// chunkSize reads a chunk's size. Blanks behind it are what some servers reserve space with.
 func chunkSize(line string) (n int64, ok bool) {
-	digits := 0
-	for ; digits < len(line); digits++ {
-		var d byte
-		switch c := line[digits]; {
-		case '0' <= c && c <= '9':
-			d = c - '0'
-		case 'a' <= c && c <= 'f':
-			d = c - 'a' + 10
-		case 'A' <= c && c <= 'F':
-			d = c - 'A' + 10
-		default:
-			rest := strings.TrimLeft(line[digits:], " \t")
-			return n, digits > 0 && (rest == "" || rest[0] == ';') && printable(rest)
-		}
-		if digits == 15 {
-			return 0, false
-		}
-		n = n<<4 | int64(d)
-	}
-	return n, digits > 0
+	return syntax.ChunkSize(strings.TrimRight(line, " \t"))
 }

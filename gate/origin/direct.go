@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // direct asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are used
@@ -188,7 +190,7 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answ
 		}
 		switch {
 		case h.status == http.StatusSwitchingProtocols:
-			if h.upgrade == "" || !strings.EqualFold(h.upgrade, upgrade(r)) {
+			if h.upgrade == "" || !syntax.Same(h.upgrade, upgrade(r)) {
 				return h, malformed("101 that nobody asked for")
 			}
 			return h, nil
@@ -228,7 +230,7 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 	}
 	switch {
 	case lost == nil && gone == nil:
-		if whole && h.keep && c.clean() && c.release() {
+		if whole && h.keep && !unusual(r) && c.clean() && c.release() {
 			d.idle.put(c)
 		} else {
 			c.close()
@@ -244,6 +246,12 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 		word = Timeout
 	}
 	return &Failure{word, cut(lost)}
+}
+
+// unusual says that a request has a body which some servers do not read, whatever its length says: what is left of it would be
+// the beginning of the next client's request.
+func unusual(r *http.Request) bool {
+	return r.ContentLength != 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 // copyBody copies as it comes: what is there is sent on before more is waited for, where nobody knows how much will come

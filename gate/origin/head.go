@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"gate421/gate/syntax"
 )
 
 // answerHead is what of an answer's head decides how to go on.
@@ -45,7 +47,7 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 		return answerHead{}, err
 	}
 	block := string(raw)
-	line, rest := cutLine(block)
+	line, rest := syntax.CutLine(block)
 	h := answerHead{length: -1}
 	minor := byte(0)
 	if h.status, minor, err = statusLine(line); err != nil {
@@ -137,12 +139,6 @@ func (c *conn) readBlock(dst []byte) ([]byte, error) {
 	}
 }
 
-// cutLine takes the first line off, without its end. A line may end in LF alone (RFC 9112 section 2.2).
-func cutLine(s string) (line, rest string) {
-	line, rest, _ = strings.Cut(s, "\n")
-	return strings.TrimSuffix(line, "\r"), rest
-}
-
 // statusLine reads "HTTP/1.1 200 OK".
 func statusLine(line string) (status int, minor byte, err error) {
 	if len(line) < 12 || line[:7] != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
@@ -179,32 +175,27 @@ func (f *answerFields) parse(block string) error {
 	}
 	var named []string
 	for {
-		line, rest := cutLine(block)
+		line, rest := syntax.CutLine(block)
 		if line == "" {
 			break
 		}
 		block = rest
-		end, canonical := fieldName(line)
-		raw, behind := line[:end], line[end:]
+		name, behind := syntax.Name(line)
 		spaced := behind != "" && behind[0] != ':'
 		if spaced {
-			behind = trimBlanks(behind) // a proxy removes blanks before the colon (RFC 9112 section 5.1)
+			behind = syntax.TrimBlanks(behind) // a proxy removes blanks before the colon (RFC 9112 section 5.1)
 		}
-		if raw == "" || behind == "" || behind[0] != ':' {
+		if name == "" || behind == "" || behind[0] != ':' {
 			return malformed("field %.60q", line) // a folded line, too
 		}
-		value := trimBlanks(behind[1:])
-		if !printable(value) {
-			return malformed("field %.60q has a control character", raw)
-		}
-		name := raw
-		if !canonical {
-			name = textproto.CanonicalMIMEHeaderKey(raw)
+		value := syntax.TrimBlanks(behind[1:])
+		if !syntax.Printable(value) {
+			return malformed("field %.60q has a control character", name)
 		}
 		if spaced && framing(name) {
 			return malformed("field %.60q", line)
 		}
-		if name == "Connection" && !strings.EqualFold(value, "keep-alive") {
+		if name == "Connection" && !syntax.Same(value, "keep-alive") {
 			named = append(named, value)
 		}
 		if pass, err := f.framing(name, value); err != nil {
@@ -234,7 +225,7 @@ func (f *answerFields) parse(block string) error {
 func (f *answerFields) framing(name, value string) (pass bool, err error) {
 	switch name {
 	case "Content-Length":
-		n, ok := decimal(value)
+		n, ok := syntax.Decimal(value)
 		if !ok || f.sized && n != f.length {
 			return false, malformed("Content-Length %.60q", value)
 		}
@@ -242,15 +233,15 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 		f.sized, f.length = true, n
 		return pass, nil
 	case "Transfer-Encoding":
-		if f.encoded || !strings.EqualFold(value, "chunked") {
+		if f.encoded || !syntax.Same(value, "chunked") {
 			return false, malformed("Transfer-Encoding %.60q", value)
 		}
 		f.encoded = true
 		return false, nil
 	case "Connection":
-		f.close = f.close || lists([]string{value}, "close")
-		f.alive = f.alive || lists([]string{value}, "keep-alive")
-		f.changes = f.changes || lists([]string{value}, "upgrade")
+		f.close = f.close || syntax.Lists([]string{value}, "close")
+		f.alive = f.alive || syntax.Lists([]string{value}, "keep-alive")
+		f.changes = f.changes || syntax.Lists([]string{value}, "upgrade")
 		return false, nil
 	case "Upgrade":
 		f.upgrade = value
@@ -259,75 +250,4 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 		return true, nil // announced to the client, who gets them
 	}
 	return !hopByHop(name), nil
-}
-
-// decimal reads a length: digits alone, below 2^62.
-func decimal(s string) (n int64, ok bool) {
-	if s == "" || len(s) > 18 {
-		return 0, false
-	}
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
-}
-
-// fieldName finds the end of the token that a line begins with, and says whether it is in canonical form.
-func fieldName(line string) (end int, canonical bool) {
-	canonical = true
-	upper := true // is what comes a capital?
-	for end < len(line) && isTokenByte(line[end]) {
-		c := line[end]
-		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
-			canonical = false
-		}
-		upper = c == '-'
-		end++
-	}
-	return end, canonical
-}
-
-// isToken is RFC 9110's token.
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !isTokenByte(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isTokenByte looks into a set of two words, one for each half of ASCII.
-func isTokenByte(c byte) bool {
-	const (
-		digits = 1<<('9'+1) - 1<<'0'
-		marks  = 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
-		upper  = 1<<('Z'+1-64) - 1<<('A'-64)
-		lower  = 1<<('z'+1-64) - 1<<('a'-64)
-		others = 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
-	)
-	return (uint64(1)<<c&(digits|marks) | uint64(1)<<(c-64)&(upper|lower|others)) != 0
-}
-
-// trimBlanks takes blanks off both ends.
-func trimBlanks(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
-}
-
-func printable(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c-' ' >= 0x7f-' ' && c < 0x80 && c != '\t' { // one comparison for most
-			return false
-		}
-	}
-	return true
 }

@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"gate421/gate/syntax"
 )
 
 // asked is a request as net/http's or x/net's server makes it out of what a client says.
@@ -239,7 +241,7 @@ func TestRequestAsTheOriginHearsIt(t *testing.T) {
 
 func TestHostsThatPass(t *testing.T) {
 	for _, host := range []string{"", "shop.example", "SHOP.example.", "shop.example:", "shop.example:8443", "shop.example:65535", "a_b.example", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:443", "xn--sh-xka.example"} {
-		if !isHost(host) {
+		if !syntax.Host(host) {
 			t.Errorf("%q is refused", host)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // upload sends the body of a request while its answer is read. It holds one buffer, whatever the body's size.
@@ -43,7 +45,7 @@ func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 	// Without it net/http's server swallows what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
 	http.NewResponseController(w).EnableFullDuplex()
 	u := &upload{conn: c, quit: make(chan struct{}), done: make(chan struct{})}
-	if lists(r.Header["Expect"], "100-continue") {
+	if syntax.Lists(r.Header["Expect"], "100-continue") {
 		u.goAhead, u.client = make(chan struct{}), w
 	}
 	u.active.Store(true)
@@ -242,7 +244,7 @@ func appendTrailers(dst []byte, trailer http.Header) []byte {
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range trailer[name] {
-			if printable(value) {
+			if syntax.Printable(value) {
 				dst = appendField(dst, name, value)
 			}
 		}

@@ -4,24 +4,25 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"gate421/gate/syntax"
 )
 
 // wellFormed says whether a request can be written in HTTP/1.1 so that everybody reads it in the same way. HTTP/2's server
 // lets any text pass as a method, and spaces in a target; both protocols' let pass what is no host, and targets of no path.
 func wellFormed(r *http.Request) bool {
-	if !isToken(r.Method) || !isHost(r.Host) || !isTarget(r) || !isLength(r) {
+	if !syntax.Token(r.Method) || !syntax.Host(r.Host) || !isTarget(r) || !isLength(r) {
 		return false
 	}
 	for name, values := range r.Header {
-		if !isToken(name) {
+		if !syntax.Token(name) {
 			return false
 		}
 		for _, value := range values {
-			if !printable(value) {
+			if !syntax.Printable(value) {
 				return false
 			}
 		}
@@ -46,34 +47,11 @@ func isTarget(r *http.Request) bool {
 // none for what is no number or comes with a header that ends the stream.
 func isLength(r *http.Request) bool {
 	for _, value := range r.Header["Content-Length"] {
-		if n, ok := decimal(value); !ok || n != r.ContentLength {
+		if n, ok := syntax.Decimal(value); !ok || n != r.ContentLength {
 			return false
 		}
 	}
 	return true
-}
-
-// isHost says whether a Host is a name or an address, with or without a port, which may be empty (RFC 3986 section
-// 3.2.3). HTTP/1.0 may leave the host out.
-func isHost(s string) bool {
-	name := s
-	if colon := strings.LastIndexByte(s, ':'); colon >= 0 && strings.IndexByte(s[colon:], ']') < 0 {
-		name = s[:colon]
-		if _, err := strconv.ParseUint(s[colon+1:], 10, 16); err != nil && colon+1 < len(s) {
-			return false
-		}
-	}
-	if inner, ok := strings.CutPrefix(name, "["); ok {
-		inner, ok = strings.CutSuffix(inner, "]")
-		address, err := netip.ParseAddr(inner)
-		return ok && err == nil && address.Is6() && address.Zone() == ""
-	}
-	for _, c := range []byte(name) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_') {
-			return false
-		}
-	}
-	return name != "" || s == ""
 }
 
 // appendRequest appends the request as the origin gets it: the target byte for byte as it came, the host as the client
@@ -88,7 +66,7 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	named := r.Header["Connection"]
 	sorted := (*names)[:0]
 	for name := range r.Header {
-		if plain := hyphens(name); !framing(plain) && !forwarding(plain) && (named == nil || !lists(named, name)) {
+		if plain := hyphens(name); !framing(plain) && !forwarding(plain) && (named == nil || !syntax.Lists(named, name)) {
 			sorted = append(sorted, name)
 		}
 	}
@@ -100,7 +78,7 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	}
 	clear(sorted)
 	*names = sorted
-	if lists(r.Header["Te"], "trailers") {
+	if syntax.Lists(r.Header["Te"], "trailers") {
 		dst = appendField(dst, "Te", "trailers")
 	}
 	if ip, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
@@ -145,17 +123,17 @@ func sized(r *http.Request) bool { return r.ContentLength > 0 && len(r.Trailer) 
 // gate alone may say.
 func trails(name string) bool {
 	plain := hyphens(name)
-	return isToken(name) && !framing(plain) && !forwarding(plain) && plain != "Expect"
+	return syntax.Token(name) && !framing(plain) && !forwarding(plain) && plain != "Expect"
 }
 
 // upgrade is the protocol that a request may be answered with a change to, "" for none. No origin may turn a connection
 // into HTTP/2: other requests would walk past the gate.
 func upgrade(r *http.Request) string {
-	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.ContentLength != 0 || !lists(r.Header["Connection"], "upgrade") || len(r.Header["Upgrade"]) != 1 {
+	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.ContentLength != 0 || !syntax.Lists(r.Header["Connection"], "upgrade") || len(r.Header["Upgrade"]) != 1 {
 		return ""
 	}
 	protocol := r.Header["Upgrade"][0]
-	if name, _, _ := strings.Cut(protocol, "/"); !isToken(name) || strings.Contains(strings.ToLower(protocol), "h2c") || strings.Contains(protocol, ",") {
+	if name, _, _ := strings.Cut(protocol, "/"); !syntax.Token(name) || strings.Contains(strings.ToLower(protocol), "h2c") || strings.Contains(protocol, ",") {
 		return ""
 	}
 	return protocol
@@ -176,12 +154,21 @@ func target(r *http.Request) string {
 	return r.URL.RequestURI()
 }
 
-// hyphens is a field's name as CGI and what descends from it see it, where an underscore is a hyphen.
+// hyphens is a field's name as CGI and what descends from it see it, where all but letters and digits is the same.
 func hyphens(name string) string {
-	if strings.IndexByte(name, '_') < 0 {
-		return name
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+			return http.CanonicalHeaderKey(strings.Map(plain, name))
+		}
 	}
-	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return name
+}
+
+func plain(c rune) rune {
+	if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' {
+		return c
+	}
+	return '-'
 }
 
 // framing says whether a field is about one connection or the limits of one message: the origin gets ours.
@@ -194,18 +181,6 @@ func hopByHop(name string) bool {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
 		return true
-	}
-	return false
-}
-
-// lists says whether a Connection field names name.
-func lists(values []string, name string) bool {
-	for _, value := range values {
-		for token := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.Trim(token, " \t"), name) {
-				return true
-			}
-		}
 	}
 	return false
 }

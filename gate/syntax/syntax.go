@@ -22,20 +22,22 @@ func Token(s string) bool {
 	return s != ""
 }
 
+// tokenByte looks into a set of two words, one for each half of ASCII.
 func tokenByte(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
-		return true
-	case c == '!', c == '#', c == '$', c == '%', c == '&', c == '\'', c == '*', c == '+', c == '.', c == '^', c == '_', c == '`', c == '|', c == '~':
-		return true
-	}
-	return false
+	const (
+		digits = 1<<('9'+1) - 1<<'0'
+		marks  = 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
+		upper  = 1<<('Z'+1-64) - 1<<('A'-64)
+		lower  = 1<<('z'+1-64) - 1<<('a'-64)
+		others = 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
+	)
+	return (uint64(1)<<c&(digits|marks) | uint64(1)<<(c-64)&(upper|lower|others)) != 0
 }
 
 // Printable says whether a field's value has no control characters but tabs. Bytes above ASCII are let pass, as obs-text.
 func Printable(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+		if c := s[i]; c-' ' >= 0x7f-' ' && c < 0x80 && c != '\t' { // one comparison for most
 			return false
 		}
 	}
@@ -111,7 +113,7 @@ func Lists(values []string, item string) bool {
 			continue
 		}
 		for token := range strings.SplitSeq(value, ",") {
-			if Same(strings.Trim(token, " \t"), item) {
+			if Same(TrimBlanks(token), item) {
 				return true
 			}
 		}
@@ -128,25 +130,42 @@ func CutLine(s string) (line, rest string) {
 // Field reads a line of a header: a token, a colon right behind it, and a value, which is returned without the blanks around
 // it. The name comes in the form that net/http's Header has it.
 func Field(line string) (name, value string, ok bool) {
-	colon, canonical, first := 0, true, true
-	for ; colon < len(line) && line[colon] != ':'; colon++ {
-		c := line[colon]
-		if !tokenByte(c) {
-			return "", "", false
-		}
-		if first && 'a' <= c && c <= 'z' || !first && 'A' <= c && c <= 'Z' {
-			canonical = false
-		}
-		first = c == '-'
-	}
-	if colon == 0 || colon == len(line) {
+	name, rest := Name(line)
+	if name == "" || rest == "" || rest[0] != ':' {
 		return "", "", false
 	}
-	name, value = line[:colon], strings.Trim(line[colon+1:], " \t")
-	if !canonical {
+	value = TrimBlanks(rest[1:])
+	return name, value, Printable(value)
+}
+
+// Name takes the token off that a line begins with, "" where it begins with none. It comes in the form that net/http's Header
+// has it.
+func Name(line string) (name, rest string) {
+	end, canonical := 0, true
+	upper := true // is what comes a capital?
+	for end < len(line) && tokenByte(line[end]) {
+		c := line[end]
+		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
+			canonical = false
+		}
+		upper = c == '-'
+		end++
+	}
+	if name = line[:end]; !canonical {
 		name = textproto.CanonicalMIMEHeaderKey(name)
 	}
-	return name, value, Printable(value)
+	return name, line[end:]
+}
+
+// TrimBlanks takes blanks and tabs off both ends.
+func TrimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // ChunkSize reads the hexadecimal size before a chunk's extensions, which may be set off by blanks (RFC 9112 section 7.1.1).
