@@ -77,7 +77,7 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 			if x.record.OriginError == "" {
 				x.record.OriginError = "panic"
 			}
-			panic(p) // net/http cuts the connection or the stream, and keeps running
+			panic(p) // the server cuts the connection or the stream, and keeps running
 		}
 	}()
 	asked, status, first, err := origin.Serve(out, r)
@@ -96,7 +96,7 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 		}
 	}
 	if out.status == 0 && err == nil {
-		out.status = http.StatusOK // net/http's answer for a handler that says nothing
+		out.status = http.StatusOK // what a server answers for a handler that says nothing
 	}
 }
 

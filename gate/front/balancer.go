@@ -14,7 +14,7 @@ import (
 var errIntroduction = errors.New("no PROXY header")
 
 // RemoteAddr is the client's address. On a balancer's connection it waits for the PROXY header, HeaderTime at most, so that it
-// is nothing for the accept loop; net/http asks for it first thing in the connection's own goroutine.
+// is nothing for the accept loop; it is asked for first thing in the connection's own goroutine.
 func (c *conn) RemoteAddr() net.Addr {
 	if !c.balanced {
 		return c.Conn.RemoteAddr()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// bounded keeps requests within the limits that net/http and the HTTP/2 engine know nothing of.
+// bounded keeps requests within the limits that the HTTP/1 server and the HTTP/2 engine know nothing of.
 func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fields(r.Header) > limits.HeaderFields {

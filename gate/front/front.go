@@ -4,7 +4,8 @@
 // behind it) on the other. It hands on an http.Handler's requests and knows nothing of sites, crawlers or decisions.
 //
 // HTTP/2 is served by golang.org/x/net/http2 and by nothing else: the copy bundled with Go 1.26 has published holes in
-// its earlier patch releases. A test looks at who serves.
+// its earlier patch releases. HTTP/1.x is served by package http1: net/http's server has dropped by the time that a handler is
+// called what tells an ambiguous request from a clear one. A test looks at who serves.
 //
 // Every connection carries what its certificate covers, so that [Covers] can say whether a request belongs on it.
 //

@@ -212,10 +212,10 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answ
 func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerHead) *Failure {
 	header := w.Header()
 	if header["Content-Type"] == nil {
-		header["Content-Type"] = nil // keeps net/http from guessing one
+		header["Content-Type"] = nil // keeps a server from guessing one
 	}
 	if h.length < 0 && r.ProtoMajor == 1 {
-		header["Transfer-Encoding"] = []string{"chunked"} // keeps net/http from counting a short body
+		header["Transfer-Encoding"] = []string{"chunked"} // keeps a server from counting a short body
 	}
 	if c.up != nil && r.ProtoMajor == 1 && !c.up.ended() {
 		header["Connection"] = []string{"close"} // what is left of the body would be taken for the next request

@@ -300,7 +300,7 @@ func inspect(answer *http.Response) error {
 	if answer.StatusCode < 200 || answer.StatusCode == http.StatusMisdirectedRequest {
 		f.call.status = answer.StatusCode
 		if answer.StatusCode < 200 {
-			return &Failure{Garbage, nil} // net/http's server would panic
+			return &Failure{Garbage, nil} // a server would panic
 		}
 		return &Failure{Misdirected, nil}
 	}
@@ -313,7 +313,7 @@ func inspect(answer *http.Response) error {
 		}
 	}
 	if answer.Header["Content-Type"] == nil {
-		f.client.Header()["Content-Type"] = nil // keeps net/http from guessing one
+		f.client.Header()["Content-Type"] = nil // keeps a server from guessing one
 	}
 	if len(answer.Trailer) > 0 && f.request.ProtoMajor == 1 {
 		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only

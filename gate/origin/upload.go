@@ -42,7 +42,7 @@ var errBodyTooShort = errors.New("the body is shorter than its length")
 
 // upload begins to send r's body over c, whose head has been sent.
 func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
-	// Without it net/http's server swallows what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
+	// Without it a server may swallow what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
 	http.NewResponseController(w).EnableFullDuplex()
 	u := &upload{conn: c, quit: make(chan struct{}), done: make(chan struct{})}
 	if syntax.Lists(r.Header["Expect"], "100-continue") {
