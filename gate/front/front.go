@@ -208,7 +208,7 @@ func (q quiet) Write(line []byte) (int, error) {
 		return len(line), nil
 	}
 	for _, noise := range []string{
-		"http: TLS handshake error", "http: URL query contains semicolon", "http: superfluous", "http2: server: error reading preface",
+		"http2: server: error reading preface",
 		"http2: server connection error", "http2: server closing client connection", "http2: received GOAWAY", "timeout waiting for ",
 	} {
 		if bytes.HasPrefix(line, []byte(noise)) {
