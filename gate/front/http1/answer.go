@@ -209,10 +209,39 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // end ends the answer, when its handler has returned.
 func (a *answer) end() after {
+	if !a.complete() {
+		return handedOver
+	}
+	settled := a.x.body.ended.Load()
+	if !settled && a.mark > 0 { // nothing is out yet, and the answer can still say that it is the last
+		if settled = a.x.body.settle(); !settled {
+			a.last()
+		}
+	}
+	a.mu.Lock()
+	a.send()
+	failed := a.failed != nil
+	a.mu.Unlock()
+	switch {
+	case failed:
+		return cutOff
+	case a.length > a.sent && !a.isHead && !syntax.Bodiless(a.status):
+		return cutOff // nobody must take it for whole
+	case !settled && (a.close || !a.x.body.settle()):
+		return linger
+	case a.close:
+		return goodbye
+	}
+	return goOn
+}
+
+// complete puts out the rest of an answer, unless the connection was taken over. The lock is not held for longer: whoever reads
+// the body may want it while that is waited for.
+func (a *answer) complete() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.taken {
-		return handedOver
+		return false
 	}
 	if a.status == 0 {
 		a.writeHeader(http.StatusOK)
@@ -226,24 +255,17 @@ func (a *answer) end() after {
 	if a.chunked {
 		a.finish()
 	}
-	settled := a.x.body.ended.Load()
-	if !settled && a.mark > 0 { // nothing is out yet, and the answer can still say that it is the last
-		if settled = a.x.body.settle(); !settled {
-			a.out = slices.Insert(a.out, a.mark, []byte("Connection: close\r\n")...)
-		}
+	return true
+}
+
+// last says in a head that is not out yet that the connection ends.
+func (a *answer) last() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.close = true
+	if a.mark > 0 {
+		a.out = slices.Insert(a.out, a.mark, []byte("Connection: close\r\n")...)
 	}
-	a.send()
-	switch {
-	case a.failed != nil:
-		return cutOff
-	case a.length > a.sent && !a.isHead && !syntax.Bodiless(a.status):
-		return cutOff // nobody must take it for whole
-	case !settled && !a.x.body.settle():
-		return linger
-	case a.close:
-		return goodbye
-	}
-	return goOn
 }
 
 // abandon lets the client have what there is of an answer that does not go on; its end is missing.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -266,6 +267,27 @@ func TestBodiesThatEndEarly(t *testing.T) {
 	}
 	if err := <-late; err == nil || err == io.EOF {
 		t.Errorf("a late read: %v", err)
+	}
+}
+
+// A handler that returns while somebody still reads the body that its client has not sent yet is answered for all the same.
+func TestBodyThatIsReadBehindItsHandler(t *testing.T) {
+	t.Parallel()
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	d := open(t, func(w http.ResponseWriter, r *http.Request) {
+		for range 3 {
+			readers.Go(func() { r.Body.Read(make([]byte, 1)) })
+		}
+		io.WriteString(w, "early")
+	})
+	for range 50 {
+		c, r := d.dial(t)
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
+		if all, err := io.ReadAll(r); err != nil || !strings.HasSuffix(string(all), "\r\n\r\nearly") {
+			t.Fatalf("%q, %v", all, err)
+		}
+		c.Close()
 	}
 }
 

@@ -118,7 +118,7 @@ func (s *Server) CloseIdle() {
 	defer s.mu.Unlock()
 	for k := range s.open {
 		if k.state.CompareAndSwap(waiting, ended) {
-			k.Conn.Close()
+			go k.Conn.Close() // TLS's goodbye may have to wait for a client that takes nothing
 		}
 	}
 }
