@@ -226,9 +226,10 @@ func (a *answer) end() after {
 	if a.chunked {
 		a.finish()
 	}
+	a.over = true
 	settled := a.x.body.ended.Load()
 	if !settled && a.mark > 0 { // nothing is out yet, and the answer can still say that it is the last
-		if settled = a.x.body.settle(); !settled {
+		if settled = a.settle(); !settled {
 			a.out = slices.Insert(a.out, a.mark, []byte("Connection: close\r\n")...)
 		}
 	}
@@ -238,12 +239,19 @@ func (a *answer) end() after {
 		return cutOff
 	case a.length > a.sent && !a.isHead && !syntax.Bodiless(a.status):
 		return cutOff // nobody must take it for whole
-	case !settled && !a.x.body.settle():
+	case !settled && !a.settle():
 		return linger
 	case a.close:
 		return goodbye
 	}
 	return goOn
+}
+
+// settle settles the body. Whoever reads it still may be about to say "100 Continue", and has to be told that it is too late.
+func (a *answer) settle() bool {
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	return a.x.body.settle()
 }
 
 // abandon lets the client have what there is of an answer that does not go on; its end is missing.
