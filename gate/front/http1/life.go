@@ -104,6 +104,9 @@ func (l *life) deafen() {
 	if listening != nil {
 		l.x.conn.inlet.lend(time.Unix(1, 0))
 		<-listening
+		l.mu.Lock()
+		l.listening = nil // the deadlines of a connection that is taken over are not touched again
+		l.mu.Unlock()
 	}
 }
 
