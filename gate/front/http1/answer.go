@@ -182,7 +182,7 @@ func (a *answer) FlushError() error {
 func (a *answer) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline serves http.ResponseController. The deadline is for the rest of the request.
-func (a *answer) SetReadDeadline(deadline time.Time) error { return a.x.conn.inlet.lend(deadline) }
+func (a *answer) SetReadDeadline(deadline time.Time) error { return a.x.life.lend(deadline) }
 
 // SetWriteDeadline serves http.ResponseController. The deadline is for the rest of the connection.
 func (a *answer) SetWriteDeadline(deadline time.Time) error {
