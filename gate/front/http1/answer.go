@@ -227,10 +227,11 @@ func (a *answer) end() after {
 		a.finish()
 	}
 	a.over = true
-	settled := a.x.body.ended.Load()
+	settled, last := a.x.body.ended.Load(), false
 	if !settled && a.mark > 0 { // nothing is out yet, and the answer can still say that it is the last
 		if settled = a.settle(); !settled {
 			a.out = slices.Insert(a.out, a.mark, []byte("Connection: close\r\n")...)
+			last = true
 		}
 	}
 	a.send()
@@ -239,7 +240,7 @@ func (a *answer) end() after {
 		return cutOff
 	case a.length > a.sent && !a.isHead && !syntax.Bodiless(a.status):
 		return cutOff // nobody must take it for whole
-	case !settled && !a.settle():
+	case last, !settled && !a.settle(): // what was said to be the last is it, whatever has come meanwhile
 		return linger
 	case a.close:
 		return goodbye
