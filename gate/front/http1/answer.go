@@ -242,6 +242,8 @@ func (a *answer) end() after {
 		return cutOff // nobody must take it for whole
 	case last, !settled && !a.settle(): // what was said to be the last is it, whatever has come meanwhile
 		return linger
+	case a.close && !a.x.request.Close:
+		return linger // the client does not know yet, and may have asked more
 	case a.close:
 		return goodbye
 	}
