@@ -142,8 +142,15 @@ func (l *listener) enter() bool {
 
 // arrive notes who the client is. It returns false where that client has too many connections.
 func (c *conn) arrive(client netip.Addr) bool {
-	var ok bool
-	if c.counted, ok = c.yard.admit(client); ok && c.accepted != nil && client.IsValid() {
+	counted, ok := c.yard.admit(client)
+	c.fate.Lock()
+	if c.closed { // while it was waited for who the client is
+		c.yard.leave(counted)
+		counted, ok = netip.Prefix{}, false
+	}
+	c.counted = counted
+	c.fate.Unlock()
+	if ok && c.accepted != nil && client.IsValid() {
 		c.accepted(client)
 	}
 	return ok

@@ -29,9 +29,9 @@ type conn struct {
 
 	yard     *yard
 	accepted func(netip.Addr) // is told the client's address once that is known
-	counted  netip.Prefix     // in yard.open
 	left     sync.Once
 	fate     sync.Mutex
+	counted  netip.Prefix // in yard.open
 	closed   bool
 	after    func() // what is left to do when a handler that has taken it closes it; nil: nobody has, or nothing is
 	begun    sync.Once

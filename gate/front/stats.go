@@ -225,12 +225,12 @@ func (c *conn) Close() error {
 	c.left.Do(func() {
 		c.writes.stop()
 		c.begin()
-		c.yard.leave(c.counted)
 		if !c.extra {
 			<-c.yard.room
 		}
 		c.fate.Lock()
 		defer c.fate.Unlock()
+		c.yard.leave(c.counted)
 		if c.closed = true; c.after != nil {
 			c.after()
 		}

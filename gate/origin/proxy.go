@@ -170,6 +170,9 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 			cancel()
 		}
 	})()
+	if ctx.Value(http.ServerContextKey) == nil {
+		ctx = context.WithValue(ctx, http.ServerContextKey, f) // without it ReverseProxy passes half an answer off as whole
+	}
 	out := r.WithContext(context.WithValue(ctx, flightKey{}, f))
 	defer func() {
 		caught := recover()

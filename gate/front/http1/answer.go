@@ -182,7 +182,7 @@ func (a *answer) FlushError() error {
 func (a *answer) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline serves http.ResponseController. The deadline is for the rest of the request.
-func (a *answer) SetReadDeadline(deadline time.Time) error { return a.x.conn.inlet.lend(deadline) }
+func (a *answer) SetReadDeadline(deadline time.Time) error { return a.x.life.lend(deadline) }
 
 // SetWriteDeadline serves http.ResponseController. The deadline is for the rest of the connection.
 func (a *answer) SetWriteDeadline(deadline time.Time) error {
@@ -209,39 +209,10 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // end ends the answer, when its handler has returned.
 func (a *answer) end() after {
-	if !a.complete() {
-		return handedOver
-	}
-	settled := a.x.body.ended.Load()
-	if !settled && a.mark > 0 { // nothing is out yet, and the answer can still say that it is the last
-		if settled = a.x.body.settle(); !settled {
-			a.last()
-		}
-	}
-	a.mu.Lock()
-	a.send()
-	failed := a.failed != nil
-	a.mu.Unlock()
-	switch {
-	case failed:
-		return cutOff
-	case a.length > a.sent && !a.isHead && !syntax.Bodiless(a.status):
-		return cutOff // nobody must take it for whole
-	case !settled && (a.close || !a.x.body.settle()):
-		return linger
-	case a.close:
-		return goodbye
-	}
-	return goOn
-}
-
-// complete puts out the rest of an answer, unless the connection was taken over. The lock is not held for longer: whoever reads
-// the body may want it while that is waited for.
-func (a *answer) complete() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.taken {
-		return false
+		return handedOver
 	}
 	if a.status == 0 {
 		a.writeHeader(http.StatusOK)
@@ -255,17 +226,35 @@ func (a *answer) complete() bool {
 	if a.chunked {
 		a.finish()
 	}
-	return true
+	a.over = true
+	settled, last := a.x.body.ended.Load(), false
+	if !settled && a.mark > 0 { // nothing is out yet, and the answer can still say that it is the last
+		if settled = a.settle(); !settled {
+			a.out = slices.Insert(a.out, a.mark, []byte("Connection: close\r\n")...)
+			last = true
+		}
+	}
+	a.send()
+	switch {
+	case a.failed != nil:
+		return cutOff
+	case a.length > a.sent && !a.isHead && !syntax.Bodiless(a.status):
+		return cutOff // nobody must take it for whole
+	case last, !settled && !a.settle(): // what was said to be the last is it, whatever has come meanwhile
+		return linger
+	case a.close && !a.x.request.Close:
+		return linger // the client does not know yet, and may have asked more
+	case a.close:
+		return goodbye
+	}
+	return goOn
 }
 
-// last says in a head that is not out yet that the connection ends.
-func (a *answer) last() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.close = true
-	if a.mark > 0 {
-		a.out = slices.Insert(a.out, a.mark, []byte("Connection: close\r\n")...)
-	}
+// settle settles the body. Whoever reads it still may be about to say "100 Continue", and has to be told that it is too late.
+func (a *answer) settle() bool {
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	return a.x.body.settle()
 }
 
 // abandon lets the client have what there is of an answer that does not go on; its end is missing.

@@ -74,7 +74,7 @@ type conn struct {
 const (
 	waiting = iota // for a request
 	busy           // with one
-	ended          // it was closed while it waited
+	ended          // it is to be closed, for it waited
 )
 
 // Serve serves c until it ends, and closes it unless a handler has taken it over; taken says that. secure is the state of its
@@ -112,13 +112,13 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 // End makes every answer from now on the last of its connection.
 func (s *Server) End() { s.ending.Store(true) }
 
-// CloseIdle closes the connections that wait for a request.
+// CloseIdle has the connections closed that wait for a request, each by its own goroutine: over TLS that may take a while.
 func (s *Server) CloseIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k := range s.open {
 		if k.state.CompareAndSwap(waiting, ended) {
-			go k.Conn.Close() // TLS's goodbye may have to wait for a client that takes nothing
+			k.inlet.lend(time.Unix(1, 0))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"context"
+	"net"
 	"sync"
 	"time"
 )
@@ -104,7 +105,20 @@ func (l *life) deafen() {
 	if listening != nil {
 		l.x.conn.inlet.lend(time.Unix(1, 0))
 		<-listening
+		l.mu.Lock()
+		l.listening = nil // the deadlines of a connection that is taken over are not touched again
+		l.mu.Unlock()
 	}
+}
+
+// lend sets a deadline for reading while the connection is the request's.
+func (l *life) lend(until time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.deaf {
+		return net.ErrClosed
+	}
+	return l.x.conn.inlet.lend(until)
 }
 
 // stop ends the context, when the handler has returned. It returns false if the client has left.
