@@ -116,7 +116,8 @@ func (s *setting) open() {
 		s.log.path = s.stdout.path
 	}
 	s.gateway.announce()
-	go func() { s.ended <- s.gateway.serve(ctx) }()
+	gateway := s.gateway // which close forgets
+	go func() { s.ended <- gateway.serve(ctx) }()
 }
 
 func (s *setting) load() (*config.Config, error) { return config.Load(s.file, crawlerNames()) }
