@@ -103,7 +103,7 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 		k.inlet.enter(inIdle)
 		k.state.Store(waiting)
 		if s.ending.Load() {
-			how = goodbye
+			how = linger // the client does not know yet, and may have asked more
 			return false
 		}
 	}
