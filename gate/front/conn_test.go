@@ -111,3 +111,22 @@ func TestCoversWhatIsNotKnown(t *testing.T) {
 		t.Errorf("%v out of nonsense", got)
 	}
 }
+
+// Whoever has the certificates may have a bad day with one client, and the others are served.
+func TestPanicInAHandshake(t *testing.T) {
+	t.Parallel()
+	good := one(t)
+	s := &Server{Handler: http.NotFoundHandler(), Certificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if h.ServerName == "two.example" {
+			panic("no")
+		}
+		return good(h)
+	}}
+	d := open(t, s)
+	if _, err := d.tls(t, &tls.Config{ServerName: "two.example"}); err == nil {
+		t.Error("a handshake without a certificate")
+	}
+	if _, err := d.tls(t, &tls.Config{ServerName: "one.example"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -97,12 +98,23 @@ func (v *serving) serve(c *conn, serve func(*conn) (taken bool)) {
 		v.mu.Unlock()
 		v.connections.leave()
 	}
-	if serve(c) {
+	if v.guarded(c, serve) {
 		c.whenClosed(left)
 		return
 	}
 	c.Close()
 	left()
+}
+
+// guarded serves a connection so that nothing that panics on the way to a handler, such as whoever has the certificates, takes the
+// others with it.
+func (v *serving) guarded(c *conn, serve func(*conn) (taken bool)) (taken bool) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			v.log.Printf("panic serving %v: %v\n%s", c.Conn.RemoteAddr(), caught, debug.Stack())
+		}
+	}()
+	return serve(c)
 }
 
 // cut closes every connection.

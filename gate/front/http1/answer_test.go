@@ -252,3 +252,29 @@ func TestAborts(t *testing.T) {
 		})
 	}
 }
+
+// A field of the head is in the head, although it is announced to come again behind the body.
+func TestFieldThatComesTwice(t *testing.T) {
+	t.Parallel()
+	for _, sized := range []bool{false, true} {
+		d := open(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "Cache-Control")
+			w.Header().Set("Cache-Control", "no-store")
+			if sized {
+				w.Header().Set("Content-Length", "2")
+			}
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+			io.WriteString(w, "ok")
+			w.Header().Set("Cache-Control", "no-cache")
+		})
+		for _, version := range []string{"1.0", "1.1"} {
+			got, _ := answers(t, "GET", d.say(t, "GET / HTTP/"+version+"\r\nHost: a\r\n\r\n"))
+			if len(got) != 1 || got[0].Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %+v", version, got[0])
+			} else if behind := got[0].Trailer.Get("Cache-Control"); (behind == "no-cache") != (version == "1.1" && !sized) {
+				t.Errorf("%s: %q behind the body", version, behind)
+			}
+		}
+	}
+}

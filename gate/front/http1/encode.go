@@ -31,7 +31,7 @@ func (a *answer) begin(status int) {
 	k := a.x.conn
 	names := k.names[:0]
 	for name := range a.header {
-		if !a.ours(name) {
+		if !ours(name) {
 			names = append(names, name)
 		}
 	}
@@ -48,13 +48,14 @@ func (a *answer) begin(status int) {
 	}
 }
 
-// ours says whether a field of the handler's is not written with the others: it says where the body ends, or comes behind it.
-func (a *answer) ours(name string) bool {
+// ours says whether a field of the handler's is not written with the others: it says where the body ends, or comes behind it
+// alone. One that is announced for there may be in the head, too.
+func ours(name string) bool {
 	switch name {
 	case "Content-Length", "Transfer-Encoding", "Connection":
 		return true
 	}
-	return strings.HasPrefix(name, http.TrailerPrefix) || a.declared != nil && slices.Contains(a.declared, name)
+	return strings.HasPrefix(name, http.TrailerPrefix)
 }
 
 // field appends one, if it can be one.

@@ -103,7 +103,7 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 		k.inlet.enter(inIdle)
 		k.state.Store(waiting)
 		if s.ending.Load() {
-			how = goodbye
+			how = linger // the client does not know yet, and may have asked more
 			return false
 		}
 	}
@@ -112,7 +112,8 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 // End makes every answer from now on the last of its connection.
 func (s *Server) End() { s.ending.Store(true) }
 
-// CloseIdle has the connections closed that wait for a request, each by its own goroutine: over TLS that may take a while.
+// CloseIdle has the connections closed that wait for a request, each by its own goroutine: over TLS that may take a while. One
+// whose request comes at that moment is served.
 func (s *Server) CloseIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +140,11 @@ func (k *conn) next(first bool) after {
 	if _, err := k.r.Peek(1); err != nil {
 		return goodbye
 	}
-	if !k.state.CompareAndSwap(waiting, busy) {
-		return goodbye
+	if !k.state.CompareAndSwap(waiting, busy) { // it was to be closed, and asked first
+		k.server.mu.Lock() // until CloseIdle has set its deadline
+		k.state.Store(busy)
+		k.inlet.enter(inHead)
+		k.server.mu.Unlock()
 	}
 	switch {
 	case !first:
