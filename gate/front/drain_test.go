@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -302,6 +304,48 @@ func TestListenerThatFails(t *testing.T) {
 		}
 		gone(t, addresses[0])
 		gone(t, addresses[1])
+	}
+}
+
+// short is a listener that the kernel has no memory for, a few times.
+type short struct {
+	net.Listener
+	errs chan error
+}
+
+func (s short) Accept() (net.Conn, error) {
+	select {
+	case err := <-s.errs:
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", err)}
+	default:
+		return s.Listener.Accept()
+	}
+}
+
+// What keeps the kernel from handing over one connection ends no service.
+func TestListenerThatFailsForAMoment(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error, 4)
+	for _, err := range []error{syscall.EMFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EHOSTUNREACH} {
+		errs <- err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		s := &Server{Handler: text(func(http.ResponseWriter, *http.Request) string { return "well" }), Certificate: one(t)}
+		served <- s.Serve(ctx, short{l, errs}, nil)
+	}()
+	d := &door{secure: l.Addr().String()}
+	if _, body := get(t, d.client(t, false), "https://one.example/"); body != "well" {
+		t.Errorf("%q", body)
+	}
+	stop()
+	if err := receive(t, served); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"gate421/gate/front/http1"
@@ -61,19 +62,18 @@ func (v *serving) server(handler http.Handler) *http1.Server {
 	}
 }
 
-// accept serves what a listener lets in. When there are no more file descriptors it waits for some.
+// accept serves what a listener lets in. When there are no more file descriptors, or no memory, it waits for some.
 func (v *serving) accept(l *listener, serve func(*conn) (taken bool)) error {
 	const least, most = 5 * time.Millisecond, time.Second
 	for pause := time.Duration(0); ; {
 		c, err := l.accept()
-		var passing interface{ Temporary() bool }
 		switch {
 		case err == nil:
 			pause = 0
 			v.connections.enter()
 			go v.serve(c, serve)
 			continue
-		case errors.As(err, &passing) && passing.Temporary() && !v.draining.Load():
+		case passing(err) && !v.draining.Load():
 			pause = min(max(2*pause, least), most)
 			v.log.Printf("accepting a connection: %v; trying again in %v", err, pause)
 		default:
@@ -84,6 +84,24 @@ func (v *serving) accept(l *listener, serve func(*conn) (taken bool)) error {
 		case <-l.closed:
 		}
 	}
+}
+
+// passing says whether the next connection may be accepted all the same. What a network had to say of a connection that was not
+// accepted yet comes here, too (accept(2), under "Error handling").
+func passing(err error) bool {
+	var named interface{ Temporary() bool }
+	if errors.As(err, &named) && named.Temporary() {
+		return true
+	}
+	for _, one := range []syscall.Errno{
+		syscall.ENOMEM, syscall.ENOBUFS, syscall.EPERM, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.ENETDOWN, syscall.ENETUNREACH,
+		syscall.EHOSTDOWN, syscall.EHOSTUNREACH,
+	} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
 }
 
 // serve serves one connection. It is open for as long as a handler that has taken it over holds it.

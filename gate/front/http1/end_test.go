@@ -41,50 +41,67 @@ func TestAnswerAcrossTheEnd(t *testing.T) {
 	}
 }
 
-// eager closes idle connections while a request is on its way through.
+// eager closes idle connections while the second request is on its way, before it is read or behind.
 type eager struct {
 	net.Conn
 	server *Server
+	sent   chan bool // the client has sent a request
+	before bool
 	reads  int
 }
 
 func (e *eager) Read(p []byte) (int, error) {
-	n, err := e.Conn.Read(p)
-	if e.reads++; e.reads == 3 {
-		e.server.End()
-		e.server.CloseIdle()
+	<-e.sent
+	end := func(when bool) {
+		if when && e.reads == 1 {
+			e.server.End()
+			e.server.CloseIdle()
+		}
 	}
+	end(e.before)
+	n, err := e.Conn.Read(p)
+	end(!e.before)
+	e.reads++
 	return n, err
 }
 
 // A request that has come when its connection is to be closed for idleness is answered.
 func TestRequestWhileIdleConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
-	ours, theirs := net.Pipe()
-	defer theirs.Close()
-	theirs.SetDeadline(time.Now().Add(patience))
-	s := &Server{HeaderBytes: 8 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(w, r.Body)
-	})}
-	served := make(chan bool)
-	go func() {
-		s.Serve(context.Background(), &eager{Conn: ours, server: s}, nil)
-		close(served)
-	}()
-	r := bufio.NewReader(theirs)
-	for _, last := range []bool{false, true} {
+	for _, before := range []bool{false, true} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		ours, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Server{HeaderBytes: 8 << 10, HeaderTime: patience, IdleTime: patience, Handler: script{"+1"}}
+		sent, served := make(chan bool, 1), make(chan struct{})
 		go func() {
-			io.WriteString(theirs, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
-			io.WriteString(theirs, "body")
+			s.Serve(context.Background(), &eager{Conn: ours, server: s, sent: sent, before: before}, nil)
+			close(served)
 		}()
-		answer, err := http.ReadResponse(r, nil)
-		if err != nil || answer.Close != last {
-			t.Fatalf("%+v, %v", answer, err)
+		r := bufio.NewReader(c)
+		for _, last := range []bool{false, true} {
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			sent <- true
+			answer, err := http.ReadResponse(r, nil)
+			if err != nil || answer.Close != last {
+				t.Fatalf("before %v: %+v, %v", before, answer, err)
+			}
+			io.Copy(io.Discard, answer.Body)
 		}
-		if body, err := io.ReadAll(answer.Body); string(body) != "body" || err != nil {
-			t.Errorf("%q, %v", body, err)
-		}
+		close(sent)
+		c.Close()
+		<-served
 	}
-	theirs.Close()
-	<-served
 }

@@ -113,13 +113,14 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 func (s *Server) End() { s.ending.Store(true) }
 
 // CloseIdle has the connections closed that wait for a request, each by its own goroutine: over TLS that may take a while. One
-// whose request comes at that moment is served.
+// whose request comes at that moment, or lies with the kernel already, is served.
 func (s *Server) CloseIdle() {
+	const moment = 50 * time.Millisecond
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k := range s.open {
 		if k.state.CompareAndSwap(waiting, ended) {
-			k.inlet.lend(time.Unix(1, 0))
+			k.inlet.lend(time.Now().Add(moment))
 		}
 	}
 }
