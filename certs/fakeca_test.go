@@ -149,7 +149,8 @@ func (f *fakeCA) authorization(n int) map[string]any {
 	return map[string]any{"status": status, "identifier": acme.Identifier{Type: "dns", Value: order.host}, "challenges": []any{challenge}}
 }
 
-// overHTTP asks as an authority does for HTTP-01.
+// overHTTP asks as an authority does for HTTP-01. Certmagic keeps the challenges of a host for the whole process: a
+// test that runs beside others has a host of its own where challenges matter.
 func overHTTP(certs *Certificates, host, token string) (body string, answered bool) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("GET", "http://"+host+"/.well-known/acme-challenge/"+token, nil)

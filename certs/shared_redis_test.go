@@ -75,7 +75,8 @@ func TestSharedSlowServer(t *testing.T) {
 	silent := httptest.NewUnstartedServer(nil).Listener // nobody accepts
 	defer silent.Close()
 	ca := newFakeCA(t)
-	c, told := acmeConfig(t, ca, "shop.example", "www.shop.example")
+	const host = "slow.example" // certmagic knows the challenges of the whole process: of no other test's host
+	c, told := acmeConfig(t, ca, host)
 	c.Storage = "redis://" + silent.Addr().String()
 	start := time.Now()
 	certs := mustOpen(t, c)
@@ -87,8 +88,8 @@ func TestSharedSlowServer(t *testing.T) {
 	}
 	time.Sleep(redisRest)
 	start = time.Now()
-	if _, answered := overHTTP(certs, "shop.example", "token1"); answered {
-		t.Error("answered")
+	if body, answered := overHTTP(certs, host, "token1"); answered {
+		t.Errorf("answered with %q", body)
 	}
 	if took := time.Since(start); took > lookUpPatience+time.Second/2 {
 		t.Errorf("a challenge took %v", took)
