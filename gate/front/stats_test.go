@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -297,4 +298,28 @@ func BenchmarkFrames(b *testing.B) {
 		f.follow(stream.Bytes()[:headBytes])
 		f.follow(stream.Bytes()[headBytes:])
 	}
+}
+
+func TestStatsOfRefusals(t *testing.T) {
+	t.Parallel()
+	s := &Server{Handler: remote(), Plain: remote(), Limits: Limits{HeaderBytes: 4 << 10}}
+	d := open(t, s)
+	for _, said := range []string{
+		"GET / HTTP/1.1\r\n\r\n", "GET /#x HTTP/1.1\r\nHost: one.example\r\n\r\n",
+		"GET /" + strings.Repeat("x", 4<<10) + " HTTP/1.1\r\n",
+		"GET / HTTP/1.1\r\nHost: one.example\r\nExpect: tea\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 4<<10),
+		"POST / HTTP/1.1\r\nHost: one.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+		"GET / HTTP/3.0\r\nHost: one.example\r\n\r\n",
+	} {
+		conn, r := d.http1(t)
+		fmt.Fprint(conn, said)
+		if _, err := io.ReadAll(r); err != nil {
+			t.Errorf("%.60q: %v", said, err)
+		}
+		conn.Close()
+	}
+	shows(t, s, map[string]map[string]uint64{
+		"Refusals": {"400": 2, "414": 1, "417": 1, "431": 1, "501": 1, "505": 1}, "Connections": {"http1": 7},
+	})
 }

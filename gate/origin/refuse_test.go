@@ -95,6 +95,7 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 		{method: "GET", target: "", host: shop, unparsed: true},
 		{method: "GET", target: "admin", host: shop, unparsed: true},
 		{method: "GET", target: "http:admin", host: shop},
+		{method: "GET", target: "/a#b", host: shop},
 		{method: "GET", target: "shop.example:443", host: shop},
 		{method: "GET", target: "mailto:a@b", host: shop},
 		{method: "GET", target: "ftp://shop.example/", host: shop},

@@ -99,6 +99,9 @@ func (h *head) requestLine(line string) *failure {
 		if target[i] <= ' ' || target[i] == 0x7f {
 			return bad("a control character in the target")
 		}
+		if target[i] == '#' {
+			return bad("a fragment in the target")
+		}
 	}
 	if len(version) != len("HTTP/1.1") || version[:5] != "HTTP/" || version[6] != '.' || !digit(version[5]) || !digit(version[7]) {
 		return bad("no version of HTTP in the request line")

@@ -61,6 +61,7 @@ func TestRefusedRequests(t *testing.T) {
 			"GET / HTTP/1.1\r\nHost: [a]\r\n\r\n", "GET / HTTP/1.1\r\nHost: a/\r\n\r\n", "GET / HTTP/1.0\r\nHost: a,\r\n\r\n",
 			"GET /\r\nHost: a\r\n\r\n", "GET / \r\nHost: a\r\n\r\n", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "GET /  HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
 			" GET" + rest, "G\x00ET" + rest, "G(T" + rest, "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+			"GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?x#y HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a/#y HTTP/1.1\r\nHost: a\r\n\r\n",
 			"GET / http/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/11\r\nHost: a\r\n\r\n", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", "GET / HTTP/x.1\r\nHost: a\r\n\r\n",
 			"GET x HTTP/1.1\r\nHost: a\r\n\r\n", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET http:/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
 			"GET http://a,b/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT a:b HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT u@a:1 HTTP/1.1\r\nHost: a\r\n\r\n",

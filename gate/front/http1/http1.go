@@ -6,7 +6,8 @@
 //
 //	400  a request line that is not METHOD SP TARGET SP HTTP/1.x; a control character, a blank before a colon, a folded line;
 //	     no Host in HTTP/1.1, more than one, or one that is none; Content-Length that is no number, or more than one;
-//	     Transfer-Encoding beside Content-Length, in HTTP/1.0, malformed, or without chunked at its end
+//	     Transfer-Encoding beside Content-Length, in HTTP/1.0, malformed, or without chunked at its end; a target with a
+//	     fragment, which some servers cut off and others take for a part of the path
 //	414  a target that alone is more than HeaderBytes
 //	417  an Expect that is not 100-continue
 //	431  a head of more than HeaderBytes
@@ -48,6 +49,8 @@ type Server struct {
 	Log         *log.Logger   // is told of handlers that panic; nil: nobody is
 	// Begun is told of every connection's first byte, in the goroutine of Serve. nil: nobody is.
 	Begun func(net.Conn)
+	// Refused is told the status of every answer that is given without the Handler, by the list above. nil: nobody is.
+	Refused func(status int)
 
 	ending atomic.Bool
 	mu     sync.Mutex

@@ -47,6 +47,9 @@ func (k *conn) refuse(f *failure) after {
 	if f.status == 0 {
 		return goodbye
 	}
+	if k.server.Refused != nil {
+		k.server.Refused(f.status)
+	}
 	x := &exchange{conn: k}
 	x.life.init(x, k.base)
 	x.request = (&http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}).WithContext(&x.life)
