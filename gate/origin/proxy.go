@@ -19,8 +19,9 @@ import (
 
 // proxy asks an HTTP/2 server. Requests to one server share connections; x/net's engine cares for them, as at the door.
 type proxy struct {
-	scheme    string // http or https
-	address   string // host:port of the server
+	scheme    string        // http or https
+	address   string        // host:port of the server
+	wait      time.Duration // the longest without progress
 	reverse   *httputil.ReverseProxy
 	transport *http.Transport
 	fresh     *http.Transport // the same, with a new connection for every request
@@ -29,7 +30,7 @@ type proxy struct {
 
 // newProxy prepares a proxy; secure is nil where there is no TLS.
 func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, error) {
-	p := &proxy{address: address, scheme: "http"}
+	p := &proxy{address: address, scheme: "http", wait: wait}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	if secure != nil {
@@ -133,38 +134,16 @@ func (p *proxy) forward() {
 	}
 }
 
-// flight is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
-type flight struct {
-	call    call
-	client  http.ResponseWriter
-	request *http.Request // the client's
-	broke   error         // what ended the server's body too early
-
-	// Of the client's body, which another goroutine reads:
-	read    atomic.Bool // some of it was
-	waiting atomic.Bool // more of it is waited for
-	waited  atomic.Bool // it was when it was stopped
-	whole   atomic.Bool // all of it was
-	upload  atomic.Bool // it broke
-	stopped atomic.Bool // nobody wants the rest
-}
-
-type flightKey struct{}
-
-// gone says whether the client has left, or its body broke. Where the body was stopped, it only looks so.
-func (f *flight) gone() bool {
-	return !f.stopped.Load() && (f.upload.Load() || f.request.Context().Err() != nil)
-}
-
 // serve asks the server, and passes its answer on if there is one.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &flight{call: *c, client: w, request: r}
+	f := &flight{call: *c, client: w, request: r, wait: p.wait}
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).EnableFullDuplex() // see upload
 	}
 	// Stopping the body of an HTTP/1 client ends its request's context, and the answer must not end with it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
+	f.end = cancel
 	defer context.AfterFunc(r.Context(), func() {
 		if !f.stopped.Load() {
 			cancel()
@@ -185,6 +164,8 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		*c = f.call
 		switch {
 		case c.failure != nil:
+		case f.stalled.Load() && !f.gone():
+			c.failure = &Failure{Timeout, cut(f.broke)}
 		case f.broke != nil && !f.gone():
 			c.failure = &Failure{Reset, cut(f.broke)}
 		case caught != nil: // the server is well: it was the client that took no more
@@ -324,57 +305,8 @@ func inspect(answer *http.Response) error {
 	if f.request.ProtoMajor == 1 && f.read.Load() && !f.whole.Load() {
 		answer.Header["Connection"] = []string{"close"} // as in pass
 	}
-	answer.Body = &downstream{answer.Body, f}
+	answer.Body = &downstream{ReadCloser: answer.Body, flight: f}
 	return nil
-}
-
-// upstream is a client's body; it notes that it was read and that it broke.
-type upstream struct {
-	io.ReadCloser
-	flight *flight
-}
-
-func (u *upstream) Read(p []byte) (int, error) {
-	u.flight.read.Store(true)
-	u.flight.waiting.Store(true)
-	n, err := u.ReadCloser.Read(p)
-	u.flight.waiting.Store(false)
-	if err == io.EOF {
-		u.flight.whole.Store(true)
-		strip(u.flight.request.Trailer)
-	} else if err != nil {
-		u.flight.upload.Store(true)
-	}
-	return n, err
-}
-
-// Close lets nobody wait for a client that says no more. What has not been read stays open: another server may get it.
-func (u *upstream) Close() error {
-	f := u.flight
-	if f.waiting.Load() {
-		f.waited.Store(true)
-	}
-	if !f.read.Load() || f.whole.Load() || f.upload.Load() || f.request.Context().Err() != nil || f.stopped.Swap(true) {
-		return nil
-	}
-	if f.request.ProtoMajor > 1 || http.NewResponseController(f.client).SetReadDeadline(time.Unix(1, 0)) != nil {
-		return f.request.Body.Close()
-	}
-	return nil
-}
-
-// downstream is a server's body; it notes that it broke.
-type downstream struct {
-	io.ReadCloser
-	flight *flight
-}
-
-func (d *downstream) Read(p []byte) (int, error) {
-	n, err := d.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		d.flight.broke = err
-	}
-	return n, err
 }
 
 // fail notes why a server did not answer.
