@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // conn is one connection to an origin, with the buffers that its requests share.
@@ -27,7 +30,9 @@ type conn struct {
 	in     []byte   // the head of the answer
 	names  []string // of the request's fields, to sort them
 
-	chunks chunked // of the answer's body
+	chunks   syntax.Chunks // of the answer's body
+	behind   http.Header   // where what comes behind them goes
+	trailers func() error  // readTrailers; a method that is named takes memory each time
 
 	used  bool      // it has served a request before
 	heard bool      // of this request a byte came back
@@ -103,6 +108,7 @@ func (c *conn) read(p []byte) (int, error) {
 func newConn(raw net.Conn, host string, wait time.Duration) *conn {
 	c := &conn{Conn: raw, raw: raw, host: host, line: newLine(raw), wait: wait, alive: watch(raw), hangUp: func() { raw.Close() }}
 	c.r = bufio.NewReaderSize(inlet{c}, 8<<10)
+	c.trailers = c.readTrailers
 	return c
 }
 
@@ -172,7 +178,7 @@ func (c *conn) arm() {
 // release ends the guard and says whether the connection is still whole.
 func (c *conn) release() bool {
 	stop := c.stop
-	c.stop, c.ctx, c.chunks = nil, nil, chunked{}
+	c.stop, c.ctx, c.chunks, c.behind = nil, nil, syntax.Chunks{}, nil
 	return stop == nil || stop()
 }
 
@@ -195,8 +201,8 @@ func (c *conn) clean() bool {
 // Read reads body bytes.
 func (c *conn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-// ready says whether Read would find something without waiting for the origin.
-func (c *conn) ready() bool { return c.r.Buffered() > 0 }
+// Ready says whether Read would find something without waiting for the origin.
+func (c *conn) Ready() bool { return c.r.Buffered() > 0 }
 
 // shrink lets go of buffers that an unusual request or answer has made large: connections are idle for most of their life.
 func (c *conn) shrink() {

@@ -263,11 +263,11 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 	}
 	var source interface {
 		io.Reader
-		ready() bool
+		Ready() bool
 	} = c
 	if h.chunked {
-		c.chunks = chunked{c: c, trailer: w.Header()}
-		source = &c.chunks
+		c.behind = w.Header()
+		source = c.chunked()
 	}
 	stream := h.length < 0 || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
 	lent, _ := d.copies.Get().(*[copySize]byte)
@@ -282,7 +282,7 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 	buffer, left := lent[:], h.length
 	unsent, sent := stream, false
 	for {
-		if unsent && !source.ready() {
+		if unsent && !source.Ready() {
 			if gone = flush(w); gone != nil {
 				return nil, gone
 			}

@@ -9,9 +9,14 @@ import (
 )
 
 // Chunks reads a chunked body (RFC 9112 section 7.1). Anything that is not to the letter is an error: what two readers could
-// split differently is not passed on. Set R; Trailer may be nil.
+// split differently is not passed on. Set R; the rest may be zero.
 type Chunks struct {
 	R *bufio.Reader
+	// Blanks lets them stand between a size and the end of its line, where some servers leave room for a longer size.
+	Blanks bool
+	// Behind reads what comes behind the last chunk, the empty line included, from R. Its error ends the body. nil: the fields
+	// there are read to the letter, for Trailer.
+	Behind func() error
 	// Trailer is told every field behind the body, in order. An error of its own ends the body with that error.
 	Trailer func(name, value string) error
 
@@ -66,7 +71,7 @@ func (b *Chunks) Ready() bool {
 		_, there, _ = bytes.Cut(there, []byte("\n"))
 	}
 	line, there, whole := bytes.Cut(there, []byte("\n"))
-	if size, ok := ChunkSize(string(bytes.TrimSuffix(line, []byte("\r")))); ok && size == 0 {
+	if size, ok := b.size(bytes.TrimSuffix(line, []byte("\r"))); ok && size == 0 {
 		return bytes.HasPrefix(there, []byte("\r\n")) // trailers may take their time
 	}
 	return whole && len(there) > 0
@@ -86,7 +91,7 @@ func (b *Chunks) next() error {
 	if err != nil {
 		return err
 	}
-	size, ok := ChunkSize(string(line))
+	size, ok := b.size(line)
 	if !ok {
 		return malformed("chunk size %.60q", line)
 	}
@@ -94,7 +99,21 @@ func (b *Chunks) next() error {
 		b.left, b.inside = size, true
 		return nil
 	}
-	return b.end()
+	if b.Behind == nil {
+		return b.end()
+	}
+	if err := b.Behind(); err != nil {
+		return unexpected(err)
+	}
+	return io.EOF
+}
+
+// size reads a line that begins a chunk.
+func (b *Chunks) size(line []byte) (n int64, ok bool) {
+	if b.Blanks {
+		line = bytes.TrimRight(line, " \t")
+	}
+	return ChunkSize(string(line))
 }
 
 // end reads the trailer.

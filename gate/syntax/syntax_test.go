@@ -104,6 +104,36 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// Blanks behind a size and another reader behind the last chunk, as for those who know their peers.
+func TestLenientChunks(t *testing.T) {
+	for said, want := range map[string]struct {
+		body, rest string
+		err        error
+	}{
+		"3 \t\r\nabc\r\n2;x \r\nde\r\n0  \r\nrest": {"abcde", "rest", nil},
+		"3\r\nabc\r\n0\r\n":                        {"abc", "", io.ErrUnexpectedEOF}, // the other reader finds nothing
+		"3\r\nabc \r\n0\r\n\r\n":                   {"abc", "0\r\n\r\n", ErrMalformed}, " 3\r\nabc\r\n": {"", "abc\r\n", ErrMalformed}, "3 \nabc\r\n": {"", "abc\r\n", ErrMalformed},
+	} {
+		for _, size := range []int{16, 4096} {
+			r := bufio.NewReaderSize(strings.NewReader(said), size)
+			c := &Chunks{R: r, Blanks: true, Behind: func() error {
+				_, err := r.Peek(1)
+				return err
+			}}
+			got, err := io.ReadAll(c)
+			rest, _ := io.ReadAll(r)
+			if string(got) != want.body || string(rest) != want.rest || !errors.Is(err, want.err) {
+				t.Errorf("%q in pieces of %d: %q, %q, %v", said, size, got, rest, err)
+			}
+		}
+	}
+	r := bufio.NewReader(strings.NewReader("0 \r\nT"))
+	r.Peek(1)
+	if c := (&Chunks{R: r, Blanks: true}); c.Ready() {
+		t.Error("trailers do not come at once")
+	}
+}
+
 // A body that is read here is the same body to net/http.
 func FuzzChunks(f *testing.F) {
 	for _, seed := range []string{"0\r\n\r\n", "3\r\nabc\r\n1;x\r\nd\r\n0\r\nT: 1\r\n\r\n", "0003 ;\r\nabc\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n"} {
