@@ -23,7 +23,7 @@ type Door struct {
 	Resets      map[string]uint64 // of HTTP/2 streams, by who reset them
 	Errors      map[string]uint64 // that HTTP/2 connections were ended for, by kind
 	Limits      map[string]uint64 // the times that a limit had its way, by limit
-	Refusals    map[string]uint64 // HTTP/1.x requests answered before any site was asked, by status
+	Rejections  map[string]uint64 // HTTP/1.x requests answered before any site was asked, by status
 }
 
 // Origin is one of a site's own servers.
@@ -82,7 +82,7 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 	limits := g.desc("limits_total", "Times that a limit had its way: connections (one had to wait for room), address (a client had too many, and one was closed), "+
 		"header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
 		"proxy_protocol (a balancer's connection did not begin with a sound PROXY header, and was closed).", "limit")
-	refusals := g.desc("requests_refused_total", "Requests over HTTP/1.x that could not be read in one way only, or were too large, and were answered "+
+	rejections := g.desc("requests_rejected_total", "Requests over HTTP/1.x that could not be read in one way only, or were too large, and were answered "+
 		"before any site was asked, by the status of the answer. The decision log has no line for them.", "status")
 	g.collect = func(s sink) {
 		d := a.config.Door()
@@ -93,7 +93,7 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		s.counters(resets, d.Resets)
 		s.counters(errors, d.Errors)
 		s.counters(limits, d.Limits)
-		s.counters(refusals, d.Refusals)
+		s.counters(rejections, d.Rejections)
 	}
 	return g
 }

@@ -22,7 +22,7 @@ type Limits struct {
 	Connections           int // open at once, fewer where the process may not open as many files; default 16,384; 16 to 1,000,000
 	ConnectionsPerAddress int // of one IPv4 address or IPv6 /64; default 256; 1 to 1,000,000
 
-	OriginTime time.Duration // until an origin begins its answer; default 60s; 100ms to 1h
+	OriginTime time.Duration // until an origin begins its answer, and between its bytes; default 60s; 100ms to 1h
 	DrainTime  time.Duration // at the end, for what is under way; default 30s; 100ms to 10m
 }
 

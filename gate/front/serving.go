@@ -58,7 +58,7 @@ func (s *Server) serving(ctx context.Context) *serving {
 func (v *serving) server(handler http.Handler) *http1.Server {
 	return &http1.Server{
 		Handler: handler, HeaderBytes: v.limits.HeaderBytes, HeaderTime: v.limits.HeaderTime, IdleTime: v.limits.IdleTime, Log: v.log,
-		Begun: v.counts.begun, Refused: v.counts.refuse,
+		Begun: v.counts.begun, Refused: v.counts.rejected,
 	}
 }
 

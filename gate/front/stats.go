@@ -35,9 +35,9 @@ type Stats struct {
 	// one was closed), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
 	// slowly), proxy_protocol (a balancer's connection did not begin with a sound PROXY header and was closed).
 	Limits map[string]uint64
-	// Refusals are requests over HTTP/1.x that could not be read in one way only, or were too large, and were answered before
+	// Rejections are requests over HTTP/1.x that could not be read in one way only, or were too large, and were answered before
 	// any site was asked, by the status of the answer: 400, 414, 417, 431, 501, 505.
-	Refusals map[string]uint64
+	Rejections map[string]uint64
 }
 
 // The protocols of a connection.
@@ -103,10 +103,10 @@ func limitWords() [limitations]string {
 	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol"}
 }
 
-// refusals is how many statuses there are for requests that are refused unread.
-const refusals = 6
+// rejections is how many statuses there are for requests that are rejected unread.
+const rejections = 6
 
-func refusalWords() [refusals]string { return [...]string{"400", "414", "417", "431", "501", "505"} }
+func rejectionWords() [rejections]string { return [...]string{"400", "414", "417", "431", "501", "505"} }
 
 // counts is Stats while it is counted. The zero value is ready for use.
 type counts struct {
@@ -117,7 +117,7 @@ type counts struct {
 	resets     [resetters]atomic.Uint64
 	errors     [errorKinds]atomic.Uint64
 	limited    [limitations]atomic.Uint64
-	refusals   [refusals]atomic.Uint64
+	rejections [rejections]atomic.Uint64
 	fresh      atomic.Int64 // connections that have not begun to ask
 }
 
@@ -127,7 +127,7 @@ func (s *Server) Stats() Stats {
 	if s != nil {
 		c = &s.counts
 	}
-	protocols, causes, resetters, kinds, limits, refused := protocolWords(), failureWords(), resetterWords(), errorWords(), limitWords(), refusalWords()
+	protocols, causes, resetters, kinds, limits, rejected := protocolWords(), failureWords(), resetterWords(), errorWords(), limitWords(), rejectionWords()
 	return Stats{
 		Open:        gauges(protocols[:], c.open[:]),
 		Connections: counters(protocols[:], c.total[:]),
@@ -136,7 +136,7 @@ func (s *Server) Stats() Stats {
 		Resets:      counters(resetters[:], c.resets[:]),
 		Errors:      counters(kinds[1:], c.errors[1:]),
 		Limits:      counters(limits[:], c.limited[:]),
-		Refusals:    counters(refused[:], c.refusals[:]),
+		Rejections:  counters(rejected[:], c.rejections[:]),
 	}
 }
 
@@ -174,12 +174,12 @@ func (c *counts) begun(socket net.Conn) {
 	c.spoke(under(socket), protocolHTTP1)
 }
 
-// refuse is told by the HTTP/1 server of the status of an answer that it gave by itself.
-func (c *counts) refuse(status int) {
+// rejected is told by the HTTP/1 server of the status of an answer that it gave by itself.
+func (c *counts) rejected(status int) {
 	word := strconv.Itoa(status)
-	for i, known := range refusalWords() {
+	for i, known := range rejectionWords() {
 		if word == known {
-			c.refusals[i].Add(1)
+			c.rejections[i].Add(1)
 		}
 	}
 }

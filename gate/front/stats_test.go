@@ -300,7 +300,7 @@ func BenchmarkFrames(b *testing.B) {
 	}
 }
 
-func TestStatsOfRefusals(t *testing.T) {
+func TestStatsOfRejections(t *testing.T) {
 	t.Parallel()
 	s := &Server{Handler: remote(), Plain: remote(), Limits: Limits{HeaderBytes: 4 << 10}}
 	d := open(t, s)
@@ -320,6 +320,6 @@ func TestStatsOfRefusals(t *testing.T) {
 		conn.Close()
 	}
 	shows(t, s, map[string]map[string]uint64{
-		"Refusals": {"400": 2, "414": 1, "417": 1, "431": 1, "501": 1, "505": 1}, "Connections": {"http1": 7},
+		"Rejections": {"400": 2, "414": 1, "417": 1, "431": 1, "501": 1, "505": 1}, "Connections": {"http1": 7},
 	})
 }

@@ -58,7 +58,7 @@ type Config struct {
 	InsecureSkipVerify bool          // over TLS: take any certificate
 	ClientCert         string        // over TLS: a PEM file of the certificate to show, with its chain; "": none
 	ClientKey          string        // the PEM file of its key
-	Wait               time.Duration // the longest until an answer begins; 0: 60 s
+	Wait               time.Duration // the longest until an answer begins, and between its bytes; 0: 60 s
 }
 
 // Origin serves requests; it is safe for any number of goroutines. Close it when no request uses it any more.
