@@ -106,7 +106,9 @@ func limitWords() [limitations]string {
 // rejections is how many statuses there are for requests that are rejected unread.
 const rejections = 6
 
-func rejectionWords() [rejections]string { return [...]string{"400", "414", "417", "431", "501", "505"} }
+func rejectionWords() [rejections]string {
+	return [...]string{"400", "414", "417", "431", "501", "505"}
+}
 
 // counts is Stats while it is counted. The zero value is ready for use.
 type counts struct {
