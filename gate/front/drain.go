@@ -60,6 +60,7 @@ func (v *serving) drain(listeners []*listener) {
 	for _, l := range listeners {
 		l.Close()
 	}
+	v.accepting.Wait() // a connection that has left the kernel's queue is counted then
 	v.goodbye()
 	v.counts.settle(gentle)
 	v.goodbye() // to those who came last

@@ -1,7 +1,9 @@
 package front
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -360,4 +362,74 @@ func TestServeWithoutPlainAndWithoutTime(t *testing.T) {
 		t.Error(err)
 	}
 	gone(t, l.Addr().String())
+}
+
+// late is a listener that hands on what the kernel gave it only a moment after it was closed, as one may that is being scheduled.
+type late struct {
+	net.Listener
+	given, closed chan struct{}
+}
+
+func (l *late) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		close(l.given)
+		<-l.closed
+		time.Sleep(50 * time.Millisecond)
+	}
+	return c, err
+}
+
+func (l *late) Close() error {
+	err := l.Listener.Close()
+	close(l.closed)
+	return err
+}
+
+// Whoever has left the kernel's queue is answered, although nobody had counted him when the end began.
+func TestDrainAnswersWhoIsBeingLetIn(t *testing.T) {
+	t.Parallel()
+	listeners := [2]*late{}
+	for i := range listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i] = &late{l, make(chan struct{}), make(chan struct{})}
+	}
+	handled := make(chan string, 2)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handled <- r.Host })
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	s := &Server{Certificate: one(t), Handler: h, Plain: h}
+	go func() { served <- s.Serve(ctx, listeners[0], listeners[1]) }()
+	heard := make(chan string, 2)
+	for i, l := range listeners {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i == 0 {
+			c = tls.Client(c, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true})
+		}
+		go func() {
+			fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+			line, _ := bufio.NewReader(c).ReadString('\n')
+			heard <- line
+		}()
+		<-l.given
+	}
+	stop()
+	if err := receive(t, served); err != nil {
+		t.Error(err)
+	}
+	if n := len(handled); n != 2 {
+		t.Errorf("%d were asked for when the service had ended, want 2", n)
+	}
+	for range listeners {
+		if line := receive(t, heard); line != "HTTP/1.1 200 OK\r\n" {
+			t.Errorf("%q", line)
+		}
+	}
 }

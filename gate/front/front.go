@@ -122,11 +122,11 @@ func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 	https := yard.listen(secure, s.Accepted)
 	listeners := []*listener{https}
 	failed := make(chan error, 2)
-	go func() { failed <- v.accept(https, v.https) }()
+	v.accepting.Go(func() { failed <- v.accept(https, v.https) })
 	if plain != nil {
 		http := yard.listen(plain, nil)
 		listeners = append(listeners, http)
-		go func() { failed <- v.accept(http, v.http) }()
+		v.accepting.Go(func() { failed <- v.accept(http, v.http) })
 	}
 	var err error
 	left := len(listeners)

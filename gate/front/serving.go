@@ -30,6 +30,7 @@ type serving struct {
 	http2        func(context.Context, *tls.Conn) // serves a connection until it ends
 	goodbye      func()                           // sends GOAWAY to every HTTP/2 connection
 
+	accepting             sync.WaitGroup // the listeners' loops
 	requests, connections running
 
 	mu   sync.Mutex
