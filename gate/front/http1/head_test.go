@@ -37,6 +37,10 @@ func TestRequests(t *testing.T) {
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab":                                                       `POST / host "a" 1.1 length 3 header map["Content-Length":["3"]] body "ab" trailer map[] close false unexpected EOF`,
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + "3\nabc\r\n0\r\n\r\n":                        `POST / host "a" 1.1 length -1 header map[] body "" trailer map[] close false malformed: a line of a chunked body ends in LF alone`,
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + "3\r\nabcd\r\n0\r\n\r\n":                     `POST / host "a" 1.1 length -1 header map[] body "abc" trailer map[] close false malformed: a chunk is longer than it says`,
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + "3 \r\nabc\r\n0\r\n\r\n":                     `POST / host "a" 1.1 length -1 header map[] body "" trailer map[] close false malformed: chunk size "3 "`,
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + "0\r\nT : 1\r\n\r\n":                         `POST / host "a" 1.1 length -1 header map[] body "" trailer map[] close false malformed: trailer field "T : 1"`,
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + "0\r\nT: 1\r\n u: 2\r\n\r\n":                 `POST / host "a" 1.1 length -1 header map[] body "" trailer map["T":["1"]] close false malformed: trailer field " u: 2"`,
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + "0\r\nT: \x01\r\n\r\n":                       `POST / host "a" 1.1 length -1 header map[] body "" trailer map[] close false malformed: trailer field "T: \x01"`,
 	} {
 		all, bodies := answers(t, "GET", d.say(t, said))
 		if len(all) != 1 || all[0].StatusCode != 200 || bodies[0] != want {
