@@ -3,6 +3,7 @@ package origin
 import (
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -13,9 +14,7 @@ type flight struct {
 	client  http.ResponseWriter
 	request *http.Request // the client's
 	broke   error         // what ended the server's body too early
-	wait    time.Duration // the longest that a read of it may take
-	end     func()        // ends what is asked of the server
-	stalled atomic.Bool   // it was ended because the body stalled
+	stall   stall         // of the server's body
 
 	// Of the client's body, which another goroutine reads:
 	read    atomic.Bool // some of it was
@@ -33,22 +32,21 @@ func (f *flight) gone() bool {
 	return !f.stopped.Load() && (f.upload.Load() || f.request.Context().Err() != nil)
 }
 
-// uploading says whether more of the client's body may be on its way.
-func (f *flight) uploading() bool {
-	return f.request.ContentLength != 0 && !f.whole.Load() && !f.upload.Load() && !f.stopped.Load()
-}
-
 // upstream is a client's body; it notes that it was read and that it broke.
 type upstream struct {
 	io.ReadCloser
 	flight *flight
+	left   int64 // of what was announced; below 0: nobody knows, or it is too long
 }
 
 // Read serves io.Reader.
 func (u *upstream) Read(p []byte) (int, error) {
 	u.flight.read.Store(true)
 	u.flight.waiting.Store(true)
+	u.flight.stall.send(u.left != 0 && !u.flight.stopped.Load()) // its end is not worth waiting for, as in copySized
 	n, err := u.ReadCloser.Read(p)
+	u.left -= int64(n)
+	u.flight.stall.send(false)
 	u.flight.waiting.Store(false)
 	if err == io.EOF {
 		u.flight.whole.Store(true)
@@ -62,6 +60,7 @@ func (u *upstream) Read(p []byte) (int, error) {
 // Close lets nobody wait for a client that says no more. What has not been read stays open: another server may get it.
 func (u *upstream) Close() error {
 	f := u.flight
+	defer f.stall.send(false)
 	if f.waiting.Load() {
 		f.waited.Store(true)
 	}
@@ -74,40 +73,22 @@ func (u *upstream) Close() error {
 	return nil
 }
 
-// downstream is a server's body; it notes that it broke. As with HTTP/1.1's servers every read may take one wait: the bound is on
-// stalling, the time that the client takes does not count, and nothing is bounded while the client's body is on its way.
+// downstream is a server's body; it notes that it broke, or stalled.
 type downstream struct {
 	io.ReadCloser
-	flight  *flight
-	timer   *time.Timer
-	reading atomic.Bool
+	flight *flight
 }
 
 // Read serves io.Reader.
 func (d *downstream) Read(p []byte) (int, error) {
-	if d.timer == nil {
-		d.timer = time.AfterFunc(time.Hour, d.stall)
-	}
-	d.reading.Store(true)
-	d.timer.Reset(d.flight.wait)
+	d.flight.stall.read(true)
 	n, err := d.ReadCloser.Read(p)
-	d.reading.Store(false)
-	d.timer.Stop()
+	over := d.flight.stall.read(false)
 	if err != nil && err != io.EOF {
+		if over {
+			err = os.ErrDeadlineExceeded // as from a conn, and not that the stream was ended for it
+		}
 		d.flight.broke = err
 	}
 	return n, err
-}
-
-// stall ends a body whose next bytes have not come.
-func (d *downstream) stall() {
-	f := d.flight
-	switch {
-	case !d.reading.Load():
-	case f.uploading():
-		d.timer.Reset(f.wait)
-	default:
-		f.stalled.Store(true)
-		f.end()
-	}
 }

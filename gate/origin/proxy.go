@@ -136,14 +136,14 @@ func (p *proxy) forward() {
 
 // serve asks the server, and passes its answer on if there is one.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &flight{call: *c, client: w, request: r, wait: p.wait}
+	f := &flight{call: *c, client: w, request: r}
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).EnableFullDuplex() // see upload
 	}
 	// Stopping the body of an HTTP/1 client ends its request's context, and the answer must not end with it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	f.end = cancel
+	f.stall.wait, f.stall.end = p.wait, cancel
 	defer context.AfterFunc(r.Context(), func() {
 		if !f.stopped.Load() {
 			cancel()
@@ -164,10 +164,11 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		*c = f.call
 		switch {
 		case c.failure != nil:
-		case f.stalled.Load() && !f.gone():
-			c.failure = &Failure{Timeout, cut(f.broke)}
 		case f.broke != nil && !f.gone():
 			c.failure = &Failure{Reset, cut(f.broke)}
+			if timeout(f.broke) {
+				c.failure.word = Timeout
+			}
 		case caught != nil: // the server is well: it was the client that took no more
 			c.failure = &Failure{ClientGone, cut(context.Cause(r.Context()))}
 		}
@@ -198,7 +199,8 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
 		body := r.Body
 		r = r.WithContext(r.Context())
-		r.Body = &upstream{body, f}
+		r.Body = &upstream{ReadCloser: body, flight: f, left: r.ContentLength}
+		f.stall.send(true)
 	}
 	answer, err := p.transport.RoundTrip(r)
 	if err != nil || answer.StatusCode != http.StatusMisdirectedRequest || r.Body != nil && r.Body != http.NoBody {
@@ -305,7 +307,8 @@ func inspect(answer *http.Response) error {
 	if f.request.ProtoMajor == 1 && f.read.Load() && !f.whole.Load() {
 		answer.Header["Connection"] = []string{"close"} // as in pass
 	}
-	answer.Body = &downstream{ReadCloser: answer.Body, flight: f}
+	f.stall.body = answer.Body
+	answer.Body = &downstream{answer.Body, f}
 	return nil
 }
 

@@ -1,57 +1,87 @@
 package origin
 
 import (
-	"bytes"
+	"bufio"
 	"io"
 	"net/http"
-	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// stalls has a server of every kind, with a short wait, whose handler gets a channel that is closed at the end of the test.
-func stalls(t *testing.T, wait time.Duration, h func(http.ResponseWriter, *http.Request, <-chan struct{}), test func(t *testing.T, g *gateway)) {
-	end := make(chan struct{})
-	for name, c := range kinds(t, func(w http.ResponseWriter, r *http.Request) { h(w, r, end) }) {
+// begin sends the beginning of an answer.
+func begin(w http.ResponseWriter) {
+	io.WriteString(w, "part")
+	http.NewResponseController(w).Flush()
+}
+
+// An answer that does not go on is cut, whatever the server speaks and whatever the answer is.
+func TestBodyStalls(t *testing.T) {
+	t.Parallel()
+	ended := make(chan string, 1)
+	everywhere := kinds(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/well":
+			io.WriteString(w, r.RemoteAddr)
+			return
+		case "/sized":
+			w.Header().Set("Content-Length", "8")
+		case "/events":
+			w.Header().Set("Content-Type", "text/event-stream")
+		}
+		io.Copy(io.Discard, r.Body)
+		begin(w)
+		<-r.Context().Done()
+		ended <- r.RemoteAddr
+	})
+	for name, c := range everywhere {
+		c.Wait = 400 * time.Millisecond
 		t.Run(name, func(t *testing.T) {
-			c.Wait = wait
-			both(t, c, test)
+			both(t, c, func(t *testing.T, g *gateway) {
+				for _, target := range []string{"/", "/sized", "/events", "/upload"} {
+					before := content(t, g.get(t, "/well"))
+					receive(t, g.outcomes)
+					var sent io.Reader
+					if target == "/upload" {
+						sent = strings.NewReader("body")
+					}
+					if answer, err := g.Client().Do(g.request(t, "POST", target, sent)); err == nil { // the client may have heard of it already
+						if body, err := io.ReadAll(answer.Body); err == nil {
+							t.Errorf("%s: %q was taken for the whole answer", target, body)
+						}
+						answer.Body.Close()
+					}
+					if result := receive(t, g.outcomes); result.status != 200 || result.word() != Timeout || !result.cut() || !timeout(result.err) {
+						t.Errorf("%s: %+v", target, result)
+					}
+					receive(t, ended) // the origin does not work for nobody
+					if strings.HasPrefix(name, "h2") {
+						if after := content(t, g.get(t, "/well")); after != before {
+							t.Errorf("%s: the connection ended with the stream", target)
+						}
+						receive(t, g.outcomes)
+					}
+				}
+			})
 		})
 	}
-	close(end) // before the servers wait for their handlers
 }
 
-// An answer whose next bytes do not come is cut off, whatever the server speaks.
-func TestStalledBodies(t *testing.T) {
-	stalls(t, 200*time.Millisecond, func(w http.ResponseWriter, r *http.Request, end <-chan struct{}) {
-		io.WriteString(w, "part")
-		http.NewResponseController(w).Flush()
-		<-end
-	}, func(t *testing.T, g *gateway) {
-		answer := g.get(t, "/")
-		body, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if string(body) != "part" || err == nil {
-			t.Errorf("%q, %v", body, err)
-		}
-		if result := receive(t, g.outcomes); result.status != 200 || result.word() != Timeout || !result.cut() {
-			t.Errorf("%+v", result)
-		}
-	})
-}
-
-// A body that takes several waits, and never one at a time, is whole.
-func TestSlowBodiesAreWhole(t *testing.T) {
-	const wait = 500 * time.Millisecond
-	stalls(t, wait, func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}) {
-		for range 7 {
+// What comes drop by drop does come.
+func TestBodyTrickles(t *testing.T) {
+	t.Parallel()
+	const wait = 900 * time.Millisecond
+	c := Config{Wait: wait, Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		for range 6 {
 			io.WriteString(w, "x")
 			http.NewResponseController(w).Flush()
-			time.Sleep(wait / 5)
+			time.Sleep(wait / 3)
 		}
-	}, func(t *testing.T, g *gateway) {
-		if body := content(t, g.get(t, "/")); body != "xxxxxxx" {
-			t.Errorf("%q", body)
+	})}}
+	both(t, c, func(t *testing.T, g *gateway) {
+		if got := content(t, g.get(t, "/")); got != "xxxxxx" {
+			t.Errorf("%q", got)
 		}
 		if result := receive(t, g.outcomes); result.err != nil {
 			t.Errorf("%+v", result)
@@ -59,52 +89,139 @@ func TestSlowBodiesAreWhole(t *testing.T) {
 	})
 }
 
-// While the client's body is on its way the server may say nothing for as long as it likes, and the bound is there once that
-// has ended.
-func TestServersWaitForBodies(t *testing.T) {
-	const wait = 200 * time.Millisecond
-	stalls(t, wait, func(w http.ResponseWriter, r *http.Request, end <-chan struct{}) {
-		http.NewResponseController(w).EnableFullDuplex()
-		io.WriteString(w, "part")
-		http.NewResponseController(w).Flush()
-		io.CopyN(w, r.Body, 4)
-		http.NewResponseController(w).Flush()
-		io.Copy(io.Discard, r.Body)
-		<-end
-	}, func(t *testing.T, g *gateway) {
-		reader, writer := io.Pipe()
-		answer := g.do(t, g.request(t, "POST", "/", reader))
-		if _, err := io.ReadFull(answer.Body, make([]byte, 4)); err != nil {
-			t.Fatal(err)
+// The time that a client takes over an answer is its own.
+func TestClientIsSlowToTakeTheBody(t *testing.T) {
+	t.Parallel()
+	const wait, size = 400 * time.Millisecond, 32 << 20 // more than fits between them
+	c := Config{Wait: wait, Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, io.LimitReader(zeros{}, size))
+	})}}
+	both(t, c, func(t *testing.T, g *gateway) {
+		answer := g.get(t, "/")
+		body := bufio.NewReader(answer.Body)
+		for range 2 {
+			time.Sleep(3 * wait)
+			if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
+				t.Fatal(err)
+			}
 		}
-		time.Sleep(3 * wait) // which is what must make no difference
-		io.WriteString(writer, "more")
-		if _, err := io.ReadFull(answer.Body, make([]byte, 4)); err != nil {
-			t.Fatal(err)
+		if n, err := io.Copy(io.Discard, body); err != nil || n != size-2<<20 {
+			t.Errorf("%d bytes, %v", n, err)
 		}
-		writer.Close()
-		if _, err := io.ReadAll(answer.Body); err == nil {
-			t.Error("half an answer passed for a whole one")
-		}
-		answer.Body.Close()
-		if result := receive(t, g.outcomes); result.word() != Timeout {
+		if result := receive(t, g.outcomes); result.err != nil {
 			t.Errorf("%+v", result)
 		}
 	})
 }
 
-// The time that a client takes does not count, over HTTP/2 either.
-func TestSlowClientOfHTTP2Server(t *testing.T) {
-	const wait = 100 * time.Millisecond
-	long := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
-	o, err := New(Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) { w.Write(long) })}, Wait: wait})
-	if err != nil {
-		t.Fatal(err)
+// While the client has more to send, a server that has begun its answer may wait for it; not for longer.
+func TestBodyWaitsForTheClient(t *testing.T) {
+	t.Parallel()
+	const wait = 400 * time.Millisecond
+	h := func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		begin(w)
+		io.Copy(w, r.Body)
+		if r.URL.Path == "/stall" {
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
 	}
-	defer o.Close()
-	w := &slow{httptest.NewRecorder(), func() { time.Sleep(3 * wait) }}
-	r := httptest.NewRequest("GET", "/", nil).WithContext(t.Context())
-	if _, _, _, err := o.Serve(w, r); err != nil || !bytes.Equal(w.Body.Bytes(), long) {
-		t.Errorf("%d bytes, %v", w.Body.Len(), err)
+	for name, url := range map[string]string{"http": handling(t, h), "h2c": serveH2C(t, h)} {
+		t.Run(name, func(t *testing.T) {
+			both(t, Config{Wait: wait, Servers: []string{url}}, func(t *testing.T, g *gateway) {
+				for _, test := range []struct {
+					target string
+					size   int64
+					word   string
+				}{{"/", -1, ""}, {"/stall", -1, Timeout}, {"/stall", 4, Timeout}} {
+					reader, writer := io.Pipe()
+					request := g.request(t, "POST", test.target, reader)
+					request.ContentLength = test.size
+					go func() {
+						time.Sleep(3 * wait)
+						io.WriteString(writer, "more")
+						writer.Close()
+					}()
+					answer := g.do(t, request)
+					body, err := io.ReadAll(answer.Body)
+					if string(body) != "partmore" || (err == nil) != (test.word == "") {
+						t.Errorf("%+v: %q, %v", test, body, err)
+					}
+					if result := receive(t, g.outcomes); result.word() != test.word {
+						t.Errorf("%+v: %+v", test, result)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A server that neither takes what the client sends nor goes on with its answer has stalled.
+func TestUploadThatAnHTTP2OriginHoldsUp(t *testing.T) {
+	t.Parallel()
+	both(t, Config{Wait: 400 * time.Millisecond, Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		begin(w)
+		<-r.Context().Done()
+	})}}, func(t *testing.T, g *gateway) {
+		const size = 32 << 20
+		request := g.request(t, "POST", "/", io.LimitReader(zeros{}, size))
+		request.ContentLength = size
+		if answer, err := g.Client().Do(request); err == nil {
+			if body, err := io.ReadAll(answer.Body); err == nil {
+				t.Errorf("%q was taken for the whole answer", body)
+			}
+			answer.Body.Close()
+		}
+		if result := receive(t, g.outcomes); result.word() != Timeout || !result.cut() {
+			t.Errorf("%+v", result)
+		}
+	})
+}
+
+// What counts, to the moment.
+func TestStall(t *testing.T) {
+	const wait = time.Second
+	for _, test := range []struct {
+		name string
+		run  func(s *stall)
+		over bool
+	}{
+		{"in time", func(s *stall) { s.read(true); time.Sleep(wait - 1); s.read(false) }, false},
+		{"too late", func(s *stall) { s.read(true); time.Sleep(wait + 1) }, true},
+		{"nobody reads", func(s *stall) { s.read(true); s.read(false); time.Sleep(9 * wait) }, false},
+		{"every read begins anew", func(s *stall) {
+			for range 9 {
+				s.read(true)
+				time.Sleep(wait - 1)
+				s.read(false)
+			}
+		}, false},
+		{"the client sends", func(s *stall) { s.send(true); s.read(true); time.Sleep(9 * wait) }, false},
+		{"it has sent", func(s *stall) { s.send(true); s.read(true); time.Sleep(9 * wait); s.send(false); time.Sleep(wait - 1) }, false},
+		{"and the server has nothing to say", func(s *stall) { s.send(true); s.read(true); s.send(false); time.Sleep(wait + 1) }, true},
+		{"it sends now and then", func(s *stall) {
+			s.read(true)
+			for range 9 {
+				s.send(false)
+				time.Sleep(wait - 1)
+				s.send(true)
+				time.Sleep(wait)
+			}
+		}, false},
+		{"the timer is late", func(s *stall) { s.read(true); time.Sleep(wait - 1); s.read(false); s.read(true); s.expire() }, false},
+		{"the timer is very late", func(s *stall) { s.read(true); time.Sleep(wait - 1); s.read(false); s.expire() }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ended := false
+				s := &stall{wait: wait, end: func() { ended = true }, body: http.NoBody}
+				test.run(s)
+				synctest.Wait()
+				if over := s.read(false); over != test.over || ended != test.over {
+					t.Errorf("over %v, ended %v", over, ended)
+				}
+			})
+		})
 	}
 }
