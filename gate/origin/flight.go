@@ -36,16 +36,14 @@ func (f *flight) gone() bool {
 type upstream struct {
 	io.ReadCloser
 	flight *flight
-	left   int64 // of what was announced; below 0: nobody knows, or it is too long
 }
 
 // Read serves io.Reader.
 func (u *upstream) Read(p []byte) (int, error) {
 	u.flight.read.Store(true)
 	u.flight.waiting.Store(true)
-	u.flight.stall.send(u.left != 0 && !u.flight.stopped.Load()) // its end is not worth waiting for, as in copySized
+	u.flight.stall.send(!u.flight.stopped.Load())
 	n, err := u.ReadCloser.Read(p)
-	u.left -= int64(n)
 	u.flight.stall.send(false)
 	u.flight.waiting.Store(false)
 	if err == io.EOF {

@@ -199,7 +199,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
 		body := r.Body
 		r = r.WithContext(r.Context())
-		r.Body = &upstream{ReadCloser: body, flight: f, left: r.ContentLength}
+		r.Body = &upstream{body, f}
 		f.stall.send(true)
 	}
 	answer, err := p.transport.RoundTrip(r)

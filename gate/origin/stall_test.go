@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -157,6 +158,36 @@ func TestBodyWaitsForTheClient(t *testing.T) {
 	}
 }
 
+// The engine keeps the last piece of a body back until it has seen the end: the server cannot go on before.
+func TestBodyWaitsForTheEndOfTheClients(t *testing.T) {
+	t.Parallel()
+	const wait = 400 * time.Millisecond
+	h := func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		begin(w)
+		io.Copy(w, r.Body)
+	}
+	for name, url := range map[string]string{"http": handling(t, h), "h2c": serveH2C(t, h)} {
+		o, err := New(Config{Wait: wait, Servers: []string{url}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		reader, writer := io.Pipe()
+		r := httptest.NewRequest("POST", "/", reader).WithContext(t.Context())
+		r.Host, r.ContentLength = "shop.example", 4
+		go func() {
+			io.WriteString(writer, "more")
+			time.Sleep(3 * wait)
+			writer.Close()
+		}()
+		w := httptest.NewRecorder()
+		if _, _, _, err := o.Serve(w, r); err != nil || w.Body.String() != "partmore" {
+			t.Errorf("%s: %q, %v", name, w.Body, err)
+		}
+	}
+}
+
 // A server that neither takes what the client sends nor goes on with its answer has stalled.
 func TestUploadThatAnHTTP2OriginHoldsUp(t *testing.T) {
 	t.Parallel()
@@ -189,6 +220,7 @@ func TestStall(t *testing.T) {
 	}{
 		{"in time", func(s *stall) { s.read(true); time.Sleep(wait - 1); s.read(false) }, false},
 		{"too late", func(s *stall) { s.read(true); time.Sleep(wait + 1) }, true},
+		{"too late again", func(s *stall) { s.read(true); s.read(false); s.read(true); time.Sleep(wait + 1) }, true},
 		{"nobody reads", func(s *stall) { s.read(true); s.read(false); time.Sleep(9 * wait) }, false},
 		{"every read begins anew", func(s *stall) {
 			for range 9 {
