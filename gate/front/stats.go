@@ -35,7 +35,7 @@ type Stats struct {
 	// one was closed), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
 	// slowly), proxy_protocol (a balancer's connection did not begin with a sound PROXY header and was closed).
 	Limits map[string]uint64
-	// Rejections are requests over HTTP/1.x that could not be read in one way only, or were too large, and were answered before
+	// Rejections are requests over HTTP/1.x that could not be read in one way only, or whose head was too long, answered before
 	// any site was asked, by the status of the answer: 400, 414, 417, 431, 501, 505.
 	Rejections map[string]uint64
 }
