@@ -249,7 +249,7 @@ func (r *redisStore) Delete(ctx context.Context, key string) error {
 
 // passes reports whether key is of passing use, a challenge's answer or a test of the storage.
 func passes(key string) bool {
-	return path.Base(path.Dir(key)) == "challenge_tokens" || strings.HasPrefix(key, "rw_test_")
+	return path.Base(path.Dir(key)) == "challenge_tokens" || isProbe(key)
 }
 
 // setAside keeps what is below key below key.damaged instead, unless another gateway is at work on that host.

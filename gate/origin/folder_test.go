@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,4 +209,27 @@ func TestFolderMethods(t *testing.T) {
 			t.Errorf("HEAD: %s %q", answer.Status, body)
 		}
 	})
+}
+
+// What is no request is none to a folder either, whatever its files are called.
+func TestFolderRefusesMalformedRequests(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"a#b", "a b"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := New(Config{Servers: []string{"file:" + folder}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	for target, want := range map[string]int{"/a#b": 400, "/a b": 400, "/a%23b": 200, "/a%20b": 200} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RequestURI, r.URL.Path, r.ProtoMajor = target, strings.NewReplacer("%23", "#", "%20", " ").Replace(target), 2
+		w := httptest.NewRecorder()
+		if _, _, _, err := o.Serve(w, r); w.Code != want || err != nil {
+			t.Errorf("%q: %d, %v", target, w.Code, err)
+		}
+	}
 }

@@ -58,15 +58,8 @@ func (c *call) answered(status int) {
 	}
 }
 
-// serve is what Origin.Serve promises.
+// serve is what Origin.Serve promises, of a request that is well formed.
 func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
-	if !wellFormed(r) {
-		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close") // who knows where the next request begins
-		}
-		http.Error(w, "400: the request is malformed.", http.StatusBadRequest)
-		return "", 0, 0, nil
-	}
 	c := call{list: l, start: time.Now()}
 	l.pick(&c, nil)
 	c.server.serve(w, r, &c)

@@ -109,6 +109,12 @@ func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, st
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace && o.folder == nil: // a folder refuses it itself
 		o.refuseMethod(w, r)
 		return "", 0, 0, nil
+	case !wellFormed(r):
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // who knows where the next request begins
+		}
+		http.Error(w, "400: the request is malformed.", http.StatusBadRequest)
+		return "", 0, 0, nil
 	case o.folder != nil:
 		status, first, err = o.folder.serve(w, r)
 		return o.name, status, first, err

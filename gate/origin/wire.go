@@ -31,7 +31,8 @@ func wellFormed(r *http.Request) bool {
 }
 
 // isTarget says whether a request's target is in origin form, in absolute form, or the asterisk that is OPTIONS' own
-// (RFC 9112 section 3.2), and without a fragment, which some servers cut off and others do not. Of absolute forms http's and https' are taken, without userinfo (RFC 9110 section 4.2.4).
+// (RFC 9112 section 3.2), and without a fragment, which some servers cut off and others do not. Of absolute forms http's and
+// https' are taken, without userinfo (RFC 9110 section 4.2.4).
 func isTarget(r *http.Request) bool {
 	t := r.RequestURI
 	for i := 0; i < len(t); i++ {
