@@ -12,6 +12,7 @@ import (
 
 	"gate421/gate/policy"
 	"gate421/gate/report"
+	"gate421/gate/visible"
 )
 
 type auditCommand struct {
@@ -136,7 +137,7 @@ func logHint(err error) error {
 // sayDamaged names the files that could not be read to their end. What was read of them counts.
 func sayDamaged(w *world, damaged []string) {
 	for _, d := range damaged {
-		fmt.Fprintf(w.stderr, "gate421: not read to its end: %s\n", shown(d))
+		fmt.Fprintf(w.stderr, "gate421: not read to its end: %s\n", visible.Text(d))
 	}
 }
 

@@ -3,10 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"gate421/gate/visible"
 )
 
 // member is one of a line of the log, as text.
@@ -39,7 +39,7 @@ func membersOf(line []byte) (all []member) {
 func row(all []member) string {
 	is := map[string]string{}
 	for _, f := range all {
-		is[f.name] = shown(f.value)
+		is[f.name] = visible.Text(f.value)
 	}
 	words := []string{when(is["time"])}
 	add := func(text string) {
@@ -53,7 +53,7 @@ func row(all []member) string {
 			switch f.name {
 			case "v", "time", "boot", "seq", "event":
 			default:
-				add(shown(f.name) + "=" + shown(f.value))
+				add(visible.Text(f.name) + "=" + visible.Text(f.value))
 			}
 		}
 		return strings.Join(words, "  ")
@@ -81,20 +81,4 @@ func when(text string) string {
 		return text
 	}
 	return t.UTC().Format("2006-01-02T15:04:05.000Z")
-}
-
-// shown is a text that does nothing to a terminal: what does not print is written out.
-func shown(text string) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	return b.String()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gate421/gate/report"
+	"gate421/gate/visible"
 )
 
 // recordChoice are the flags that pick records out.
@@ -85,7 +86,7 @@ func printRecord(out io.Writer, line []byte, asIs bool) (err error) {
 // printFields prints a record field by field.
 func printFields(out io.Writer, line []byte) (err error) {
 	for _, f := range membersOf(line) {
-		_, err = fmt.Fprintf(out, "%-15s %s\n", shown(f.name), shown(f.value))
+		_, err = fmt.Fprintf(out, "%-15s %s\n", visible.Text(f.name), visible.Text(f.value))
 	}
 	return err
 }

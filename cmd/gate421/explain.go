@@ -13,6 +13,7 @@ import (
 	"gate421/gate/config"
 	"gate421/gate/guard"
 	"gate421/gate/policy"
+	"gate421/gate/visible"
 	"gate421/verify"
 
 	"golang.org/x/net/idna"
@@ -157,7 +158,7 @@ func guardOf(c *config.Config, site string) (words string, armed bool) {
 func (e *explanation) print(w *world, c *explainCommand) {
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w.stdout, "%-10s %s\n", name, value)
+			fmt.Fprintf(w.stdout, "%-10s %s\n", name, visible.Text(value))
 		}
 	}
 	line("page", e.URL+" over HTTP/"+c.HTTP)

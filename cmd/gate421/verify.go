@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gate421/gate/visible"
 	"gate421/verify"
 )
 
@@ -137,16 +138,16 @@ func (v verified) print(w *world, asJSON bool) error {
 	}
 	verdict := v.Verdict
 	if v.Cause != "" {
-		verdict += " (" + v.Cause + ")"
+		verdict += " (" + visible.Text(v.Cause) + ")"
 	}
 	fmt.Fprintf(w.stdout, "%s is %s\n", v.IP, paint(w.stdout, v.Verdict, verdict))
 	names := "none"
 	if len(v.PTR) > 0 {
-		names = strings.Join(v.PTR, ", ")
+		names = visible.Text(strings.Join(v.PTR, ", "))
 	}
 	fmt.Fprintf(w.stdout, "  reverse name     %s\n", names)
 	if len(v.Forward) > 0 {
-		fmt.Fprintf(w.stdout, "  leads back to    %s (from %s)\n", strings.Join(v.Forward, ", "), v.Confirmed)
+		fmt.Fprintf(w.stdout, "  leads back to    %s (from %s)\n", strings.Join(v.Forward, ", "), visible.Text(v.Confirmed))
 	}
 	published := "not in Google's published list of common crawlers"
 	if v.Published != "" {

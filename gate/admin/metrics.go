@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"gate421/gate/policy"
+	"gate421/gate/visible"
 )
 
 // registry is a registry of our own, so that nothing that is linked into the program adds to it. The numbers are read when
@@ -198,7 +199,7 @@ func expiries(certificates []Certificate) map[string]time.Time {
 	ends := map[string]time.Time{}
 	for _, c := range certificates {
 		for _, host := range c.Hosts {
-			host = visible(host)
+			host = visible.Text(host)
 			if end, known := ends[host]; !known || c.NotAfter.Before(end) {
 				ends[host] = c.NotAfter
 			}
@@ -210,7 +211,7 @@ func expiries(certificates []Certificate) map[string]time.Time {
 // version is the second word of the product.
 func version(product string) string {
 	if words := strings.Fields(product); len(words) > 1 {
-		return visible(words[1])
+		return visible.Text(words[1])
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 
 	"gate421/gate/guard"
 	"gate421/gate/policy"
+	"gate421/gate/visible"
 )
 
 const (
@@ -173,7 +174,7 @@ func (a *Admin) originViews(now time.Time) map[string][]originView {
 	}
 	out := map[string][]originView{}
 	for _, o := range a.config.Origins() {
-		v := originView{Address: visible(o.Address), Words: plural(int64(o.InFlight), "request") + " in flight"}
+		v := originView{Address: visible.Text(o.Address), Words: plural(int64(o.InFlight), "request") + " in flight"}
 		switch {
 		case o.OutUntil.After(now):
 			v.Kind, v.Words = "bad", "fails, left out for "+span(o.OutUntil.Sub(now))
@@ -266,7 +267,7 @@ func (a *Admin) certificateViews(now time.Time) []certificateView {
 		v := certificateView{Until: day(c.NotAfter)}
 		for _, host := range c.Hosts {
 			covered[host] = true
-			v.Hosts = append(v.Hosts, visible(host))
+			v.Hosts = append(v.Hosts, visible.Text(host))
 		}
 		left := c.NotAfter.Sub(now)
 		v.Left = span(left) + " left"

@@ -3,14 +3,13 @@ package admin
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"gate421/gate/audit"
+	"gate421/gate/visible"
 )
 
 // recent remembers the latest records that were added. All its memory is taken at once: what a stranger sends, however much,
@@ -124,7 +123,7 @@ func (q *recent) list() []memory {
 		m := memory{number: s.number, at: s.at, client: s.client, status: s.status}
 		start := 0
 		for i, end := range s.ends {
-			m.text[i] = visible(string(s.bytes[start:end]))
+			m.text[i] = visible.Text(string(s.bytes[start:end]))
 			start = end
 		}
 		s.mu.Unlock()
@@ -134,15 +133,4 @@ func (q *recent) list() []memory {
 	}
 	slices.SortFunc(out, func(a, b memory) int { return int(int64(b.number - a.number)) })
 	return out
-}
-
-// visible replaces what does not show or would change how its surroundings show: broken UTF-8, control characters, characters
-// without width or that turn the direction of writing.
-func visible(s string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return utf8.RuneError
-	}, s)
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gate421/gate/visible"
 )
 
 // recordView is a remembered record in the page's words.
@@ -42,7 +44,7 @@ func recordViews(list []memory, now time.Time) []recordView {
 			v.Host = t[textHost]
 		}
 		if m.client.IsValid() {
-			v.Client = visible(m.client.String())
+			v.Client = visible.Text(m.client.String())
 		}
 		if m.status != 0 {
 			v.Status = strconv.Itoa(m.status)

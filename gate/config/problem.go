@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"gate421/gate/visible"
 )
 
 // Problem is one thing that is wrong, or in Config.Notes one that may be.
@@ -77,7 +79,7 @@ func excerpt(line string, column int) (shown string, caret int) {
 			return mark(b.String()+"…", caret, from)
 		case c == '\t':
 			b.WriteByte(' ')
-		case c != ' ' && !unicode.IsPrint(c):
+		case visible.Hidden(c):
 			b.WriteRune(utf8.RuneError)
 		default:
 			b.WriteRune(c)

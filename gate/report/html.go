@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gate421/gate/visible"
 )
 
 //go:embed report.html
@@ -118,12 +120,12 @@ func (r *Report) page() pageView {
 	return v
 }
 
-func shown(h headline) headline { return headline{h.Kind, plain(h.Title), plain(h.Text)} }
+func shown(h headline) headline { return headline{h.Kind, visible.Text(h.Title), visible.Text(h.Text)} }
 
 func plainAll(texts []string) []string {
 	out := make([]string, len(texts))
 	for i, t := range texts {
-		out[i] = plain(t)
+		out[i] = visible.Text(t)
 	}
 	return out
 }
@@ -165,7 +167,7 @@ func (r *Report) split() []splitView {
 	}
 	for _, reason := range c.reasons() {
 		words := servedWords(reason)
-		out = append(out, splitView{"Served", plain(reason), numberText(c.Served[reason]), shareText(c.Served[reason], c.requests()), strings.ToUpper(words[:1]) + words[1:] + ".", "part"})
+		out = append(out, splitView{"Served", visible.Text(reason), numberText(c.Served[reason]), shareText(c.Served[reason], c.requests()), strings.ToUpper(words[:1]) + words[1:] + ".", "part"})
 	}
 	return append(out, splitView{"Over HTTP/1.1", "", numberText(c.HTTP1), shareText(c.HTTP1, c.requests()), "Always served.", "whole"})
 }
@@ -215,7 +217,7 @@ func (r *Report) changeViews() ([]changeView, string) {
 				kind = kindBad
 			}
 		}
-		out = append(out, changeView{strconv.Itoa(from + i + 1), stampText(c.Time), stamp(c.Time), plain(c.Site), plain(c.what()), plain(c.By), kind})
+		out = append(out, changeView{strconv.Itoa(from + i + 1), stampText(c.Time), stamp(c.Time), visible.Text(c.Site), visible.Text(c.what()), visible.Text(c.By), kind})
 	}
 	return out, moreText(int64(from), "earlier change", "earlier changes")
 }
@@ -226,16 +228,16 @@ func (r *Report) addLists(v *pageView) {
 		if r.age(u.First) >= patience {
 			kind = kindWarn
 		}
-		v.Waiting = append(v.Waiting, waitingView{plain(u.Host) + cutMiddle(plain(u.Path), pagePath), plain(u.Crawler), stampText(u.First), stamp(u.First), spanText(r.age(u.First)), numberText(u.Refusals), kind})
+		v.Waiting = append(v.Waiting, waitingView{visible.Text(u.Host) + cutMiddle(visible.Text(u.Path), pagePath), visible.Text(u.Crawler), stampText(u.First), stamp(u.First), spanText(r.age(u.First)), numberText(u.Refusals), kind})
 	}
 	v.MoreWaiting = moreText(max(r.Crawl.WaitingURLs, int64(len(r.Waiting)))-int64(len(v.Waiting)), "more", "more")
 	for _, n := range r.Impostors[:min(pageRows, len(r.Impostors))] {
-		v.Impostors = append(v.Impostors, networkView{plain(n.name()), plain(n.Crawler), plain(n.PTR), numberText(n.Requests), numberText(n.HTTP2), stampText(n.First), stampText(n.Last)})
+		v.Impostors = append(v.Impostors, networkView{visible.Text(n.name()), visible.Text(n.Crawler), visible.Text(n.PTR), numberText(n.Requests), numberText(n.HTTP2), stampText(n.First), stampText(n.Last)})
 	}
 	v.MoreImpostors = moreText(int64(len(r.Impostors)-len(v.Impostors)), "more network", "more networks")
 	for _, u := range r.Unknown[:min(pageRows, len(r.Unknown))] {
 		words := causeWords(u.Cause)
-		v.Unknown = append(v.Unknown, causeView{plain(u.Cause), strings.ToUpper(words[:1]) + words[1:] + ".", numberText(u.Requests), numberText(u.HTTP2)})
+		v.Unknown = append(v.Unknown, causeView{visible.Text(u.Cause), strings.ToUpper(words[:1]) + words[1:] + ".", numberText(u.Requests), numberText(u.HTTP2)})
 	}
 	v.MoreUnknown = moreText(int64(len(r.Unknown)-len(v.Unknown)), "more cause", "more causes")
 }
@@ -281,7 +283,7 @@ func (r *Report) addSites(v *pageView, e extent) {
 // siteView shows the n-th site: with a chart and its rules if it gets a card.
 func (r *Report) siteView(s *SiteCrawl, n int, e extent) siteView {
 	v := siteView{
-		ID: "site-" + strconv.Itoa(n), Name: plain(s.Site), HTTP2: numberText(s.HTTP2), HTTP1: numberText(s.HTTP1), Share: shareText(s.HTTP2, s.requests()),
+		ID: "site-" + strconv.Itoa(n), Name: visible.Text(s.Site), HTTP2: numberText(s.HTTP2), HTTP1: numberText(s.HTTP1), Share: shareText(s.HTTP2, s.requests()),
 		Refused: numberText(s.Crawl.Refused), Waiting: numberText(s.WaitingURLs), Risk: s.WaitingURLs > 0,
 	}
 	if s.ComeBacks > 0 {
@@ -304,7 +306,7 @@ func (r *Report) siteView(s *SiteCrawl, n int, e extent) siteView {
 	}
 	for i := range rules[:min(pageRules, len(rules))] {
 		rule := &rules[i]
-		v.Rules = append(v.Rules, ruleView{cutMiddle(plain(rule.Rule), 80), plain(rule.State), spark(small, &rule.Crawl), shareText(rule.HTTP2, rule.requests()),
+		v.Rules = append(v.Rules, ruleView{cutMiddle(visible.Text(rule.Rule), 80), visible.Text(rule.State), spark(small, &rule.Crawl), shareText(rule.HTTP2, rule.requests()),
 			numberText(rule.requests()), numberText(rule.Crawl.Refused), numberText(rule.WaitingURLs)})
 		for j, p := range line.gather(rule.Curve) {
 			v.Shares[j].Shares = append(v.Shares[j].Shares, shareText(p.HTTP2, plus(p.HTTP2, p.HTTP1)))

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+
+	"gate421/gate/visible"
 )
 
 // The JSON form does nothing to a terminal either, and says the same.
@@ -15,7 +17,7 @@ func TestJSONHidesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range out.String() {
-		if c != '\n' && hidden(c) {
+		if c != '\n' && visible.Hidden(c) {
 			t.Errorf("%q in %q", c, out.String())
 		}
 	}

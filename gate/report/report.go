@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"gate421/gate/visible"
 )
 
 // Report is what a stretch of the log says about the crawl. Its JSON form is its documented schema: names, units and order
@@ -162,7 +164,7 @@ func (r *Report) JSON(w io.Writer) error {
 
 // escapeHidden escapes what is hidden in a JSON text; between its strings there is nothing of that but line ends.
 func escapeHidden(text []byte) []byte {
-	risky := func(c rune) bool { return c != '\n' && hidden(c) }
+	risky := func(c rune) bool { return c != '\n' && visible.Hidden(c) }
 	if !bytes.ContainsFunc(text, risky) {
 		return text
 	}

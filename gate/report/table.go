@@ -3,6 +3,8 @@ package report
 import (
 	"bufio"
 	"strings"
+
+	"gate421/gate/visible"
 )
 
 // style is how a piece of text looks where there is colour.
@@ -56,7 +58,7 @@ type printer struct {
 func (p *printer) line(runs ...styled) {
 	room, gap := p.width, ""
 	for _, r := range runs {
-		text := plain(r.text)
+		text := visible.Text(r.text)
 		if strings.Trim(text, " ") == "" {
 			gap += text
 			continue
@@ -83,7 +85,7 @@ func (p *printer) line(runs ...styled) {
 
 // paragraph is wrapped text.
 func (p *printer) paragraph(indent int, s style, text string) {
-	for _, line := range wrapText(plain(text), p.width-indent) {
+	for _, line := range wrapText(visible.Text(text), p.width-indent) {
 		p.line(styled{strings.Repeat(" ", indent), styleNone}, styled{line, s})
 	}
 }
@@ -114,7 +116,7 @@ const (
 func (p *printer) table(columns []column, rows [][]styled) {
 	for i := range rows {
 		for j := range rows[i] {
-			rows[i][j].text = plain(rows[i][j].text)
+			rows[i][j].text = visible.Text(rows[i][j].text)
 		}
 	}
 	widths := p.widths(columns, rows)

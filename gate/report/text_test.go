@@ -12,6 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gate421/gate/visible"
+
 	"pgregory.net/rapid"
 )
 
@@ -98,8 +100,8 @@ func FuzzHostileText(f *testing.F) {
 			checkText(t, text(t, r, o), o)
 		}
 		checkPage(t, htmlPage(t, r))
-		if p := plain(s); plain(p) != p {
-			t.Errorf("plain is not plain: %q, %q", p, plain(p))
+		if p := visible.Text(s); visible.Text(p) != p {
+			t.Errorf("what is visible is changed again: %q, %q", p, visible.Text(p))
 		}
 	})
 }
@@ -217,7 +219,7 @@ func TestNumbersInWords(t *testing.T) {
 		{secondsText(.4), "less than 1 s"}, {secondsText(59.9), "1 min"}, {secondsText(math.NaN()), "0 s"}, {secondsText(math.Inf(1)), "106,751 days"},
 		{sizeText(1), "1 byte"}, {sizeText(48_215_904), "48.2 MB"}, {sizeText(math.MaxInt64), "9.22 EB"}, {sizeText(999_999), "1.00 MB"},
 		{roundText(1500), "1.5k"}, {roundText(0), "0"},
-		{plain("a\x1b\u202e\xff\u0301"), `a\x1b\u202e\xff` + "\u0301"}, {cutMiddle("0123456789", 6), "012…89"}, {cutMiddle("商品商品商品", 6), "商…品"}, {cutEnd("商品", 3), "商…"},
+		{visible.Text("a\x1b\u202e\xff\u0301"), `a\x1b\u202e\xff` + "\u0301"}, {cutMiddle("0123456789", 6), "012…89"}, {cutMiddle("商品商品商品", 6), "商…品"}, {cutEnd("商品", 3), "商…"},
 		{strings.Join(wrapText("a bb ccc dddddddd", 5), "|"), "a bb|ccc|ddddd|ddd"}, {fmt.Sprint(columnsIn("商a\u0301")), "3"},
 	}
 	for _, test := range tests {

@@ -3,6 +3,8 @@ package report
 import (
 	"strings"
 	"time"
+
+	"gate421/gate/visible"
 )
 
 // Kinds of a headline and of a notice, by what the reader has to do.
@@ -209,7 +211,7 @@ func (l *Reading) words() []string {
 			add(1, "And "+countText(int64(len(l.Damaged)-i), "more file", "more files")+" could not be read to the end.")
 			break
 		}
-		add(1, "A file could not be read to its end: "+plain(file)+".")
+		add(1, "A file could not be read to its end: "+visible.Text(file)+".")
 	}
 	add(l.Broken, countText(l.Broken, "line is", "lines are")+" broken: torn, or cut off, as when the machine stopped while writing.")
 	add(max(l.Gaps, l.Lost), countText(l.Lost, "line was", "lines were")+" lost while the log could not be written, as "+countText(l.Gaps, "gap line says.", "gap lines say.")+" They were of requests that were served: no refusal goes without its line.")
