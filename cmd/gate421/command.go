@@ -95,10 +95,13 @@ func usageError(err error) error {
 }
 
 // silent is a failure that the command has already told in its own words.
-type silent struct{}
+type silent struct{ err error }
 
 // Error is empty: there is nothing to add.
 func (silent) Error() string { return "" }
+
+// Unwrap gives the failure, nil where there is no more of it than its words.
+func (s silent) Unwrap() error { return s.err }
 
 func exitCode(err error) int {
 	var p *problem

@@ -44,7 +44,8 @@ func demonstrate(w *world, once bool, addresses []string) (err error) {
 	if err != nil {
 		return err
 	}
-	stage := &stage{world: w, folder: folder, origin: site, addresses: addresses, ended: make(chan error, len(visitors()))}
+	stage := &stage{world: w, said: &messages{to: w.stderr}, folder: folder, origin: site, addresses: addresses, ended: make(chan error, len(visitors()))}
+	defer stage.said.flush(flushAtMost)
 	defer func() {
 		cancel()
 		err = errors.Join(err, stage.wait())
@@ -70,6 +71,7 @@ func demonstrate(w *world, once bool, addresses []string) (err error) {
 // stage is where the demo plays: one gateway, or one for each kind of visitor.
 type stage struct {
 	world     *world
+	said      *messages // what the gateways say on stderr
 	folder    string
 	origin    string
 	addresses []string
@@ -123,7 +125,7 @@ func (s *stage) open(ctx context.Context, name string, zone *zone) (*playing, er
 		return nil, err
 	}
 	read, write := io.Pipe()
-	g, err := openGateway(ctx, loaded, write, s.world.stderr)
+	g, err := openGateway(ctx, loaded, write, s.said)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ type gateway struct {
 	secure, plain, page net.Listener // plain and page may be nil
 
 	stdout  io.Writer // the decision log's "-"
-	trouble io.Writer // what an operator should see, one line a Write
+	trouble io.Writer // what an operator should see, one message a Write; requests write there, so it must not wait
 
 	mu      sync.Mutex // a reload and the end may come together
 	closed  bool
@@ -54,7 +54,8 @@ type gateway struct {
 }
 
 // openGateway prepares everything up to bound sockets, so that whatever is wrong is said before anyone is served. The
-// decision log's "-" is stdout. After an error nothing is left open.
+// decision log's "-" is stdout; trouble takes what an operator should see and must never wait, as messages does. After an error
+// nothing is left open.
 func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Writer) (_ *gateway, err error) {
 	g := &gateway{config: c, stdout: stdout, trouble: trouble, ended: make(chan struct{})}
 	defer func() {

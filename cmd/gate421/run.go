@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"net"
 	"os"
 	"os/signal"
@@ -38,14 +39,28 @@ SIGTERM or Ctrl-C stops it after open requests are done. A change of the configu
 or so, and at once on SIGHUP, which also opens the log file again. Whatever is wrong with it leaves everything as it is.`
 }
 
-// Run serves until the world ends.
+// Run serves until the world ends. What goes wrong is said as everything else is, so that a standard error that takes nothing
+// does not hold the end up.
 func (c *runCommand) Run(w *world) error {
 	loaded, err := c.configuration()
 	if err != nil {
 		return err
 	}
+	said := &messages{to: w.stderr}
+	defer said.flush(flushAtMost)
+	if err := c.serve(w, loaded, said); err != nil {
+		fmt.Fprintln(said, message(err))
+		return silent{err}
+	}
+	return nil
+}
+
+func (c *runCommand) serve(w *world, loaded *config.Config, said *messages) error {
+	log.SetOutput(said) // what a library says of its own accord
+	log.SetPrefix("gate421: ")
+	log.SetFlags(0)
 	for _, note := range loaded.Notes() {
-		fmt.Fprintf(w.stderr, "gate421: note: %s\n", note)
+		fmt.Fprintf(said, "gate421: note: %s\n", note)
 	}
 	hup, broken := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -54,7 +69,7 @@ func (c *runCommand) Run(w *world) error {
 	// of ending the process, and the log does what it does in all trouble.
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	g, err := openGateway(w.ctx, loaded, w.stdout, w.stderr)
+	g, err := openGateway(w.ctx, loaded, w.stdout, said)
 	if err != nil {
 		return err
 	}
