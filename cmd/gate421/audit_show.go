@@ -53,7 +53,7 @@ func (c *auditShow) Run(w *world) error {
 	}
 	out := bufio.NewWriterSize(w.stdout, 64<<10)
 	found := 0
-	damaged, err := report.Select(w.ctx, q, choice, sources, func(line []byte) error {
+	reading, err := report.Select(w.ctx, q, choice, sources, func(line []byte) error {
 		found++
 		if c.RequestID == "" || c.JSON {
 			return printRecord(out, line, c.JSON)
@@ -66,7 +66,7 @@ func (c *auditShow) Run(w *world) error {
 	if err == nil {
 		err = out.Flush()
 	}
-	sayDamaged(w, damaged)
+	sayDamaged(w, reading.Damaged)
 	if err == nil && found == 0 && c.RequestID != "" {
 		return hint(fmt.Errorf("no record has the request id %q", c.RequestID), "is it in an older file, or outside of --since and --until?")
 	}

@@ -1,111 +1,180 @@
 package report
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // maxBoots is how many runs of gateways are told apart. More are not counted.
 const maxBoots = 100_000
 
-// Bounds of the holes that are remembered, of one boot and of all. The numbers of others miss for good.
+// Bounds of the stretches of numbers that are remembered, of one boot and of all. Beyond them the lowest hole of the boot
+// misses for good, and lines up to its end are not known again when they come twice.
 const (
-	maxHoles    = 256
-	maxAllHoles = 100_000
+	maxStretches    = 1024
+	maxAllStretches = 200_000
 )
 
-// boots keeps the book of seq: which numbers miss, and which of them gap lines explain. Each source has its own page, so
-// that copies of a log beside one another do not spoil it. Numbers may come late: the files of a log are read in the order of
+// boots keeps the book of seq: which lines have been read, which numbers miss, and which of these gap lines explain. A line
+// is its boot and its seq, in whatever source it stands. Numbers may come late: the files of a log are read in the order of
 // their time, and the clock may have been set back.
 type boots struct {
-	known map[uint64]bool
-	last  map[origin]*numbers
-	holes int // remembered
-	gaps  int64
-	lost  int64
+	known     map[uint64]*numbers
+	stretches int // remembered, of all boots
+	gaps      int64
+	lost      int64
+	runs      []run // scratch
 }
 
-// origin is a boot in a source.
-type origin struct {
-	source int
-	boot   uint64
-}
-
-// numbers are a boot's: the lowest and the highest seq so far, and what misses between them and is not explained.
+// numbers are a boot's.
 type numbers struct {
-	first, last uint64
-	missing     uint64 // holes and what is not remembered of them
-	holes       []hole
+	read      []stretch // lines that were read; sorted, and none touches another
+	explained []stretch // lines that gap lines say were lost; likewise
+	missing   uint64    // in holes that are not remembered
+	forgotten uint64    // lines up to this number are not known again; 0: all are
 }
 
-// hole is numbers that miss, both ends included.
-type hole struct{ from, to uint64 }
+// stretch is numbers without a hole, both ends included.
+type stretch struct{ from, to uint64 }
 
-func newBoots() *boots { return &boots{known: map[uint64]bool{}, last: map[origin]*numbers{}} }
+func newBoots() *boots { return &boots{known: map[uint64]*numbers{}} }
 
-// chunk adds what a chunk has, in the order of the source's lines.
-func (b *boots) chunk(source int, c *chunk) {
-	for _, boot := range c.boots {
-		if len(b.known) < maxBoots {
-			b.known[boot] = true
+// of returns the numbers of a boot; nil for one beyond those that are told apart.
+func (b *boots) of(boot uint64) *numbers {
+	n := b.known[boot]
+	if n == nil && len(b.known) < maxBoots {
+		n = &numbers{}
+		b.known[boot] = n
+	}
+	return n
+}
+
+// repeats says whether a chunk holds a line that was read before, or one line twice.
+func (b *boots) repeats(c *chunk) bool {
+	b.runs = b.runs[:0]
+	for _, r := range c.runs {
+		if r.gap {
+			continue
+		}
+		if n := b.known[c.boots[r.boot]]; n != nil && n.overlaps(r.from, r.to) {
+			return true
+		}
+		b.runs = append(b.runs, r)
+	}
+	slices.SortFunc(b.runs, func(x, y run) int { return cmp.Or(cmp.Compare(x.boot, y.boot), cmp.Compare(x.from, y.from)) })
+	for i := 1; i < len(b.runs); i++ {
+		if b.runs[i].boot == b.runs[i-1].boot && b.runs[i].from <= b.runs[i-1].to {
+			return true
 		}
 	}
+	return false
+}
+
+// take notes a line and says whether it is new.
+func (b *boots) take(boot, seq uint64) bool {
+	n := b.of(boot)
+	if n == nil {
+		return true
+	}
+	if n.overlaps(seq, seq) {
+		return false
+	}
+	b.read(n, stretch{seq, seq})
+	return true
+}
+
+// chunk adds what a chunk has.
+func (b *boots) chunk(c *chunk) {
 	for _, r := range c.runs {
-		at := origin{source, c.boots[r.boot]}
-		n := b.last[at]
+		n := b.of(c.boots[r.boot])
 		if r.gap {
 			b.gaps++
 			b.lost = sum(b.lost, r.lost)
-			if n == nil || r.lost == 0 || r.from == 0 {
-				continue
+			if n != nil && r.lost > 0 && r.from > 0 && len(n.explained) < maxStretches {
+				n.explained = insert(n.explained, stretch{r.from - min(r.lost, r.from), r.from - 1})
 			}
-			r.from, r.to = r.from-min(r.lost, r.from), r.from-1 // as if they had come
-		}
-		switch {
-		case n == nil && len(b.last) < maxBoots:
-			b.last[at] = &numbers{first: r.from, last: r.to}
-		case n == nil:
-		case r.from > n.last:
-			b.dig(n, n.last+1, r.from-1)
-			n.last = r.to
-		case r.to < n.first:
-			b.dig(n, r.to+1, n.first-1)
-			n.first = r.from
-		default:
-			b.fill(n, r.from, r.to)
-			n.first, n.last = min(n.first, r.from), max(n.last, r.to)
-		}
-	}
-}
-
-// dig notes that numbers miss.
-func (b *boots) dig(n *numbers, from, to uint64) {
-	if from > to || n.missing > math.MaxUint64-(to-from+1) {
-		return
-	}
-	n.missing += to - from + 1
-	if len(n.holes) < maxHoles && b.holes < maxAllHoles {
-		n.holes = append(n.holes, hole{from, to})
-		b.holes++
-	}
-}
-
-// fill notes that numbers do not miss, or that it is known why.
-func (b *boots) fill(n *numbers, from, to uint64) {
-	for i := len(n.holes) - 1; i >= 0; i-- {
-		h := n.holes[i]
-		if h.to < from || to < h.from {
 			continue
 		}
-		n.missing -= h.to - h.from + 1
-		last := len(n.holes) - 1
-		n.holes[i] = n.holes[last]
-		n.holes = n.holes[:last]
-		b.holes--
-		if h.from < from {
-			b.dig(n, h.from, from-1)
-		}
-		if to < h.to {
-			b.dig(n, to+1, h.to)
+		if n != nil {
+			b.read(n, stretch{r.from, r.to})
 		}
 	}
+}
+
+// read adds lines that were read.
+func (b *boots) read(n *numbers, s stretch) {
+	before := len(n.read)
+	n.read = insert(n.read, s)
+	b.stretches += len(n.read) - before
+	for len(n.read) > 1 && (len(n.read) > maxStretches || b.stretches > maxAllStretches) {
+		first, second := n.read[0], n.read[1]
+		n.missing += second.from - first.to - 1 - covered(n.explained, stretch{first.to + 1, second.from - 1})
+		n.read[1].from = first.from
+		n.forgotten = second.to
+		n.read = slices.Delete(n.read, 0, 1)
+		b.stretches--
+	}
+}
+
+// overlaps says whether one of the lines is known to have been read.
+func (n *numbers) overlaps(from, to uint64) bool {
+	from = max(from, n.forgotten)
+	if n.forgotten > 0 {
+		from++
+	}
+	return from <= to && covered(n.read, stretch{from, to}) > 0
+}
+
+// holes counts the numbers that miss between the lowest and the highest that was read or explained.
+func (n *numbers) holes() uint64 {
+	all := slices.Clone(n.read)
+	for _, s := range n.explained {
+		all = insert(all, s)
+	}
+	missing := n.missing
+	for i := 1; i < len(all); i++ {
+		missing += all[i].from - all[i-1].to - 1
+	}
+	return missing
+}
+
+// insert adds a stretch to a sorted list and joins what it touches.
+func insert(list []stretch, s stretch) []stretch {
+	// Nearly always it goes on where the list ends.
+	if k := len(list) - 1; k >= 0 && s.from > list[k].to && s.from-1 == list[k].to {
+		list[k].to = s.to
+		return list
+	}
+	from, _ := slices.BinarySearchFunc(list, s.from, func(x stretch, at uint64) int {
+		if x.to < at && x.to+1 < at {
+			return -1
+		}
+		return 1
+	})
+	to := from
+	for to < len(list) && (list[to].from <= s.to || list[to].from == s.to+1) {
+		s.from, s.to = min(s.from, list[to].from), max(s.to, list[to].to)
+		to++
+	}
+	return slices.Replace(list, from, to, s)
+}
+
+// covered counts the numbers of s that are in a sorted list.
+func covered(list []stretch, s stretch) (n uint64) {
+	if s.from > s.to {
+		return 0
+	}
+	at, _ := slices.BinarySearchFunc(list, s.from, func(x stretch, at uint64) int {
+		if x.to < at {
+			return -1
+		}
+		return 1
+	})
+	for ; at < len(list) && list[at].from <= s.to; at++ {
+		n += min(list[at].to, s.to) - max(list[at].from, s.from) + 1
+	}
+	return n
 }
 
 // sum adds without running over.
@@ -116,9 +185,9 @@ func sum(a int64, b uint64) int64 {
 	return a + int64(b)
 }
 
-func (b *boots) report(r *Report) {
-	r.Log.Boots, r.Log.Gaps, r.Log.Lost = int64(len(b.known)), b.gaps, b.lost
-	for _, n := range b.last {
-		r.Log.Missing = sum(r.Log.Missing, n.missing)
+func (b *boots) report(log *Reading) {
+	log.Boots, log.Gaps, log.Lost = int64(len(b.known)), b.gaps, b.lost
+	for _, n := range b.known {
+		log.Missing = sum(log.Missing, n.holes())
 	}
 }

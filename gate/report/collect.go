@@ -55,6 +55,7 @@ type run struct {
 // found is what a worker finds in a chunk.
 type found struct {
 	lines, records, broken, foreign, other int64
+	repeated                               int64 // lines that were read before
 	earliest, latest                       int64 // of the records
 	events                                 []event
 	changes                                []Change
@@ -83,11 +84,12 @@ type collector struct {
 	filter  *filter
 	seed    maphash.Seed // of the ids and boots of one reading
 	selects bool         // whole lines are wanted, and nothing else
+	seen    *boots       // lines that are known here are left out; nil: none is looked up
 	line    line
 	clock   clock
 	scratch []byte
 	open    map[uint64]uint32 // boot: the index of its latest run in the chunk
-	start   uint32            // of the line in the chunk
+	start   uint32            // of the line in the chunk, or in side
 }
 
 // collect parses a chunk.
@@ -104,16 +106,32 @@ func (w *collector) collect(c *chunk) {
 		if len(text) == 0 {
 			continue
 		}
-		if len(text) > maxLine || !w.line.parse(text) {
-			if whole || !c.tail {
-				c.lines++
-				c.broken++
-			}
+		if len(text) <= maxLine && w.find(c, text) {
+			c.lines++
+			w.sort(c)
 			continue
 		}
-		c.lines++
-		w.sort(c)
+		if whole || !c.tail {
+			c.lines++
+			if len(text) > maxLine || torn(text) {
+				c.broken++
+			} else {
+				c.foreign++
+			}
+		}
 	}
+}
+
+// find finds the log's line in a line of the chunk, and where it begins.
+func (w *collector) find(c *chunk, text []byte) bool {
+	at, unescaped, side, ok := w.line.find(text, c.side)
+	c.side = side
+	if unescaped {
+		w.start = uint32(at) | inSide
+	} else {
+		w.start += uint32(at)
+	}
+	return ok
 }
 
 // sort finds out what a line is for.
@@ -127,6 +145,10 @@ func (w *collector) sort(c *chunk) {
 		c.foreign++
 		return
 	}
+	if !w.number(c) {
+		c.repeated++
+		return
+	}
 	if !one {
 		c.other++
 	}
@@ -134,7 +156,6 @@ func (w *collector) sort(c *chunk) {
 		w.choose(c, at)
 		return
 	}
-	w.number(c)
 	switch {
 	case l.is(memberEvent, "decision"):
 		w.decision(c, at)
@@ -143,19 +164,22 @@ func (w *collector) sort(c *chunk) {
 	}
 }
 
-// number keeps the book of seq.
-func (w *collector) number(c *chunk) {
+// number keeps the book of seq. It says whether the line is new.
+func (w *collector) number(c *chunk) bool {
 	l := &w.line
 	seq, ok := l.count(memberSeq)
 	var name []byte
 	name, w.scratch = l.decoded(memberBoot, w.scratch[:0])
 	if len(name) == 0 || !ok {
-		return
+		return true
 	}
 	boot := maphash.Bytes(w.seed, name)
+	if w.seen != nil && !w.seen.take(boot, seq) {
+		return false
+	}
 	at, known := w.open[boot]
 	switch {
-	case known && c.runs[at].to+1 == seq:
+	case known && seq > c.runs[at].to && seq-1 == c.runs[at].to:
 		c.runs[at].to = seq
 	case known:
 		at = w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq})
@@ -168,8 +192,8 @@ func (w *collector) number(c *chunk) {
 	if l.is(memberEvent, "gap") {
 		lost, _ := l.count(memberLost)
 		w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq, lost: lost, gap: true})
-		w.open[boot] = w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq})
 	}
+	return true
 }
 
 func (w *collector) run(c *chunk, r run) uint32 {

@@ -168,7 +168,7 @@ func TestBytesOfAURL(t *testing.T) {
 func TestHostileTimes(t *testing.T) {
 	var log strings.Builder
 	for year := 1971; year < 2200; year += 7 {
-		line := crawlLine(1, 1, "HTTP/2.0", "/", "")
+		line := crawlLine(1, year, "HTTP/2.0", "/", "")
 		log.WriteString(strings.Replace(line, `"2026-`, fmt.Sprintf(`"%d-`, year), 1))
 	}
 	got, err := Examine(t.Context(), Question{}, texts([]byte(log.String())))
@@ -207,8 +207,8 @@ func TestBounds(t *testing.T) {
 	for i := range many {
 		fmt.Fprintf(&log, `{"v":1,"time":"2026-11-22T00:00:00.000000Z","event":"decision","claim":"googlebot","verdict":"impostor","client_ip":"2001:%x:%x::1"}`+"\n", i>>16, i&0xffff)
 		if i < maxPlaces+500 {
-			log.WriteString(crawlLine(i%60, i, "HTTP/2.0", "/", fmt.Sprintf(`,"rule":"/%d"`, i)))
-			log.WriteString(crawlLine(i%60, i, "HTTP/2.0", "/", fmt.Sprintf(`,"verdict":"unknown","verdict_cause":"c%d"`, i)))
+			log.WriteString(crawlLine(i%60, 2*i, "HTTP/2.0", "/", fmt.Sprintf(`,"rule":"/%d"`, i)))
+			log.WriteString(crawlLine(i%60, 2*i+1, "HTTP/2.0", "/", fmt.Sprintf(`,"verdict":"unknown","verdict_cause":"c%d"`, i)))
 		}
 	}
 	got, err := Examine(t.Context(), Question{}, texts([]byte(log.String())))

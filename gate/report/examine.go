@@ -24,45 +24,28 @@ func Examine(ctx context.Context, q Question, sources []*Source) (*Report, error
 
 func examine(ctx context.Context, r *reading, sources []*Source) (*Report, error) {
 	q := r.question
-	x := &examiner{crawl: newCrawl(q.URLs), claims: newClaims(), boots: newBoots(), earliest: math.MaxInt64, latest: math.MinInt64}
-	x.report.Log.Files, x.report.Log.Damaged = []string{}, []string{}
+	x := &examiner{crawl: newCrawl(q.URLs), claims: newClaims(), earliest: math.MaxInt64, latest: math.MinInt64}
+	x.log = newTally(&x.report.Log)
 	if err := r.run(ctx, sources, x); err != nil {
 		return nil, err
 	}
+	r.boots.report(&x.report.Log)
 	return x.finish(q), nil
 }
 
 // examiner puts the report together.
 type examiner struct {
 	report           Report
+	log              *tally
 	crawl            *crawl
 	claims           *claims
-	boots            *boots
 	changes          []Change
-	file             []string // that is read, by source
 	earliest, latest int64
 }
 
 func (x *examiner) began(source int, c *chunk) {
-	log := &x.report.Log
-	for len(x.file) <= source {
-		x.file = append(x.file, "")
-	}
-	if c.part != nil {
-		x.file[source] = c.part.name
-		log.Files = append(log.Files, c.part.name)
-	}
-	if c.damage != "" {
-		log.Damaged = append(log.Damaged, x.file[source]+": "+c.damage)
-	}
-	log.Bytes += c.bytes
-	log.Lines += c.lines
-	log.Records += c.records
-	log.Broken += c.broken
-	log.Foreign += c.foreign
-	log.Other += c.other
+	x.log.chunk(source, c)
 	x.earliest, x.latest = min(x.earliest, c.earliest), max(x.latest, c.latest)
-	x.boots.chunk(source, c)
 }
 
 func (x *examiner) event(c *chunk, e *event) error {
@@ -90,7 +73,6 @@ func (x *examiner) finish(q *Question) *Report {
 	r.Asked = Asked{Since: utc(q.Since), Until: utc(q.Until), Site: q.Site, Path: q.Path}
 	x.crawl.report(r)
 	x.claims.report(r)
-	x.boots.report(r)
 	r.Changes = append([]Change{}, x.changes...)
 	slices.SortStableFunc(r.Changes, func(a, b Change) int { return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano()) })
 	return r
@@ -103,32 +85,56 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-// Select hands the lines that fit the question and the choice to each, in the order of their time, as they stand in the
-// logs but without their end. A line is valid until each returns; an error of each ends the reading and is returned. It
-// closes the sources. Damaged names the files that could not be read to their end, and why.
-func Select(ctx context.Context, q Question, c Choice, sources []*Source, each func(line []byte) error) (damaged []string, err error) {
+// Select hands the lines that fit the question and the choice to each, in the order of their time, without their end and
+// without what a journal or a shipper has put around them. A line that was delivered twice comes once. A line is valid until
+// each returns; an error of each ends the reading and is returned. It closes the sources. The Reading says what was read; it
+// is never nil.
+func Select(ctx context.Context, q Question, c Choice, sources []*Source, each func(line []byte) error) (*Reading, error) {
 	s := &selection{each: each}
+	s.log = newTally(&s.reading)
 	r := &reading{question: &q, filter: newFilter(&q, c), selects: true}
-	err = r.run(ctx, sources, s)
-	return s.damaged, err
+	err := r.run(ctx, sources, s)
+	r.boots.report(&s.reading)
+	return &s.reading, err
 }
 
 type selection struct {
 	each    func([]byte) error
-	file    map[int]string
-	damaged []string
+	reading Reading
+	log     *tally
 }
 
-func (s *selection) began(source int, c *chunk) {
-	if c.part != nil {
-		if s.file == nil {
-			s.file = map[int]string{}
-		}
-		s.file[source] = c.part.name
-	}
-	if c.damage != "" {
-		s.damaged = append(s.damaged, s.file[source]+": "+c.damage)
-	}
-}
+func (s *selection) began(source int, c *chunk) { s.log.chunk(source, c) }
 
 func (s *selection) event(c *chunk, e *event) error { return s.each(c.text(e.site)) }
+
+// tally counts what is read.
+type tally struct {
+	to   *Reading
+	file []string // that is read, by source
+}
+
+func newTally(to *Reading) *tally {
+	to.Files, to.Damaged = []string{}, []string{}
+	return &tally{to: to}
+}
+
+func (t *tally) chunk(source int, c *chunk) {
+	for len(t.file) <= source {
+		t.file = append(t.file, "")
+	}
+	if c.part != nil {
+		t.file[source] = c.part.name
+		t.to.Files = append(t.to.Files, c.part.name)
+	}
+	if c.damage != "" {
+		t.to.Damaged = append(t.to.Damaged, t.file[source]+": "+c.damage)
+	}
+	t.to.Bytes += c.bytes
+	t.to.Lines += c.lines
+	t.to.Records += c.records
+	t.to.Broken += c.broken
+	t.to.Foreign += c.foreign
+	t.to.Other += c.other
+	t.to.Repeated += c.repeated
+}

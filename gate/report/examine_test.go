@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -45,18 +46,51 @@ func agree(got, want *Report) bool {
 	return ok
 }
 
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// logLine writes a line as the log does: v, time, boot and seq first.
+func logLine(t *rapid.T, m map[string]any) string {
+	rest := maps.Clone(m)
+	line := fmt.Sprintf(`{"v":%v,"time":%q,"boot":%s,"seq":%d`, m["v"], m["time"], must(json.Marshal(m["boot"])), m["seq"])
+	for _, name := range []string{"v", "time", "boot", "seq"} {
+		delete(rest, name)
+	}
+	if len(rest) == 0 {
+		return line + "}"
+	}
+	return line + "," + string(must(json.Marshal(rest)))[1:]
+}
+
 // drawLog draws the log of one gateway.
 func drawLog(t *rapid.T, name string) []byte {
 	var log bytes.Buffer
 	word := func(words ...string) string { return rapid.SampledFrom(words).Draw(t, "word") }
 	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	stride := time.Duration(rapid.SampledFrom([]int64{1e3, 1e9, 3600e9, 30 * 86400e9}).Draw(t, "stride"))
+	var lines []string
 	boot, seq, ids := 0, uint64(rapid.IntRange(0, 100).Draw(t, "seq")), 0
 	put := func(m map[string]any) {
 		seq += uint64(rapid.SampledFrom([]int{1, 1, 1, 1, 1, 1, 3, 0}).Draw(t, "step"))
 		m["v"], m["time"], m["boot"], m["seq"] = 1, at.Format("2006-01-02T15:04:05.000000Z"), fmt.Sprint(name, boot), seq
-		line, _ := json.Marshal(m)
-		log.Write(line)
+		line := logLine(t, m)
+		switch rapid.IntRange(0, 9).Draw(t, "around") {
+		case 0:
+			line = "Nov 20 00:00:00 shop gate421[7]: " + line
+		case 1:
+			line = string(must(json.Marshal(map[string]any{"__CURSOR": "s=1", "PRIORITY": "6", "MESSAGE": line})))
+		case 2:
+			line = string(must(json.Marshal(map[string]any{"log": line + "\n", "stream": "stdout"})))
+		}
+		log.WriteString(line)
+		lines = append(lines, line)
+		if rapid.IntRange(0, 9).Draw(t, "twice") == 0 {
+			log.WriteString("\n" + rapid.SampledFrom(lines).Draw(t, "which"))
+		}
 		log.WriteString(word("\n", "\n", "\n", "\r\n", "\n\n"))
 	}
 	for range rapid.IntRange(0, 60).Draw(t, "lines") {
@@ -88,7 +122,7 @@ func drawLog(t *rapid.T, name string) []byte {
 		case 11:
 			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse", "to": "observe", "what": word("", "tripped", "trouble")})
 		case 12:
-			log.WriteString(word("{\n", "x\n", "[1]\n", "{\"v\":1}\n", "{\"v\":\"1\",\"event\":\"decision\"}\n", "null\n", "\n", "{\"v\":2,\"event\":\"x\",\"time\":\"2026-11-22T00:00:00Z\"}\n",
+			log.WriteString(word("{\n", "x\n", "[1]\n", "gate421: the guard has tripped\n", "{\"v\":1,\"time\":\n", "\x00\x00\n", "\"proto\":\"HTTP/2.0\"}\n", "{\"v\":1}\n", "{\"v\":\"1\",\"event\":\"decision\"}\n", "null\n", "\n", "{\"v\":2,\"event\":\"x\",\"time\":\"2026-11-22T00:00:00Z\"}\n",
 				"{\"v\":1,\"event\":\"decision\",\"time\":\"1969-12-31T23:59:59Z\"}\n", "{\"v\":1,\"event\":\"decision\",\"time\":\"2026-11-22T00:00:00+14:00\",\"site\":\"a.test\"}\n"))
 		case 13:
 			boot++

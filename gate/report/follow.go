@@ -79,6 +79,7 @@ type followed struct {
 	line    line
 	clock   clock
 	scratch []byte
+	inner   []byte // a line that had to be unescaped
 }
 
 func (f *followed) open() error {
@@ -98,15 +99,22 @@ func (f *followed) open() error {
 	return nil
 }
 
-// fits says whether a line is one that is wanted.
-func (f *followed) fits(text []byte) bool {
-	if len(text) == 0 || len(text) > maxLine || !f.line.parse(text) {
-		return false
+// fit is the log's line in a line, if it is one that is wanted, else nil. It is valid until the next call.
+func (f *followed) fit(text []byte) []byte {
+	if len(text) == 0 || len(text) > maxLine {
+		return nil
+	}
+	var found bool
+	if _, _, f.inner, found = f.line.find(text, f.inner[:0]); !found {
+		return nil
 	}
 	var when []byte
 	when, f.scratch = f.line.decoded(memberTime, f.scratch[:0])
 	at, ok := f.clock.read(when)
-	return ok && f.line.values[memberEvent].kind == characters && f.filter.wants(&f.line, at, &f.scratch)
+	if !ok || f.line.values[memberEvent].kind != characters || !f.filter.wants(&f.line, at, &f.scratch) {
+		return nil
+	}
+	return f.line.text
 }
 
 // back finds the last n lines that fit and hands them on. It reads from the end, no further than it must. A last line
@@ -156,7 +164,7 @@ func (f *followed) wanted(text []byte, found [][]byte, n int) [][]byte {
 	for len(text) > 0 && len(found) < n {
 		text = text[:len(text)-1]
 		start := bytes.LastIndexByte(text, '\n') + 1
-		if line := bytes.TrimSuffix(text[start:], []byte("\r")); f.fits(line) {
+		if line := f.fit(bytes.TrimSuffix(text[start:], []byte("\r"))); line != nil {
 			found = append(found, bytes.Clone(line))
 		}
 		text = text[:start]
@@ -206,7 +214,7 @@ func (f *followed) take(text []byte) error {
 
 // flush hands on the line that has been gathered.
 func (f *followed) flush() (err error) {
-	if line := bytes.TrimSuffix(f.rest, []byte("\r")); !f.long && f.fits(line) {
+	if line := f.fit(bytes.TrimSuffix(f.rest, []byte("\r"))); !f.long && line != nil {
 		err = f.each(line)
 	}
 	f.rest, f.long = f.rest[:0], false

@@ -169,8 +169,8 @@ func TestSelectMergesAndFilters(t *testing.T) {
 		wanted.paths = append(wanted.paths, fmt.Sprint(n))
 	}
 	q := Question{Since: time.Date(2026, 11, 22, 0, 10, 0, 0, time.UTC), Until: time.Date(2026, 11, 22, 0, 50, 0, 0, time.UTC)}
-	if damaged, err := Select(t.Context(), q, Choice{}, texts([]byte(even.String()), []byte(odd.String())), got.line); err != nil || len(damaged) != 0 || got.all() != wanted.all() {
-		t.Errorf("%v %v %q", damaged, err, got.all())
+	if read, err := Select(t.Context(), q, Choice{}, texts([]byte(even.String()), []byte(odd.String())), got.line); err != nil || len(read.Damaged) != 0 || got.all() != wanted.all() {
+		t.Errorf("%v %v %q", read.Damaged, err, got.all())
 	}
 	broken := errors.New("the pipe is closed")
 	if _, err := Select(t.Context(), q, Choice{}, texts([]byte(even.String())), func([]byte) error { return broken }); err != broken {

@@ -20,6 +20,8 @@ type reading struct {
 	chunk    int   // bytes of a chunk; 0: as fits the number of sources
 	lines    atomic.Int64
 	read     atomic.Int64
+	boots    *boots     // what was read so far; the caller's goroutine's
+	again    *collector // parses a chunk again in which lines stand that were read before
 }
 
 // receiver takes what was read, in order, on one goroutine.
@@ -58,6 +60,8 @@ func (r *reading) run(ctx context.Context, sources []*Source, to receiver) error
 			}
 		})
 	}
+	r.boots = newBoots()
+	r.again = &collector{filter: r.filter, seed: seed, selects: r.selects, open: map[uint64]uint32{}, seen: r.boots}
 	heads := make([]*head, len(sources))
 	r.total = total(sources)
 	for i, s := range sources {
@@ -111,7 +115,7 @@ func (r *reading) merge(ctx context.Context, open []*head, depth int, readers *s
 		if !h.started {
 			h.start(ctx, depth, readers)
 		}
-		ended, err := h.advance(ctx, second, to)
+		ended, err := h.advance(ctx, second, r, to)
 		if err != nil {
 			return err
 		}
@@ -151,11 +155,12 @@ func (h *head) start(ctx context.Context, depth int, readers *sync.WaitGroup) {
 
 // advance hands on the events before the next one of second, at the most those of one chunk, and says whether the stream
 // has ended.
-func (h *head) advance(ctx context.Context, second *head, to receiver) (ended bool, err error) {
+func (h *head) advance(ctx context.Context, second *head, r *reading, to receiver) (ended bool, err error) {
 	if h.chunk == nil {
 		if ended, err := h.receive(ctx); ended || err != nil {
 			return ended, err
 		}
+		r.number(h.chunk)
 		to.began(h.index, h.chunk)
 	}
 	events := h.chunk.events
@@ -172,6 +177,15 @@ func (h *head) advance(ctx context.Context, second *head, to receiver) (ended bo
 	h.free <- h.chunk
 	h.chunk, h.next = nil, 0
 	return false, nil
+}
+
+// number notes the lines of a chunk, and takes those out of it that were read before. That is seldom, so the workers do not
+// look: such a chunk is parsed again.
+func (r *reading) number(c *chunk) {
+	if r.boots.repeats(c) {
+		r.again.collect(c)
+	}
+	r.boots.chunk(c)
 }
 
 // receive waits for the stream's next chunk, parsed.

@@ -34,8 +34,10 @@ const (
 	memberTo
 	memberWhat
 	memberBy
-	members  // how many there are
-	unwanted = members
+	memberMessage // systemd's journal as JSON: the line that was written
+	memberOutput  // Docker's json-file: likewise
+	members       // how many there are
+	unwanted      = members
 )
 
 // memberOf finds the member of a name. Names are compared exactly, as JSON has them.
@@ -91,6 +93,10 @@ func memberOf(name []byte) member {
 		return memberWhat
 	case "by":
 		return memberBy
+	case "MESSAGE":
+		return memberMessage
+	case "log":
+		return memberOutput
 	}
 	return unwanted
 }

@@ -43,7 +43,20 @@ func refParse(text []byte) (l refLine, one bool, verdict string) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	if !json.Valid(text) || d.Decode(&l.m) != nil || l.m == nil {
-		return l, false, "broken"
+		if at := strings.Index(string(text), `{"v":`); at > 0 && json.Valid(text[at:]) {
+			return refParse(text[at:])
+		}
+		if text[0] == '{' || text[len(text)-1] == '}' || strings.ContainsAny(string(text), "\x00") || strings.Contains(string(text), `{"v":`) {
+			return l, false, "broken"
+		}
+		return l, false, "text"
+	}
+	if _, there := l.m["v"]; !there {
+		for _, name := range []string{"MESSAGE", "log"} {
+			if inner := strings.TrimRight(l.str(name), "\r\n"); strings.Contains(inner, `"`) && json.Valid([]byte(inner)) && inner[0] == '{' {
+				return refParse([]byte(inner))
+			}
+		}
 	}
 	v, ok := l.m["v"].(json.Number)
 	_, event := l.m["event"].(string)
@@ -57,9 +70,8 @@ func refParse(text []byte) (l refLine, one bool, verdict string) {
 
 func newReference(q Question, sources [][]byte) *reference {
 	r := &reference{q: q}
-	all := map[string]bool{}
+	read, told := map[string]map[uint64]bool{}, map[string]map[uint64]bool{} // the numbers of a boot that came, and that gap lines tell of
 	for i, text := range sources {
-		boots := map[string]map[uint64]bool{} // the numbers that came or are told of
 		r.log.Files = append(r.log.Files, fmt.Sprint(i))
 		r.log.Bytes += int64(len(text))
 		parts := strings.Split(string(text), "\n")
@@ -69,7 +81,7 @@ func newReference(q Question, sources [][]byte) *reference {
 				continue
 			}
 			l, one, verdict := refParse([]byte(part))
-			if verdict == "broken" && n == len(parts)-1 {
+			if (verdict == "broken" || verdict == "text") && n == len(parts)-1 {
 				continue
 			}
 			r.log.Lines++
@@ -77,39 +89,42 @@ func newReference(q Question, sources [][]byte) *reference {
 			case verdict == "broken":
 				r.log.Broken++
 				continue
-			case verdict == "foreign":
+			case verdict != "":
 				r.log.Foreign++
 				continue
-			case !one:
-				r.log.Other++
 			}
-			l.source = i
-			r.lines = append(r.lines, l)
 			seq, ok := l.num("seq")
 			if name := l.str("boot"); name != "" && ok {
-				all[name] = true
-				if boots[name] == nil {
-					boots[name] = map[uint64]bool{}
+				if read[name] == nil {
+					read[name], told[name] = map[uint64]bool{}, map[uint64]bool{}
 				}
-				boots[name][seq] = true
+				if read[name][seq] {
+					r.log.Repeated++
+					continue
+				}
+				read[name][seq] = true
 				if l.str("event") == "gap" {
 					lost, _ := l.num("lost")
 					r.log.Gaps++
 					r.log.Lost += int64(lost)
 					for n := seq - min(lost, seq); n < seq; n++ {
-						boots[name][n] = true
+						told[name][n] = true
 					}
 				}
 			}
-		}
-		for _, b := range boots {
-			if len(b) > 0 {
-				numbers := slices.Sorted(maps.Keys(b))
-				r.log.Missing += int64(numbers[len(numbers)-1] - numbers[0] + 1 - uint64(len(numbers)))
+			if !one {
+				r.log.Other++
 			}
+			l.source = i
+			r.lines = append(r.lines, l)
 		}
 	}
-	r.log.Boots = int64(len(all))
+	for name, numbers := range read {
+		maps.Copy(numbers, told[name])
+		sorted := slices.Sorted(maps.Keys(numbers))
+		r.log.Missing += int64(sorted[len(sorted)-1] - sorted[0] + 1 - uint64(len(sorted)))
+	}
+	r.log.Boots = int64(len(read))
 	slices.SortStableFunc(r.lines, func(a, b refLine) int { return a.at.Compare(b.at) })
 	return r
 }

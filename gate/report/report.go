@@ -56,8 +56,9 @@ type Reading struct {
 	Bytes     int64    `json:"bytes"`          // read, after decompression
 	Lines     int64    `json:"lines"`          // read, not counting empty ones
 	Records   int64    `json:"records"`        // decisions that fit what was asked
-	Broken    int64    `json:"broken"`         // lines that are no JSON object: torn, or cut off
-	Foreign   int64    `json:"foreign"`        // JSON objects that no decision log wrote
+	Broken    int64    `json:"broken"`         // lines that were a decision log's and are no whole JSON object: torn, or cut off
+	Foreign   int64    `json:"foreign"`        // lines that no decision log wrote
+	Repeated  int64    `json:"repeated"`       // lines that were read before, and count once: the same boot and seq
 	Other     int64    `json:"other_versions"` // of the lines used: those of another version of the log's schema
 	Boots     int64    `json:"boots"`          // runs of gateways that wrote
 	Gaps      int64    `json:"gaps"`           // gap lines

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -246,7 +247,7 @@ func firstTime(in io.Reader) int64 {
 	var c clock
 	for {
 		text, err := lines.ReadBytes('\n')
-		if l.parse(text) {
+		if _, _, _, found := l.find(bytes.TrimRight(text, "\r\n"), nil); found {
 			when, _ := l.decoded(memberTime, nil)
 			if at, ok := c.read(when); ok {
 				return at

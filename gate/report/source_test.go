@@ -165,15 +165,20 @@ func TestDamagedArchives(t *testing.T) {
 }
 
 func TestLongLines(t *testing.T) {
-	good := crawlLine(1, 1, "HTTP/2.0", "/", "")
+	seq := 0
+	good := func() string {
+		seq++
+		return crawlLine(1, seq, "HTTP/2.0", "/", "")
+	}
 	long := func(n int) string {
-		return strings.TrimSuffix(good, "}\n") + `,"x":"` + strings.Repeat("y", n-len(good)-6) + "\"}"
+		line := good()
+		return strings.TrimSuffix(line, "}\n") + `,"x":"` + strings.Repeat("y", n-len(line)-6) + "\"}"
 	}
 	for _, chunk := range []int{1, 1000, 64 << 10, 1 << 20, 4 << 20} {
 		q := Question{}
-		text := long(64<<10) + "\n" + long(maxLine) + "\n" + long(maxLine+1) + "\n" + good + strings.Repeat("z", 3<<20) + "\n" + good + long(maxLine+1)
+		text := long(64<<10) + "\n" + long(maxLine) + "\n" + long(maxLine+1) + "\n" + good() + strings.Repeat("z", 3<<20) + "\n" + good() + long(maxLine+1)
 		if chunk == 1 {
-			text = long(5000) + "\n\r\n" + long(6000) + "\n{\n{\n" + good + good
+			text = long(5000) + "\n\r\n" + long(6000) + "\n{\n{\n" + good() + good()
 		}
 		got, err := examine(t.Context(), &reading{question: &q, filter: newFilter(&q, Choice{}), chunk: chunk}, texts([]byte(text)))
 		if err != nil || got.Log.Records != 4 || got.Log.Broken != 2 || got.Log.Lines != 6 || got.Log.Bytes != int64(len(text)) {

@@ -147,7 +147,7 @@ func anyReport(t *rapid.T) *Report {
 		}
 	})
 	r := &Report{From: day.Draw(t, "from"), Until: day.Draw(t, "until"), Asked: Asked{day.Draw(t, "since"), day.Draw(t, "before"), word.Draw(t, "site"), word.Draw(t, "path")}, Step: count.Draw(t, "step"), Crawl: crawl.Draw(t, "crawl")}
-	r.Log = Reading{rapid.SliceOfN(word, 0, 3).Draw(t, "files"), count.Draw(t, "bytes"), count.Draw(t, "lines"), count.Draw(t, "records"), count.Draw(t, "broken"), count.Draw(t, "foreign"),
+	r.Log = Reading{rapid.SliceOfN(word, 0, 3).Draw(t, "files"), count.Draw(t, "bytes"), count.Draw(t, "lines"), count.Draw(t, "records"), count.Draw(t, "broken"), count.Draw(t, "foreign"), count.Draw(t, "repeated"),
 		count.Draw(t, "other"), count.Draw(t, "boots"), count.Draw(t, "gaps"), count.Draw(t, "lost"), count.Draw(t, "missing"), count.Draw(t, "withdrawn"), rapid.SliceOfN(word, 0, 3).Draw(t, "damaged")}
 	for range rapid.IntRange(0, 3).Draw(t, "sites") {
 		s := SiteCrawl{Site: word.Draw(t, "site"), Crawl: crawl.Draw(t, "crawl")}

@@ -217,6 +217,7 @@ func (l *Reading) words() []string {
 	add(max(l.Gaps, l.Lost), countText(l.Lost, "line was", "lines were")+" lost while the log could not be written, as "+countText(l.Gaps, "gap line says.", "gap lines say.")+" They were of requests that were served: no refusal goes without its line.")
 	add(l.Missing, countText(l.Missing, "line is", "lines are")+" missing: the numbers of the lines have holes that no gap line explains. Was a rotated file left out, or were lines removed?")
 	add(l.Withdrawn, countText(l.Withdrawn, "refusal was", "refusals were")+" taken back by a later line: the request was served after all, and counts as served.")
+	add(l.Repeated, countText(l.Repeated, "line was", "lines were")+" there more than once, as shippers deliver them or in a copy of a file, and counted once.")
 	add(l.Foreign, countText(l.Foreign, "line was", "lines were")+" written by other programs, and not counted.")
 	add(l.Other, countText(l.Other, "line has", "lines have")+" another version of the log’s schema, and "+isAre(l.Other, "was", "were")+" counted as far as it is understood.")
 	return out
