@@ -12,6 +12,9 @@ import (
 	"gate421/gate/policy"
 )
 
+// PlainHTTP is the reason of the log for a request on the plain listener that was sent on to https.
+const PlainHTTP = "plain_http"
+
 // Redirect is the handler of the plain HTTP listener: it sends a configured host's clients to https and answers 404 for
 // any other, with one record a request (action redirect, reason plain_http, or reject, unknown_host). Nobody is ever
 // refused here. ACME's HTTP-01 requests are answered before it.
@@ -43,7 +46,7 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		record.Action, record.Reason, record.Status = policy.Reject.String(), string(policy.UnknownHost), http.StatusNotFound
 		answer(w, r, record.Status, "404: no site of this name is served here.\n")
 	} else {
-		record.Site, record.Action, record.Reason = site.Name, "redirect", "plain_http"
+		record.Site, record.Action, record.Reason = site.Name, "redirect", PlainHTTP
 		record.Status = redirect(w, r, host, h.Port)
 	}
 	record.Took = time.Since(start)

@@ -32,7 +32,7 @@ type recordFilter struct {
 	configFile
 	Since string `placeholder:"WHEN" help:"Only records from then on: 7d, 36h or 2w ago, a day (2026-11-01, UTC), or a time (2026-11-01T12:00:00Z)."`
 	Until string `placeholder:"WHEN" help:"Only records before then."`
-	Site  string `placeholder:"HOST" help:"Only those of this site, named by its first host."`
+	Site  string `placeholder:"HOST" help:"Only those of this site, named by its first host, or by another one where its configuration is at hand."`
 	Path  string `placeholder:"PATTERN" help:"Only those of paths that match this pattern, written as in robots.txt: /shop/, /*.pdf$"`
 }
 

@@ -39,6 +39,7 @@ func (c *auditReport) Run(w *world) error {
 	if c.Rows < 0 {
 		return usageError(errors.New("--rows cannot be less than 0"))
 	}
+	known := c.nameSite(&q)
 	sources, err := c.sources(w, c.Files)
 	if err != nil {
 		return err
@@ -53,6 +54,9 @@ func (c *auditReport) Run(w *world) error {
 		return err
 	}
 	sayDamaged(w, found.Log.Damaged)
+	if err := c.notRead(&q, &found.Log, known); err != nil {
+		return err
+	}
 	if c.Output == "" {
 		return c.write(w.stdout, found)
 	}

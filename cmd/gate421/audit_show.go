@@ -19,6 +19,9 @@ type recordChoice struct {
 }
 
 func (c *recordChoice) choice() (report.Choice, error) {
+	if err := c.checkChoice(); err != nil {
+		return report.Choice{}, err
+	}
 	client, err := clientRange(c.Client)
 	return report.Choice{Reason: c.Reason, Crawler: c.Crawler, Client: client}, err
 }
@@ -47,6 +50,7 @@ func (c *auditShow) Run(w *world) error {
 		return err
 	}
 	choice.RequestID = c.RequestID
+	known := c.nameSite(&q)
 	sources, err := c.sources(w, c.Files)
 	if err != nil {
 		return err
@@ -67,8 +71,14 @@ func (c *auditShow) Run(w *world) error {
 		err = out.Flush()
 	}
 	sayDamaged(w, reading.Damaged)
+	if err == nil && found == 0 {
+		err = c.notRead(&q, reading, known)
+	}
 	if err == nil && found == 0 && c.RequestID != "" {
 		return hint(fmt.Errorf("no record has the request id %q", c.RequestID), "is it in an older file, or outside of --since and --until?")
+	}
+	if err == nil && found == 0 {
+		fmt.Fprintln(w.stderr, "gate421: no record fits")
 	}
 	return err
 }

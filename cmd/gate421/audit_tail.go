@@ -31,6 +31,9 @@ func (c *auditTail) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkSite(&q); err != nil {
+		return err
+	}
 	choice.Events = true
 	var named []string
 	if c.File != "" {

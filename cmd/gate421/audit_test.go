@@ -80,13 +80,16 @@ func TestAuditShow(t *testing.T) {
 		"--site other.test":            other,
 		"--path /*b=1$":                crawl + back,
 		"--since 2026-11-20T13:00:00Z": back + other,
-		"--client 192.0.2.1":           "",
+		"--crawler Googlebot":          crawl + back,
 		"--reason http1 --json":        lines[1] + lines[2],
 		"--request-id r1 --json":       lines[0],
 	} {
 		if got := works(t, append([]string{"audit", "show", path}, strings.Fields(args)...)...); got != wanted {
 			t.Errorf("%s:\n%swanted\n%s", args, got, wanted)
 		}
+	}
+	if out, said, err := quiet(t.Context(), []string{"audit", "show", path, "--client", "192.0.2.1"}, ""); out != "" || said != "gate421: no record fits\n" || err != nil {
+		t.Errorf("nothing fits: %q, %q, %v; want a word on stderr and no error", out, said, err)
 	}
 	one := works(t, "audit", "show", path, "--request-id", "r3")
 	if !strings.HasPrefix(one, "v               1\ntime            2026-11-20T14:00:00.000000Z\n") || !strings.Contains(one, "path            /\\x1b[2J\ufffd\n") || strings.Count(one, "\n") != 12 {
@@ -115,6 +118,10 @@ func TestAuditErrors(t *testing.T) {
 	const times = "\nhint: write 7d, 36h, 2w, 2026-11-01 or 2026-11-01T12:00:00Z"
 	path, _ := decisionsLog(t)
 	toStdout := fileOf(t, "sites: [{hosts: [shop.test], origin: http://127.0.0.1:3000, http2_crawl: observe}]\n")
+	foreign := filepath.Join(t.TempDir(), "access.log")
+	if err := os.WriteFile(foreign, []byte("66.249.66.1 - - \"GET / HTTP/1.1\" 200\n{\"level\":\"info\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		code   int
 		args   string
@@ -124,6 +131,15 @@ func TestAuditErrors(t *testing.T) {
 		{2, "report --since 1d --until 2d", "gate421: --since is not before --until: no record can fit" + times},
 		{2, "show --path shop", "gate421: --path \"shop\" must begin with \"/\"\nhint: patterns are written as in robots.txt: /shop/, /*.pdf$"},
 		{2, "show --client example.com", "gate421: --client \"example.com\" is no address and no range of addresses\nhint: write 66.249.66.1 or 66.249.64.0/19"},
+		{2, "show --reason refuse " + path, "gate421: --reason \"refuse\" matches no record there can be\nhint: did you mean --reason refused?"},
+		{2, "tail --reason http2 " + path, "gate421: --reason \"http2\" matches no record there can be\nhint: did you mean --reason http1?"},
+		{2, "show --crawler gogglebot " + path, "gate421: --crawler \"gogglebot\" matches no record there can be\nhint: did you mean --crawler googlebot?"},
+		{2, "report --site www.shop.test " + path, "gate421: --site \"www.shop.test\": no line of the log is of this site\nhint: it is a host of the site shop.test: --site shop.test"},
+		{2, "report --site shpo.test " + path, "gate421: --site \"shpo.test\": no line of the log is of this site\nhint: did you mean --site shop.test?"},
+		{2, "show --site example.com " + path, "gate421: --site \"example.com\": no line of the log is of this site\nhint: the sites in the log are other.test, shop.test"},
+		{2, "tail --site shpo.test --config " + toStdout + " " + path, "gate421: --site \"shpo.test\" matches no record there can be\nhint: did you mean --site shop.test?"},
+		{1, "report " + foreign, "gate421: no line of \"" + foreign + "\" is one of a decision log\nhint: the configuration says where the decision log is: log: file:; with \"-\" it is what gate421 writes to standard output"},
+		{1, "show " + foreign, "gate421: no line of \"" + foreign + "\" is one of a decision log\nhint: the configuration says where the decision log is: log: file:; with \"-\" it is what gate421 writes to standard output"},
 		{1, "report no.log", "gate421: decision log \"no.log\": no such file or directory\nhint: the configuration says where the log is: log: file:; a relative path begins in the folder that gate421 runs in"},
 		{1, "tail .", "gate421: decision log \".\": is not a regular file"},
 		{1, "report", "gate421: which decision log? No file is named, and there is no configuration gate421.yaml in this folder\nhint: name the log, - for standard input, or the configuration with --config FILE"},
@@ -132,6 +148,25 @@ func TestAuditErrors(t *testing.T) {
 		{1, "report --output no/such/folder.html " + path, "gate421: report \"no/such/folder.html\": no such file or directory"},
 	} {
 		fails(t, test.code, test.wanted, append([]string{"audit"}, strings.Fields(test.args)...)...)
+	}
+}
+
+// A site is found by any of its hosts where the configuration is at hand, also one that has no line yet.
+func TestAuditSiteByItsHosts(t *testing.T) {
+	path, _ := decisionsLog(t)
+	file := fileOf(t, `certificates: {source: local}
+sites:
+  - {hosts: [shop.test, www.shop.test, "*.shop.test"], origin: http://127.0.0.1:3000, http2_crawl: observe}
+  - {hosts: [new.test], origin: http://127.0.0.1:3000, http2_crawl: observe}
+`)
+	want := works(t, "audit", "report", path, "--json", "--site", "shop.test")
+	for _, host := range []string{"www.shop.test", "m.shop.test", "SHOP.test"} {
+		if got := works(t, "audit", "report", path, "--json", "--config", file, "--site", host); got != want {
+			t.Errorf("--site %s:\n%s\nwant\n%s", host, got, want)
+		}
+	}
+	if got := works(t, "audit", "report", path, "--config", file, "--site", "new.test"); !strings.Contains(got, "Only the site new.test.") {
+		t.Errorf("a site without a line: %s", got)
 	}
 }
 

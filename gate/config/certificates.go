@@ -141,7 +141,7 @@ func (r *reader) directory(n *node) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		hint := ""
-		if near := nearest(s, authorities()); near != "" {
+		if near := Nearest(s, authorities()); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		r.problem(n, hint, "%s: must be %s, not %s", n.label, example, quote(s))
@@ -195,7 +195,7 @@ func providers() []string { return []string{"rfc2136", "acme-dns", "cloudflare"}
 const otherProviders = "write rfc2136, acme-dns or cloudflare; with any other provider, let a CNAME lead _acme-challenge to a zone of one of these"
 
 func (r *reader) dnsProvider(n *node) string {
-	if n.kind == text && nearest(n.text, providers()) == "" {
+	if n.kind == text && Nearest(n.text, providers()) == "" {
 		r.problem(n, otherProviders, "%s: must be %s, not %s", n.label, oneOf(providers()), quote(n.text))
 		return ""
 	}

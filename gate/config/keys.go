@@ -48,7 +48,7 @@ func isKey(section, key string) bool { return slices.Contains(keys(section), key
 
 // unknownHint looks for the key that was meant, first in this section, then in the others.
 func unknownHint(section, key string) string {
-	if near := nearest(key, keys(section)); near != "" {
+	if near := Nearest(key, keys(section)); near != "" {
 		return "did you mean " + near + "?"
 	}
 	places := []struct{ section, place string }{
@@ -114,9 +114,9 @@ func enumerate(words []string, last string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " " + last + " " + words[len(words)-1]
 }
 
-// nearest finds the word that differs least from s: in letter case or hyphens only, by a plural's s, or by a few slips. It
+// Nearest finds the word that differs least from s: in letter case or hyphens only, by a plural's s, or by a few slips. It
 // returns "" when none is near.
-func nearest(s string, words []string) string {
+func Nearest(s string, words []string) string {
 	plain := strings.NewReplacer("-", "_", " ", "_")
 	s = plain.Replace(strings.ToLower(s))
 	if s == "" || len(s) > 40 {

@@ -118,7 +118,7 @@ func (r *reader) choice(n *node, words ...string) (string, bool) {
 			}
 		}
 		hint := ""
-		if near := nearest(n.text, words); near != "" {
+		if near := Nearest(n.text, words); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		r.problem(n, hint, "%s: must be %s, not %s", n.label, oneOf(words), quote(n.text))
@@ -167,7 +167,7 @@ func (r *reader) state(n *node) (policy.State, bool) {
 	case "log", "watch", "monitor", "dry-run", "dryrun", "test", "report":
 		hint = "write observe"
 	default:
-		if near := nearest(word, []string{"refuse", "observe", "allow"}); near != "" {
+		if near := Nearest(word, []string{"refuse", "observe", "allow"}); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 	}

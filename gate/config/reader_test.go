@@ -158,7 +158,7 @@ func TestNearest(t *testing.T) {
 		"Googlebot": "googlebot", "googlbot": "googlebot", "x": "", "": "", "bingbot": "", "level": "", strings.Repeat("origin", 99): "",
 	}
 	for s, want := range tests {
-		if got := nearest(s, words); got != want {
+		if got := Nearest(s, words); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
 		}
 	}

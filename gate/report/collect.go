@@ -90,6 +90,7 @@ type collector struct {
 	scratch []byte
 	open    map[uint64]uint32 // boot: the index of its latest run in the chunk
 	start   uint32            // of the line in the chunk, or in side
+	others  sitesSeen         // where one site is asked for
 }
 
 // collect parses a chunk.
@@ -151,6 +152,9 @@ func (w *collector) sort(c *chunk) {
 	}
 	if !one {
 		c.other++
+	}
+	if w.filter.site != "" {
+		w.others.line(w)
 	}
 	if w.selects {
 		w.choose(c, at)
@@ -315,11 +319,13 @@ func (w *collector) change(c *chunk, at int64) {
 	c.events = append(c.events, event{at: at, what: changed, change: uint32(len(c.changes) - 1)})
 }
 
-func (w *collector) string(m member) string {
-	var got []byte
+// text is a member's string. It is valid until the next call.
+func (w *collector) text(m member) (got []byte) {
 	got, w.scratch = w.line.decoded(m, w.scratch[:0])
-	return string(got)
+	return got
 }
+
+func (w *collector) string(m member) string { return string(w.text(m)) }
 
 // choose makes an event of a line that a selection wants.
 func (w *collector) choose(c *chunk, at int64) {

@@ -30,6 +30,7 @@ func examine(ctx context.Context, r *reading, sources []*Source) (*Report, error
 		return nil, err
 	}
 	r.boots.report(&x.report.Log)
+	r.sites.report(&x.report.Log)
 	return x.finish(q), nil
 }
 
@@ -95,6 +96,7 @@ func Select(ctx context.Context, q Question, c Choice, sources []*Source, each f
 	r := &reading{question: &q, filter: newFilter(&q, c), selects: true}
 	err := r.run(ctx, sources, s)
 	r.boots.report(&s.reading)
+	r.sites.report(&s.reading)
 	return &s.reading, err
 }
 

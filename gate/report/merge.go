@@ -21,6 +21,7 @@ type reading struct {
 	lines    atomic.Int64
 	read     atomic.Int64
 	boots    *boots     // what was read so far; the caller's goroutine's
+	sites    sitesSeen  // where one site is asked for; complete when the reading has ended
 	again    *collector // parses a chunk again in which lines stand that were read before
 }
 
@@ -50,8 +51,10 @@ func (r *reading) run(ctx context.Context, sources []*Source, to receiver) error
 	}
 	jobs := make(chan *chunk, count)
 	seed := maphash.MakeSeed()
-	for range count {
+	all := make([]*collector, count)
+	for i := range all {
 		w := &collector{filter: r.filter, seed: seed, selects: r.selects, open: map[uint64]uint32{}}
+		all[i] = w
 		workers.Go(func() {
 			for c := range jobs {
 				w.collect(c)
@@ -77,6 +80,9 @@ func (r *reading) run(ctx context.Context, sources []*Source, to receiver) error
 	readers.Wait()
 	close(jobs)
 	workers.Wait()
+	for _, w := range append(all, r.again) {
+		r.sites.add(&w.others)
+	}
 	return nil
 }
 

@@ -66,7 +66,16 @@ type Reading struct {
 	Missing   int64    `json:"missing"`        // numbers that miss in seq inside of a boot, and that no gap line explains
 	Withdrawn int64    `json:"withdrawn"`      // refusals that a later line of the same request takes back: it was served
 	Damaged   []string `json:"damaged"`        // files that could not be read to their end, each with ": " and why
+
+	// Of a question about one site: whether it is in the log at any time, else which sites are, by name, at most 1,000, and to
+	// which of them the host belongs that was asked for.
+	SiteSeen bool     `json:"-"`
+	Others   []string `json:"-"`
+	SiteOf   string   `json:"-"`
 }
+
+// Ours is how many of the lines are those of a decision log.
+func (l *Reading) Ours() int64 { return l.Lines - l.Broken - l.Foreign }
 
 // Crawl counts crawl requests.
 type Crawl struct {

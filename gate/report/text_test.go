@@ -147,8 +147,11 @@ func anyReport(t *rapid.T) *Report {
 		}
 	})
 	r := &Report{From: day.Draw(t, "from"), Until: day.Draw(t, "until"), Asked: Asked{day.Draw(t, "since"), day.Draw(t, "before"), word.Draw(t, "site"), word.Draw(t, "path")}, Step: count.Draw(t, "step"), Crawl: crawl.Draw(t, "crawl")}
-	r.Log = Reading{rapid.SliceOfN(word, 0, 3).Draw(t, "files"), count.Draw(t, "bytes"), count.Draw(t, "lines"), count.Draw(t, "records"), count.Draw(t, "broken"), count.Draw(t, "foreign"), count.Draw(t, "repeated"),
-		count.Draw(t, "other"), count.Draw(t, "boots"), count.Draw(t, "gaps"), count.Draw(t, "lost"), count.Draw(t, "missing"), count.Draw(t, "withdrawn"), rapid.SliceOfN(word, 0, 3).Draw(t, "damaged")}
+	r.Log = Reading{Files: rapid.SliceOfN(word, 0, 3).Draw(t, "files"), Damaged: rapid.SliceOfN(word, 0, 3).Draw(t, "damaged")}
+	for _, n := range []*int64{&r.Log.Bytes, &r.Log.Lines, &r.Log.Records, &r.Log.Broken, &r.Log.Foreign, &r.Log.Repeated, &r.Log.Other, &r.Log.Boots,
+		&r.Log.Gaps, &r.Log.Lost, &r.Log.Missing, &r.Log.Withdrawn} {
+		*n = count.Draw(t, "log")
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "sites") {
 		s := SiteCrawl{Site: word.Draw(t, "site"), Crawl: crawl.Draw(t, "crawl")}
 		for range rapid.IntRange(0, 3).Draw(t, "rules") {
