@@ -28,7 +28,7 @@ func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, 
 		return false
 	}
 	if h.Guard != nil {
-		h.Guard.Refused(x.record.Site)
+		h.Guard.Refused(x.record.Site, x.facts.Claim)
 	}
 	if x.facts.Site.RefusesAll() && !x.client.proxied {
 		w.Header().Set("Connection", "close")

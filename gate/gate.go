@@ -81,11 +81,11 @@ type Log interface {
 	Event(string, audit.Fields)  // never waits
 }
 
-// Guard watches whether crawlers come back, by site name.
+// Guard watches whether crawlers come back, by the names of site and crawler.
 type Guard interface {
-	Armed(site string) bool
-	Refused(site string)
-	CameBack(site string)
+	Armed(site, crawler string) bool
+	Refused(site, crawler string)
+	CameBack(site, crawler string)
 }
 
 // Handler is the http.Handler behind the door. All fields are set before the first request and not changed after.
@@ -176,7 +176,7 @@ func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 		return
 	}
 	if x.facts.HTTP2 { // a come-back must not trip the guard that waits for it
-		x.facts.Armed = h.Guard == nil || h.Guard.Armed(x.record.Site)
+		x.facts.Armed = h.Guard == nil || h.Guard.Armed(x.record.Site, x.facts.Claim)
 		x.facts.Loggable = h.Log != nil && h.Log.Ready()
 	}
 }
@@ -231,7 +231,7 @@ func (h *Handler) finishLater(x *exchange) {
 	h.Verifier.Later(x.facts.Claim, record.ClientIP, func(v verify.Result) {
 		witnessed(&record, v)
 		if back && v.Verdict == verify.Genuine && h.Guard != nil {
-			h.Guard.CameBack(site)
+			h.Guard.CameBack(site, record.Claim)
 		}
 		h.write(&record)
 	})

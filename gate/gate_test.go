@@ -85,9 +85,9 @@ func fine(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
 // watcher is a guard that counts.
 type watcher struct{ tripped, refused, back int }
 
-func (w *watcher) Armed(string) bool { return w.tripped == 0 }
-func (w *watcher) Refused(string)    { w.refused++ }
-func (w *watcher) CameBack(string)   { w.back++ }
+func (w *watcher) Armed(_, _ string) bool { return w.tripped == 0 }
+func (w *watcher) Refused(_, _ string)    { w.refused++ }
+func (w *watcher) CameBack(_, _ string)   { w.back++ }
 
 type fixture struct {
 	handler *Handler

@@ -91,7 +91,7 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 		found.Site = facts.Site.Name
 		rule := facts.Site.Rule(path)
 		found.Rule, found.State, found.BuiltIn = rule.Pattern, rule.State.String(), rule.BuiltIn
-		found.Guard, facts.Armed = guardOf(loaded, found.Site)
+		found.Guard, facts.Armed = guardOf(loaded, found.Site, facts.Claim)
 	}
 	identify, err := c.identify(ctx, loaded, facts.Claim, found)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, cl
 }
 
 // guardOf looks up what a gateway with this state folder has counted, without counting.
-func guardOf(c *config.Config, site string) (words string, armed bool) {
+func guardOf(c *config.Config, site, crawler string) (words string, armed bool) {
 	at := slices.IndexFunc(c.Sites, func(s config.Site) bool { return s.Hosts[0] == site })
 	if at < 0 || c.Sites[at].Guard == nil {
 		return "off", true
@@ -145,10 +145,10 @@ func guardOf(c *config.Config, site string) (words string, armed bool) {
 	}
 	for _, s := range kept {
 		switch {
-		case s.Site != site:
+		case s.Site != site || s.Crawler != crawler && s.Crawler != "":
 		case s.Tripped:
 			return "tripped", false
-		case limit.Due(s.Refusals, s.Since, time.Now()):
+		case limit.Due(s.Refusals, s.Waited):
 			return "trips with the next request", false
 		}
 	}

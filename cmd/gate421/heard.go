@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"strings"
 
 	"gate421/certs"
@@ -12,13 +14,19 @@ import (
 
 // heardGuard puts the guard's news into the log and, because they are the kind that must not be missed, before the operator.
 func (g *gateway) heardGuard(e guard.Event) {
-	g.log.Event("guard", audit.Fields{"site": e.Site, "what": e.What, "refusals": e.Refusals, "since": e.Since, "error": e.Error})
+	fields := audit.Fields{"site": e.Site, "crawler": e.Crawler, "what": e.What, "refusals": e.Refusals, "since": e.Since, "error": e.Error}
+	if e.What == "tripped" {
+		fields["waited_seconds"] = math.Round(e.Waited.Seconds())
+	}
+	g.log.Event("guard", fields)
+	crawler := cmp.Or(e.Crawler, "every crawler")
 	switch e.What {
 	case "tripped":
-		g.say("site %q: refusing has stopped. %d requests of a verified crawler were refused since %s and it has not once come back over HTTP/1.1.", e.Site, e.Refusals, e.Since.Format("2006-01-02 15:04 MST"))
+		g.say("site %q: refusing %s has stopped. %d verified requests were refused since %s and it has not once come back over HTTP/1.1.",
+			e.Site, crawler, e.Refusals, e.Since.Format("2006-01-02 15:04 MST"))
 		g.say("hint: find out why before \"gate421 rules resume --state %s %s\": pages that only answer 421 leave Google's index", shellWord(g.config.State), shellWord(e.Site))
 	case "resumed":
-		g.say("site %q: refusing again", e.Site)
+		g.say("site %q: refusing %s again", e.Site, crawler)
 	case "trouble":
 		g.say("%s; counting goes on in memory", e.Error)
 	}

@@ -55,7 +55,7 @@ func TestStuckStandardErrorHoldsNobodyUp(t *testing.T) {
 				return
 			}
 			text := <-said
-			for _, want := range []string{`gate421: site "shop.test": refusing has stopped.`, "gate421: the configuration so far stays in use\n"} {
+			for _, want := range []string{`gate421: site "shop.test": refusing every crawler has stopped.`, "gate421: the configuration so far stays in use\n"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("stderr does not say %q:\n%s", want, text)
 				}

@@ -114,7 +114,7 @@ func (g *gateway) adopt(v *prepared) {
 			return err
 		})
 	}
-	g.guard.Limit(v.limits)
+	g.guard.Limit(v.limits, v.config.Crawlers)
 	g.live.Store(v.live)
 	old := g.origins
 	g.origins, g.latest = v.origins, v.config

@@ -98,16 +98,22 @@ func (c *rulesResume) Run(w *world) error {
 	if err != nil {
 		return failed(err)
 	}
-	at := slices.IndexFunc(kept, func(s guard.Status) bool { return s.Site == site })
-	if at < 0 && c.State != "" {
+	counted, tripped := false, false
+	for _, s := range kept {
+		counted = counted || s.Site == site
+		tripped = tripped || s.Site == site && s.Tripped
+	}
+	if !counted && c.State != "" {
 		var names []string
 		for _, s := range kept {
-			names = append(names, s.Site)
+			if !slices.Contains(names, s.Site) {
+				names = append(names, s.Site)
+			}
 		}
 		return hint(fmt.Errorf("state folder %q: nothing is counted for a site %q", folder, site),
 			"name the site by its first host; those counted there: %s", cmp.Or(strings.Join(names, ", "), "none"))
 	}
-	if at < 0 || !kept[at].Tripped {
+	if !tripped {
 		return hint(fmt.Errorf("the guard of %s has not tripped: there is nothing to resume", site), "gate421 explain https://%s/ says what is done and why", site)
 	}
 	if err := guard.RequestResume(folder, site); err != nil {

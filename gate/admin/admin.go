@@ -22,9 +22,9 @@
 //	gate421_lookups_total{result}                        genuine, impostor or what went wrong
 //	gate421_lookups_in_flight, _queued, _refused_total   refused: over budget
 //	gate421_come_backs_total{site}                       requests of verified crawlers over HTTP/1.x
-//	gate421_guard_tripped{site}                          1 while the guard keeps the site from refusing
-//	gate421_guard_refusals{site}                         since the last come-back
-//	gate421_guard_last_come_back_timestamp_seconds{site} 0: never
+//	gate421_guard_tripped{site,crawler}                  1 while the guard keeps the site from refusing the crawler
+//	gate421_guard_refusals{site,crawler}                 since the crawler last came over HTTP/1.x
+//	gate421_guard_last_come_back_timestamp_seconds{site,crawler} 0: never
 //	gate421_origin_requests_total{site,result}           1xx to 5xx or a word of the record's origin_error
 //	gate421_origin_seconds{site}                         histogram of the time until an origin's answer begins
 //	gate421_origin_up{site,origin}                       0 while one of the site's own servers is left out
@@ -82,7 +82,7 @@ type Config struct {
 	Policy func() *policy.Policy
 	// Version is that of the live configuration. nil: not shown.
 	Version func() string
-	// Guard lists the sites whose guard is on; a site of no live Policy is left out. nil: no site is guarded.
+	// Guard lists the crawlers of each site whose guard is on; a site of no live Policy is left out. nil: no site is guarded.
 	Guard func() []guard.Status
 	// LogReady says whether a refusal's line would be taken. nil: it would.
 	LogReady func() bool

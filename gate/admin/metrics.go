@@ -149,17 +149,16 @@ func (a *Admin) collectDecisions(s sink, d *prometheus.Desc, site string, t *tal
 // guardMetrics show the guard. What it counts is shown of the sites that it is on for.
 func (a *Admin) guardMetrics() prometheus.Collector {
 	g := &group{}
-	tripped := g.desc("guard_tripped", "1 while the guard keeps a site from refusing.", "site")
-	refusals := g.desc("guard_refusals", "Refusals since a verified crawler last came over HTTP/1.x, of a site whose guard is on.", "site")
-	comeBack := g.desc("guard_last_come_back_timestamp_seconds", "When a verified crawler last came over HTTP/1.x to a site whose guard is on; 0: never.", "site")
+	tripped := g.desc("guard_tripped", "1 while the guard keeps a site from refusing a crawler; crawler \"\": every one of them. Of sites whose guard is on.", "site", "crawler")
+	refusals := g.desc("guard_refusals", "Refusals of a crawler since it last came over HTTP/1.x, verified, on a site whose guard is on.", "site", "crawler")
+	comeBack := g.desc("guard_last_come_back_timestamp_seconds", "When a crawler last came over HTTP/1.x, verified, to a site whose guard is on; 0: never.", "site", "crawler")
 	g.collect = func(s sink) {
 		guarded := a.guarded()
 		for _, site := range a.config.Policy().Sites() {
-			status, on := guarded[site.Name]
-			s.gauge(tripped, number(status.Tripped), site.Name)
-			if on {
-				s.gauge(refusals, float64(status.Refusals), site.Name)
-				s.gauge(comeBack, timestamp(status.CameBack), site.Name)
+			for _, status := range guarded[site.Name] {
+				s.gauge(tripped, number(status.Tripped), site.Name, status.Crawler)
+				s.gauge(refusals, float64(status.Refusals), site.Name, status.Crawler)
+				s.gauge(comeBack, timestamp(status.CameBack), site.Name, status.Crawler)
 			}
 		}
 	}

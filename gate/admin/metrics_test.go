@@ -35,7 +35,10 @@ func TestMetricsCountRecords(t *testing.T) {
 	a := example(t, func(c *Config) {
 		c.LogReady = func() bool { return false }
 		c.Guard = func() []guard.Status {
-			return []guard.Status{{Site: "gone.example", Tripped: true}, {Site: "shop.example.com", Tripped: true}}
+			return []guard.Status{
+				{Site: "gone.example", Crawler: "googlebot", Tripped: true},
+				{Site: "shop.example.com", Crawler: "adsbot-google"}, {Site: "shop.example.com", Crawler: "googlebot", Tripped: true},
+			}
 		}
 		c.Certificates = func() []Certificate {
 			return []Certificate{
@@ -73,8 +76,8 @@ func TestMetricsCountRecords(t *testing.T) {
 		`gate421_verdicts_total{source="other",verdict="genuine"} 1`,
 		`gate421_come_backs_total{site="example.com"} 2`,
 		`gate421_come_backs_total{site="shop.example.com"} 0`,
-		`gate421_guard_tripped{site="shop.example.com"} 1`,
-		`gate421_guard_tripped{site="example.com"} 0`,
+		`gate421_guard_tripped{crawler="googlebot",site="shop.example.com"} 1`,
+		`gate421_guard_tripped{crawler="adsbot-google",site="shop.example.com"} 0`,
 		`gate421_log_ready 0`,
 		`gate421_certificate_expiry_timestamp_seconds{host="example.com"} 1.7e+09`,
 		`gate421_certificate_expiry_timestamp_seconds{host="www.example.com"} 1.8e+09`,
@@ -102,7 +105,9 @@ func TestMetricsCountRecords(t *testing.T) {
 func whole(t *testing.T) *Admin {
 	return example(t, func(c *Config) {
 		c.Guard = func() []guard.Status {
-			return []guard.Status{{Site: "example.com", Refusals: 12, CameBack: time.Unix(1_790_000_000, 0)}, {Site: "shop.example.com"}}
+			return []guard.Status{
+				{Site: "example.com", Crawler: "googlebot", Refusals: 12, CameBack: time.Unix(1_790_000_000, 0)}, {Site: "shop.example.com"},
+			}
 		}
 		c.Origins = func() []Origin {
 			return []Origin{{Site: "example.com", Address: "http://127.0.0.1:3000", InFlight: 14}, {Site: "example.com", Address: "unix:/run/app.sock", OutUntil: noon()}}
@@ -130,10 +135,10 @@ func whole(t *testing.T) *Admin {
 func TestMetricsOfTheSources(t *testing.T) {
 	lines := series(t, whole(t), "gate421_")
 	for _, want := range []string{
-		`gate421_guard_refusals{site="example.com"} 12`,
-		`gate421_guard_refusals{site="shop.example.com"} 0`,
-		`gate421_guard_last_come_back_timestamp_seconds{site="example.com"} 1.79e+09`,
-		`gate421_guard_last_come_back_timestamp_seconds{site="shop.example.com"} 0`,
+		`gate421_guard_refusals{crawler="googlebot",site="example.com"} 12`,
+		`gate421_guard_refusals{crawler="",site="shop.example.com"} 0`,
+		`gate421_guard_last_come_back_timestamp_seconds{crawler="googlebot",site="example.com"} 1.79e+09`,
+		`gate421_guard_last_come_back_timestamp_seconds{crawler="",site="shop.example.com"} 0`,
 		`gate421_ranges_prefixes 300`,
 		`gate421_origin_up{origin="http://127.0.0.1:3000",site="example.com"} 1`, `gate421_origin_up{origin="unix:/run/app.sock",site="example.com"} 0`,
 		`gate421_origin_requests_in_flight{origin="http://127.0.0.1:3000",site="example.com"} 14`,
@@ -152,7 +157,7 @@ func TestMetricsOfTheSources(t *testing.T) {
 			t.Errorf("missing %s", want)
 		}
 	}
-	for _, unwanted := range []string{`gate421_guard_refusals{site="*.example.org"}`} {
+	for _, unwanted := range []string{`gate421_guard_refusals{crawler="",site="*.example.org"}`} {
 		if strings.Contains(strings.Join(lines, "\n"), unwanted) {
 			t.Errorf("there is %s, and no guard", unwanted)
 		}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -45,8 +46,11 @@ type alarm struct{ Kind, Title, Text string }
 
 // trippedView is the banner of a tripped guard.
 type trippedView struct {
-	Site, Refusals, Since, CameBack, Resume, Page string
+	Site, Crawler, Refusals, Since, CameBack, Resume, Page string
 }
+
+// guardView is what the guard has counted of a crawler, or of all of them: "".
+type guardView struct{ Crawler, Words string }
 
 type figure struct{ Label, Value, Words string }
 
@@ -57,7 +61,7 @@ type siteView struct {
 	StateWords string
 	Tripped    bool
 	Origins    []originView
-	Guard      string
+	Guard      []guardView
 	Mixed      bool
 	Rules      []policy.Rule
 	Figures    []figure
@@ -127,11 +131,11 @@ func (a *Admin) alarms(v *view) []alarm {
 	return out
 }
 
-// guarded is the guard's status by site name.
-func (a *Admin) guarded() map[string]guard.Status {
-	out := map[string]guard.Status{}
+// guarded is the guard's statuses by site name.
+func (a *Admin) guarded() map[string][]guard.Status {
+	out := map[string][]guard.Status{}
 	for _, s := range a.config.Guard() {
-		out[s.Site] = s
+		out[s.Site] = append(out[s.Site], s)
 	}
 	return out
 }
@@ -139,17 +143,22 @@ func (a *Admin) guarded() map[string]guard.Status {
 func (a *Admin) siteViews(now time.Time) (sites []siteView, tripped []trippedView) {
 	counted, guarded, origins := a.counted(), a.guarded(), a.originViews(now)
 	for _, site := range a.config.Policy().Sites() {
-		status, known := guarded[site.Name]
 		s := siteView{
 			Origins: origins[site.Name],
 			Name:    site.Name, Hosts: site.Hosts[1:], State: site.State.String(), StateWords: stateWords(site.State),
-			Tripped: status.Tripped, Mixed: site.Mixed(), Rules: site.Rules(),
+			Mixed: site.Mixed(), Rules: site.Rules(),
 		}
-		if status.Tripped {
-			s.StateWords = "While the guard is tripped everyone is served; what the state would have refused is on record."
+		var served []string
+		for _, status := range guarded[site.Name] {
+			s.Guard = append(s.Guard, guardView{status.Crawler, guardWords(status, now)})
+			if status.Tripped {
+				banner := trippedBanner(site.Name, status, now)
+				tripped, served = append(tripped, banner), append(served, banner.Crawler)
+			}
 		}
-		if known {
-			s.Guard = guardWords(status, now)
+		if s.Tripped = len(served) > 0; s.Tripped {
+			s.StateWords = "While the guard is tripped, HTTP/2 is served to " + strings.Join(served, " and ") +
+				"; what the state would have refused is on record."
 		}
 		if t := counted[site.Name]; t != nil {
 			count := func(reason policy.Reason) uint64 { return t.decisions[a.tallies.index[reason]].Load() }
@@ -158,9 +167,6 @@ func (a *Admin) siteViews(now time.Time) (sites []siteView, tripped []trippedVie
 				{"would refuse", digits(count(policy.Observed) + count(policy.Guard) + count(policy.LogUnavailable)), ""},
 				{"come-backs", digits(t.comeBacks.Load()), ""},
 			}
-		}
-		if status.Tripped {
-			tripped = append(tripped, trippedBanner(site.Name, status, now))
 		}
 		sites = append(sites, s)
 	}
@@ -199,7 +205,7 @@ func stateWords(s policy.State) string {
 }
 
 func trippedBanner(site string, s guard.Status, now time.Time) trippedView {
-	t := trippedView{Site: site, Refusals: plural(s.Refusals, "time"), Resume: site, Page: "https://" + site + "/"}
+	t := trippedView{Site: site, Crawler: cmp.Or(s.Crawler, "every crawler"), Refusals: plural(s.Refusals, "time"), Resume: site, Page: "https://" + site + "/"}
 	if strings.Contains(site, "*") {
 		t.Resume = "'" + site + "'" // a shell would look for files of that name
 		t.Page = "https://" + strings.Replace(site, "*", "www", 1) + "/"
@@ -214,9 +220,9 @@ func trippedBanner(site string, s guard.Status, now time.Time) trippedView {
 }
 
 func guardWords(s guard.Status, now time.Time) string {
-	back := "No verified crawler has been seen over HTTP/1.x yet."
+	back := "Never seen over HTTP/1.x and verified yet."
 	if !s.CameBack.IsZero() {
-		back = "A verified crawler last came back over HTTP/1.x " + ago(now.Sub(s.CameBack)) + "."
+		back = "Last seen over HTTP/1.x and verified " + ago(now.Sub(s.CameBack)) + "."
 	}
 	switch {
 	case s.Tripped:

@@ -40,7 +40,7 @@ func expect(t *testing.T, text string, wanted, unwanted []string) {
 func TestPageSaysWhatIsGoingOn(t *testing.T) {
 	a := example(t, func(c *Config) {
 		c.Guard = func() []guard.Status {
-			return []guard.Status{{Site: "example.com", Refusals: 3, Since: noon().Add(-4 * time.Minute), CameBack: noon().Add(-5 * time.Minute)}}
+			return []guard.Status{{Site: "example.com", Crawler: "googlebot", Refusals: 3, Since: noon().Add(-4 * time.Minute), CameBack: noon().Add(-5 * time.Minute)}}
 		}
 		c.Certificates = func() []Certificate {
 			return []Certificate{
@@ -60,7 +60,7 @@ func TestPageSaysWhatIsGoingOn(t *testing.T) {
 	expect(t, words(t, page), []string{
 		"example.com refuse www.example.com Verified crawlers that come over HTTP/2 are answered 421",
 		"refused 1,234 would refuse 0 come-backs 0",
-		"Guard Watching: 3 refusals since 20 November 2026, 11:56 UTC (4 minutes ago) without a come-back. A verified crawler last came back over HTTP/1.x 5 minutes ago.",
+		"Guard googlebot: Watching: 3 refusals since 20 November 2026, 11:56 UTC (4 minutes ago) without a come-back. Last seen over HTTP/1.x and verified 5 minutes ago.",
 		"Mixed states. Google chooses the protocol for a whole site and documents nothing per URL.",
 		"/downloads/ allow", "/robots.txt$ built in allow", "/.well-known/acme-challenge/ built in allow",
 		"*.example.org observe Everyone is served",
@@ -79,11 +79,13 @@ func TestPageSaysWhatIsGoingOn(t *testing.T) {
 }
 
 func TestTrippedGuardIsLoud(t *testing.T) {
-	status := guard.Status{Site: "shop.example.com", Tripped: true, Refusals: 137, Since: noon().Add(-25 * time.Hour)}
+	status := guard.Status{Site: "shop.example.com", Crawler: "adsbot-google", Tripped: true, Refusals: 137, Since: noon().Add(-25 * time.Hour)}
 	later := status
 	later.CameBack = noon().Add(-time.Hour)
 	wild := status
 	wild.Site = "*.example.org"
+	everyone := status
+	everyone.Crawler = ""
 	gone := status
 	gone.Site = "gone.example"
 	for _, test := range []struct {
@@ -93,13 +95,15 @@ func TestTrippedGuardIsLoud(t *testing.T) {
 	}{
 		{"tripped", status, []string{
 			"Guard tripped – gate421",
-			"The guard has stopped refusing on shop.example.com From 19 November 2026, 11:00 UTC (25 hours ago) on, verified crawlers were refused 137 times and not one came back",
-			"leaves Google’s index", "as if its state were observe", "gate421 rules resume shop.example.com",
+			"The guard has stopped refusing adsbot-google on shop.example.com From 19 November 2026, 11:00 UTC (25 hours ago) on, " +
+				"verified requests of adsbot-google were refused 137 times and not one came over HTTP/1.x in time.",
+			"leaves Google’s index", "So adsbot-google is now served here over HTTP/2 too, as if the state were observe", "gate421 rules resume shop.example.com",
 			"gate421 explain https://shop.example.com/ --http 1.1", "shop.example.com refuse guard tripped",
-			"While the guard is tripped everyone is served",
+			"While the guard is tripped, HTTP/2 is served to adsbot-google; what", "Guard adsbot-google: Tripped: refusing has stopped.",
 		}, []string{"did come back later"}},
-		{"come back since", later, []string{"A verified crawler did come back later: 20 November 2026, 11:00 UTC (60 minutes ago)."}, nil},
+		{"come back since", later, []string{"It did come back later: 20 November 2026, 11:00 UTC (60 minutes ago)."}, nil},
 		{"wildcard", wild, []string{"gate421 rules resume &#39;*.example.org&#39;", "gate421 explain https://www.example.org/ --http 1.1"}, nil},
+		{"of the first versions", everyone, []string{"has stopped refusing every crawler on shop.example.com", "Guard Tripped: refusing has stopped."}, nil},
 		{"no live site", gone, nil, []string{"gone.example", "The guard has stopped"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

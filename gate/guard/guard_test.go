@@ -12,6 +12,8 @@ import (
 
 const day = 24 * time.Hour
 
+func bots() []string { return []string{"bot"} }
+
 func TestTripsOnlyWithoutComeBack(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -20,14 +22,14 @@ func TestTripsOnlyWithoutComeBack(t *testing.T) {
 		armed bool
 	}{
 		{"nothing happened", Limit{3, day}, func(*Guard) {}, true},
-		{"few refusals, long ago", Limit{3, day}, func(g *Guard) { g.Refused("s"); g.Refused("s"); time.Sleep(2 * day) }, true},
+		{"few refusals, long ago", Limit{3, day}, func(g *Guard) { g.Refused("s", "bot"); g.Refused("s", "bot"); time.Sleep(2 * day) }, true},
 		{"many refusals, just now", Limit{3, day}, func(g *Guard) { refuse(g, 100); time.Sleep(day - 1) }, true},
 		{"many refusals, a day ago", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day) }, false},
-		{"a come-back in between", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day / 2); g.CameBack("s"); time.Sleep(day) }, true},
-		{"refusals after the come-back", Limit{3, day}, func(g *Guard) { refuse(g, 3); g.CameBack("s"); refuse(g, 3); time.Sleep(day) }, false},
+		{"a come-back in between", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day / 2); g.CameBack("s", "bot"); time.Sleep(day) }, true},
+		{"refusals after the come-back", Limit{3, day}, func(g *Guard) { refuse(g, 3); g.CameBack("s", "bot"); refuse(g, 3); time.Sleep(day) }, false},
 		{"no limit", Limit{}, func(g *Guard) { refuse(g, 1000); time.Sleep(9 * day) }, true},
-		{"a come-back after the trip", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day); g.Armed("s"); g.CameBack("s") }, false},
-		{"resumed", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day); g.Armed("s"); g.Resume("s") }, true},
+		{"a come-back after the trip", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day); g.Armed("s", "bot"); g.CameBack("s", "bot") }, false},
+		{"resumed", Limit{3, day}, func(g *Guard) { refuse(g, 3); time.Sleep(day); g.Armed("s", "bot"); g.Resume("s") }, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g, err := Open(Config{})
@@ -35,12 +37,12 @@ func TestTripsOnlyWithoutComeBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer g.Close()
-			g.Limit(map[string]Limit{"s": test.limit})
+			g.Limit(map[string]Limit{"s": test.limit}, bots())
 			test.do(g)
-			if got := g.Armed("s"); got != test.armed {
+			if got := g.Armed("s", "bot"); got != test.armed {
 				t.Errorf("%s: armed %v, want %v", test.name, got, test.armed)
 			}
-			if !g.Armed("another") {
+			if !g.Armed("another", "bot") {
 				t.Errorf("%s: another site tripped too", test.name)
 			}
 		})
@@ -49,7 +51,7 @@ func TestTripsOnlyWithoutComeBack(t *testing.T) {
 
 func refuse(g *Guard, n int) {
 	for range n {
-		g.Refused("s")
+		g.Refused("s", "bot")
 	}
 }
 
@@ -63,7 +65,7 @@ func TestSurvivesRestartAndResumes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Limit(map[string]Limit{"s": {3, time.Hour}})
+			g.Limit(map[string]Limit{"s": {3, time.Hour}}, bots())
 			return g
 		}
 		g := open()
@@ -71,12 +73,12 @@ func TestSurvivesRestartAndResumes(t *testing.T) {
 		g.Close()
 		g = open()
 		time.Sleep(time.Hour)
-		if g.Armed("s") {
+		if g.Armed("s", "bot") {
 			t.Error("refusals before the restart were forgotten")
 		}
 		g.Close()
 		g = open()
-		if g.Armed("s") {
+		if g.Armed("s", "bot") {
 			t.Error("the trip was forgotten")
 		}
 		if err := RequestResume(folder, "s"); err != nil {
@@ -84,7 +86,7 @@ func TestSurvivesRestartAndResumes(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !g.Armed("s") {
+		if !g.Armed("s", "bot") {
 			t.Error("not resumed")
 		}
 		g.Close()
@@ -128,7 +130,7 @@ func TestTroubleIsReportedOnceAndCountingGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.Limit(map[string]Limit{"s": {3, time.Hour}})
+		g.Limit(map[string]Limit{"s": {3, time.Hour}}, bots())
 		refuse(g, 3)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -138,7 +140,7 @@ func TestTroubleIsReportedOnceAndCountingGoesOn(t *testing.T) {
 		}
 		mu.Unlock()
 		time.Sleep(time.Hour)
-		if g.Armed("s") {
+		if g.Armed("s", "bot") {
 			t.Error("did not trip")
 		}
 		g.Close()
@@ -152,10 +154,10 @@ func TestStatusListsGuardedSitesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	g.Limit(map[string]Limit{"a": {3, day}, "b": {3, day}, "off": {}})
-	g.Refused("a")
-	g.Refused("off")
-	g.Refused("gone")
+	g.Limit(map[string]Limit{"a": {3, day}, "b": {3, day}, "off": {}}, bots())
+	g.Refused("a", "bot")
+	g.Refused("off", "bot")
+	g.Refused("gone", "bot")
 	got := g.Status()
 	if len(got) != 2 || got[0].Site != "a" || got[0].Refusals != 1 || got[1].Site != "b" || got[1].Refusals != 0 {
 		t.Errorf("%+v", got)

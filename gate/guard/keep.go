@@ -13,14 +13,17 @@ import (
 
 // keep writes changed counts and takes up requests to resume, once a second and whenever it is woken, until Close.
 func (g *Guard) keep() {
-	tick := time.NewTicker(time.Second)
+	tick, waits := time.NewTicker(time.Second), time.NewTicker(time.Minute)
 	defer tick.Stop()
+	defer waits.Stop()
 	file, requests := false, false // there is trouble with it, which has been told
 	for {
 		select {
 		case <-g.done:
 			return
 		case <-g.wake:
+		case <-waits.C:
+			g.keepWaits()
 		case <-tick.C:
 			requests = g.tell(g.takeUp(), requests)
 		}
@@ -45,7 +48,7 @@ func (g *Guard) write() error {
 		g.mu.Unlock()
 		return nil
 	}
-	text, err := json.MarshalIndent(g.counts, "", "  ")
+	text, err := json.MarshalIndent(g.kept(), "", "  ")
 	g.dirty = false
 	g.mu.Unlock()
 	if err == nil {
@@ -156,28 +159,11 @@ func (g *Guard) takeUp() error {
 	return errors.Join(problems...)
 }
 
-// Kept reads the counts of a state folder without counting, by site name. There are none where no gateway has counted yet.
+// Kept reads the counts of a state folder without counting, by site and crawler. There are none where no gateway has counted yet.
 func Kept(folder string) ([]Status, error) {
-	g := &Guard{config: Config{Folder: folder}, counts: map[string]*count{}}
+	g := &Guard{config: Config{Folder: folder, Now: time.Now}, counts: map[key]*count{}}
 	if err := g.load(); err != nil {
 		return nil, err
 	}
-	return list(g.counts), nil
-}
-
-// load reads the file. A missing one is a fresh start.
-func (g *Guard) load() error {
-	text, err := os.ReadFile(g.file())
-	if err == nil {
-		err = json.Unmarshal(text, &g.counts)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("guard counts %q: %w", g.file(), err)
-	}
-	for site, n := range g.counts {
-		if n == nil {
-			delete(g.counts, site)
-		}
-	}
-	return nil
+	return g.list(g.counts), nil
 }

@@ -39,22 +39,21 @@ func (h *hearing) what(kind string) []string {
 // TestNobodyWaitsForTheDisk has a writer that does not come back: whoever counts, asks and resumes does not notice.
 func TestNobodyWaitsForTheDisk(t *testing.T) {
 	folder := t.TempDir()
-	now := time.Now()
-	var clock sync.Mutex
-	g, err := Open(Config{Folder: folder, Now: func() time.Time { clock.Lock(); defer clock.Unlock(); return now }})
+	almost := `{"s": {"crawlers": {"bot": {"refusals": 1, "since": "2026-11-01T00:00:00Z", "waited_seconds": 86400}}}}`
+	if err := os.WriteFile(filepath.Join(folder, "guard.json"), []byte(almost), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g, err := Open(Config{Folder: folder})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Limit(map[string]Limit{"s": {3, day}})
+	g.Limit(map[string]Limit{"s": {3, day}}, bots())
 	g.writing.Lock()
 	done := make(chan bool)
 	go func() {
-		refuse(g, 3)
-		clock.Lock()
-		now = now.Add(day)
-		clock.Unlock()
-		tripped := !g.Armed("s")
-		g.CameBack("s")
+		refuse(g, 2)
+		tripped := !g.Armed("s", "bot")
+		g.CameBack("s", "bot")
 		tripped = tripped && g.Resume("s")
 		refuse(g, 2)
 		time.Sleep(1500 * time.Millisecond) // the writer has woken and ticked
@@ -86,10 +85,10 @@ func TestTripIsWrittenAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer g.Close()
-		g.Limit(map[string]Limit{"s": {3, time.Minute}})
+		g.Limit(map[string]Limit{"s": {3, time.Minute}}, bots())
 		refuse(g, 3)
 		time.Sleep(time.Minute + time.Millisecond) // between two ticks
-		if g.Armed("s") {
+		if g.Armed("s", "bot") {
 			t.Fatal("did not trip")
 		}
 		synctest.Wait()
@@ -204,10 +203,10 @@ func TestRequestThatStaysIsNotObeyed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer g.Close()
-		g.Limit(map[string]Limit{"s": {3, day}})
+		g.Limit(map[string]Limit{"s": {3, day}}, bots())
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if g.Armed("s") || len(heard.what("resumed")) != 0 || len(heard.what("trouble")) != 1 {
+		if g.Armed("s", "bot") || len(heard.what("resumed")) != 0 || len(heard.what("trouble")) != 1 {
 			t.Errorf("resumed %q, told %q", heard.what("resumed"), heard.what("trouble"))
 		}
 	})

@@ -53,7 +53,7 @@ type Facts struct {
 	Covered  bool   // this connection's certificate covers the host; looked at over HTTP/2 only
 	Path     string // path and query as they stand in the request, percent-encoded
 	Claim    string // the crawler that the User-Agent claims to be, "" for none
-	Armed    bool   // the guard has not tripped on this site, or the site has none
+	Armed    bool   // the guard has not tripped on this site for this crawler, or the site has none
 	Loggable bool   // the log can take a refusal's line
 }
 
