@@ -3,30 +3,48 @@ package origin
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // folder serves files: GET and HEAD, ranges, conditional requests by ETag and time, index.html for a folder. It lists no
-// folders, follows no link that leads outside, and serves no name that begins with a dot but .well-known.
+// folders, and serves no name that begins with a dot but .well-known.
+//
+// Every request opens the folder anew by its name, and everything of that request comes from what it has opened: a folder
+// that is replaced, or a link that is switched to another release, is followed by the next request, and no request gets a
+// part of either. A file that is being sent stays the one that was opened.
+//
+// Symbolic links are followed where they lead to something in the folder, however they are written. What leads outside is
+// not found, also where it is switched at that very moment: the file is opened by os.Root in any case.
 type folder struct {
-	root *os.Root
+	path       string    // absolute
+	beginnings sync.Pool // of *[lookedAt]byte, of texts
 }
 
 func newFolder(dir string) (*folder, error) {
-	root, err := os.OpenRoot(dir)
+	where, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &folder{root}, nil
+	f := &folder{path: where}
+	root, err := f.root()
+	if err != nil {
+		return nil, err
+	}
+	root.Close()
+	return f, nil
 }
 
-func (f *folder) close() { f.root.Close() }
+// root opens the folder as it is now. The separator makes sure that nothing else is opened, which may block.
+func (f *folder) root() (*os.Root, error) { return os.OpenRoot(f.path + string(filepath.Separator)) }
 
 func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
 	start := time.Now()
@@ -45,13 +63,20 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	if _, err := filepath.Localize(name); err != nil {
 		return refuseFile(w, http.StatusNotFound, start)
 	}
-	file, info, err := f.open(name)
+	root, err := f.root()
+	if err != nil { // it is being replaced, or gone: no page of it is missing for that
+		w.Header().Set("Retry-After", "10")
+		refuseFile(w, http.StatusServiceUnavailable, start)
+		return 0, time.Since(start), &Failure{Unreachable, err}
+	}
+	defer root.Close()
+	file, info, err := f.open(root, name)
 	if err == nil && info.IsDir() {
 		file.Close()
 		if !strings.HasSuffix(r.URL.Path, "/") {
 			return redirectToFolder(w, r, start)
 		}
-		file, info, err = f.open(path.Join(name, "index.html"))
+		file, info, err = f.open(root, path.Join(name, "index.html"))
 	} else if err == nil && strings.HasSuffix(r.URL.Path, "/") {
 		file.Close()
 		err = fs.ErrNotExist
@@ -68,22 +93,68 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 		return refuseFile(w, http.StatusNotFound, start)
 	}
 	defer file.Close()
-	w.Header().Set("Etag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+	header := w.Header()
+	header.Set("Etag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+	header.Set("Content-Type", f.contentType(info.Name(), file))
+	cleanRange(r, info.Size())
 	first := time.Since(start)
-	http.ServeContent(w, r, info.Name(), info.ModTime(), file)
+	content := &whole{file: file}
+	http.ServeContent(w, r, info.Name(), info.ModTime(), content)
+	if content.short.Load() {
+		return 0, first, &Failure{Reset, cut(io.ErrUnexpectedEOF)}
+	}
 	return 0, first, nil
 }
 
-// open opens a regular file or a folder; anything else might block.
-func (f *folder) open(name string) (*os.File, fs.FileInfo, error) {
-	info, err := f.root.Stat(name)
+// whole is a file whose end nobody should meet: the answer says how long it is.
+type whole struct {
+	file  *os.File
+	short atomic.Bool // it has become shorter since
+}
+
+// Read serves io.Reader.
+func (c *whole) Read(p []byte) (int, error) {
+	n, err := c.file.Read(p)
+	if err == io.EOF {
+		c.short.Store(true)
+	}
+	return n, err
+}
+
+// Seek serves io.Seeker.
+func (c *whole) Seek(offset int64, whence int) (int64, error) { return c.file.Seek(offset, whence) }
+
+// open opens a regular file or a folder; anything else might block. os.Root follows no link that is absolute or leaves the
+// folder on its way: where such a link leads is found out first, and opened by a name without links.
+func (f *folder) open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	file, info, err := openIn(root, name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return file, info, err
+	}
+	real, err := filepath.EvalSymlinks(filepath.Join(f.path, name))
+	if err != nil {
+		return nil, nil, err
+	}
+	top, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	inside, err := filepath.Rel(top, real)
+	if err != nil || !filepath.IsLocal(inside) {
+		return nil, nil, fs.ErrNotExist
+	}
+	return openIn(root, inside)
+}
+
+func openIn(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	info, err := root.Stat(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return nil, nil, fs.ErrNotExist
 	}
-	file, err := f.root.Open(name)
+	file, err := root.OpenFile(name, os.O_RDONLY|withoutWaiting, 0) // it may have become another one
 	if err != nil {
 		return nil, nil, err
 	}

@@ -169,7 +169,7 @@ func TestFolderConditions(t *testing.T) {
 			{"GET", "Range: bytes=8-", 206, "89", "bytes 8-9/10"},
 			{"HEAD", "Range: bytes=8-", 206, "", "bytes 8-9/10"},
 			{"GET", "Range: bytes=10-", 416, "invalid range: failed to overlap\n", "bytes */10"},
-			{"GET", "Range: lines=1-2", 416, "invalid range\n", ""},
+			{"GET", "Range: lines=1-2", 200, page, ""},
 		} {
 			answer := g.do(t, g.request(t, test.method, "/a.txt", nil, test.sent))
 			if body := content(t, answer); answer.StatusCode != test.status || body != test.body || answer.Header.Get("Content-Range") != test.within {

@@ -21,6 +21,10 @@ func TestFolderLinks(t *testing.T) {
 	for link, target := range map[string]string{
 		"inside":          "sub/b.txt",
 		"inside-dir":      "sub",
+		"whole":           filepath.Join(root, "sub", "b.txt"),
+		"whole-dir":       filepath.Join(root, "sub"),
+		"whole-chain":     "whole-dir/../whole",
+		"whole-top":       root,
 		"absolute":        filepath.Join(outside, "secret.txt"),
 		"relative":        "../outside/secret.txt",
 		"folder":          "../outside",
@@ -38,7 +42,8 @@ func TestFolderLinks(t *testing.T) {
 	for path, want := range map[string]int{
 		"/inside": 200, "/inside-dir/b.txt": 200,
 		"/absolute": 404, "/relative": 404, "/folder": 404, "/folder/": 404, "/folder/secret.txt": 404, "/loop": 404, "/dangling": 404, "/device": 404,
-		"/sub/": 404, "/back-and-inside": 404,
+		"/sub/": 404, "/whole": 200, "/whole-dir": 301, "/whole-dir/b.txt": 200, "/whole-chain": 200, "/back-and-inside": 200,
+		"/whole-top/": 200, "/whole-top/whole-top/sub/b.txt": 200, "/whole-top/absolute": 404, "/whole-dir/../folder/secret.txt": 404,
 	} {
 		if answer := g.get(t, path); answer.StatusCode != want {
 			t.Errorf("%s: %s, want %d", path, answer.Status, want)

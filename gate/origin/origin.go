@@ -8,7 +8,7 @@
 //	h2c://host[:port]     HTTP/2 without TLS, with prior knowledge
 //	h2://host[:port]      HTTP/2 over TLS
 //	unix:/path            HTTP/1.1 over a Unix socket
-//	file:/folder          no server: files
+//	file:/folder          no server: files, of whatever stands under that name when a request comes
 //
 // What is passed on:
 //
@@ -138,13 +138,11 @@ func (o *Origin) refuseMethod(w http.ResponseWriter, r *http.Request) {
 // String is the first server as configured.
 func (o *Origin) String() string { return o.name }
 
-// Close lets go of idle connections or the folder.
+// Close lets go of idle connections.
 func (o *Origin) Close() {
-	if o.folder != nil {
-		o.folder.close()
-		return
+	if o.list != nil {
+		o.list.close()
 	}
-	o.list.close()
 }
 
 // Status is how one server of an origin does.
