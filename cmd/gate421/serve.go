@@ -11,6 +11,7 @@ import (
 	"gate421/gate"
 	"gate421/gate/audit"
 	"gate421/gate/front"
+	"gate421/gate/origin"
 )
 
 // serve serves until ctx ends, drains, and closes everything. It returns nil after an orderly end.
@@ -39,6 +40,13 @@ func (g *gateway) serve(ctx context.Context) error {
 			if !g.proxies.Trusts(client) { // whose clients nobody knows yet
 				g.verifier.Prepare(client)
 			}
+		},
+		ConnContext: func(ctx context.Context, client netip.Addr) (context.Context, func()) {
+			if g.proxies.Trusts(client) { // many people's requests come on one connection
+				return ctx, nil
+			}
+			own := origin.NewClient(ctx)
+			return own, own.End
 		},
 		Balancers: c.Listen.ProxyProtocol,
 		Proxies:   c.Listen.TrustedProxies,

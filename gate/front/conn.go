@@ -33,6 +33,7 @@ type conn struct {
 	fate     sync.Mutex
 	counted  netip.Prefix // in yard.open
 	closed   bool
+	onClose  func() // Server.ConnContext's; nil: there is none
 	after    func() // what is left to do when a handler that has taken it closes it; nil: nobody has, or nothing is
 	begun    sync.Once
 	extra    bool // it has no place in yard.room: it came last, when there was none
@@ -113,6 +114,15 @@ type connKey struct{}
 
 func withConn(ctx context.Context, c *conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
+}
+
+// context is that of the connection's requests.
+func (v *serving) context(c *conn) context.Context {
+	ctx := withConn(v.base, c)
+	if v.ConnContext != nil {
+		ctx, c.onClose = v.ConnContext(ctx, addressOf(c.RemoteAddr()))
+	}
+	return ctx
 }
 
 // begin notes that the first request has begun, or HTTP/2.

@@ -1,12 +1,15 @@
 package front
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -129,4 +132,44 @@ func TestPanicInAHandshake(t *testing.T) {
 	if _, err := d.tls(t, &tls.Config{ServerName: "one.example"}); err != nil {
 		t.Error(err)
 	}
+}
+
+// All requests of a connection have the context that ConnContext made for it, and it is told when the connection has ended.
+func TestConnContext(t *testing.T) {
+	both(t, func(t *testing.T, http2 bool) {
+		type number struct{}
+		var connections atomic.Int64
+		closed := make(chan int64, 8)
+		d := open(t, &Server{
+			ConnContext: func(ctx context.Context, client netip.Addr) (context.Context, func()) {
+				n := connections.Add(1)
+				if client != netip.MustParseAddr("127.0.0.1") {
+					t.Errorf("client %v", client)
+				}
+				if n == 3 {
+					return ctx, nil
+				}
+				return context.WithValue(ctx, number{}, n), func() { closed <- n }
+			},
+			Handler: text(func(_ http.ResponseWriter, r *http.Request) string {
+				return fmt.Sprint(r.Context().Value(number{}))
+			}),
+		})
+		for _, want := range []string{"1", "2", "<nil>"} {
+			c := d.client(t, http2)
+			for range 3 {
+				if _, got := get(t, c, "https://one.example/"); got != want {
+					t.Errorf("connection %s, want %s", got, want)
+				}
+			}
+			if len(closed) > 0 {
+				t.Error("told while it was open")
+			}
+			if c.CloseIdleConnections(); want != "<nil>" {
+				if got := receive(t, closed); fmt.Sprint(got) != want {
+					t.Errorf("connection %d ended, want %s", got, want)
+				}
+			}
+		}
+	})
 }

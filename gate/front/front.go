@@ -96,6 +96,10 @@ type Server struct {
 	// Accepted is told the address of every client that connects to the https listener, before anything but a PROXY header is
 	// read. It must not block: it runs in the accept loop. nil: nobody is told.
 	Accepted func(netip.Addr)
+	// ConnContext makes the context of the requests of a connection to the https listener out of another, when its
+	// handshake is over. onClose is called when the connection has ended; nil: nobody is. A nil ConnContext changes
+	// nothing.
+	ConnContext func(ctx context.Context, client netip.Addr) (_ context.Context, onClose func())
 	// Balancers are the networks of TCP load balancers: connections from there have to begin with a PROXY header.
 	Balancers []netip.Prefix
 	// Proxies are the networks of HTTP proxies, each of which speaks for many clients: Limits.ConnectionsPerAddress is not for

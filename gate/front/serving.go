@@ -112,6 +112,9 @@ func (v *serving) serve(c *conn, serve func(*conn) (taken bool)) {
 	v.mu.Unlock()
 	left := func() {
 		v.counts.went(c)
+		if c.onClose != nil {
+			c.onClose()
+		}
 		v.mu.Lock()
 		delete(v.open, c)
 		v.mu.Unlock()
@@ -166,7 +169,7 @@ func (v *serving) https(c *conn) (taken bool) {
 	secure.SetDeadline(time.Time{})
 	c.shaken = true
 	state := secure.ConnectionState()
-	switch ctx := withConn(v.base, c); state.NegotiatedProtocol {
+	switch ctx := v.context(c); state.NegotiatedProtocol {
 	case "h2":
 		v.http2(ctx, secure)
 	case "acme-tls/1": // the certificate was the answer

@@ -34,6 +34,10 @@ type conn struct {
 	behind   http.Header   // where what comes behind them goes
 	trailers func() error  // readTrailers; a method that is named takes memory each time
 
+	own      bool // it is one client's alone
+	halfDone bool // with own: the client was asked for the next step of its login
+	closed   bool // by close
+
 	used  bool      // it has served a request before
 	heard bool      // of this request a byte came back
 	body  bool      // it is the body that is read
@@ -185,6 +189,7 @@ func (c *conn) release() bool {
 func (c *conn) close() {
 	c.release()
 	c.raw.Close()
+	c.closed = true
 }
 
 // clean says whether nothing has come behind the answer. What TLS has taken from the socket is seen by nobody later.

@@ -51,20 +51,18 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		c.failure = k.tunnel(w, h)
 		return
 	}
-	c.failure = d.pass(w, r, k, h)
+	c.failure = d.pass(w, r, c, k, h)
 }
 
-// ask sends the request and reads the head of the answer. A request that met a dead connection is sent again on a new one
-// if nothing was heard of it and it may be repeated, not where the server is only slow; a 421 is asked again once, because a
-// server that shares connections between its sites may have meant this connection only (RFC 9110 section 15.5.20).
+// ask sends the request and reads the head of the answer. A request that met a dead connection is sent again on a
+// new one if nothing was heard of it and it may be repeated, not where the server is only slow; a 421 is asked
+// again once, because a server that shares connections between its sites may have meant this connection only (RFC
+// 9110 section 15.5.20). The next step of a login is sent on its own connection or not at all.
 func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, answerHead, *Failure) {
-	ctx, host := r.Context(), ""
-	if d.secure != nil {
-		host = hostname(r.Host)
-	}
+	ctx := r.Context()
 	var misdirected answerHead
 	for again := false; ; again = true {
-		k, h, err := d.attempt(host, again, w, r)
+		k, h, err := d.attempt(c, again, w, r)
 		if k == nil {
 			c.elsewhere = misdirected.status == 0
 			return nil, misdirected, misdirected.name(err, ctx.Err() != nil)
@@ -72,7 +70,8 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 		if err == nil && h.status != http.StatusMisdirectedRequest {
 			return k, h, nil
 		}
-		once := r.ContentLength != 0 || again // it cannot be sent to this server again
+		halfDone := c.login && k.halfDone
+		once := r.ContentLength != 0 || again || halfDone // it cannot be sent to this server again
 		lost := err != nil && (k.heard || !replayable(r.Method) || ctx.Err() != nil || timeout(err))
 		if err == nil && !once || err != nil && !once && k.used && !lost {
 			misdirected = h
@@ -87,10 +86,11 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 			c.unread = !k.up.stop(w, r) // which may end ctx
 		}
 		k.close()
+		c.anew = halfDone
 		if err == nil {
 			return nil, h, &Failure{Misdirected, nil}
 		}
-		c.elsewhere = !lost && r.ContentLength == 0 && misdirected.status == 0
+		c.elsewhere = !lost && !halfDone && r.ContentLength == 0 && misdirected.status == 0
 		return nil, misdirected.or(h), misdirected.name(err, gone)
 	}
 }
@@ -128,28 +128,48 @@ func timeout(err error) bool {
 
 // attempt asks over one connection, without one if there is none to be had. One that has gone bad while it was idle has heard
 // nothing of the request: then there is another.
-func (d *direct) attempt(host string, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, answerHead, error) {
+func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, answerHead, error) {
 	for {
-		c, err := d.connect(r.Context(), host, fresh)
+		k, err := d.connect(c, r, fresh)
 		if err != nil {
 			return nil, answerHead{}, err
 		}
-		c.begin(r.Context(), r.ContentLength != 0)
-		h, err := d.converse(c, w, r)
-		if err != errStale {
-			return c, h, err
+		h, err := answerHead{}, errStale
+		if !k.closed {
+			k.begin(r.Context(), r.ContentLength != 0)
+			h, err = d.converse(k, w, r)
 		}
-		c.close()
+		if err != errStale || c.login && k.halfDone {
+			return k, h, err
+		}
+		k.close()
 	}
 }
 
-// connect takes the connection that was used last, or dials.
-func (d *direct) connect(ctx context.Context, host string, fresh bool) (*conn, error) {
-	if !fresh {
-		if c := d.idle.take(host); c != nil {
-			return c, nil
+// pooledBy is what the pool knows connections for a host under.
+func (d *direct) pooledBy(authority string) string {
+	if d.secure == nil {
+		return ""
+	}
+	return hostname(authority)
+}
+
+// connect takes the client's own connection or the one that was used last, or dials.
+func (d *direct) connect(c *call, r *http.Request, fresh bool) (*conn, error) {
+	host := d.pooledBy(r.Host)
+	if own := c.own; own != nil {
+		c.own = nil
+		return own, nil
+	}
+	if !fresh && !c.login {
+		if k := d.idle.take(host); k != nil {
+			return k, nil
 		}
 	}
+	return d.dial(r.Context(), host)
+}
+
+func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 	dialing, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	raw, err := d.dialer.DialContext(dialing, d.network, d.address)
@@ -208,8 +228,8 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answ
 	return answerHead{}, fmt.Errorf("more than %d informational answers", most)
 }
 
-// pass copies the answer to the client and gives the connection back, or closes it.
-func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerHead) *Failure {
+// pass copies the answer to the client and keeps the connection, or closes it.
+func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *conn, h answerHead) *Failure {
 	header := w.Header()
 	if header["Content-Type"] == nil {
 		header["Content-Type"] = nil // keeps a server from guessing one
@@ -219,6 +239,9 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 	}
 	if c.up != nil && r.ProtoMajor == 1 && !c.up.ended() {
 		header["Connection"] = []string{"close"} // what is left of the body would be taken for the next request
+	}
+	if h.halfDone() && r.ProtoMajor == 1 && (!h.keep || unusual(r)) {
+		header["Connection"] = []string{"close"} // the client has to begin anew, as the server has it
 	}
 	w.WriteHeader(h.status)
 	c.body = true
@@ -230,11 +253,7 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 	}
 	switch {
 	case lost == nil && gone == nil:
-		if whole && h.keep && !unusual(r) && c.clean() && c.release() {
-			d.idle.put(c)
-		} else {
-			c.close()
-		}
+		d.keep(c, asked, r, h, whole && h.keep && !unusual(r) && c.clean() && c.release())
 		return nil
 	case gone != nil || left:
 		c.close()
@@ -246,6 +265,24 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, c *conn, h answerH
 		word = Timeout
 	}
 	return &Failure{word, cut(lost)}
+}
+
+// keep gives the connection back: to everybody, or to its client where it may have been told who that is. One that
+// is not whole is closed; that it was is remembered where a login is half done.
+func (d *direct) keep(c *conn, asked *call, r *http.Request, h answerHead, whole bool) {
+	own := asked.login || c.own || h.login.bound
+	if whole && !own {
+		d.idle.put(c)
+		return
+	}
+	c.halfDone = h.halfDone()
+	client := clientOf(r)
+	if !whole || client == nil {
+		c.close()
+	}
+	if client != nil && (whole || c.halfDone) {
+		client.put(kept{asked.list, asked.server, c})
+	}
 }
 
 // unusual says that a request has a body which some servers do not read, whatever its length says: what is left of it would be

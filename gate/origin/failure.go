@@ -90,7 +90,8 @@ func name(err error, gone bool) *Failure {
 		word = Unreachable
 	case errors.As(err, &network) && network.Timeout():
 		word = Timeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+	case errors.Is(err, errStale), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.As(err, &stream), errors.As(err, &goAway), strings.Contains(err.Error(), "server closed idle connection"),
 		strings.Contains(err.Error(), "client connection lost"):
 		word = Reset

@@ -20,6 +20,7 @@ type answerHead struct {
 	chunked bool
 	keep    bool   // the connection may serve another request
 	upgrade string // the protocol that a 101 changes to
+	login   login
 }
 
 const (
@@ -57,6 +58,7 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	if err := f.parse(rest); err != nil {
 		return answerHead{}, &unfit{err}
 	}
+	h.login = f.login
 	h.keep = !f.close && (minor == '1' || f.alive)
 	if h.status == http.StatusSwitchingProtocols && f.changes {
 		h.upgrade = f.upgrade
@@ -166,6 +168,7 @@ type answerFields struct {
 	alive   bool // Connection: keep-alive
 	changes bool // Connection: upgrade
 	upgrade string
+	login   login
 }
 
 func (f *answerFields) parse(block string) error {
@@ -220,8 +223,8 @@ func (f *answerFields) parse(block string) error {
 	return nil
 }
 
-// framing looks at the fields that say where the body ends and what becomes of the connection; pass is whether the client
-// gets the field.
+// framing looks at the fields that say where the body ends and what becomes of the connection, a login included;
+// pass is whether the client gets the field.
 func (f *answerFields) framing(name, value string) (pass bool, err error) {
 	switch name {
 	case "Content-Length":
@@ -248,6 +251,9 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 		return false, nil
 	case "Trailer":
 		return true, nil // announced to the client, who gets them
+	case "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Proxy-Authentication-Info",
+		"Persistent-Auth":
+		f.login.note(name, value)
 	}
 	return !hopByHop(name), nil
 }

@@ -14,6 +14,7 @@ import (
 type list struct {
 	servers []*server
 	wait    time.Duration
+	kept    keptConns
 
 	mu   sync.Mutex // guards next and every server's health
 	next int        // where the search begins, so that ties go round
@@ -41,6 +42,9 @@ type call struct {
 	start  time.Time
 	trial  bool // the server is out: it is found out whether it is well again
 
+	login bool  // the request presents a login of its connection: it goes on no connection that is anybody else's
+	own   *conn // the client's own, to begin with; nil: it has none
+
 	status    int           // of the server's final answer; 0: none came
 	first     time.Duration // until it came, or until it was given up
 	failure   *Failure      // nil: the client has a whole answer
@@ -48,6 +52,7 @@ type call struct {
 	elsewhere bool          // with failure: another server may be asked
 	unread    bool          // with failure: the client's body was not read to its end
 	waited    bool          // with failure: the client's body was waited for
+	anew      bool          // with failure: the client has to begin its login anew, on another connection
 }
 
 // answered notes the head of a final answer: whatever comes after it, the server is there.
@@ -60,8 +65,10 @@ func (c *call) answered(status int) {
 
 // serve is what Origin.Serve promises, of a request that is well formed.
 func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
-	c := call{list: l, start: time.Now()}
-	l.pick(&c, nil)
+	c := call{list: l, start: time.Now(), login: presentsLogin(r.Header)}
+	if !l.resume(&c, r) {
+		l.pick(&c, nil)
+	}
 	c.server.serve(w, r, &c)
 	if c.failure == nil {
 		return c.server.address, c.status, c.first, nil
@@ -74,16 +81,34 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 		return c.server.address, c.status, c.first, nil
 	}
 	if !c.begun {
-		c.failure.answer(w, c.unread && r.ProtoMajor == 1)
+		c.failure.answer(w, (c.unread || c.anew) && r.ProtoMajor == 1)
 	}
 	return c.server.address, c.status, c.first, c.failure
+}
+
+// resume chooses the connection that is the client's own, and with it the server.
+func (l *list) resume(c *call, r *http.Request) bool {
+	if l.kept.count.Load() == 0 {
+		return false
+	}
+	client := clientOf(r)
+	if client == nil {
+		return false
+	}
+	k := client.take(l, r.Host)
+	if k == nil {
+		return false
+	}
+	c.own, c.server = k.conn, k.server
+	k.server.flying.Add(1)
+	return true
 }
 
 // retry asks others, each once, until one answers or the time that an answer may take is over.
 func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
 	tried := []*server{c.server}
 	for c.failure != nil && c.elsewhere && !c.begun && time.Since(c.start) < l.wait && r.Context().Err() == nil {
-		next := call{list: l, start: c.start}
+		next := call{list: l, start: c.start, login: c.login}
 		if l.pick(&next, tried); next.server == nil {
 			return
 		}
@@ -165,7 +190,8 @@ func (l *list) restore(s *server) {
 func (f *Failure) blames() bool {
 	var host x509.HostnameError
 	var fields *unfit
-	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host) && !errors.As(f, &fields) && !refusedName(f)
+	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host) && !errors.As(f, &fields) &&
+		!refusedName(f) && !errors.Is(f, errStale)
 }
 
 // refusedName says whether a server has refused the name in the handshake (RFC 6066 section 3).
@@ -185,6 +211,7 @@ func (l *list) status() []Status {
 }
 
 func (l *list) close() {
+	l.kept.close()
 	for _, s := range l.servers {
 		s.close()
 	}

@@ -32,6 +32,19 @@
 // client: over HTTP/1.x a crawler would take it for a page that is gone. A request without a body is tried once more on a
 // new connection; what is still a 421 becomes a 502, origin_misdirected.
 //
+// # Logins of connections
+//
+// NTLM, Negotiate and their kin (RFC 4559) prove once who sends the requests of a connection. From the first sign
+// of one on, in a request's Authorization or an answer's WWW-Authenticate, a connection to an HTTP/1.1 origin is
+// its client's alone: it serves no other [Client], and is closed with it. A request with such a login goes on the
+// client's own connection, or on a new one. The next step of a login that is half done is sent on its own
+// connection to its own server, or not at all: where that is gone, the answer is a 502 and the end of the client's
+// connection, so that the client begins anew.
+//
+// Of HTTP/2's clients nothing is kept, nor where a request's context has no Client: a request with a login then has
+// a connection for itself, so that a login of one step is served and one of several never ends. Clients use
+// HTTP/1.1 for these, as IIS has them do. So it is with HTTP/2 origins, too.
+//
 // # Several servers
 //
 // The one with the fewest requests in flight is asked. Three failures within ten seconds leave a server out for ten seconds,

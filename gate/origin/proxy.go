@@ -192,8 +192,9 @@ func (f final) WriteHeader(status int) {
 // Unwrap serves http.ResponseController.
 func (f final) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
-// RoundTrip asks the origin. A 421 is asked again once, on a new connection, where there is no body that is used up: a
-// server that shares connections between its sites may have meant this connection only (RFC 9110 section 15.5.20).
+// RoundTrip asks the origin, with a login for a connection on one of its own. A 421 is asked again once, on a new
+// connection, where there is no body that is used up: a server that shares connections between its sites may have
+// meant this connection only (RFC 9110 section 15.5.20).
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	f := r.Context().Value(flightKey{}).(*flight)
 	if r.Body != nil && r.Body != http.NoBody {
@@ -201,6 +202,9 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.WithContext(r.Context())
 		r.Body = &upstream{body, f}
 		f.stall.send(true)
+	}
+	if presentsLogin(r.Header) {
+		return p.fresh.RoundTrip(r) // who is let in on a connection must not let in the others on it
 	}
 	answer, err := p.transport.RoundTrip(r)
 	if err != nil || answer.StatusCode != http.StatusMisdirectedRequest || r.Body != nil && r.Body != http.NoBody {

@@ -1,0 +1,153 @@
+package origin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Client is one connection of a client's, and what origins keep open for it alone: see the package comment on
+// logins. It is the context of the requests that come on it. End it when the connection has ended.
+//
+// Have none where several people's requests come on one connection, as from a proxy: then nothing is kept, and
+// nobody is taken for somebody else.
+type Client struct {
+	context.Context
+
+	mu    sync.Mutex
+	kept  []kept // idle; the one used last at the end
+	ended bool
+}
+
+// kept is a connection that waits for its client's next request.
+type kept struct {
+	list   *list
+	server *server
+	conn   *conn
+}
+
+// keptAtMost is how many a client may have, as one that asks for several sites on one connection.
+const keptAtMost = 4
+
+type clientKey struct{}
+
+// NewClient makes the context of a connection's requests out of another.
+func NewClient(ctx context.Context) *Client { return &Client{Context: ctx} }
+
+// Value serves context.Context.
+func (c *Client) Value(key any) any {
+	if key == (clientKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// End closes what was kept.
+func (c *Client) End() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	for _, k := range c.kept {
+		k.close()
+	}
+	c.kept = nil
+}
+
+// clientOf is the connection that a request came on, nil where nothing is kept. The requests of an HTTP/2
+// connection come at once, and a login is a conversation: servers that hold one have their clients use HTTP/1.1 for
+// it.
+func clientOf(r *http.Request) *Client {
+	if r.ProtoMajor != 1 {
+		return nil
+	}
+	c, _ := r.Context().Value(clientKey{}).(*Client)
+	return c
+}
+
+// take returns the client's own connection to one of a list's servers, nil where it has none for a host.
+func (c *Client) take(l *list, authority string) *kept {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, k := range slices.Backward(c.kept) {
+		if k.list != l || k.conn.host != k.server.direct.pooledBy(authority) {
+			continue
+		}
+		c.kept = slices.Delete(c.kept, i, i+1)
+		if l.kept.remove(k.conn) {
+			return &k
+		}
+	}
+	return nil
+}
+
+// put keeps a connection.
+func (c *Client) put(k kept) {
+	k.conn.own, k.conn.used = true, true
+	k.conn.shrink()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || !k.list.kept.add(k.conn) {
+		k.conn.raw.Close()
+		return
+	}
+	if len(c.kept) == keptAtMost {
+		c.kept[0].close()
+		c.kept = slices.Delete(c.kept, 0, 1)
+	}
+	c.kept = append(c.kept, k)
+}
+
+func (k kept) close() {
+	k.list.kept.remove(k.conn)
+	k.conn.raw.Close()
+}
+
+// keptConns are the connections that a list's servers keep for clients, as far as no request uses them. The zero
+// value is ready.
+type keptConns struct {
+	count atomic.Int64
+
+	mu     sync.Mutex
+	idle   map[*conn]struct{}
+	closed bool
+}
+
+// add returns false where nothing is kept any more.
+func (k *keptConns) add(c *conn) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return false
+	}
+	if k.idle == nil {
+		k.idle = map[*conn]struct{}{}
+	}
+	k.idle[c] = struct{}{}
+	k.count.Add(1)
+	return true
+}
+
+// remove returns false where the connection has been closed.
+func (k *keptConns) remove(c *conn) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, there := k.idle[c]; !there {
+		return false
+	}
+	delete(k.idle, c)
+	k.count.Add(-1)
+	return true
+}
+
+func (k *keptConns) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	for c := range k.idle {
+		c.raw.Close()
+	}
+	clear(k.idle)
+	k.count.Store(0)
+}
