@@ -18,6 +18,8 @@ const (
 type claims struct {
 	networks map[netip.Prefix]*Network // the invalid prefix is all that have none of their own
 	causes   map[string]*Cause
+	private  Private
+	latest   netip.Prefix // of private
 }
 
 func newClaims() *claims {
@@ -36,6 +38,26 @@ func network(client []byte) netip.Prefix {
 	}
 	p, _ := ip.Prefix(bits)
 	return p
+}
+
+// count counts a claim, proved or not.
+func (c *claims) count(k *chunk, e *event) {
+	c.private.Claims++
+	if e.what != posed && e.what != unproved {
+		return
+	}
+	if p := network(k.text(e.client)); private(p.Addr()) {
+		c.private.Requests++
+		if c.latest != p {
+			c.latest, c.private.Network = p, p.String()
+		}
+	}
+}
+
+// private says whether nobody on the internet has an address.
+func private(ip netip.Addr) bool {
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // RFC 6598
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || shared.Contains(ip)
 }
 
 func (c *claims) impostor(k *chunk, e *event) {
@@ -97,7 +119,7 @@ func (c *claims) unknown(k *chunk, e *event) {
 }
 
 func (c *claims) report(r *Report) {
-	r.Impostors, r.Unknown = []Network{}, []Cause{}
+	r.Impostors, r.Unknown, r.Private = []Network{}, []Cause{}, c.private
 	for _, n := range c.networks {
 		r.Impostors = append(r.Impostors, *n)
 	}

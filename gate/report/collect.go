@@ -13,6 +13,7 @@ const (
 	refused                     // one that was refused
 	fetched                     // one over HTTP/1.x that gave the crawler the page
 	posed                       // an impostor's
+	failed                      // one over HTTP/1.x that gave it an error of the server instead
 	unproved                    // a claim's that could not be proved or disproved
 	changed                     // of a rule, or the guard
 	withdrawn                   // takes a refusal back, and is not asked for itself
@@ -42,6 +43,7 @@ type event struct {
 	ptr    span
 	cause  span
 	change uint32 // index into the chunk's changes
+	status uint16 // of what failed
 }
 
 // run is a stretch of one boot's numbers without a hole, or what a gap line explains.
@@ -259,8 +261,12 @@ func (w *collector) meaning(e *event) bool {
 	case e.http2 && l.is(memberAction, "refuse") && l.is(memberReason, "refused"):
 		e.what = refused
 	case !e.http2 && l.is(memberAction, "serve"):
-		if status, ok := l.count(memberStatus); ok && status > 0 && status < 500 {
+		switch status, ok := l.count(memberStatus); {
+		case !ok || status == 0 || status > 999: // nobody knows what the crawler got
+		case status < 500:
 			e.what = fetched
+		default:
+			e.what, e.status = failed, uint16(status)
 		}
 	}
 	return true

@@ -22,7 +22,7 @@ type series struct {
 	waits             waits
 	curve             curve
 
-	refusedURLs, waitingURLs int64
+	refusedURLs, waitingURLs, failedURLs int64
 }
 
 // place is the series that a request counts for, but for that of all sites. A nil one is beyond what is held.
@@ -65,8 +65,11 @@ func (c *crawl) event(k *chunk, e *event) {
 	}
 	if !e.http2 {
 		c.count(at, e.at, counts{http1: 1})
-		if e.what == fetched {
+		switch e.what {
+		case fetched:
 			c.fetched(a, e.at)
+		case failed:
+			c.urls.failed(a, e.at, e.status)
 		}
 		return
 	}
@@ -199,6 +202,9 @@ func (c *crawl) report(r *Report) {
 			if u.open {
 				s.waitingURLs++
 			}
+			if u.open && u.status != 0 {
+				s.failedURLs++
+			}
 		})
 	})
 	r.Step = c.calendar.step * int64(time.Hour/time.Second)
@@ -233,7 +239,7 @@ func (c *crawl) finish(s *series) Crawl {
 		}
 	}
 	return Crawl{HTTP2: s.counts.http2, HTTP1: s.counts.http1, Refused: s.counts.refused, Served: s.served,
-		RefusedURLs: s.refusedURLs, FetchedURLs: s.refusedURLs - s.waitingURLs, WaitingURLs: s.waitingURLs, Beyond: s.beyond,
+		RefusedURLs: s.refusedURLs, FetchedURLs: s.refusedURLs - s.waitingURLs, WaitingURLs: s.waitingURLs, FailedURLs: s.failedURLs, Beyond: s.beyond,
 		ComeBacks: s.waits.count, P50: s.waits.seconds(50), P95: s.waits.seconds(95), Curve: points}
 }
 

@@ -51,7 +51,19 @@ func TestKnownCrawl(t *testing.T) {
 	if !slices.Equal(waiting, wanted) {
 		t.Errorf("waiting: %q", waiting)
 	}
+	for _, w := range got.Waiting {
+		want := 0
+		if w.Path == "/503" {
+			want = 503
+		}
+		if w.Status != want || (want != 0) != (w.Came.Minute() == 45) {
+			t.Errorf("%s: came at %v and got %d, want %d", w.Path, w.Came, w.Status, want)
+		}
+	}
 	c := got.Crawl
+	if c.FailedURLs != 1 {
+		t.Errorf("%d URLs came back and got an error, want 1", c.FailedURLs)
+	}
 	if c.Refused != 15 || c.HTTP2 != 17 || c.RefusedURLs != 13 || c.FetchedURLs != 3 || c.WaitingURLs != 10 || c.ComeBacks != 4 || got.Log.Withdrawn != 1 ||
 		c.Served["guard"] != 1 || c.Served["log_unavailable"] != 1 || len(c.Served) != 2 {
 		t.Errorf("%+v %+v", c, got.Log)

@@ -50,6 +50,9 @@ func (x *examiner) began(source int, c *chunk) {
 }
 
 func (x *examiner) event(c *chunk, e *event) error {
+	if e.what != changed && e.what != withdrawn {
+		x.claims.count(c, e)
+	}
 	switch e.what {
 	case posed:
 		x.claims.impostor(c, e)
@@ -74,6 +77,7 @@ func (x *examiner) finish(q *Question) *Report {
 	r.Asked = Asked{Since: utc(q.Since), Until: utc(q.Until), Site: q.Site, Path: q.Path}
 	x.crawl.report(r)
 	x.claims.report(r)
+	r.Private.Claims -= r.Log.Withdrawn
 	r.Changes = append([]Change{}, x.changes...)
 	slices.SortStableFunc(r.Changes, func(a, b Change) int { return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano()) })
 	return r

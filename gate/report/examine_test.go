@@ -115,7 +115,7 @@ func drawLog(t *rapid.T, name string) []byte {
 			put(m)
 		case 9:
 			m["verdict"], m["proto"], m["action"] = word("impostor", "unknown", ""), word("HTTP/2.0", "HTTP/1.1"), "serve"
-			m["client_ip"], m["ptr"], m["verdict_cause"] = word("192.0.2.1", "192.0.2.9", "2001:db8::1", "?"), word("", "x.test"), word("", "timeout")
+			m["client_ip"], m["ptr"], m["verdict_cause"] = word("192.0.2.1", "192.0.2.9", "2001:db8::1", "?", "10.1.2.3", "fd00:1:2::3"), word("", "x.test"), word("", "timeout")
 			put(m)
 		case 10:
 			put(map[string]any{"event": word("gap", "start", "stop"), "lost": rapid.IntRange(0, 4).Draw(t, "lost")})

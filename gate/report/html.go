@@ -64,6 +64,7 @@ type pageView struct {
 	MoreSites     string
 	Refused       bool
 	Waiting       []waitingView
+	Failed        bool // one of them has Got
 	MoreWaiting   string
 	Read          bool
 	Impostors     []networkView
@@ -87,7 +88,7 @@ type (
 	}
 	stepView    struct{ Time, Stamp, HTTP2, Refused, HTTP1, Share string }
 	changeView  struct{ Number, Time, Stamp, Site, What, By, Kind string }
-	waitingView struct{ URL, Crawler, First, Stamp, Age, Refusals, Kind string }
+	waitingView struct{ URL, Crawler, First, Stamp, Age, Refusals, Kind, Got, GotStamp string }
 	networkView struct{ Network, Crawler, PTR, Requests, HTTP2, First, Last string }
 	causeView   struct{ Cause, Words, Requests, HTTP2 string }
 )
@@ -228,7 +229,12 @@ func (r *Report) addLists(v *pageView) {
 		if r.age(u.First) >= patience {
 			kind = kindWarn
 		}
-		v.Waiting = append(v.Waiting, waitingView{visible.Text(u.Host) + cutMiddle(visible.Text(u.Path), pagePath), visible.Text(u.Crawler), stampText(u.First), stamp(u.First), spanText(r.age(u.First)), numberText(u.Refusals), kind})
+		w := waitingView{URL: visible.Text(u.Host) + cutMiddle(visible.Text(u.Path), pagePath), Crawler: visible.Text(u.Crawler),
+			First: stampText(u.First), Stamp: stamp(u.First), Age: spanText(r.age(u.First)), Refusals: numberText(u.Refusals), Kind: kind}
+		if u.Status != 0 {
+			w.Got, w.GotStamp, v.Failed = u.got(), stamp(u.Came), true
+		}
+		v.Waiting = append(v.Waiting, w)
 	}
 	v.MoreWaiting = moreText(max(r.Crawl.WaitingURLs, int64(len(r.Waiting)))-int64(len(v.Waiting)), "more", "more")
 	for _, n := range r.Impostors[:min(pageRows, len(r.Impostors))] {

@@ -178,7 +178,7 @@ func large() *Report {
 		r.Sites = append(r.Sites, s)
 	}
 	for i := range 5000 {
-		r.Waiting = append(r.Waiting, Refused{"googlebot", "shop-000.example", "shop-000.example", fmt.Sprintf("/%04d/%s", i, strings.Repeat("long/", i%400)), at(1, 0, i), at(2, 0, i), 1e6})
+		r.Waiting = append(r.Waiting, Refused{"googlebot", "shop-000.example", "shop-000.example", fmt.Sprintf("/%04d/%s", i, strings.Repeat("long/", i%400)), at(1, 0, i), at(2, 0, i), 1e6, at(2, 0, i), 502})
 		r.Changes = append(r.Changes, Change{Time: at(1, 0, i*8), Event: "rule", Site: "shop-000.example", Rule: "http2_crawl", From: "refuse", To: "observe"})
 		r.Impostors = append(r.Impostors, Network{fmt.Sprintf("10.%d.%d.0/24", i/256, i%256), "googlebot", 9e15, 9e15, "", at(1, 0, 0), at(2, 0, 0)})
 	}

@@ -156,6 +156,8 @@ type refWait struct {
 	first, last time.Time
 	n           int64
 	site, rule  string
+	came        time.Time
+	status      int
 }
 
 func isHTTP2(l refLine) bool { return strings.HasPrefix(l.str("proto"), "HTTP/2") }
@@ -205,20 +207,24 @@ func (r *reference) report() *Report {
 		switch l.str("verdict") {
 		case "impostor":
 			refImpostor(networks, l)
+			refPrivate(&out.Private, l)
 		case "unknown":
 			if l.str("claim") != "" {
 				refUnknown(causes, l)
+				refPrivate(&out.Private, l)
 			}
 		}
 		if l.str("claim") == "" || l.str("verdict") != "genuine" || isHTTP2(l) && l.str("action") == "reject" || !isHTTP2(l) && !strings.HasPrefix(l.str("proto"), "HTTP/1") {
 			continue
 		}
 		span = append(span, l.at)
+		out.Private.Claims++
 		keys := []refKey{all, {l.str("site"), ""}, {l.str("site"), "rule " + l.str("rule")}}
 		get(keys[2]).state = l.str("state")
 		p := refPage{l.str("claim"), l.str("host"), l.str("path")}
 		if isRefusal(l) && back[l.str("boot")+" "+l.str("request_id")] {
 			r.log.Withdrawn++
+			out.Private.Claims--
 			for _, k := range keys {
 				get(k)
 			}
@@ -254,6 +260,8 @@ func (r *reference) report() *Report {
 			for _, k := range []refKey{all, {w.site, ""}, {w.site, "rule " + w.rule}} {
 				get(k).waits = append(get(k).waits, l.at.Sub(w.first).Seconds())
 			}
+		case !isHTTP2(l) && l.str("action") == "serve" && status >= 500 && w != nil && w.open && !l.at.Before(w.first):
+			w.came, w.status = l.at, int(status)
 		}
 	}
 	for p, w := range waits {
@@ -261,12 +269,15 @@ func (r *reference) report() *Report {
 			get(k).RefusedURLs++
 			if w.open {
 				get(k).WaitingURLs++
+				if w.status != 0 {
+					get(k).FailedURLs++
+				}
 			} else {
 				get(k).FetchedURLs++
 			}
 		}
 		if w.open {
-			out.Waiting = append(out.Waiting, Refused{p.crawler, w.site, p.host, p.path, w.first, w.last, w.n})
+			out.Waiting = append(out.Waiting, Refused{p.crawler, w.site, p.host, p.path, w.first, w.last, w.n, w.came, w.status})
 		}
 	}
 	slices.SortFunc(out.Waiting, func(a, b Refused) int {
@@ -304,6 +315,14 @@ func refImpostor(networks map[string]*Network, l refLine) {
 	n.Crawler, n.Last = l.str("claim"), l.at
 	if l.str("ptr") != "" {
 		n.PTR = l.str("ptr")
+	}
+}
+
+func refPrivate(p *Private, l refLine) {
+	p.Claims++
+	if ip := l.str("client_ip"); strings.HasPrefix(ip, "10.") || strings.HasPrefix(ip, "fd00:") {
+		p.Requests++
+		p.Network = map[string]string{"1": "10.1.2.0/24", "f": "fd00:1:2::/48"}[ip[:1]]
 	}
 }
 

@@ -39,7 +39,8 @@ type Report struct {
 	Waiting   []Refused `json:"not_fetched_since"` // refused and not fetched since: those refused the longest ago first, then by URL
 	Impostors []Network `json:"impostors"`         // most requests first, then by network
 	Unknown   []Cause   `json:"unknown"`           // most requests first, then by cause
-	Changes   []Change  `json:"changes"`           // in the order of their time
+	Private   Private   `json:"private"`
+	Changes   []Change  `json:"changes"` // in the order of their time
 }
 
 // Asked is what the report was asked for; what is empty was not.
@@ -87,6 +88,7 @@ type Crawl struct {
 	RefusedURLs int64   `json:"refused_urls"`          // those followed; FetchedURLs and WaitingURLs add up to it
 	FetchedURLs int64   `json:"fetched_urls"`          // fetched since their last refusal
 	WaitingURLs int64   `json:"waiting_urls"`          // not fetched since
+	FailedURLs  int64   `json:"failed_urls"`           // of those waiting: the crawler came over HTTP/1.x, and got an error
 	Beyond      int64   `json:"refusals_beyond"`       // refusals of URLs beyond those that can be followed
 	ComeBacks   int64   `json:"come_backs"`            // fetches that ended a wait
 	P50         float64 `json:"come_back_p50_seconds"` // from the first refusal of a wait to its end, within 1 %; 0 without
@@ -126,6 +128,11 @@ type Refused struct {
 	First    time.Time `json:"first"` // refused, since it was last fetched
 	Last     time.Time `json:"last"`
 	Refusals int64     `json:"refusals"` // since it was last fetched
+
+	// The latest time since First that the crawler came for it over HTTP/1.x and got no page but an error of the server, 500 or
+	// above; left out if it did not come.
+	Came   time.Time `json:"came,omitzero"`
+	Status int       `json:"came_status,omitempty"`
 }
 
 // Network is a /24 or /48 from which somebody claimed to be a crawler and was not. Beyond 100,000 networks the rest is one
@@ -138,6 +145,14 @@ type Network struct {
 	PTR      string    `json:"ptr"`   // the latest reverse name that was looked at
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
+}
+
+// Private is what came from addresses that nobody on the internet has (private, loopback, link-local, shared by a carrier's
+// customers): where a crawler's claim comes from one, something stands in front of the gateway and hides the client.
+type Private struct {
+	Claims   int64  `json:"claims"`            // to be a crawler, from anywhere
+	Requests int64  `json:"requests"`          // of them, not proved and from such an address
+	Network  string `json:"network,omitempty"` // the /24 or /48 of the latest
 }
 
 // Cause is why claims could not be proved or disproved.

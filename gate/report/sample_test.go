@@ -75,7 +75,7 @@ func sample() *Report {
 		"/imprint", "/%E5%95%86%E5%93%81/42", "/商品/フライパン/鋳鉄製スキレット/26センチ/蓋付き/黒色/送料無料", "/a\x1b[31mred\u202etxt.exe"}
 	for i := range 18 {
 		first := at(24, 21, 0).Add(time.Duration(i*i) * 25 * time.Minute)
-		r.Waiting = append(r.Waiting, Refused{"googlebot", "shop.example", "shop.example", paths[i%len(paths)], first, first.Add(time.Hour), int64(1 + i%4)})
+		r.Waiting = append(r.Waiting, Refused{"googlebot", "shop.example", "shop.example", paths[i%len(paths)], first, first.Add(time.Hour), int64(1 + i%4), time.Time{}, 0})
 	}
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -178,16 +179,34 @@ func (r *Report) textWaiting(p *printer, most int) {
 		return
 	}
 	p.paragraph(tableIndent, styleDim, "Google may drop these from its index. The oldest first; age is before the end of this report.")
+	shown := r.Waiting[:min(most, len(r.Waiting))]
+	columns := []column{{title: "Age", right: true}, {title: "Refused", right: true}, {title: "Crawler", spare: 1}, {title: "URL", flex: true}}
+	failed := slices.ContainsFunc(shown, func(u Refused) bool { return u.Status != 0 })
+	if failed {
+		columns = append(columns, column{title: "Came and got"})
+	}
 	var rows [][]styled
-	for _, u := range r.Waiting[:min(most, len(r.Waiting))] {
+	for _, u := range shown {
 		s := styleNone
 		if r.age(u.First) >= patience {
 			s = styleWarn
 		}
-		rows = append(rows, []styled{{spanText(r.age(u.First)), s}, {numberText(u.Refusals), 0}, {u.Crawler, 0}, {u.Host + u.Path, 0}})
+		row := []styled{{spanText(r.age(u.First)), s}, {numberText(u.Refusals), 0}, {u.Crawler, 0}, {u.Host + u.Path, 0}}
+		if failed {
+			row = append(row, styled{u.got(), styleBad})
+		}
+		rows = append(rows, row)
 	}
-	p.table([]column{{title: "Age", right: true}, {title: "Refused", right: true}, {title: "Crawler", spare: 1}, {title: "URL", flex: true}}, rows)
+	p.table(columns, rows)
 	p.more(max(r.Crawl.WaitingURLs, int64(len(r.Waiting)))-int64(len(rows)), "more", "more")
+}
+
+// got says what the crawler got when it came for a URL over HTTP/1.x; "" if it did not come, or got the page.
+func (u *Refused) got() string {
+	if u.Status == 0 {
+		return ""
+	}
+	return strconv.Itoa(u.Status) + ", " + stampText(u.Came)
 }
 
 func (r *Report) textImpostors(p *printer, most int) {

@@ -121,7 +121,7 @@ func tainted(s string) *Report {
 	return &Report{
 		From: at(1, 0, 0), Until: at(2, 0, 0), Asked: Asked{Site: s, Path: s}, Step: 3600, Log: Reading{Lines: 5, Files: []string{s}}, Crawl: c,
 		Sites:   []SiteCrawl{{Site: s, Crawl: c, Rules: []RuleCrawl{{Rule: s, State: s, Crawl: c}}}},
-		Waiting: []Refused{{s, s, s, s, at(1, 0, 0), at(1, 0, 0), 1}}, Impostors: []Network{{s, s, 1, 1, s, at(1, 0, 0), at(1, 0, 0)}}, Unknown: []Cause{{s, 1, 1}},
+		Waiting: []Refused{{s, s, s, s, at(1, 0, 0), at(1, 0, 0), 1, at(1, 0, 0), 503}}, Private: Private{10, 10, s}, Impostors: []Network{{s, s, 1, 1, s, at(1, 0, 0), at(1, 0, 0)}}, Unknown: []Cause{{s, 1, 1}},
 		Changes: []Change{{Time: at(1, 1, 0), Event: s, Site: s, Rule: s, From: s, To: s, What: s, By: s}, {Time: at(1, 2, 0), Event: "guard", Site: s, What: "tripped", By: s}},
 	}
 }
@@ -160,7 +160,7 @@ func anyReport(t *rapid.T) *Report {
 		r.Sites = append(r.Sites, s)
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "entries") {
-		r.Waiting = append(r.Waiting, Refused{word.Draw(t, "c"), word.Draw(t, "s"), word.Draw(t, "h"), word.Draw(t, "p"), day.Draw(t, "f"), day.Draw(t, "l"), count.Draw(t, "n")})
+		r.Waiting = append(r.Waiting, Refused{word.Draw(t, "c"), word.Draw(t, "s"), word.Draw(t, "h"), word.Draw(t, "p"), day.Draw(t, "f"), day.Draw(t, "l"), count.Draw(t, "n"), day.Draw(t, "came"), rapid.IntRange(0, 599).Draw(t, "status")})
 		r.Impostors = append(r.Impostors, Network{word.Draw(t, "n"), word.Draw(t, "c"), count.Draw(t, "r"), count.Draw(t, "2"), word.Draw(t, "p"), day.Draw(t, "f"), day.Draw(t, "l")})
 		r.Unknown = append(r.Unknown, Cause{word.Draw(t, "cause"), count.Draw(t, "r"), count.Draw(t, "2")})
 		r.Changes = append(r.Changes, Change{day.Draw(t, "t"), rapid.SampledFrom([]string{"rule", "guard"}).Draw(t, "e"), word.Draw(t, "s"), word.Draw(t, "r"), word.Draw(t, "f"), word.Draw(t, "t"), rapid.SampledFrom([]string{"tripped", "resumed", "\x1b"}).Draw(t, "w"), word.Draw(t, "b")})

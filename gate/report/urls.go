@@ -29,11 +29,13 @@ type refusedURL struct {
 	id          uint64 // of the last refusal's request, as long as it can be taken back
 	first, last int64  // refused in this wait; nanoseconds since 1970
 	before      int64  // the refusal before the last one
+	came        int64  // in this wait, over HTTP/1.x, for an error: the latest time
 	block       uint32 // where host and path are
 	offset      uint16
 	host, path  uint16 // lengths
 	crawler     uint16
 	latency     uint16 // bucket of the fetch that ended the wait
+	status      uint16 // the error that it came for; 0: it did not come
 	refusals    uint32 // in this wait
 	place       uint32 // of the last refusal
 	placeBefore uint32 // of the one before
@@ -170,7 +172,7 @@ func (t *urls) refused(a page, at int64, id uint64, place uint32) (followed bool
 	} else {
 		u.settled = u.settled || u.refusals > 0
 		u.placeBefore = u.place
-		u.first, u.refusals, u.open = at, 1, true
+		u.first, u.refusals, u.open, u.status = at, 1, true, 0
 	}
 	u.last, u.id, u.place = at, id, place
 	return true
@@ -189,6 +191,17 @@ func (t *urls) fetched(a page, at int64) (ended bool, latency uint16, place uint
 	u.open = false
 	u.latency = bucketOf(at - u.first)
 	return true, u.latency, u.place
+}
+
+// failed notes that the crawler came for a refused URL and got an error.
+func (t *urls) failed(a page, at int64, status uint16) {
+	i, _, _ := t.find(a)
+	if i < 0 {
+		return
+	}
+	if u := t.at(i); u.open && at >= u.first {
+		u.came, u.status = at, status
+	}
 }
 
 // undone is what a refusal that did not happen has to be taken out of.
@@ -243,6 +256,9 @@ func (t *urls) withdrawLate(id uint64) (what undone, ok bool) {
 		u.refusals--
 		if u.refusals == 1 {
 			u.first = u.last
+			if u.came < u.first {
+				u.status = 0
+			}
 		}
 	}
 	return what, true
@@ -263,8 +279,12 @@ func (t *urls) waiting(crawler func(uint16) string, site func(uint32) string) []
 	t.each(func(u *refusedURL) {
 		if u.open {
 			host, path := t.words(u)
-			list = append(list, Refused{Crawler: crawler(u.crawler), Site: site(u.place), Host: host, Path: path,
-				First: instant(u.first), Last: instant(u.last), Refusals: int64(u.refusals)})
+			r := Refused{Crawler: crawler(u.crawler), Site: site(u.place), Host: host, Path: path,
+				First: instant(u.first), Last: instant(u.last), Refusals: int64(u.refusals)}
+			if u.status != 0 {
+				r.Came, r.Status = instant(u.came), int(u.status)
+			}
+			list = append(list, r)
 		}
 	})
 	slices.SortFunc(list, func(a, b Refused) int {

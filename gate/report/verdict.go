@@ -105,6 +105,10 @@ func (r *Report) nothingBack() headline {
 	default:
 		h.Text = "Pages that answer 421 and are not fetched again leave Google’s index. Set the site to observe until the cause is found: does it answer over HTTP/1.1?"
 	}
+	if c.FailedURLs > 0 {
+		h.Text = "The crawler did come over HTTP/1.1 for " + numberText(c.FailedURLs) + " of " + countText(c.RefusedURLs, "URL", "URLs") +
+			", and your server answered with an error: see below. Mend that first. " + h.Text
+	}
 	if c.HTTP1 > 0 {
 		h.Text += " The crawler did fetch other URLs over HTTP/1.1, " + countText(c.HTTP1, "request", "requests") + " in all."
 	}
@@ -136,6 +140,12 @@ func (r *Report) someBack() headline {
 			h.Kind = kindBad
 		default:
 			h.Kind = kindWarn
+		}
+		if c.FailedURLs > 0 {
+			h.Text += " For " + numberText(c.FailedURLs) + " of them the crawler came, and your server answered with an error: see below."
+			if h.Kind == kindGood {
+				h.Kind = kindWarn
+			}
 		}
 	}
 	h.Text = strings.TrimSpace(h.Text)
@@ -175,6 +185,9 @@ func (r *Report) notices() []headline {
 			out = append(out, headline{kindBad, "The guard has stopped refusing on " + site, "From " + stampText(c.Time) + " UTC on everyone is served there, crawlers over HTTP/2 too, because no verified crawler came back over HTTP/1.x in time. When the cause is mended: gate421 rules resume " + site})
 		}
 	}
+	if h, ok := r.hidden(); ok {
+		out = append(out, h)
+	}
 	if !r.Log.whole() {
 		out = append(out, headline{kindWarn, "The log is not whole", "Numbers here may be too low, and a URL that is listed as not fetched may have been. What is missing stands at the end, under Log."})
 	}
@@ -182,6 +195,17 @@ func (r *Report) notices() []headline {
 		out = append(out, headline{kindWarn, "Not every refused URL could be followed", countText(n, "refusal was", "refusals were") + " of URLs beyond those that can be followed, and " + isAre(n, "is", "are") + " not in the numbers of URLs. Ask for one site or a shorter time."})
 	}
 	return out
+}
+
+// hidden is the notice for claims from where no crawler can be. One or two are the owner's own tests.
+func (r *Report) hidden() (headline, bool) {
+	p := &r.Private
+	if p.Requests < 10 && 2*p.Requests <= p.Claims || p.Requests == 0 {
+		return headline{}, false
+	}
+	return headline{kindWarn, "Something in front of the gateway hides the clients", countText(p.Requests, "claim", "claims") + " to be a crawler came from " +
+		p.Network + ", a private address that no crawler on the internet has: it is that of a load balancer, a proxy or a container’s network. Nobody can be verified behind it, and nobody is refused. " +
+		"List it in the configuration: under listen.proxy_protocol if it sends the PROXY protocol, or under listen.trusted_proxies with the header that names the client in listen.client_ip_header."}, true
 }
 
 // whole says that no line is known to be missing.
