@@ -21,10 +21,11 @@
 //	gate421_verify_seconds                               histogram of lookups, those answered from memory left out
 //	gate421_lookups_total{result}                        genuine, impostor or what went wrong
 //	gate421_lookups_in_flight, _queued, _refused_total   refused: over budget
-//	gate421_come_backs_total{site}                       requests of verified crawlers over HTTP/1.x
+//	gate421_come_backs_total{site}                       refused URLs that the crawler then fetched over HTTP/1.x
+//	gate421_verified_http1_requests_total{site}          requests of verified crawlers over HTTP/1.x, whatever was before
 //	gate421_guard_tripped{site,crawler}                  1 while the guard keeps the site from refusing the crawler
 //	gate421_guard_refusals{site,crawler}                 since the crawler last came over HTTP/1.x
-//	gate421_guard_last_come_back_timestamp_seconds{site,crawler} 0: never
+//	gate421_guard_last_http1_timestamp_seconds{site,crawler} 0: never
 //	gate421_origin_requests_total{site,result}           1xx to 5xx or a word of the record's origin_error
 //	gate421_origin_seconds{site}                         histogram of the time until an origin's answer begins
 //	gate421_origin_up{site,origin}                       0 while one of the site's own servers is left out
@@ -126,6 +127,7 @@ type Admin struct {
 	tallies tallies
 	claims  *recent // records that claim a crawler
 	others  *recent
+	waiting *waiting
 }
 
 const (
@@ -163,7 +165,7 @@ func New(c Config) *Admin {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &Admin{config: c, started: c.Now(), claims: newRecent(recentClaims), others: newRecent(recentOthers)}
+	a := &Admin{config: c, started: c.Now(), claims: newRecent(recentClaims), others: newRecent(recentOthers), waiting: newWaiting()}
 	for _, host := range c.Hosts {
 		a.hosts = append(a.hosts, strings.ToLower(strings.TrimSuffix(host, ".")))
 	}

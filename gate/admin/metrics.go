@@ -105,7 +105,8 @@ func (a *Admin) siteMetrics() prometheus.Collector {
 	g := &group{}
 	decisions := g.desc("decisions_total", "Requests by site (\"\": a host that is not configured), action and reason.", "site", "action", "reason")
 	verdicts := g.desc("verdicts_total", "Verdicts on clients that claim to be a crawler, by where the verdict came from (\"\": nowhere).", "verdict", "source")
-	comeBacks := g.desc("come_backs_total", "Requests of verified crawlers over HTTP/1.x.", "site")
+	comeBacks := g.desc("come_backs_total", "Refused URLs that the verified crawler then fetched over HTTP/1.x, among the latest 262,144 refused since the start.", "site")
+	http1 := g.desc("verified_http1_requests_total", "Requests of verified crawlers over HTTP/1.x, whether anything was refused before or not.", "site")
 	origins := g.desc("origin_requests_total", "Requests that a site's origin was asked, by the class of its status, "+
 		"or by what went wrong, before its answer began or in it. A folder is not asked.", "site", "result")
 	first := g.desc("origin_seconds", "How long a site's origin took to begin its answer, where it did.", "site")
@@ -114,6 +115,9 @@ func (a *Admin) siteMetrics() prometheus.Collector {
 			a.collectDecisions(s, decisions, site, t)
 			if n := t.comeBacks.Load(); site != "" || n > 0 {
 				s.counter(comeBacks, n, site)
+			}
+			if n := t.http1.Load(); site != "" || n > 0 {
+				s.counter(http1, n, site)
 			}
 			if site != "" {
 				for i, word := range originResultWords() {
@@ -151,7 +155,7 @@ func (a *Admin) guardMetrics() prometheus.Collector {
 	g := &group{}
 	tripped := g.desc("guard_tripped", "1 while the guard keeps a site from refusing a crawler; crawler \"\": every one of them. Of sites whose guard is on.", "site", "crawler")
 	refusals := g.desc("guard_refusals", "Refusals of a crawler since it last came over HTTP/1.x, verified, on a site whose guard is on.", "site", "crawler")
-	comeBack := g.desc("guard_last_come_back_timestamp_seconds", "When a crawler last came over HTTP/1.x, verified, to a site whose guard is on; 0: never.", "site", "crawler")
+	comeBack := g.desc("guard_last_http1_timestamp_seconds", "When a crawler last came over HTTP/1.x, verified, to a site whose guard is on; 0: never.", "site", "crawler")
 	g.collect = func(s sink) {
 		guarded := a.guarded()
 		for _, site := range a.config.Policy().Sites() {

@@ -53,7 +53,8 @@ func TestMetricsCountRecords(t *testing.T) {
 		}
 	}
 	watch(3, *refusal())
-	watch(2, audit.Record{Site: "example.com", Claim: "googlebot", Verdict: "genuine", VerdictSource: "cache", Action: "serve", Reason: "http1"})
+	back := refusal()
+	watch(2, audit.Record{Site: "example.com", Host: back.Host, Path: back.Path, Claim: "googlebot", Verdict: "genuine", VerdictSource: "cache", Action: "serve", Reason: "http1", Status: 200})
 	watch(1, audit.Record{Site: "example.com", Claim: "googlebot", Verdict: "impostor", VerdictSource: "dns", Action: "serve", Reason: "http1"})
 	watch(4, audit.Record{Site: "*.example.org", Claim: "googlebot", Verdict: "unknown", VerdictCause: "wait", Action: "serve", Reason: "unverified"})
 	watch(5, audit.Record{Host: "evil.example", Action: "reject", Reason: "unknown_host"})
@@ -74,7 +75,9 @@ func TestMetricsCountRecords(t *testing.T) {
 		`gate421_verdicts_total{source="dns",verdict="genuine"} 0`,
 		`gate421_verdicts_total{source="",verdict="unknown"} 4`,
 		`gate421_verdicts_total{source="other",verdict="genuine"} 1`,
-		`gate421_come_backs_total{site="example.com"} 2`,
+		`gate421_come_backs_total{site="example.com"} 1`,
+		`gate421_verified_http1_requests_total{site="example.com"} 2`,
+		`gate421_verified_http1_requests_total{site="shop.example.com"} 0`,
 		`gate421_come_backs_total{site="shop.example.com"} 0`,
 		`gate421_guard_tripped{crawler="googlebot",site="shop.example.com"} 1`,
 		`gate421_guard_tripped{crawler="adsbot-google",site="shop.example.com"} 0`,
@@ -137,8 +140,8 @@ func TestMetricsOfTheSources(t *testing.T) {
 	for _, want := range []string{
 		`gate421_guard_refusals{crawler="googlebot",site="example.com"} 12`,
 		`gate421_guard_refusals{crawler="",site="shop.example.com"} 0`,
-		`gate421_guard_last_come_back_timestamp_seconds{crawler="googlebot",site="example.com"} 1.79e+09`,
-		`gate421_guard_last_come_back_timestamp_seconds{crawler="",site="shop.example.com"} 0`,
+		`gate421_guard_last_http1_timestamp_seconds{crawler="googlebot",site="example.com"} 1.79e+09`,
+		`gate421_guard_last_http1_timestamp_seconds{crawler="",site="shop.example.com"} 0`,
 		`gate421_ranges_prefixes 300`,
 		`gate421_origin_up{origin="http://127.0.0.1:3000",site="example.com"} 1`, `gate421_origin_up{origin="unix:/run/app.sock",site="example.com"} 0`,
 		`gate421_origin_requests_in_flight{origin="http://127.0.0.1:3000",site="example.com"} 14`,

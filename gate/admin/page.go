@@ -228,16 +228,16 @@ func guardWords(s guard.Status, now time.Time) string {
 	case s.Tripped:
 		return "Tripped: refusing has stopped. " + back
 	case s.Refusals > 0:
-		return fmt.Sprintf("Watching: %s since %s without a come-back. %s",
+		return fmt.Sprintf("Watching: %s since %s, and it has not come over HTTP/1.x since. %s",
 			plural(s.Refusals, "refusal"), moment(s.Since, now), back)
 	}
-	return "Watching: no refusal is waiting for its come-back. " + back
+	return "Watching: no refusal is waiting for it to come. " + back
 }
 
 // totals are the decisions of all sites, those of sites no longer configured included.
 func (a *Admin) totals() ([]figure, []outcomeView) {
 	var sums [maxOutcomes]uint64
-	var all, back uint64
+	var all, back, http1 uint64
 	for _, t := range a.counted() {
 		for i := range sums {
 			n := t.decisions[i].Load()
@@ -245,6 +245,7 @@ func (a *Admin) totals() ([]figure, []outcomeView) {
 			all += n
 		}
 		back += t.comeBacks.Load()
+		http1 += t.http1.Load()
 	}
 	var outcomes []outcomeView
 	for i, o := range a.tallies.outcomes {
@@ -257,7 +258,8 @@ func (a *Admin) totals() ([]figure, []outcomeView) {
 	return []figure{
 		{"Decisions", digits(all), "requests of all clients"},
 		{"Refused", of(policy.Refused), "verified crawlers sent back to HTTP/1.1"},
-		{"Come-backs", digits(back), "requests of verified crawlers over HTTP/1.x"},
+		{"Come-backs", digits(back), "refused pages fetched over HTTP/1.x since"},
+		{"Verified HTTP/1.x", digits(http1), "requests of verified crawlers, refused before or not"},
 		{"Impostors", of(policy.Impostor), "false claims over HTTP/2, served"},
 		{"Unverified", of(policy.Unverified), "claims nobody could prove in time, served"},
 	}, outcomes

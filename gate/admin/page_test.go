@@ -60,7 +60,7 @@ func TestPageSaysWhatIsGoingOn(t *testing.T) {
 	expect(t, words(t, page), []string{
 		"example.com refuse www.example.com Verified crawlers that come over HTTP/2 are answered 421",
 		"refused 1,234 would refuse 0 come-backs 0",
-		"Guard googlebot: Watching: 3 refusals since 20 November 2026, 11:56 UTC (4 minutes ago) without a come-back. Last seen over HTTP/1.x and verified 5 minutes ago.",
+		"Guard googlebot: Watching: 3 refusals since 20 November 2026, 11:56 UTC (4 minutes ago), and it has not come over HTTP/1.x since. Last seen over HTTP/1.x and verified 5 minutes ago.",
 		"Mixed states. Google chooses the protocol for a whole site and documents nothing per URL.",
 		"/downloads/ allow", "/robots.txt$ built in allow", "/.well-known/acme-challenge/ built in allow",
 		"*.example.org observe Everyone is served",

@@ -19,6 +19,9 @@ func (a *Admin) Watch(r *audit.Record) {
 		verdict, source := a.tallies.verdict(r.Verdict, r.VerdictSource)
 		a.tallies.verdicts[verdict][source].Add(1)
 		if r.Verdict == verdictGenuine && r.Reason == string(policy.HTTP1) {
+			site.http1.Add(1)
+		}
+		if a.waiting.record(r) {
 			site.comeBacks.Add(1)
 		}
 	}
@@ -72,7 +75,8 @@ const maxOutcomes = 12
 // tally counts one site since the start.
 type tally struct {
 	decisions [maxOutcomes]atomic.Uint64 // by index in outcomes; the last: none of them
-	comeBacks atomic.Uint64              // requests of verified crawlers over HTTP/1.x
+	http1     atomic.Uint64              // requests of verified crawlers over HTTP/1.x
+	comeBacks atomic.Uint64              // refused URLs that were then fetched over HTTP/1.x
 	origin    originTally
 }
 
