@@ -69,7 +69,7 @@ func (c *runCommand) serve(w *world, loaded *config.Config, said *messages) erro
 	// of ending the process, and the log does what it does in all trouble.
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	g, err := openGateway(w.ctx, loaded, w.stdout, said)
+	g, err := openGateway(w.ctx, loaded, forReader(w.stdout), said)
 	if err != nil {
 		return err
 	}
