@@ -15,10 +15,10 @@ const (
 	flushAtMost     = 2 * time.Second // at the end, for somebody who still reads
 )
 
-// messages passes on what an operator should see, one message a Write, to a writer that may be slow or stuck: a terminal that was
-// paused, a pipe that nobody reads. Write never waits and never fails. Messages keep their order; those that find no room are
-// counted, and where they are missing a message says how many as soon as the writer takes any again. It is safe for
-// concurrent use and needs no closing: its one goroutine ends when everything is written.
+// messages passes on what an operator should see, one message a Write, to a writer that may be slow or stuck: a
+// terminal that was paused, a pipe that nobody reads. Write never waits and never fails. Messages keep their order;
+// those that find no room are counted, and where they are missing a message says how many as soon as the writer takes
+// any again. It is safe for concurrent use and needs no closing: its one goroutine ends when everything is written.
 type messages struct {
 	to io.Writer
 
@@ -73,7 +73,8 @@ func (m *messages) add(next queuedMessage) {
 func (m *messages) lostMessage() queuedMessage {
 	lost := m.lost
 	m.lost = 0
-	return queuedMessage{text: fmt.Appendf(nil, "gate421: %s missing here: standard error took none\n", areMessages(lost)), lost: lost}
+	text := fmt.Appendf(nil, "gate421: %s missing here: standard error took none\n", areMessages(lost))
+	return queuedMessage{text: text, lost: lost}
 }
 
 func areMessages(n int) string {
@@ -83,8 +84,8 @@ func areMessages(n int) string {
 	return fmt.Sprintf("%d messages are", n)
 }
 
-// pass writes what is queued until there is nothing left. A message that cannot be written is lost, too; that it is gets said
-// with the next one, because now it would be lost as well.
+// pass writes what is queued until there is nothing left. A message that cannot be written is lost, too; that it is
+// gets said with the next one, because now it would be lost as well.
 func (m *messages) pass() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

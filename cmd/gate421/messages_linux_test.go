@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestStuckStandardErrorHoldsNobodyUp runs the program with a standard error that nobody reads. The request that trips the
-// guard is answered, so are those after it; a reload goes through, and the program ends when it is told to.
+// TestStuckStandardErrorHoldsNobodyUp runs the program with a standard error that nobody reads. The request that trips
+// the guard is answered, so are those after it; a reload goes through, and the program ends when it is told to.
 func TestStuckStandardErrorHoldsNobodyUp(t *testing.T) {
 	for _, reads := range []bool{false, true} {
 		t.Run(map[bool]string{false: "for ever", true: "for a while"}[reads], func(t *testing.T) {
@@ -19,8 +19,9 @@ func TestStuckStandardErrorHoldsNobodyUp(t *testing.T) {
 			s := newSetting(t)
 			googlebot := local("127.0.0.2")
 			s.dns.googlebotAt(t, googlebot)
-			s.write("sites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse, guard: {refusals: 2, within: 1m}}]\n")
-			tripping := `{"shop.test": {"refusals": 7, "since": "` + time.Now().Add(-time.Hour).UTC().Format(time.RFC3339) + `", "tripped": false}}`
+			s.write("sites:\n- {hosts: [shop.test], origin: $echo, http2_crawl: refuse, guard: {refusals: 2, within: 1m}}\n")
+			since := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+			tripping := `{"shop.test": {"refusals": 7, "since": "` + since + `", "tripped": false}}`
 			if err := os.WriteFile(filepath.Join(s.state(), "guard.json"), []byte(tripping), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +56,9 @@ func TestStuckStandardErrorHoldsNobodyUp(t *testing.T) {
 				return
 			}
 			text := <-said
-			for _, want := range []string{`gate421: site "shop.test": refusing every crawler has stopped.`, "gate421: the configuration so far stays in use\n"} {
+			for _, want := range []string{
+				`gate421: site "shop.test": refusing every crawler has stopped.`, "gate421: the configuration so far stays in use\n",
+			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("stderr does not say %q:\n%s", want, text)
 				}

@@ -36,8 +36,8 @@ func fillPipe(t *testing.T) (read, write *os.File, filled int) {
 	return read, write, filled
 }
 
-// TestMessagesNeverWait writes to a pipe that nobody reads. What then comes out of it is the oldest messages in order, and how
-// many are missing behind them.
+// TestMessagesNeverWait writes to a pipe that nobody reads. What then comes out of it is the oldest messages in order,
+// and how many are missing behind them.
 func TestMessagesNeverWait(t *testing.T) {
 	for _, test := range []struct {
 		name           string

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// keptSite is what the file has of a site: the counts by crawler, and what the first versions counted of all of them together.
+// keptSite is what the file has of a site: the counts by crawler, and what the first versions counted of all of them
+// together.
 type keptSite struct {
 	keptCount
 	Crawlers map[string]keptCount `json:"crawlers,omitempty"`
@@ -85,7 +86,8 @@ func readFile(path string) ([]byte, time.Time, error) {
 // The longest wait that is believed of a file; no limit is as long.
 const longestWait = 10 * 365 * 24 * time.Hour
 
-// count is what was kept, in a file that was last changed at written. Whatever the numbers are, what comes of them is harmless.
+// count is what was kept, in a file that was last changed at written. Whatever the numbers are, what comes of them is
+// harmless.
 func (c keptCount) count(written time.Time) *count {
 	n := &count{refusals: max(c.Refusals, 0), since: c.Since, cameBack: c.CameBack, tripped: c.Tripped}
 	switch {

@@ -1,30 +1,32 @@
 // Package guard answers one question: do the crawlers that were sent away come back?
 //
-// A page that answers 421 and is never fetched over HTTP/1.1 leaves Google's index. So the guard counts, for each site and
-// crawler, the refusals since that crawler last came over HTTP/1.x and was verified. For the two it trips when there have been
-// Limit.Refusals of them, Limit.Within has gone by since the first, and the crawler has not come back once. Refusing then stops
-// for that crawler on that site, as if the state were observe, until somebody resumes the site; a come-back alone does not re-arm
-// it, because the owner should look first. A crawler is an entry of verify's catalogue, all its tokens together: Googlebot-Image
-// is Googlebot, AdsBot-Google is another crawler, and the visits of the one say nothing of the other.
+// A page that answers 421 and is never fetched over HTTP/1.1 leaves Google's index. So the guard counts, for each site
+// and crawler, the refusals since that crawler last came over HTTP/1.x and was verified. For the two it trips when
+// there have been Limit.Refusals of them, Limit.Within has gone by since the first, and the crawler has not come back
+// once. Refusing then stops for that crawler on that site, as if the state were observe, until somebody resumes the
+// site; a come-back alone does not re-arm it, because the owner should look first. A crawler is an entry of verify's
+// catalogue, all its tokens together: Googlebot-Image is Googlebot, AdsBot-Google is another crawler, and the visits of
+// the one say nothing of the other.
 //
 // # Time
 //
-// The time that has to go by is what a running guard has seen go by on the monotonic clock. What the wall clock does, backward
-// or forward, however far, neither trips a guard nor keeps it from tripping. While no gateway runs nobody is refused here and
-// nobody can come back here, so that this time does not count: after a restart the wait goes on where it was when it was last
-// kept, at most a minute before a crash. Wall-clock times are kept to be shown to people and are never reckoned with.
+// The time that has to go by is what a running guard has seen go by on the monotonic clock. What the wall clock does,
+// backward or forward, however far, neither trips a guard nor keeps it from tripping. While no gateway runs nobody is
+// refused here and nobody can come back here, so that this time does not count: after a restart the wait goes on where
+// it was when it was last kept, at most a minute before a crash. Wall-clock times are kept to be shown to people and
+// are never reckoned with.
 //
 // # The file
 //
-// Counts and trips are kept in a file in the state folder: written within a second of a change, at once when a guard trips or
-// is resumed, by way of a temporary name, so that a crash leaves the file as it was a second ago at the worst.
-// One goroutine writes it. Whoever counts or asks waits for memory alone, however slow the disk is. Trouble with the file
-// never stops the counting; it is reported through Config.Notify, once until it is over.
+// Counts and trips are kept in a file in the state folder: written within a second of a change, at once when a guard
+// trips or is resumed, by way of a temporary name, so that a crash leaves the file as it was a second ago at the worst.
+// One goroutine writes it. Whoever counts or asks waits for memory alone, however slow the disk is. Trouble with the
+// file never stops the counting; it is reported through Config.Notify, once until it is over.
 //
-// Files of the first versions did not tell crawlers apart and kept no waited time. Their count of a site is every crawler's: a
-// trip stops refusing for all of them until the site is resumed; a count that has not tripped becomes that of the crawler which
-// is refused next and ends with the first come-back of any, as it would have. Its wait is the time from the first refusal to the
-// file's last change.
+// Files of the first versions did not tell crawlers apart and kept no waited time. Their count of a site is every
+// crawler's: a trip stops refusing for all of them until the site is resumed; a count that has not tripped becomes that
+// of the crawler which is refused next and ends with the first come-back of any, as it would have. Its wait is the time
+// from the first refusal to the file's last change.
 package guard
 
 import (
@@ -42,7 +44,8 @@ type Limit struct {
 	Within   time.Duration
 }
 
-// Due says whether a guard has to trip after that many refusals since the last come-back and so long a wait since the first.
+// Due says whether a guard has to trip after that many refusals since the last come-back and so long a wait since the
+// first.
 func (l Limit) Due(refusals int64, waited time.Duration) bool {
 	return l.Refusals > 0 && refusals >= int64(l.Refusals) && waited >= l.Within
 }
@@ -138,15 +141,15 @@ func Open(c Config) (*Guard, error) {
 		return nil, err
 	}
 	g.goOn()
-	// Whoever asks later then finds a folder that this user can read. A state folder that takes none takes no counts either,
-	// and that is reported.
+	// Whoever asks later then finds a folder that this user can read. A state folder that takes none takes no counts
+	// either, and that is reported.
 	_ = os.Mkdir(g.requests(), 0o700)
 	g.idle.Go(g.keep)
 	return g, nil
 }
 
-// Limit sets the limits by site name, and which crawlers there are; a site that is not in limits never trips. What was counted
-// stays.
+// Limit sets the limits by site name, and which crawlers there are; a site that is not in limits never trips. What was
+// counted stays.
 func (g *Guard) Limit(limits map[string]Limit, crawlers []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -180,7 +183,8 @@ func (g *Guard) trip(k key, n *count) Event {
 	n.tripped, n.waited, n.from = true, n.wait(), time.Time{}
 	g.hurry()
 	status := g.status(k, n)
-	return Event{Site: k.site, Crawler: k.crawler, What: "tripped", Refusals: n.refusals, Since: status.Since, Waited: n.waited}
+	return Event{Site: k.site, Crawler: k.crawler, What: "tripped",
+		Refusals: n.refusals, Since: status.Since, Waited: n.waited}
 }
 
 // Refused counts one refusal.
@@ -226,7 +230,8 @@ func (g *Guard) CameBack(site, crawler string) {
 	g.dirty = true
 }
 
-// Resume re-arms a site for every crawler and forgets what was counted of those that had tripped. It says whether any had.
+// Resume re-arms a site for every crawler and forgets what was counted of those that had tripped. It says whether any
+// had.
 func (g *Guard) Resume(site string) bool {
 	g.mu.Lock()
 	var events []Event
@@ -278,13 +283,15 @@ func (g *Guard) list(counts map[key]*count) []Status {
 	return out
 }
 
-// status is a count as people are shown it. Times that only a wrong clock can have given are mended as far as the wait tells.
+// status is a count as people are shown it. Times that only a wrong clock can have given are mended as far as the wait
+// tells.
 func (g *Guard) status(k key, n *count) Status {
 	if n == nil {
 		return Status{Site: k.site, Crawler: k.crawler}
 	}
 	now := g.config.Now().UTC()
-	s := Status{Site: k.site, Crawler: k.crawler, Tripped: n.tripped, Refusals: n.refusals, Since: n.since, Waited: n.wait(), CameBack: n.cameBack}
+	s := Status{Site: k.site, Crawler: k.crawler, Tripped: n.tripped, Refusals: n.refusals,
+		Since: n.since, Waited: n.wait(), CameBack: n.cameBack}
 	if latest := now.Add(-s.Waited); s.Since.After(latest) || !s.Since.IsZero() && !plausible(s.Since) {
 		s.Since = latest
 	}

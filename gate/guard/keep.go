@@ -83,17 +83,18 @@ func replace(path string, text []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// The resume folder is how a command on the same machine asks a gateway, running or not, to re-arm a site: one empty file
-// a site, named after it, which the gateway removes when it takes it up. Every entry is a request; nothing else is made there.
+// The resume folder is how a command on the same machine asks a gateway, running or not, to re-arm a site: one empty
+// file a site, named after it, which the gateway removes when it takes it up. Every entry is a request; nothing else is
+// made there.
 const resumeFolder = "resume"
 
 func (g *Guard) file() string { return filepath.Join(g.config.Folder, "guard.json") }
 
 func (g *Guard) requests() string { return filepath.Join(g.config.Folder, resumeFolder) }
 
-// RequestResume asks the gateway with this state folder to re-arm a site, within a second or so if it runs, else when it
-// starts. What it makes belongs to the state folder's owner, whoever asks: the gateway must be able to see and remove it.
-// It makes nothing outside the state folder, wherever links in there may lead, because root may be asking.
+// RequestResume asks the gateway with this state folder to re-arm a site, within a second or so if it runs, else when
+// it starts. What it makes belongs to the state folder's owner, whoever asks: the gateway must be able to see and
+// remove it. It makes nothing outside the state folder, wherever links in there may lead, because root may be asking.
 func RequestResume(folder, site string) error {
 	state, err := os.OpenRoot(folder)
 	if err != nil {
@@ -139,8 +140,8 @@ func Requested(folder, site string) (bool, error) {
 	return err == nil, err
 }
 
-// takeUp re-arms the sites for which somebody has asked. A request is removed first: one that cannot be is not obeyed, since
-// it would re-arm its site for ever.
+// takeUp re-arms the sites for which somebody has asked. A request is removed first: one that cannot be is not obeyed,
+// since it would re-arm its site for ever.
 func (g *Guard) takeUp() error {
 	entries, err := os.ReadDir(g.requests())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -159,7 +160,8 @@ func (g *Guard) takeUp() error {
 	return errors.Join(problems...)
 }
 
-// Kept reads the counts of a state folder without counting, by site and crawler. There are none where no gateway has counted yet.
+// Kept reads the counts of a state folder without counting, by site and crawler. There are none where no gateway has
+// counted yet.
 func Kept(folder string) ([]Status, error) {
 	g := &Guard{config: Config{Folder: folder, Now: time.Now}, counts: map[key]*count{}}
 	if err := g.load(); err != nil {

@@ -31,17 +31,25 @@ type deed struct {
 }
 
 func deeds() *rapid.Generator[deed] {
-	what := rapid.SampledFrom([]string{"refused", "refused", "came back", "time goes by", "time goes by", "the clock is set", "a restart", "resumed"})
-	site, crawler := rapid.SampledFrom([]string{"a", "b", "off"}), rapid.SampledFrom([]string{"googlebot", "adsbot-google"})
-	took := rapid.SampledFrom([]time.Duration{1, time.Second, time.Minute - 1, time.Minute, 9 * time.Minute, 10 * time.Minute})
+	what := rapid.SampledFrom([]string{
+		"refused", "refused", "came back", "time goes by", "time goes by", "the clock is set", "a restart", "resumed",
+	})
+	site := rapid.SampledFrom([]string{"a", "b", "off"})
+	crawler := rapid.SampledFrom([]string{"googlebot", "adsbot-google"})
+	took := rapid.SampledFrom([]time.Duration{
+		1, time.Second, time.Minute - 1, time.Minute, 9 * time.Minute, 10 * time.Minute,
+	})
 	years := rapid.Int64Range(-int64(60*365*day), int64(60*365*day))
 	return rapid.Custom(func(t *rapid.T) deed {
-		return deed{what.Draw(t, "what"), site.Draw(t, "site"), crawler.Draw(t, "crawler"), took.Draw(t, "took"), time.Duration(years.Draw(t, "ahead"))}
+		return deed{
+			what.Draw(t, "what"), site.Draw(t, "site"), crawler.Draw(t, "crawler"),
+			took.Draw(t, "took"), time.Duration(years.Draw(t, "ahead")),
+		}
 	})
 }
 
-// TestOnlyTimeThatGoesByTrips compares a guard with a model that knows no clock at all, over refusals, come-backs, waits, jumps
-// of the wall clock in both directions, restarts with the gateway down for a while, and resumes.
+// TestOnlyTimeThatGoesByTrips compares a guard with a model that knows no clock at all, over refusals, come-backs,
+// waits, jumps of the wall clock in both directions, restarts with the gateway down for a while, and resumes.
 func TestOnlyTimeThatGoesByTrips(t *testing.T) {
 	folder := t.TempDir()
 	rapid.Check(t, func(r *rapid.T) {
@@ -161,7 +169,7 @@ func TestWaitsOfFiles(t *testing.T) {
 		"0": 0, "0.5": 500 * time.Millisecond, "86400": day, "-7": 0, "1e300": longestWait, "1e-300": 0,
 	} {
 		folder := t.TempDir()
-		text := fmt.Sprintf(`{"s": {"crawlers": {"bot": {"refusals": 1, "since": "2026-01-01T00:00:00Z", "waited_seconds": %s}}}}`, wait)
+		text := fmt.Sprintf(`{"s": {"crawlers": {"bot": {"refusals": 1, "waited_seconds": %s}}}}`, wait)
 		if err := os.WriteFile(filepath.Join(folder, "guard.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
