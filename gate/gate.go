@@ -215,15 +215,15 @@ func witnessed(r *audit.Record, v verify.Result) {
 func (h *Handler) finish(x *exchange) {
 	x.record.Time = time.Now()
 	x.record.Took = x.record.Time.Sub(x.start)
-	if x.facts.HTTP2 || x.facts.Claim == "" || x.facts.Site == nil || h.Verifier == nil {
+	if x.asked || x.facts.Claim == "" || h.Verifier == nil || x.record.Action != policy.Serve.String() {
 		h.write(&x.record)
 		return
 	}
 	h.finishLater(x)
 }
 
-// finishLater writes the record of a crawler's HTTP/1.x request, which was served without a question asked. Who it was is found
-// out now, and nobody waits.
+// finishLater writes the record of a claim that was served without a question asked: over HTTP/1.x, or where the rule
+// allows HTTP/2. Who it was is found out now, and nobody waits.
 func (h *Handler) finishLater(x *exchange) {
 	record, site, back := x.record.Cut(), x.record.Site, x.client.major == 1
 	rule := x.facts.Site.Rule(x.facts.Path)

@@ -262,6 +262,28 @@ func TestComeBack(t *testing.T) {
 	}
 }
 
+// TestAllowedIsVerifiedInTheBackground has claims that the rule lets in over HTTP/2: nobody waits, and the line has the
+// verdict.
+func TestAllowedIsVerifiedInTheBackground(t *testing.T) {
+	for _, verdict := range []verify.Verdict{verify.Genuine, verify.Impostor, verify.Unknown} {
+		f := setup(t, policy.Allow, fine)
+		f.oracle.result = verify.Result{Verdict: verdict}
+		w, records := f.do(request(2, "example.com", "/shop/", crawlerAgent))
+		if w.Code != 200 || len(records) != 1 || records[0].Verdict != verdict.String() || records[0].Reason != "allowed" ||
+			records[0].Would != "" {
+			t.Errorf("%v: %d %+v", verdict, w.Code, records)
+		}
+		if f.oracle.asked.Load() != 0 || f.guard.back != 0 {
+			t.Errorf("%v: %d waited for a verdict, %d come-backs", verdict, f.oracle.asked.Load(), f.guard.back)
+		}
+	}
+	f := setup(t, policy.Allow, fine)
+	f.handler.Covers = func(*http.Request, string) bool { return false }
+	if _, records := f.do(request(2, "example.com", "/", crawlerAgent)); records[0].Reason != "misdirected" || records[0].Verdict != "" {
+		t.Errorf("a claim that was not served: %+v", records)
+	}
+}
+
 func TestAltSvcIsDroppedWhereTheSiteRefuses(t *testing.T) {
 	offer := func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
 		w.Header().Set("Alt-Svc", `h3=":443"`)
@@ -292,8 +314,8 @@ func (c *checked) WriteHeader(status int) {
 	c.ResponseRecorder.WriteHeader(status)
 }
 
-// The four laws at the handler, over generated configurations, requests and troubles: one record a request, and the record
-// tells what the client got.
+// The four laws at the handler, over generated configurations, requests and troubles: one record a request, and the
+// record tells what the client got.
 func TestLawsOverGeneratedRequests(t *testing.T) {
 	refused := 0
 	rapid.Check(t, func(rt *rapid.T) {

@@ -31,7 +31,7 @@ func tourOf(out string) string {
 
 const wantedTour = `
 Googlebot, from ADDRESS
-  HTTP/2.0  /robots.txt          200  allowed
+  HTTP/2.0  /robots.txt          200  allowed, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
   HTTP/2.0  /shop/               421  refused, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
   HTTP/1.1  /shop/               200  http1, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
   HTTP/2.0  /shop/shoes?page=2   421  refused, verdict genuine, reverse name crawl-66-249-66-1.googlebot.com
@@ -141,7 +141,7 @@ func TestDemoSeesWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	play := &stage{world: w, folder: t.TempDir(), origin: site, addresses: []string{"127.0.0.1"}, ended: make(chan error, len(visitors()))}
+	play := &stage{world: w, said: &messages{to: w.stderr}, folder: t.TempDir(), origin: site, addresses: []string{"127.0.0.1"}, ended: make(chan error, len(visitors()))}
 	defer func() {
 		cancel()
 		if err := play.wait(); err != nil {
@@ -154,10 +154,10 @@ func TestDemoSeesWhatIsWrong(t *testing.T) {
 	}
 	play.gateways["Googlebot"] = browser // whose DNS has no reverse name for the address
 	wrong, err := play.tour(ctx)
-	if err != nil || wrong != 4 {
-		t.Errorf("%d steps went wrong, %v; the four whose verdict differs should", wrong, err)
+	if err != nil || wrong != 5 {
+		t.Errorf("%d steps went wrong, %v; the five whose verdict differs should", wrong, err)
 	}
-	if strings.Count(out.String(), "WRONG: expected") != 4 || !strings.Contains(out.String(), `WRONG: expected 421, refused, verdict "genuine"; the log says map[`) {
+	if strings.Count(out.String(), "WRONG: expected") != 5 || !strings.Contains(out.String(), `WRONG: expected 421, refused, verdict "genuine"; the log says map[`) {
 		t.Errorf("the story does not tell what is wrong:\n%s", out)
 	}
 }

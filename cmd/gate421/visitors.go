@@ -46,7 +46,7 @@ type step struct {
 
 func steps() []step {
 	return []step{
-		{"Googlebot", "/robots.txt", "HTTP/2.0", 200, "allowed", ""},
+		{"Googlebot", "/robots.txt", "HTTP/2.0", 200, "allowed", "genuine"},
 		{"Googlebot", "/shop/", "HTTP/2.0", 421, "refused", "genuine"},
 		{"Googlebot", "/shop/", "HTTP/1.1", 200, "http1", "genuine"},
 		{"Googlebot", "/shop/shoes?page=2", "HTTP/2.0", 421, "refused", "genuine"},

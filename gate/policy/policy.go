@@ -15,7 +15,7 @@
 //	 5  the rule says allow               serve                        allowed
 //	 6  verdict impostor                  serve                        impostor
 //	 7  verdict unknown                   serve                        unverified
-//	 8  the guard has tripped             serve                        guard
+//	 8  the guard has tripped for it      serve                        guard
 //	 9  the rule says observe             serve, would refuse          observed
 //	10  the log cannot take the line      serve                        log_unavailable
 //	11  otherwise                         421                          refused
