@@ -7,7 +7,7 @@ func (g *gateway) limits() front.Limits {
 	l := g.config.Limits
 	return front.Limits{
 		HeaderBytes: l.HeaderBytes, HeaderFields: l.HeaderFields, HeaderTime: l.HeaderTime, StallTime: l.StallTime, StallBytes: l.StallBytes,
-		IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime, DrainTime: l.DrainTime,
+		StreamIdleTime: l.StreamIdleTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime, DrainTime: l.DrainTime,
 		Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow),
 		Connections: g.connections(openFiles()), ConnectionsPerAddress: l.ConnectionsPerAddress,
 	}

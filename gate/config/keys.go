@@ -31,7 +31,7 @@ func keys(section string) []string {
 	case "rotate":
 		return []string{"size", "keep", "compress"}
 	case "limits":
-		return []string{"header_bytes", "header_fields", "header_time", "stall_time", "stall_bytes", "idle_time", "ping_after",
+		return []string{"header_bytes", "header_fields", "header_time", "stall_time", "stall_bytes", "stream_idle_time", "idle_time", "ping_after",
 			"ping_time", "streams", "frame_bytes", "stream_window", "connection_window", "connections",
 			"connections_per_address", "write_time", "origin_time", "drain_time"}
 	case "sites":

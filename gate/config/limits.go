@@ -7,11 +7,13 @@ type Limits struct {
 	HeaderBytes  int           // bytes of a request's headers; default 32 KiB; 4 KiB to 1 MiB
 	HeaderFields int           // fields of a request's header; default 128; 16 to 10,000
 	HeaderTime   time.Duration // from the connection's start to the end of the headers, TLS included; default 10s; 100ms to 2m
-	StallTime    time.Duration // while a body is under way, StallBytes have to get through in so much; default 60s; 100ms to 10m
+	StallTime    time.Duration // while a body of known length or a response is under way, StallBytes have to get through in so much; default 60s; 100ms to 10m
 	StallBytes   int           // default 64 KiB; 4 KiB to 16 MiB
-	IdleTime     time.Duration // a kept-alive connection without a request; default 120s; 100ms to 1h
-	PingAfter    time.Duration // HTTP/2: silence after which the client is pinged; default 30s; 100ms to 1h
-	PingTime     time.Duration // HTTP/2: to answer the ping; default 15s; 100ms to 5m
+	// StreamIdleTime is how long a request body without a length may be silent before the response begins; default 10m; 100ms to 24h.
+	StreamIdleTime time.Duration
+	IdleTime       time.Duration // a kept-alive connection without a request; default 120s; 100ms to 1h
+	PingAfter      time.Duration // HTTP/2: silence after which the client is pinged; default 30s; 100ms to 1h
+	PingTime       time.Duration // HTTP/2: to answer the ping; default 15s; 100ms to 5m
 
 	Streams          int           // HTTP/2: open at a time on one connection; default 100; 1 to 1,000
 	FrameBytes       int           // HTTP/2: the largest frame taken, in bytes; default 16 KiB; 16 KiB to 1 MiB
@@ -45,6 +47,7 @@ func (l *Limits) all() []limit {
 		{key: "header_time", time: &l.HeaderTime, standard: 10 * s, low: 100 * ms, high: 2 * m},
 		{key: "stall_time", time: &l.StallTime, standard: 60 * s, low: 100 * ms, high: 10 * m},
 		{key: "stall_bytes", size: &l.StallBytes, standard: 64 * kib, low: 4 * kib, high: 16 * mib},
+		{key: "stream_idle_time", time: &l.StreamIdleTime, standard: 10 * m, low: 100 * ms, high: 24 * h},
 		{key: "idle_time", time: &l.IdleTime, standard: 120 * s, low: 100 * ms, high: h},
 		{key: "ping_after", time: &l.PingAfter, standard: 30 * s, low: 100 * ms, high: h},
 		{key: "ping_time", time: &l.PingTime, standard: 15 * s, low: 100 * ms, high: 5 * m},

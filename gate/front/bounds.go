@@ -14,12 +14,8 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			http.Error(w, "431: the request has too many header fields.", http.StatusRequestHeaderFieldsTooLarge)
 			return
 		}
-		if r.ContentLength != 0 {
-			in := &body{ReadCloser: r.Body}
-			in.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
-				s.counts.limited[limitedRead].Add(1)
-				http.NewResponseController(w).SetReadDeadline(longAgo())
-			}}
+		in := s.pacedBody(w, r, limits)
+		if in != nil {
 			r.Body = in
 			defer in.pace.stop()
 		}
@@ -32,8 +28,28 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			defer out.end()
 			w = out
 		}
+		if in != nil && r.ContentLength < 0 {
+			w = &conversation{w, &in.pace}
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// pacedBody is a request's body that has to come at a pace; nil where there is none.
+func (s *Server) pacedBody(w http.ResponseWriter, r *http.Request, limits Limits) *body {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	in, limit := &body{ReadCloser: r.Body}, limitedRead
+	in.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
+		s.counts.limited[limit].Add(1)
+		http.NewResponseController(w).SetReadDeadline(longAgo())
+	}}
+	if r.ContentLength < 0 { // any byte will do
+		limit = limitedSilence
+		in.pace.time, in.pace.bytes = limits.StreamIdleTime, 1
+	}
+	return in
 }
 
 // longAgo is a deadline that has passed: the engine then ends what is under way and resets the stream.
@@ -58,7 +74,40 @@ func (b *body) Read(p []byte) (int, error) {
 	b.pace.begin()
 	n, err := b.ReadCloser.Read(p)
 	b.pace.end(n)
-	return n, err
+	return n, b.pace.named(err)
+}
+
+// conversation is the response to a request whose body has no length: once it has begun, both sides know that the other is there
+// and means to go on, and the client may be silent for as long as it likes.
+type conversation struct {
+	http.ResponseWriter
+	silence *pace // of the body
+}
+
+// Unwrap serves http.ResponseController.
+func (c *conversation) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// WriteHeader serves http.ResponseWriter.
+func (c *conversation) WriteHeader(status int) {
+	if status >= 200 {
+		c.silence.stop()
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write serves io.Writer.
+func (c *conversation) Write(p []byte) (int, error) {
+	c.silence.stop()
+	return c.ResponseWriter.Write(p)
+}
+
+// Flush serves http.Flusher.
+func (c *conversation) Flush() { c.FlushError() }
+
+// FlushError serves http.ResponseController.
+func (c *conversation) FlushError() error {
+	c.silence.stop()
+	return http.NewResponseController(c.ResponseWriter).Flush()
 }
 
 // stream is an HTTP/2 answer that has to be taken at a pace. A closed window holds up a stream and not the socket, which is
@@ -94,7 +143,7 @@ func (w *stream) Write(p []byte) (n int, err error) {
 		w.total += int64(written)
 		w.held = true
 		if err != nil || n == len(p) {
-			return n, err
+			return n, w.pace.named(err)
 		}
 	}
 }
@@ -119,7 +168,7 @@ func (w *stream) FlushError() error {
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	w.pace.end(0)
 	w.held, w.flushed = false, true
-	return err
+	return w.pace.named(err)
 }
 
 // end sends what the engine has in its buffer while the stream is still watched, unless there is sure to be room in the

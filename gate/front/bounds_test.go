@@ -150,6 +150,7 @@ func TestBodiesThatStall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			r.ContentLength = 8 * int64(test.size)
 			answered := make(chan error, 1)
 			client := d.client(t, over2)
 			go func() {

@@ -64,7 +64,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.writes.begin()
 	n, err := c.Conn.Write(p)
 	c.writes.end(n)
-	return n, err
+	return n, c.writes.named(err)
 }
 
 // CloseWrite ends our side, where the socket can.

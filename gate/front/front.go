@@ -57,10 +57,14 @@ type Limits struct {
 	DrainTime        time.Duration // how long open requests may go on after the end was announced [30 s]
 
 	HeaderFields int // of a request; beyond, 431 [128]
-	// Bodies of requests and answers: while one is under way, StallBytes have to get through in every StallTime, or its HTTP/2
-	// stream is reset, its HTTP/1.x connection closed. Silence between two writes of a handler is none. [60 s, 64 KiB]
+	// Bodies of requests with a Content-Length, and of responses: while one is waited for, StallBytes have to get through in every
+	// StallTime, or its HTTP/2 stream is reset, its HTTP/1.x connection closed. Silence of a handler is none. [60 s, 64 KiB]
 	StallTime  time.Duration
 	StallBytes int
+	// StreamIdleTime is for request bodies without a length, chunked or HTTP/2's: they may come byte by byte, for they are one side
+	// of a conversation (gRPC, a log that is followed). Until the response has begun a byte has to come in every so much time; from
+	// then on silence may last for ever. That the client is there at all, pings and TCP's keep-alives find out. [10 min]
+	StreamIdleTime time.Duration
 	// Connections are those open at once, of both listeners; beyond, they wait in the kernel's queue. [16,384]
 	Connections int
 	// ConnectionsPerAddress are those of one IPv4 address or IPv6 /64; beyond, they are closed unanswered. [256]
@@ -74,7 +78,8 @@ func (l Limits) withDefaults() Limits {
 		Streams: or(l.Streams, 100), FrameBytes: or(l.FrameBytes, 16<<10), StreamWindow: or(l.StreamWindow, 256<<10),
 		ConnectionWindow: or(l.ConnectionWindow, 1<<20), DrainTime: or(l.DrainTime, 30*time.Second),
 		HeaderFields: or(l.HeaderFields, 128), StallTime: or(l.StallTime, 60*time.Second), StallBytes: or(l.StallBytes, 64<<10),
-		Connections: or(l.Connections, 16384), ConnectionsPerAddress: or(l.ConnectionsPerAddress, 256),
+		StreamIdleTime: or(l.StreamIdleTime, 10*time.Minute),
+		Connections:    or(l.Connections, 16384), ConnectionsPerAddress: or(l.ConnectionsPerAddress, 256),
 	}
 }
 

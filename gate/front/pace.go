@@ -1,12 +1,14 @@
 package front
 
 import (
+	"io"
 	"sync"
 	"time"
 )
 
 // pace watches one direction of a connection or stream: while something is under way, so many bytes have to get through in
-// so much time, or it is cut off. Between two operations the clock stands still, so silence is never a stall, however long.
+// so much time, or it is cut off. Between two operations the clock stands still: what nobody waits for is no stall, however long
+// it takes.
 type pace struct {
 	time  time.Duration
 	bytes int
@@ -20,6 +22,32 @@ type pace struct {
 	until time.Time     // when the last one ended
 	busy  bool
 	over  bool
+	fired bool // it was cut off
+}
+
+// stalled is the error of an operation that a limit ended: the client was there, and too slow.
+type stalled struct{ cause error }
+
+// Error serves error.
+func (s *stalled) Error() string { return "the client is too slow: " + s.cause.Error() }
+
+// Unwrap gives what the operation met.
+func (s *stalled) Unwrap() error { return s.cause }
+
+// ClientStalled says whose fault it was to whoever asks with errors.As, and cannot know this package.
+func (s *stalled) ClientStalled() bool { return true }
+
+// named is the error of an operation, with the reason if it was cut off.
+func (p *pace) named(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.fired {
+		return err
+	}
+	return &stalled{err}
 }
 
 // begin begins an operation. There is one at a time.
@@ -75,7 +103,7 @@ func (p *pace) fire() {
 		p.timer.Reset(more)
 		p.armed = true
 	default:
-		p.over = true
+		p.over, p.fired = true, true
 		p.cut()
 	}
 }

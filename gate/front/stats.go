@@ -33,7 +33,8 @@ type Stats struct {
 	Errors map[string]uint64
 	// Limits are the times that a limit had its way: connections (one had to wait for room), address (a client had too many, and
 	// one was closed), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
-	// slowly), proxy_protocol (a balancer's connection did not begin with a sound PROXY header and was closed).
+	// slowly), stream_idle (a request's body without a length was silent for too long), proxy_protocol (a balancer's connection did
+	// not begin with a sound PROXY header and was closed).
 	Limits map[string]uint64
 	// Rejections are requests over HTTP/1.x that could not be read in one way only, or whose head was too long, answered before
 	// any site was asked, by the status of the answer: 400, 414, 417, 431, 501, 505.
@@ -96,11 +97,12 @@ const (
 	limitedRead
 	limitedWrite
 	limitedIntroduction
+	limitedSilence
 	limitations
 )
 
 func limitWords() [limitations]string {
-	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol"}
+	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol", "stream_idle"}
 }
 
 // rejections is how many statuses there are for requests that are rejected unread.

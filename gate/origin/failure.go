@@ -43,6 +43,7 @@ const (
 	Reset       = "reset"              // the connection broke, before the answer or in its body
 	Misdirected = "origin_misdirected" // the origin answered 421 itself
 	ClientGone  = "client_gone"        // the client left before the answer was complete
+	ClientSlow  = "client_slow"        // a limit on the client's pace cut off its body, or the answer to it
 )
 
 // cut is the cause of a failure that leaves a client with half an answer.
@@ -54,6 +55,8 @@ func (f *Failure) answer(w http.ResponseWriter, last bool) {
 	switch f.word {
 	case Timeout:
 		status, text = http.StatusGatewayTimeout, "504: the site's own server did not answer in time. Please try again later.\n"
+	case ClientSlow:
+		status, text = http.StatusRequestTimeout, "408: the request's body came too slowly.\n"
 	case ClientGone: // heard only by a client whose body was broken
 		status, text = http.StatusBadRequest, "400: the request's body broke off.\n"
 	}

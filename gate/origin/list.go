@@ -69,6 +69,11 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 	if !l.resume(&c, r) {
 		l.pick(&c, nil)
 	}
+	var body *pacedBody
+	if r.ContentLength != 0 {
+		body = &pacedBody{ReadCloser: r.Body}
+		r.Body = body
+	}
 	c.server.serve(w, r, &c)
 	if c.failure == nil {
 		return c.server.address, c.status, c.first, nil
@@ -79,6 +84,9 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 	}
 	if c.failure == nil {
 		return c.server.address, c.status, c.first, nil
+	}
+	if c.failure.word == ClientGone && (clientStalled(c.failure) || body != nil && body.slow.Load()) {
+		c.failure = &Failure{ClientSlow, c.failure.cause}
 	}
 	if !c.begun {
 		c.failure.answer(w, (c.unread || c.anew) && r.ProtoMajor == 1)

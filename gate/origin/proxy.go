@@ -153,6 +153,8 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		ctx = context.WithValue(ctx, http.ServerContextKey, f) // without it ReverseProxy passes half an answer off as whole
 	}
 	out := r.WithContext(context.WithValue(ctx, flightKey{}, f))
+	paced := &pacedWriter{ResponseWriter: w}
+	w = paced
 	defer func() {
 		caught := recover()
 		if f.stopped.Load() && r.ProtoMajor == 1 {
@@ -170,7 +172,7 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 				c.failure.word = Timeout
 			}
 		case caught != nil: // the server is well: it was the client that took no more
-			c.failure = &Failure{ClientGone, cut(context.Cause(r.Context()))}
+			c.failure = &Failure{ClientGone, cut(errors.Join(paced.slow, context.Cause(r.Context())))}
 		}
 	}()
 	if !r.ProtoAtLeast(1, 1) {

@@ -1,0 +1,58 @@
+package origin
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+)
+
+// pacedBody is a client's body; it notes that the server in front cut it off because the client was too slow.
+type pacedBody struct {
+	io.ReadCloser
+	slow atomic.Bool
+}
+
+// Read serves io.Reader.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if clientStalled(err) {
+		b.slow.Store(true)
+	}
+	return n, err
+}
+
+// pacedWriter is an HTTP/2 server's way to the client; it notes the same of the response, whose errors ReverseProxy keeps to itself.
+type pacedWriter struct {
+	http.ResponseWriter
+	slow error
+}
+
+// Unwrap serves http.ResponseController.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write serves io.Writer.
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.note(err)
+	return n, err
+}
+
+// FlushError serves http.ResponseController.
+func (w *pacedWriter) FlushError() error {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	w.note(err)
+	return err
+}
+
+func (w *pacedWriter) note(err error) {
+	if w.slow == nil && clientStalled(err) {
+		w.slow = err
+	}
+}
+
+// clientStalled says whether an error of reading a body or of writing a response comes from a limit on the client's pace.
+func clientStalled(err error) bool {
+	var named interface{ ClientStalled() bool }
+	return err != nil && errors.As(err, &named) && named.ClientStalled()
+}
