@@ -97,6 +97,9 @@ type Handler struct {
 	Proxies  *Proxies // nil: nobody's headers are believed
 	// Covers says whether the certificate of the request's connection covers a host. nil: it does.
 	Covers func(r *http.Request, host string) bool
+	// Paid says whether the request's connection has brought as many bytes as its line has beyond a brief one, and takes them
+	// from what it has brought. nil: it has.
+	Paid func(r *http.Request, bytes int) bool
 	// Watch sees every record after it went to the log; it must be quick, and must not keep or change the record. nil:
 	// nobody watches.
 	Watch func(*audit.Record)
@@ -141,7 +144,7 @@ func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
 		decision = policy.Decide(x.facts, func() verify.Verdict { return verdict })
 	}
 	x.decided(decision)
-	defer h.finish(x)
+	defer h.finish(x, r)
 	if decision.Action == policy.Reject {
 		h.reject(x, decision, w, r)
 		return
@@ -212,9 +215,13 @@ func witnessed(r *audit.Record, v verify.Result) {
 }
 
 // finish writes the record of a request that was not refused, on every way out of the handler.
-func (h *Handler) finish(x *exchange) {
+func (h *Handler) finish(x *exchange, r *http.Request) {
 	x.record.Time = time.Now()
 	x.record.Took = x.record.Time.Sub(x.start)
+	x.record.Gone = r.Context().Err() != nil
+	if n := x.record.Excess(); n > 0 && h.Paid != nil {
+		x.record.Unpaid = !h.Paid(r, n)
+	}
 	if x.asked || x.facts.Claim == "" || h.Verifier == nil || x.record.Action != policy.Serve.String() {
 		h.write(&x.record)
 		return

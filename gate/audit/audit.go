@@ -7,7 +7,11 @@
 //   - a served request's line never makes the request wait: it goes into a bounded queue, and what does not fit is counted
 //     and told by one gap line as soon as the file takes lines again;
 //   - boot and seq are in every line. seq grows by one with every line that was accepted, so a missing number is a lost
-//     line, or that of a refusal which was given up; a gap line says how many served requests' lines were lost;
+//     line, or that of a refusal which was given up; a gap line says how many served requests' lines were lost, left out or
+//     removed by age;
+//   - nobody can wash others' lines away. What a network may cost is bounded, and what goes beyond is left out and counted;
+//     a quarter of the queue is for lines of proved crawlers and events alone; and those are kept when files are removed by
+//     their age;
 //   - a refusal that was given up while its line was under way may leave that line behind. The request was served, and a
 //     later line with the same request_id, log_unavailable, says so and counts;
 //   - trouble with the file is never trouble for a request: [Log.Ready] turns false, and the gate serves.
@@ -64,6 +68,10 @@ type Record struct {
 
 	RequestID string
 	Config    string // the version of the rules that decided
+
+	// What follows is not in the line: it says how much of one the client has paid for.
+	Gone   bool // it did not wait for the end of its answer
+	Unpaid bool // it has not sent as many bytes as Excess says
 }
 
 // Bounds of values that strangers choose, in bytes.
@@ -75,11 +83,21 @@ const (
 )
 
 // Cut returns a copy that can wait: what strangers chose is no longer than the log shows it, and shares no memory with the
-// request it came from. A value that was cut keeps one byte over its bound, so that the line still says so.
+// request it came from, whose header would be held with it. A value that was cut keeps one byte over its bound, so that the
+// line still says so.
 func (r *Record) Cut() Record {
 	short := *r
-	short.Path = strings.Clone(r.Path[:min(len(r.Path), maxPath+1)])
-	short.Agent = strings.Clone(r.Agent[:min(len(r.Agent), maxAgent+1)])
+	full := fullBounds()
+	for _, text := range []struct {
+		value *string
+		bound int
+	}{
+		{&short.Host, full.name}, {&short.Method, full.method}, {&short.Path, full.path}, {&short.Proto, full.method},
+		{&short.ALPN, full.method}, {&short.SNI, full.name}, {&short.Agent, full.agent}, {&short.PTR, full.name},
+		{&short.Origin, full.name}, {&short.OriginError, full.method},
+	} {
+		*text.value = strings.Clone((*text.value)[:min(len(*text.value), text.bound+1)])
+	}
 	return short
 }
 
@@ -95,15 +113,3 @@ const (
 // Fields are the members of a line that is not a decision, by name. Values are strings, numbers, booleans or slices of
 // strings; keys are written in sorted order.
 type Fields map[string]any
-
-// truncate hides the client in its network, /24 or /48.
-func truncate(ip netip.Addr) netip.Addr {
-	bits := 48
-	if ip.Is4() {
-		bits = 24
-	}
-	if p, err := ip.Prefix(bits); err == nil {
-		return p.Addr()
-	}
-	return ip
-}

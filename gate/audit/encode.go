@@ -19,6 +19,8 @@ type encoder struct {
 	object []byte // what zerolog made last
 	line   []byte
 	cut    []string
+	// bounds are those of what is written; see bounds
+	encoded bool
 
 	boot   string
 	second int64  // Unix time of the text in stamp
@@ -65,30 +67,23 @@ func (e *encoder) begin(at time.Time) (head int) {
 }
 
 // decision makes the line of a record and returns where its number belongs. The line is valid until the next call.
-func (e *encoder) decision(at time.Time, r *Record, truncated, dropQuery bool) (line []byte, head int) {
+func (e *encoder) decision(at time.Time, r *Record, privacy Privacy, most bounds) (line []byte, head int) {
 	head = e.begin(at)
-	e.cut = e.cut[:0]
+	e.cut, e.encoded = e.cut[:0], most.encoded
 	e.line = append(e.line, `,"event":"decision"`...)
-	path := r.Path
-	if dropQuery {
-		path, _, _ = strings.Cut(path, "?")
-	}
 	e.text(`,"site":"`, r.Site, maxName)
-	e.text(`,"host":"`, r.Host, maxName)
-	e.text(`,"method":"`, r.Method, maxWord)
-	e.text(`,"path":"`, path, maxPath)
+	e.text(`,"host":"`, r.Host, most.name)
+	e.text(`,"method":"`, r.Method, most.method)
+	e.text(`,"path":"`, privacy.Path(r), most.path)
 	e.word(`,"proto":"`, r.Proto)
 	e.word(`,"alpn":"`, r.ALPN)
-	e.text(`,"sni":"`, r.SNI, maxName)
-	if ip := r.ClientIP; ip.IsValid() {
-		if truncated {
-			ip = truncate(ip)
-		}
+	e.text(`,"sni":"`, r.SNI, most.name)
+	if ip := privacy.Client(r); ip.IsValid() {
 		e.line = append(e.line, `,"client_ip":"`...)
 		e.line = ip.WithZone("").AppendTo(e.line)
 		e.line = append(e.line, '"')
 	}
-	e.text(`,"agent":"`, r.Agent, maxAgent)
+	e.text(`,"agent":"`, r.Agent, most.agent)
 	e.word(`,"claim":"`, r.Claim)
 	e.word(`,"verdict":"`, r.Verdict)
 	e.word(`,"verdict_source":"`, r.VerdictSource)
@@ -152,6 +147,9 @@ func (e *encoder) event(at time.Time, event string, fields Fields) (line []byte,
 func (e *encoder) text(before, value string, bound int) {
 	if value == "" {
 		return
+	}
+	if e.encoded && len(value) > bound/3 && beyond(value, bound, bound) > 0 {
+		bound /= 3
 	}
 	if len(value) > bound {
 		value = e.shortened(before[2:len(before)-3], value, bound)

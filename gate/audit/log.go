@@ -16,8 +16,7 @@ type Config struct {
 	File     string           // a path, or "-" for Stdout
 	Stdout   io.Writer        // nil: os.Stdout
 	Scope    Scope            // of decision lines; refusals are always written
-	Truncate bool             // clients that claim no crawler appear as their network
-	NoQuery  bool             // paths of requests that claim no crawler appear without their query
+	Privacy  Privacy          // of decision lines
 	Rotate   Rotation         // the zero value: never
 	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
@@ -38,13 +37,14 @@ type Log struct {
 	boot     string
 	out      *output
 	encoders sync.Pool
+	allowed  *allowances
 
 	mu     sync.Mutex
 	queue  queue
 	lines  int // queued and not yet written
 	bytes  int
-	lost   uint64    // served lines dropped since the last gap line
-	since  time.Time // of the first of them
+	missed missed    // since the last gap line
+	told   time.Time // when that was queued
 	closed bool
 	stats  LogStats // but for what is counted elsewhere
 
@@ -75,7 +75,7 @@ func Open(c Config) (*Log, error) {
 	}
 	var boot [4]byte
 	rand.Read(boot[:])
-	l := &Log{config: c, boot: hex.EncodeToString(boot[:]), out: out, done: make(chan struct{})}
+	l := &Log{config: c, boot: hex.EncodeToString(boot[:]), out: out, allowed: newAllowances(), done: make(chan struct{})}
 	l.wake, l.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.encoders.New = func() any { return newEncoder(l.boot) }
 	l.idle.Go(l.write)
@@ -91,8 +91,8 @@ func (l *Log) Boot() string { return l.boot }
 // again after the next one that succeeds.
 func (l *Log) Ready() bool { return !l.failed.Load() && !l.stalled.Load() }
 
-// Decision queues the line of a request that was served. It never waits; a line that finds the queue full is counted.
-// The record is the caller's again on return.
+// Decision queues the line of a request that was served. It never waits; a line that finds the queue full, or whose client's
+// network has had its share, is counted. The record is the caller's again on return.
 func (l *Log) Decision(r *Record) {
 	if l.config.Scope == ScopeCrawlers && r.Claim == "" && r.Status != 421 {
 		return
@@ -132,18 +132,29 @@ func (l *Log) Refusal(r *Record) error {
 	return ErrUnavailable
 }
 
-// queueDecision encodes a record and queues its line.
+// queueDecision encodes a record and queues its line, unless it is left out.
 func (l *Log) queueDecision(r *Record, wait *refusal) bool {
 	at := r.Time
 	if at.IsZero() {
 		at = l.config.Now()
 	}
+	ordinary := wait == nil && !r.proved()
+	most := fullBounds()
+	if ordinary && r.Unpaid && !l.allowed.long(r.ClientIP, at, r.Excess()) {
+		most = briefBounds()
+	}
 	e := l.encoders.Get().(*encoder)
-	stranger := r.Claim == ""
-	line, head := e.decision(at, r, l.config.Truncate && stranger, l.config.NoQuery && stranger)
-	ok := l.enqueue(line, ticket{head: head, refusal: wait}, at)
-	l.encoders.Put(e)
-	return ok
+	defer l.encoders.Put(e)
+	line, head := e.decision(at, r, l.config.Privacy, most)
+	cost := len(line)
+	if r.Gone {
+		cost *= goneWeight
+	}
+	if ordinary && !l.allowed.line(r.ClientIP, at, cost) {
+		l.leaveOut(r.ClientIP, at)
+		return false
+	}
+	return l.enqueue(line, ticket{head: head, refusal: wait, ordinary: ordinary}, at)
 }
 
 // Event queues a line that is not a decision: start, stop, reload, rule, guard, certificate, ranges.
@@ -179,7 +190,7 @@ func (l *Log) Close() error {
 	case <-timer.C: // the write that hangs ends with the process
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, uint64(l.lines)+l.lost)
+		return fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, uint64(l.lines)+l.missed.lost)
 	}
 	err := l.out.close()
 	if n := l.missing.Load(); n > 0 {

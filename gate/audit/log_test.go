@@ -114,7 +114,7 @@ func TestBoundsAndHostileValues(t *testing.T) {
 
 func TestScopeAndTruncation(t *testing.T) {
 	var out bytes.Buffer
-	l := open(t, Config{File: "-", Stdout: &out, Truncate: true})
+	l := open(t, Config{File: "-", Stdout: &out, Privacy: Privacy{Truncate: true}})
 	browser, crawler, six := full(), full(), full()
 	browser.Status, crawler.Status = 200, 200
 	browser.Claim, six.Claim, six.ClientIP = "", "", netip.MustParseAddr("2001:db8:1:2:3::4")
@@ -443,7 +443,7 @@ func FuzzLine(f *testing.F) {
 	f.Add("\xff\x00\"\\\n", "/\u2028", strings.Repeat("ü", 300))
 	f.Fuzz(func(t *testing.T, agent, path, ptr string) {
 		e := newEncoder("00000000")
-		line, head := e.decision(time.Unix(0, 0), &Record{Agent: agent, Path: path, PTR: ptr, Host: path, SNI: agent}, false, false)
+		line, head := e.decision(time.Unix(0, 0), &Record{Agent: agent, Path: path, PTR: ptr, Host: path, SNI: agent}, Privacy{}, fullBounds())
 		line = slices.Insert(slices.Clone(line), head, byte(0x37))
 		var m map[string]any
 		if err := json.Unmarshal(line, &m); err != nil {

@@ -28,7 +28,7 @@ func TestRotationWithTheClockSetBack(t *testing.T) {
 	o := &output{path: path, real: path, rotate: Rotation{Keep: 2}}
 	o.tidy(t.Context())
 	files := set(t, path)
-	if len(files) != 3 || len(content(t, files[0])) == 0 || len(content(t, files[1])) == 0 {
+	if len(files) != 4 || !strings.HasSuffix(files[0], ".kept") || len(content(t, files[1])) == 0 || len(content(t, files[2])) == 0 {
 		t.Fatalf("%q", files)
 	}
 	seq := 0.0

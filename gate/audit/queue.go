@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -10,6 +11,11 @@ const (
 	maxQueueLines = 16384
 	maxQueueBytes = 16 << 20
 	keepQueue     = 4 << 20 // memory that an empty queue holds on to
+
+	ordinaryLines = maxQueueLines / 4 * 3 // what ordinary lines may take of it
+	ordinaryBytes = maxQueueBytes / 4 * 3
+
+	gapEvery = time.Second // at the most
 )
 
 // queue is lines on their way to the file, end to end in one piece of memory.
@@ -20,11 +26,21 @@ type queue struct {
 
 // ticket is what the writer has to know of a line.
 type ticket struct {
-	end     int      // of the line in text
-	head    int      // length of the line up to the place of its number
-	lost    uint64   // a gap line: the lines that are lost before it
-	refusal *refusal // nil: nobody waits
+	end      int      // of the line in text
+	head     int      // length of the line up to the place of its number
+	missing  uint64   // a gap line: the numbers that miss before it
+	refusal  *refusal // nil: nobody waits
+	ordinary bool     // neither an event nor of a proved crawler
 }
+
+// missed is what a gap line tells of.
+type missed struct {
+	lost, leftOut uint64
+	since         time.Time  // of the first of them
+	network       netip.Addr // of the first that was left out
+}
+
+func (m *missed) none() bool { return m.lost+m.leftOut == 0 }
 
 func (q *queue) add(line []byte, m ticket) {
 	q.text = append(q.text, line...)
@@ -72,13 +88,17 @@ func (m *ticket) refuse(err error) {
 // enqueue queues a line, unless there is no room, and wakes the writer where that is needed: for the first line and for
 // whatever cannot wait for the writer's rest.
 func (l *Log) enqueue(line []byte, m ticket, at time.Time) bool {
+	lines, bytes := maxQueueLines, maxQueueBytes
+	if m.ordinary {
+		lines, bytes = ordinaryLines, ordinaryBytes
+	}
 	l.mu.Lock()
-	if l.closed || l.lines >= maxQueueLines || l.bytes >= maxQueueBytes {
+	if l.closed || l.lines >= lines || l.bytes >= bytes {
 		if m.refusal == nil && !l.closed {
-			if l.lost == 0 {
-				l.since = at
+			if l.missed.none() {
+				l.missed.since = at
 			}
-			l.lost++
+			l.missed.lost++
 			l.stats.LostLines++
 		}
 		l.mu.Unlock()
@@ -99,6 +119,28 @@ func (l *Log) enqueue(line []byte, m ticket, at time.Time) bool {
 	return true
 }
 
+// leaveOut counts a line that its client's network may not have any more.
+func (l *Log) leaveOut(client netip.Addr, at time.Time) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	first := l.missed.none()
+	if first {
+		l.missed.since = at
+	}
+	if l.missed.leftOut == 0 {
+		l.missed.network = client
+	}
+	l.missed.leftOut++
+	l.stats.LeftOutLines++
+	l.mu.Unlock()
+	if first {
+		signal(l.wake)
+	}
+}
+
 // signal leaves a token, if there is none yet.
 func signal(c chan struct{}) {
 	select {
@@ -108,21 +150,40 @@ func signal(c chan struct{}) {
 }
 
 // take hands over what is queued, in exchange for an empty queue. A file that takes lines again first hears of those
-// that were lost.
-func (l *Log) take(spare queue) queue {
+// that were lost or left out, once a second while there are more. Where they wait for that, next is how long.
+func (l *Log) take(spare queue) (full queue, next time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lost > 0 && !l.failed.Load() && !l.stalled.Load() {
-		e := l.encoders.Get().(*encoder)
-		line, head := e.event(l.config.Now(), "gap", Fields{"lost": l.lost, "since": l.since})
-		l.queue.add(line, ticket{head: head, lost: l.lost})
-		l.lines++
-		l.bytes += len(line)
-		l.encoders.Put(e)
-		l.lost = 0
-		l.stats.Gaps++
+	if !l.missed.none() && !l.failed.Load() && !l.stalled.Load() {
+		if next = gapEvery - time.Since(l.told); next <= 0 || l.closed {
+			l.gap()
+			next = 0
+		}
 	}
-	full := l.queue
+	full = l.queue
 	l.queue = spare
-	return full
+	return full, next
+}
+
+// gap queues the line that tells of those which miss. The caller holds mu.
+func (l *Log) gap() {
+	m := l.missed
+	fields := Fields{"since": m.since}
+	if m.lost > 0 {
+		fields["lost"] = m.lost
+	}
+	if m.leftOut > 0 {
+		fields["left_out"] = m.leftOut
+		if of := network(m.network); of.IsValid() {
+			fields["network"] = of.String()
+		}
+	}
+	e := l.encoders.Get().(*encoder)
+	line, head := e.event(l.config.Now(), "gap", fields)
+	l.queue.add(line, ticket{head: head, missing: m.lost + m.leftOut})
+	l.lines++
+	l.bytes += len(line)
+	l.encoders.Put(e)
+	l.missed, l.told = missed{}, time.Now()
+	l.stats.Gaps++
 }

@@ -20,7 +20,7 @@ import (
 // never rotates. Standard output and pipes are never rotated.
 type Rotation struct {
 	Size     int64 // bytes; a file that has reached them is set aside after the write that did
-	Keep     int   // files set aside that are kept, the newest; 0: all
+	Keep     int   // files set aside that are kept whole, the newest; 0: all. Of older ones what proves something is kept
 	Compress bool  // compress them with zstd, which adds .zst to the name
 }
 
@@ -106,31 +106,93 @@ func (o *output) archive(done <-chan struct{}) {
 	}
 }
 
-// tidy compresses what is not compressed yet, removes what an interrupted compression left, and then all but the newest.
+// tidy compresses what is not compressed yet, removes what an interruption left, and then all but the newest, of which it keeps
+// what proves something.
 func (o *output) tidy(ctx context.Context) {
-	var errs []error
-	names, err := o.setAside()
-	errs = append(errs, err)
-	for _, name := range names {
-		switch {
-		case strings.HasSuffix(name, ".tmp"):
+	all, err := o.setAside()
+	errs := []error{err}
+	whole, kept := split(all)
+	for _, name := range all {
+		if strings.HasSuffix(name, ".tmp") {
 			errs = append(errs, os.Remove(name))
-		case o.rotate.Compress && !strings.HasSuffix(name, ".zst"):
+		}
+	}
+	errs = append(errs, finishReduce(whole, kept))
+	for _, name := range whole {
+		if _, err := os.Lstat(name); err == nil && o.rotate.Compress && !strings.HasSuffix(name, ".zst") {
 			errs = append(errs, compress(ctx, name))
 		}
 		if ctx.Err() != nil {
 			return
 		}
 	}
-	if names, err = o.setAside(); o.rotate.Keep > 0 {
-		for len(names) > o.rotate.Keep {
-			errs = append(errs, os.Remove(names[0]))
-			names = names[1:]
-		}
+	errs = append(errs, o.age(ctx))
+	if ctx.Err() != nil {
+		return
 	}
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		o.tell(o.path, fmt.Errorf("decision log %q: files set aside: %w", o.path, err))
 	}
+}
+
+// age removes all but the newest. Where a file cannot be reduced first, as many again are kept before it goes without.
+func (o *output) age(ctx context.Context) error {
+	if o.rotate.Keep == 0 {
+		return nil
+	}
+	all, err := o.setAside()
+	errs := []error{err}
+	whole, kept := split(all)
+	for len(whole) > o.rotate.Keep {
+		latest := ""
+		if len(kept) > 0 {
+			latest = kept[len(kept)-1]
+		}
+		if err := o.reduce(ctx, whole[0], latest); err != nil {
+			if errs = append(errs, err); len(whole) <= 2*o.rotate.Keep || ctx.Err() != nil {
+				return errors.Join(errs...)
+			}
+			errs = append(errs, os.Remove(whole[0]))
+		}
+		if all, err = o.setAside(); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		before := len(whole)
+		if whole, kept = split(all); len(whole) >= before {
+			break
+		}
+	}
+	return errors.Join(append(errs, shorten(kept, o.rotate.Size))...)
+}
+
+// shorten removes the oldest files until the rest takes no more than so many bytes, but never the last.
+func shorten(names []string, most int64) error {
+	var errs []error
+	for i := len(names) - 1; i >= 0; i-- {
+		info, err := os.Lstat(names[i])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if most -= info.Size(); most < 0 && i < len(names)-1 {
+			errs = append(errs, os.Remove(names[i]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// split parts whole files from those that hold what was kept of others.
+func split(names []string) (whole, kept []string) {
+	for _, name := range names {
+		switch stem := strings.TrimSuffix(name, ".zst"); {
+		case strings.HasSuffix(name, ".tmp"):
+		case strings.HasSuffix(stem, keptWord):
+			kept = append(kept, name)
+		default:
+			whole = append(whole, name)
+		}
+	}
+	return whole, kept
 }
 
 // setAside lists the files that were set aside, the oldest first.
@@ -152,11 +214,32 @@ func (o *output) setAside() ([]string, error) {
 	return names, err
 }
 
-// stamp is the time in the name of a file that was set aside; ours is false for any other name.
+// stamp is the time in the name of a file that was set aside; ours is false for any other name. A file that is being made has
+// more behind it, and ".tmp" at its end.
 func stamp(name, path string) (at time.Time, ours bool) {
 	text, ours := strings.CutPrefix(name, path+".")
-	at, err := time.Parse(stampFormat, strings.TrimSuffix(strings.TrimSuffix(text, ".tmp"), ".zst"))
-	return at, ours && err == nil
+	if !ours || len(text) < len(stampFormat) {
+		return at, false
+	}
+	at, err := time.Parse(stampFormat, text[:len(stampFormat)])
+	switch rest := text[len(stampFormat):]; {
+	case err != nil:
+		return at, false
+	case strings.HasSuffix(rest, ".tmp"):
+		return at, rest[0] == '.'
+	default:
+		return at, rest == "" || rest == ".zst" || rest == keptWord || rest == keptWord+".zst"
+	}
+}
+
+// stampOf is the time in the name of a file that is known to have been set aside.
+func stampOf(name string) time.Time {
+	for name = filepath.Base(name); len(name) >= len(stampFormat); name = name[1:] {
+		if at, err := time.Parse(stampFormat, name[:len(stampFormat)]); err == nil {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 func (o *output) latest() string {
@@ -168,40 +251,61 @@ func (o *output) latest() string {
 }
 
 // compress replaces a file by its compressed form, which is whole and on the disk before the file is removed.
-func compress(ctx context.Context, name string) (err error) {
-	from, err := os.Open(name)
+func compress(ctx context.Context, name string) error {
+	from, err := openAside(name)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	made := name + ".zst.tmp"
-	to, err := os.OpenFile(made, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	err = replaceWith(name+".zst", from, func(to io.Writer) error {
+		w, err := newCompressor(to)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(w, untilDone{ctx, from})
+		return errors.Join(err, w.Close())
+	})
+	if err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
+
+// newCompressor takes one processor and a small window: a gateway under load has better uses for both.
+func newCompressor(to io.Writer) (*zstd.Encoder, error) {
+	return zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+}
+
+// openAside opens a file that was set aside.
+func openAside(name string) (*os.File, error) { return os.Open(name) }
+
+// replaceWith makes a file, with the rights of another, that is there whole and on the disk or not at all.
+func replaceWith(name string, like *os.File, write func(io.Writer) error) (err error) {
+	to, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
 	if err != nil {
 		return err
 	}
 	defer func() {
 		to.Close()
 		if err != nil {
-			os.Remove(made)
+			os.Remove(to.Name())
 		}
 	}()
-	// One processor and a small window: a gateway under load has better uses for both.
-	w, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	info, err := like.Stat()
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(w, untilDone{ctx, from}); err != nil {
-		w.Close()
+	if err := write(to); err != nil {
 		return err
 	}
-	if err = errors.Join(w.Close(), to.Sync(), to.Close()); err != nil {
+	if err := errors.Join(to.Chmod(info.Mode().Perm()), to.Sync(), to.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(made, name+".zst"); err != nil {
+	if err := os.Rename(to.Name(), name); err != nil {
 		return err
 	}
 	syncFolder(filepath.Dir(name))
-	return os.Remove(name)
+	return nil
 }
 
 // syncFolder makes renames last, where the system can.

@@ -102,14 +102,14 @@ func TestRotationTidiesUp(t *testing.T) {
 	path := filepath.Join(folder, "decisions.log")
 	for _, name := range []string{
 		"decisions.log.20260101T000000.000001Z.zst", "decisions.log.20260102T000000.000000Z", "decisions.log.20260103T000000.000000Z",
-		"decisions.log.20260103T000000.000000Z.zst.tmp", "decisions.log.1", "decisions.log.bak", "other.log.20260101T000000.000000Z",
+		"decisions.log.20260103T000000.000000Z.zst.tmp", "decisions.log.20260103T000000.000000Z.zst.123.tmp", "decisions.log.1", "decisions.log.bak", "other.log.20260101T000000.000000Z",
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("{}\n"), 0o640); err != nil {
 			t.Fatal(err)
 		}
 	}
 	open(t, Config{File: path, Rotate: Rotation{Size: 1 << 20, Keep: 2, Compress: true}})
-	want := "decisions.log decisions.log.1 decisions.log.20260102T000000.000000Z.zst decisions.log.20260103T000000.000000Z.zst decisions.log.bak other.log.20260101T000000.000000Z"
+	want := "decisions.log decisions.log.1 decisions.log.20260101T000000.000001Z.kept.zst decisions.log.20260102T000000.000000Z.zst decisions.log.20260103T000000.000000Z.zst decisions.log.bak other.log.20260101T000000.000000Z"
 	var got string
 	until(t, "tidying up", func() bool {
 		entries, err := os.ReadDir(folder)
@@ -148,7 +148,7 @@ func TestRotationThatFails(t *testing.T) {
 
 func TestQueryIsDropped(t *testing.T) {
 	var out bytes.Buffer
-	l := open(t, Config{File: "-", Stdout: &out, NoQuery: true})
+	l := open(t, Config{File: "-", Stdout: &out, Privacy: Privacy{NoQuery: true}})
 	crawler, browser := full(), full()
 	browser.Claim = ""
 	l.Decision(crawler)

@@ -6,7 +6,8 @@ type LogStats struct {
 	WrittenLines           uint64
 	WrittenBytes           uint64
 	LostLines              uint64 // served requests' lines that the queue had no room for
-	Gaps                   uint64 // gap lines, which tell of them
+	LeftOutLines           uint64 // those of networks that had had their share
+	Gaps                   uint64 // gap lines, which tell of both
 	GivenUp                uint64 // refusals that were not made because their line was not taken in time
 	Failures               uint64 // writes that failed
 	Rotations              uint64

@@ -77,15 +77,21 @@ func (l *Log) write() {
 func (w *writer) refill() bool {
 	for {
 		w.work.empty()
-		w.work, w.next = w.take(w.work), 0
-		if len(w.work.tickets) > 0 {
+		w.next = 0
+		var wait time.Duration
+		if w.work, wait = w.take(w.work); len(w.work.tickets) > 0 {
 			return true
+		}
+		var gap <-chan time.Time
+		if wait > 0 {
+			gap = time.After(wait)
 		}
 		select {
 		case <-w.wake:
 		case <-w.hurry:
+		case <-gap:
 		case <-w.done:
-			w.work = w.take(w.work)
+			w.work, _ = w.take(w.work)
 			return len(w.work.tickets) > 0
 		}
 	}
@@ -100,7 +106,7 @@ func (w *writer) compose() {
 		if m.refusal != nil && !m.refusal.state.CompareAndSwap(queued, taken) {
 			continue
 		}
-		seq += m.lost + 1
+		seq += m.missing + 1
 		w.batch = append(w.batch, line[:m.head]...)
 		w.batch = strconv.AppendUint(w.batch, seq, 10)
 		w.batch = append(w.batch, line[m.head:]...)
@@ -174,12 +180,12 @@ func (w *writer) fail(written int, err error) {
 func (w *writer) giveUp() {
 	w.mu.Lock()
 	tickets := append(w.work.tickets[w.next:len(w.work.tickets):len(w.work.tickets)], w.queue.tickets...)
-	missing := w.lost
+	missing := w.missed.lost
 	w.mu.Unlock()
 	for _, m := range tickets {
 		switch {
 		case m.refusal == nil:
-			missing += m.lost + 1
+			missing += m.missing + 1
 		case m.refusal.state.CompareAndSwap(queued, abandoned):
 			m.refusal.result <- ErrUnavailable
 		}

@@ -41,6 +41,9 @@ type conn struct {
 	windows  windows
 	cork     *cork // nil: not HTTP/2
 
+	brought atomic.Int64 // bytes of HTTP/2 from the client
+	spent   atomic.Int64 // of them, by Paid
+
 	balanced     bool // a PROXY header comes first, and introduction reads it
 	introduction sync.Once
 	client       net.Addr      // whom it names, or the balancer
@@ -149,6 +152,26 @@ func Covers(r *http.Request, host string) bool {
 	covered := shown == nil || shown.VerifyHostname(host) == nil
 	c.last.Store(&answer{host, covered})
 	return covered
+}
+
+// Paid says whether the HTTP/2 connection of a request has brought so many bytes that nobody has asked for yet, and takes them.
+// Each that it brought is worth two, because the client may have packed them, and it begins with a few. Over HTTP/1.x every
+// request brings all that it says.
+func Paid(r *http.Request, bytes int) bool {
+	const begins = 16 << 10
+	c := connOf(r)
+	if c == nil || c.cork == nil {
+		return true
+	}
+	for {
+		spent := c.spent.Load()
+		if spent+int64(bytes) > begins+2*c.brought.Load() {
+			return false
+		}
+		if c.spent.CompareAndSwap(spent, spent+int64(bytes)) {
+			return true
+		}
+	}
 }
 
 // tlsOf is the TLS state of a request's connection, nil where there is none.

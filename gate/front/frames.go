@@ -11,6 +11,7 @@ import (
 // had to end, and the frames do. Nothing is changed, and what comes in is not held up.
 type framed struct {
 	*tls.Conn
+	ours *conn
 	in   frames // by the goroutine that reads
 	cork cork   // what goes out
 }
@@ -22,7 +23,7 @@ func follow(c *tls.Conn, counts *counts, preface int, spare *sync.Pool) *framed 
 	if !ok {
 		ours = &conn{}
 	}
-	f := &framed{Conn: c, cork: cork{tls: c, spare: spare, narrow: func() bool { return ours.narrow(smallBytes) }}}
+	f := &framed{Conn: c, ours: ours, cork: cork{tls: c, spare: spare, narrow: func() bool { return ours.narrow(smallBytes) }}}
 	f.in = frames{skip: preface, seen: func(h frameHead) { counts.received(h); ours.windows.granted(h); f.cork.received(h) }}
 	f.cork.out = frames{seen: func(h frameHead) { counts.sent(h); ours.windows.sent(h); f.cork.sent(h) }}
 	ours.cork = &f.cork
@@ -32,6 +33,7 @@ func follow(c *tls.Conn, counts *counts, preface int, spare *sync.Pool) *framed 
 // Read serves net.Conn.
 func (c *framed) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	c.ours.brought.Add(int64(n))
 	c.in.follow(p[:n])
 	return n, err
 }

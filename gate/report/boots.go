@@ -23,8 +23,9 @@ type boots struct {
 	known     map[uint64]*numbers
 	stretches int // remembered, of all boots
 	gaps      int64
-	lost      int64
 	runs      []run // scratch
+
+	lost, leftOut, removed int64
 }
 
 // numbers are a boot's.
@@ -89,10 +90,12 @@ func (b *boots) chunk(c *chunk) {
 	for _, r := range c.runs {
 		n := b.of(c.boots[r.boot])
 		if r.gap {
-			b.gaps++
-			b.lost = sum(b.lost, r.lost)
-			if n != nil && r.lost > 0 && r.from > 0 && len(n.explained) < maxStretches {
-				n.explained = insert(n.explained, stretch{r.from - min(r.lost, r.from), r.from - 1})
+			if r.lost > 0 || r.leftOut == 0 && r.removed == 0 {
+				b.gaps++
+			}
+			b.lost, b.leftOut, b.removed = sum(b.lost, r.lost), sum(b.leftOut, r.leftOut), sum(b.removed, r.removed)
+			if explains := r.explains(); n != nil && explains > 0 && r.from > 0 {
+				b.explain(n, stretch{r.from - min(explains, r.from), r.from - 1})
 			}
 			continue
 		}
@@ -108,13 +111,34 @@ func (b *boots) read(n *numbers, s stretch) {
 	n.read = insert(n.read, s)
 	b.stretches += len(n.read) - before
 	for len(n.read) > 1 && (len(n.read) > maxStretches || b.stretches > maxAllStretches) {
-		first, second := n.read[0], n.read[1]
-		n.missing += second.from - first.to - 1 - covered(n.explained, stretch{first.to + 1, second.from - 1})
-		n.read[1].from = first.from
-		n.forgotten = second.to
-		n.read = slices.Delete(n.read, 0, 1)
-		b.stretches--
+		b.forget(n)
 	}
+}
+
+// explain adds lines that a gap line says were lost, left out or removed.
+func (b *boots) explain(n *numbers, s stretch) {
+	n.explained = insert(n.explained, s)
+	for len(n.explained) > maxStretches && len(n.read) > 1 {
+		b.forget(n)
+	}
+	if len(n.explained) > maxStretches {
+		n.explained = slices.Delete(n.explained, 0, 1)
+	}
+}
+
+// forget settles the lowest hole, and what explains it.
+func (b *boots) forget(n *numbers) {
+	first, second := n.read[0], n.read[1]
+	n.missing += second.from - first.to - 1 - covered(n.explained, stretch{first.to + 1, second.from - 1})
+	n.read[1].from = first.from
+	n.forgotten = second.to
+	n.read = slices.Delete(n.read, 0, 1)
+	b.stretches--
+	settled := 0
+	for settled < len(n.explained) && n.explained[settled].to <= n.forgotten {
+		settled++
+	}
+	n.explained = slices.Delete(n.explained, 0, settled)
 }
 
 // overlaps says whether one of the lines is known to have been read.
@@ -186,7 +210,7 @@ func sum(a int64, b uint64) int64 {
 }
 
 func (b *boots) report(log *Reading) {
-	log.Boots, log.Gaps, log.Lost = int64(len(b.known)), b.gaps, b.lost
+	log.Boots, log.Gaps, log.Lost, log.LeftOut, log.Removed = int64(len(b.known)), b.gaps, b.lost, b.leftOut, b.removed
 	for _, n := range b.known {
 		log.Missing = sum(log.Missing, n.holes())
 	}

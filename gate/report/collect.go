@@ -48,10 +48,19 @@ type event struct {
 
 // run is a stretch of one boot's numbers without a hole, or what a gap line explains.
 type run struct {
-	boot     uint32 // index into the chunk's boots
-	from, to uint64
-	lost     uint64 // a gap line's, whose number stands in from: those before it that it explains
-	gap      bool
+	boot                   uint32 // index into the chunk's boots
+	from, to               uint64
+	lost, leftOut, removed uint64 // a gap line's, whose number stands in from
+	gap                    bool
+}
+
+// explains is how many numbers before its own a gap line explains. The last of the removed lines had its number.
+func (r *run) explains() uint64 {
+	n := max(r.removed, 1) - 1
+	for _, more := range [...]uint64{r.lost, r.leftOut} {
+		n += min(more, math.MaxUint64-n)
+	}
+	return n
 }
 
 // found is what a worker finds in a chunk.
@@ -197,7 +206,9 @@ func (w *collector) number(c *chunk) bool {
 	}
 	if l.is(memberEvent, "gap") {
 		lost, _ := l.count(memberLost)
-		w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq, lost: lost, gap: true})
+		leftOut, _ := l.count(memberLeftOut)
+		removed, _ := l.count(memberRemoved)
+		w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq, lost: lost, leftOut: leftOut, removed: removed, gap: true})
 	}
 	return true
 }

@@ -118,7 +118,8 @@ func drawLog(t *rapid.T, name string) []byte {
 			m["client_ip"], m["ptr"], m["verdict_cause"] = word("192.0.2.1", "192.0.2.9", "2001:db8::1", "?", "10.1.2.3", "fd00:1:2::3"), word("", "x.test"), word("", "timeout")
 			put(m)
 		case 10:
-			put(map[string]any{"event": word("gap", "start", "stop"), "lost": rapid.IntRange(0, 4).Draw(t, "lost")})
+			put(map[string]any{"event": word("gap", "start", "stop"), "lost": rapid.IntRange(0, 4).Draw(t, "lost"),
+				"left_out": rapid.IntRange(0, 3).Draw(t, "left_out"), "removed": rapid.IntRange(0, 3).Draw(t, "removed")})
 		case 11:
 			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse", "to": "observe", "what": word("", "tripped", "trouble")})
 		case 12:

@@ -30,6 +30,8 @@ const (
 	memberStatus
 	memberRequestID
 	memberLost
+	memberLeftOut
+	memberRemoved
 	memberFrom
 	memberTo
 	memberWhat
@@ -85,6 +87,10 @@ func memberOf(name []byte) member {
 		return memberRequestID
 	case "lost":
 		return memberLost
+	case "left_out":
+		return memberLeftOut
+	case "removed":
+		return memberRemoved
 	case "from":
 		return memberFrom
 	case "to":

@@ -105,9 +105,19 @@ func newReference(q Question, sources [][]byte) *reference {
 				read[name][seq] = true
 				if l.str("event") == "gap" {
 					lost, _ := l.num("lost")
-					r.log.Gaps++
+					leftOut, _ := l.num("left_out")
+					removed, _ := l.num("removed")
+					if lost > 0 || leftOut+removed == 0 {
+						r.log.Gaps++
+					}
 					r.log.Lost += int64(lost)
-					for n := seq - min(lost, seq); n < seq; n++ {
+					r.log.LeftOut += int64(leftOut)
+					r.log.Removed += int64(removed)
+					before := lost + leftOut
+					if removed > 0 {
+						before += removed - 1 // the last has the line's own number
+					}
+					for n := seq - min(before, seq); n < seq; n++ {
 						told[name][n] = true
 					}
 				}

@@ -62,8 +62,10 @@ type Reading struct {
 	Repeated  int64    `json:"repeated"`       // lines that were read before, and count once: the same boot and seq
 	Other     int64    `json:"other_versions"` // of the lines used: those of another version of the log's schema
 	Boots     int64    `json:"boots"`          // runs of gateways that wrote
-	Gaps      int64    `json:"gaps"`           // gap lines
+	Gaps      int64    `json:"gaps"`           // gap lines that tell of lost lines
 	Lost      int64    `json:"lost"`           // lines that gap lines say were lost
+	LeftOut   int64    `json:"left_out"`       // those that they say were left out: too many of one network
+	Removed   int64    `json:"removed"`        // those removed by age, of whose files only what proves something was kept
 	Missing   int64    `json:"missing"`        // numbers that miss in seq inside of a boot, and that no gap line explains
 	Withdrawn int64    `json:"withdrawn"`      // refusals that a later line of the same request takes back: it was served
 	Damaged   []string `json:"damaged"`        // files that could not be read to their end, each with ": " and why

@@ -163,7 +163,7 @@ func behind(path string) (real string, linked bool) {
 }
 
 // siblings lists the rotated set of a log without the log itself. Where a file is there both plain and compressed, a
-// compression is under way, and only the plain one is whole.
+// compression is under way, and only the plain one is whole. What is kept of a file that is too old has ".kept" in its name.
 func siblings(path string) ([]string, error) {
 	dir, base := filepath.Split(path)
 	entries, err := os.ReadDir(cmp.Or(dir, "."))
@@ -180,7 +180,8 @@ func siblings(path string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		name := e.Name()
-		if suffix, ok := strings.CutPrefix(name, base); ok && rotated(suffix) && !e.IsDir() && (stem(name) == name || !there[stem(name)]) {
+		moved := there[stem(name)+".kept"] || there[stem(name)+".kept.zst"] // and is about to be removed
+		if suffix, ok := strings.CutPrefix(name, base); ok && rotated(suffix) && !e.IsDir() && (stem(name) == name || !there[stem(name)]) && !moved {
 			names = append(names, dir+name)
 		}
 	}
