@@ -38,7 +38,8 @@
 //	gate421_log_ready                                    0 while nobody is refused for want of a log
 //	gate421_log_queue_lines, _queue_bytes                on their way to the file
 //	gate421_log_written_lines_total, _bytes_total        in the file
-//	gate421_log_lost_lines_total, _gaps_total            of served requests, dropped; lines that tell of it
+//	gate421_log_lost_lines_total, _gaps_total            of served requests, dropped; lines that tell of missing ones
+//	gate421_log_left_out_lines_total                     of networks that had had their share
 //	gate421_log_refusals_given_up_total                  the line was not taken in time, so the request was served
 //	gate421_log_write_failures_total, _rotations_total
 //	gate421_certificate_expiry_timestamp_seconds{host}   the earliest of several

@@ -39,6 +39,7 @@ type view struct {
 	LogReady         bool
 	LogQueue         string // lines on their way to the file, "" where nobody knows
 	LogLost          string // lines dropped since the start, "" for none
+	LogLeftOut       string // lines left out since the start, "" for none
 }
 
 // alarm is a banner. Kind is "bad" or "warn".
@@ -95,6 +96,9 @@ func (a *Admin) view(refresh bool) view {
 		v.LogQueue = plural(int64(stats.QueueLines), "line")
 		if stats.LostLines > 0 {
 			v.LogLost = plural(int64(stats.LostLines), "line")
+		}
+		if stats.LeftOutLines > 0 {
+			v.LogLeftOut = plural(int64(stats.LeftOutLines), "line")
 		}
 	}
 	if v.ShowCertificates {

@@ -215,9 +215,9 @@ func TestPageShowsTheLog(t *testing.T) {
 	if page := body(t, get(t, a, "/")); !strings.Contains(page, "On the way to the file: 0 lines.") || strings.Contains(page, " lost</span>") {
 		t.Error("a log at rest is not shown as one")
 	}
-	stats = audit.LogStats{QueueLines: 12_345, LostLines: 1}
+	stats = audit.LogStats{QueueLines: 12_345, LostLines: 1, LeftOutLines: 2}
 	page := body(t, get(t, a, "/"))
-	for _, want := range []string{"On the way to the file: 12,345 lines.", `<span class="tag warn">1 line lost</span>`} {
+	for _, want := range []string{"On the way to the file: 12,345 lines.", `<span class="tag warn">1 line lost</span>`, `<span class="tag">2 lines left out</span>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -106,7 +106,9 @@ func (a *Admin) logMetrics() prometheus.Collector {
 	lines := g.desc("log_written_lines_total", "Lines that went into the decision log's file.")
 	bytes := g.desc("log_written_bytes_total", "Bytes that went into the decision log's file.")
 	lost := g.desc("log_lost_lines_total", "Lines of served requests that were dropped, because the file was slower than the requests or took no lines.")
-	gaps := g.desc("log_gaps_total", "Lines in the decision log that tell of dropped ones.")
+	leftOut := g.desc("log_left_out_lines_total", "Lines that were left out, because their network (/24 or /48) had sent more requests than it may cost in log. "+
+		"None is of a verified crawler.")
+	gaps := g.desc("log_gaps_total", "Lines in the decision log that tell of dropped or left out ones.")
 	givenUp := g.desc("log_refusals_given_up_total", "Refusals that did not happen, because their line was not taken in time.")
 	failures := g.desc("log_write_failures_total", "Writes to the decision log's file that failed.")
 	rotations := g.desc("log_rotations_total", "Times that the decision log went on in a new file.")
@@ -117,6 +119,7 @@ func (a *Admin) logMetrics() prometheus.Collector {
 		s.counter(lines, l.WrittenLines)
 		s.counter(bytes, l.WrittenBytes)
 		s.counter(lost, l.LostLines)
+		s.counter(leftOut, l.LeftOutLines)
 		s.counter(gaps, l.Gaps)
 		s.counter(givenUp, l.GivenUp)
 		s.counter(failures, l.Failures)
