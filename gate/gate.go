@@ -210,7 +210,7 @@ func (x *exchange) decided(d policy.Decision) {
 
 // witnessed copies what verification found into the record.
 func witnessed(r *audit.Record, v verify.Result) {
-	r.Verdict, r.VerdictSource, r.VerdictCause = v.Verdict.String(), v.Source, v.Cause
+	r.Verdict, r.VerdictSource, r.VerdictCause = v.Verdict.String(), v.Source, v.Why()
 	r.PTR, r.Verify = v.PTR, v.Took
 }
 

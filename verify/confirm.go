@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -18,12 +19,6 @@ const (
 	mostOthers  = 32  // records beside the answer, in each of the two other sections
 	mostForward = 64  // forward addresses kept to be shown
 )
-
-// answer is what a question came to in the end, aliases followed.
-type answer struct {
-	records []dns.RR      // of the type asked for; empty: definitely none
-	ttl     time.Duration // the least of records and of the aliases that led there
-}
 
 // report is a finding with what is not worth remembering.
 type report struct {
@@ -40,22 +35,32 @@ type seen struct {
 	addrs []netip.Addr
 }
 
+// lookup is one address being looked up.
+type lookup struct {
+	resolver *Resolver
+	progress atomic.Pointer[trouble] // what it waits for, or the last that went wrong; nil: it has not begun
+}
+
+// note takes what the lookup waits for, or what went wrong.
+func (l *lookup) note(t *trouble) { l.progress.Store(t) }
+
 // confirm looks an address up: reverse names, the trusted among them, their addresses. It always returns a report.
 // addr is valid, unmapped and without a zone.
-func (r *Resolver) confirm(ctx context.Context, crawlers []Crawler, addr netip.Addr) *report {
+func (l *lookup) confirm(ctx context.Context, crawlers []Crawler, addr netip.Addr) *report {
 	start := time.Now()
 	found := &report{finding: &finding{}}
 	everyone := crawlerSet(1)<<len(crawlers) - 1
 
 	reverse, err := dns.ReverseAddr(addr.String())
 	if err != nil {
-		return &report{finding: &finding{troubled: everyone, cause: CauseAddress}}
+		return &report{finding: &finding{troubled: everyone, trouble: troubleAt("", CauseAddress, "")}}
 	}
-	pointers, trouble := r.resolve(ctx, reverse, dns.TypePTR)
+	pointers, trouble := l.resolve(ctx, reverse, dns.TypePTR)
 	ttl, last := pointers.ttl, start
-	if trouble != "" {
-		found.troubled, found.cause, last = everyone, trouble, time.Now()
+	if trouble != nil {
+		found.troubled, found.trouble, last = everyone, trouble, time.Now()
 	}
+	found.weak = pointers.kind == readingWeakNo
 	for _, name := range reverseNames(pointers.records) {
 		found.names = append(found.names, showName(name))
 		clean, ok := cleanName(name)
@@ -70,11 +75,11 @@ func (r *Resolver) confirm(ctx context.Context, crawlers []Crawler, addr netip.A
 		if trusted&^found.genuine == 0 {
 			continue // nobody trusts it, or whoever does is satisfied already
 		}
-		switch forward, trouble := r.resolveForward(ctx, found, clean, addr); {
-		case trouble != "":
+		switch forward, trouble := l.resolveForward(ctx, found, clean, addr); {
+		case trouble != nil:
 			found.troubled, last = found.troubled|trusted, time.Now()
-			if found.cause == "" {
-				found.cause = trouble
+			if found.trouble == nil {
+				found.trouble = trouble
 			}
 		case forward > 0:
 			found.prove(clean, trusted)
@@ -83,30 +88,45 @@ func (r *Resolver) confirm(ctx context.Context, crawlers []Crawler, addr netip.A
 	}
 	found.troubled &^= found.genuine
 	if found.troubled == 0 {
-		found.cause = ""
+		found.trouble = nil
 	}
 	found.took = time.Since(start)
 	found.keep = found.fresh(ttl, time.Since(last))
 	return found
 }
 
-// resolveForward asks for the addresses of a trusted name. If addr is among them it returns their time to live, at least
-// a nanosecond; if it is not, 0.
-func (r *Resolver) resolveForward(ctx context.Context, found *report, name string, addr netip.Addr) (time.Duration, string) {
+// resolveForward asks for the addresses of a trusted name. If addr is among them it returns their time to live, at
+// least a nanosecond; if it is not, 0.
+func (l *lookup) resolveForward(
+	ctx context.Context, found *report, name string, addr netip.Addr,
+) (time.Duration, *trouble) {
 	qtype := dns.TypeA
 	if addr.Is6() {
 		qtype = dns.TypeAAAA
 	}
-	forward, trouble := r.resolve(ctx, name+".", qtype)
-	if trouble != "" {
+	forward, trouble := l.resolve(ctx, name+".", qtype)
+	if trouble != nil {
 		return 0, trouble
 	}
 	addrs := addresses(forward.records)
 	found.forward = append(found.forward, seen{name: name, addrs: addrs[:min(len(addrs), mostForward)]})
-	if !slices.Contains(addrs, addr) {
-		return 0, ""
+	switch {
+	case slices.Contains(addrs, addr):
+		return max(forward.ttl, 1), nil
+	case len(addrs) > 0 && !special(addr) && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !special(a) }):
+		return 0, troubleAt("", CauseFiltered, name+" is "+addrs[0].String())
 	}
-	return max(forward.ttl, 1), ""
+	found.weak = found.weak || forward.kind == readingWeakNo
+	return 0, nil
+}
+
+// special reports whether an address belongs to nobody on the internet. Filters and captive portals answer with such
+// ones.
+func special(addr netip.Addr) bool {
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // RFC 6598
+	addr = addr.Unmap()
+	return addr.IsUnspecified() || addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsMulticast() ||
+		shared.Contains(addr)
 }
 
 // prove notes that a trusted name resolved back.
@@ -126,6 +146,8 @@ func (f *finding) fresh(ttl, ago time.Duration) time.Duration {
 		return max(troubleFor-ago, 0)
 	case f.genuine != 0:
 		return min(max(ttl, genuineLeast), genuineMost)
+	case f.weak:
+		return weakFor
 	default:
 		return impostorFor
 	}
@@ -186,68 +208,23 @@ func addresses(records []dns.RR) []netip.Addr {
 	return addrs
 }
 
-// resolve answers a question, following aliases inside an answer and, where an answer stops at one, with new questions.
-func (r *Resolver) resolve(ctx context.Context, name string, qtype uint16) (answer, string) {
-	result := answer{ttl: genuineMost}
-	aliases := 0
+// resolve answers a question, following aliases inside a response and, where a response stops at one, with new
+// questions.
+func (l *lookup) resolve(ctx context.Context, name string, qtype uint16) (reading, *trouble) {
+	ttl, aliases := genuineMost, 0
 	for {
-		m, trouble := r.ask(ctx, name, qtype)
-		if trouble != "" {
-			return answer{}, trouble
+		r, t := l.ask(ctx, name, qtype)
+		if t != nil {
+			return reading{}, t
 		}
-		at := name
-		for {
-			found, alias := pick(m.Answer, at, qtype)
-			for _, rr := range found {
-				result.ttl = min(result.ttl, ttlOf(rr))
-			}
-			if len(found) > 0 {
-				result.records = found
-				return result, ""
-			}
-			if alias == nil {
-				break
-			}
-			if aliases++; aliases > mostAliases {
-				return answer{}, CauseLoop
-			}
-			result.ttl = min(result.ttl, ttlOf(alias))
-			at = alias.Target
+		ttl, aliases = min(ttl, r.ttl), aliases+r.aliases
+		if aliases > mostAliases {
+			return reading{}, troubleAt("", CauseLoop, "")
 		}
-		// RFC 6604: NXDOMAIN speaks of the end of the chain of aliases.
-		if m.Rcode == dns.RcodeNameError {
-			return result, ""
+		if r.kind != readingAlias {
+			r.ttl = ttl
+			return r, nil
 		}
-		if at == name {
-			if len(m.Answer) > 0 {
-				return answer{}, CauseGarbage // records, and none of them of the name asked for
-			}
-			return result, ""
-		}
-		name = at
+		name = r.end
 	}
-}
-
-// pick returns the records of name and type, or else the alias of name.
-func pick(rrs []dns.RR, name string, qtype uint16) (found []dns.RR, alias *dns.CNAME) {
-	for _, rr := range rrs {
-		h := rr.Header()
-		if h.Class != dns.ClassINET || !sameName(h.Name, name) {
-			continue
-		}
-		if h.Rrtype == qtype {
-			found = append(found, rr)
-		} else if cname, ok := rr.(*dns.CNAME); ok && alias == nil {
-			alias = cname
-		}
-	}
-	return found, alias
-}
-
-// ttlOf reads a time to live; one with the top bit set is zero (RFC 2181 section 8).
-func ttlOf(rr dns.RR) time.Duration {
-	if ttl := rr.Header().Ttl; ttl < 1<<31 {
-		return time.Duration(ttl) * time.Second
-	}
-	return 0
 }

@@ -109,6 +109,20 @@ func TestConfirm(t *testing.T) {
 			crawl-66-249-66-1.googlebot.com. 300 CNAME a.example.
 			a.example. 300 CNAME crawl-66-249-66-1.googlebot.com.`},
 
+		{name: "a filter answers 0.0.0.0", verdict: Unknown, cause: CauseFiltered, ptr: googlebotName, zone: googlebotZone + "\nfault crawl-66-249-66-1.googlebot.com. null"},
+		{name: "a filter answers ::", addr: "2001:4860:4801:10::1", verdict: Unknown, cause: CauseFiltered,
+			ptr: "crawl-2001-4860-4801-10--1.googlebot.com", zone: googlebotZone6 + "\nfault crawl-2001-4860-4801-10--1.googlebot.com. null"},
+		{name: "a captive portal answers its own address", verdict: Unknown, cause: CauseFiltered, ptr: googlebotName, zone: `
+			1.66.249.66.in-addr.arpa. 300 PTR crawl-66-249-66-1.googlebot.com.
+			crawl-66-249-66-1.googlebot.com. 300 A 192.168.8.1`},
+		{name: "a private address that does not lead back", addr: "10.0.0.7", verdict: Impostor, ptr: googlebotName, zone: `
+			7.0.0.10.in-addr.arpa. 300 PTR crawl-66-249-66-1.googlebot.com.
+			crawl-66-249-66-1.googlebot.com. 300 A 10.0.0.8`},
+		{name: "DNS64 makes addresses of a name that has none", addr: "2001:4860:4801:10::1", verdict: Impostor,
+			ptr: "crawl-2001-4860-4801-10--1.googlebot.com", zone: `
+			1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.1.0.8.4.0.6.8.4.1.0.0.2.ip6.arpa. 300 PTR crawl-2001-4860-4801-10--1.googlebot.com.
+			crawl-2001-4860-4801-10--1.googlebot.com. 300 AAAA 64:ff9b::42f9:4201`},
+
 		{name: "trouble with an untrusted name changes nothing", addr: "1.2.3.4", verdict: Impostor, ptr: "host.example", zone: `
 			4.3.2.1.in-addr.arpa. 300 PTR host.example.
 			fault host.example. servfail`},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -20,94 +19,107 @@ const udpSize = 1232
 // strayDatagrams is how many datagrams that do not answer the question are read before a try is given up.
 const strayDatagrams = 16
 
-type question struct {
-	name    string // in presentation form, fully qualified
-	qtype   uint16
-	edns    bool
-	timeout time.Duration // of each connection
+// manner is how a question is put to a server. The zero value is how the C library asks.
+type manner struct {
+	tcp   bool // over TCP, or TLS
+	edns  bool // with EDNS(0), RFC 6891
+	mixed bool // each letter of the name in a case of its own; over UDP only
 }
 
-// exchange puts one question to one server: over UDP, and over TCP if the answer was truncated, or over TLS.
-// It returns any well-formed answer to this question, whatever its code, or the trouble, a Cause constant.
-func (r *Resolver) exchange(ctx context.Context, server string, q question) (*dns.Msg, string) {
-	if r.TLSName != "" {
-		return r.over(ctx, "tcp", server, q)
-	}
-	m, trouble := r.over(ctx, "udp", server, q)
-	if trouble == CauseTruncated {
-		return r.over(ctx, "tcp", server, q)
-	}
-	return m, trouble
+// attempt is one question put to one server in one manner.
+type attempt struct {
+	to   *candidate
+	how  manner
+	sent time.Time
 }
 
-func (r *Resolver) over(ctx context.Context, network, server string, q question) (*dns.Msg, string) {
-	ctx, cancel := context.WithTimeout(ctx, q.timeout)
-	defer cancel()
-	conn, err := r.dial(ctx, network, server)
+// outcome is what became of an attempt. With neither a message nor trouble its server did not keep the case of the
+// name.
+type outcome struct {
+	attempt
+	m       *dns.Msg // a response to the question; of an error there may be no more than a header
+	trouble *trouble
+	took    time.Duration
+}
+
+// exchange makes an attempt. It ends with the first datagram or message that belongs to the question, however late, or
+// with ctx.
+func (q *query) exchange(ctx context.Context, a attempt) outcome {
+	out := outcome{attempt: a}
+	out.m, out.trouble = q.over(ctx, a.to.server.address, a.how)
+	out.took = time.Since(a.sent)
+	return out
+}
+
+func (q *query) over(ctx context.Context, server string, how manner) (*dns.Msg, *trouble) {
+	network := "udp"
+	if how.tcp {
+		network = "tcp"
+	}
+	conn, err := q.resolver.dial(ctx, network, server)
 	if err != nil {
-		return nil, causeOf(ctx, err)
+		return nil, networkTrouble(ctx, server, err)
 	}
 	defer conn.Close()
 	// One rule for time-outs and for closing: when ctx ends, whatever the connection is doing fails.
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	if r.TLSName != "" {
-		secure := tls.Client(conn, &tls.Config{ServerName: r.TLSName, RootCAs: r.RootCAs, MinVersion: tls.VersionTLS12})
+	if name := q.resolver.TLSName; name != "" {
+		secure := tls.Client(conn, &tls.Config{ServerName: name, RootCAs: q.resolver.RootCAs, MinVersion: tls.VersionTLS12})
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, causeOf(ctx, err)
+			return nil, networkTrouble(ctx, server, err)
 		}
 		conn = secure
 	}
-	return converse(ctx, conn, network == "udp", q)
+	return q.converse(ctx, conn, server, how)
 }
 
-// converse writes the question and reads the answer. Off-path forgers of UDP answers have to guess the source port, the
-// id and the case of every letter of the name (draft-vixie-dnsext-dns0x20); what does not fit is passed over, not
-// believed and not taken for the end.
-func converse(ctx context.Context, conn net.Conn, datagrams bool, q question) (*dns.Msg, string) {
-	query := new(dns.Msg)
-	query.SetQuestion(q.name, q.qtype)
-	query.Id = dns.Id()
-	if datagrams {
-		query.Question[0].Name = mixCase(q.name)
+// converse writes the question and reads the response. Off-path forgers of UDP responses have to guess the source port,
+// the id and, where it is mixed, the case of every letter of the name (draft-vixie-dnsext-dns0x20); what does not fit
+// is passed over, not believed and not taken for the end.
+func (q *query) converse(ctx context.Context, conn net.Conn, server string, how manner) (*dns.Msg, *trouble) {
+	sent := new(dns.Msg)
+	sent.SetQuestion(q.name, q.qtype)
+	sent.Id = dns.Id()
+	if how.mixed {
+		sent.Question[0].Name = mixCase(q.name)
 	}
-	if q.edns {
-		query.SetEdns0(udpSize, false)
+	if how.edns {
+		sent.SetEdns0(udpSize, false)
 	}
 	wire := &dns.Conn{Conn: conn, UDPSize: udpSize}
-	if err := wire.WriteMsg(query); err != nil {
-		return nil, causeOf(ctx, err)
+	if err := wire.WriteMsg(sent); err != nil {
+		return nil, networkTrouble(ctx, server, err)
 	}
-	reads := 1
-	if datagrams {
-		reads = strayDatagrams
+	reads := strayDatagrams
+	if how.tcp {
+		reads = 1
 	}
 	for i := range reads {
 		packet, err := wire.ReadMsgHeader(nil)
 		if err != nil && !errors.Is(err, dns.ErrShortRead) {
 			if i > 0 {
-				return nil, CauseGarbage
+				return nil, troubleAt(server, CauseGarbage, strays)
 			}
-			return nil, causeOf(ctx, err)
+			return nil, networkTrouble(ctx, server, err)
 		}
 		if err != nil {
 			continue
 		}
-		answer, ok := unpack(packet)
-		if !ok || !answers(answer, query) {
+		m, ok := unpack(packet)
+		if !ok || !answers(m, sent) {
 			continue
 		}
 		switch {
-		case answer.Truncated:
-			return nil, CauseTruncated
-		case datagrams && answer.Question[0].Name != query.Question[0].Name:
-			// A server that does not keep the case gives forgers a better chance: over TCP they have none.
-			return nil, CauseTruncated
+		case m.Truncated:
+			return nil, troubleAt(server, CauseTruncated, "")
+		case how.mixed && len(m.Question) == 1 && m.Question[0].Name != sent.Question[0].Name:
+			return nil, nil
 		}
-		return answer, ""
+		return m, nil
 	}
-	return nil, CauseGarbage
+	return nil, troubleAt(server, CauseGarbage, strays)
 }
 
 // unpack reads a message. Names in it may point at other names, so that 64 KiB unfold into 10 MB: of a long answer only
@@ -135,13 +147,17 @@ func unpack(packet []byte) (m *dns.Msg, ok bool) {
 	return m, m.Unpack(packet) == nil
 }
 
-// answers reports whether m is an answer to query: its id, its question, its direction (RFC 5452 section 9.1).
+// answers reports whether m is a response to query: its id, its question, its direction (RFC 5452 section 9.1). Servers
+// that cannot or will not answer may leave the question out; such a response says nothing but its code.
 func answers(m, query *dns.Msg) bool {
-	if !m.Response || m.Id != query.Id || m.Opcode != dns.OpcodeQuery || len(m.Question) != 1 {
+	if !m.Response || m.Id != query.Id || m.Opcode != dns.OpcodeQuery {
 		return false
 	}
+	if len(m.Question) == 0 {
+		return true
+	}
 	got, want := m.Question[0], query.Question[0]
-	return got.Qtype == want.Qtype && got.Qclass == want.Qclass && sameName(got.Name, want.Name)
+	return len(m.Question) == 1 && got.Qtype == want.Qtype && got.Qclass == want.Qclass && sameName(got.Name, want.Name)
 }
 
 // sameName compares names as the DNS does (RFC 4343). Presentation form is ASCII: all other bytes are escaped.
@@ -160,23 +176,4 @@ func mixCase(name string) string {
 		}
 	}
 	return string(mixed)
-}
-
-// causeOf names what an error of the network means.
-func causeOf(ctx context.Context, err error) string {
-	var (
-		timeout     net.Error
-		certificate *tls.CertificateVerificationError
-		record      tls.RecordHeaderError
-		alert       tls.AlertError
-		hostname    x509.HostnameError
-	)
-	switch {
-	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
-		return CauseTimeout
-	case errors.As(err, &certificate), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &hostname):
-		return CauseTLS
-	default:
-		return CauseUnreachable
-	}
 }

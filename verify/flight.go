@@ -14,7 +14,9 @@ type flight struct {
 	addr      netip.Addr
 	published bool         // addr is in the published ranges
 	network   netip.Prefix // that addr counts for in the budget
-	waiting   []waiter     // under Verifier.mu; called when landed
+	waiters   []waiter     // under Verifier.mu; called when landed
+
+	lookup lookup // its progress may be read at any time
 
 	landed chan struct{} // closed when the fields below are set
 	found  *finding      // nil if the Verifier was closed first
@@ -36,6 +38,15 @@ func (f *flight) result(set crawlerSet) Result {
 	return r
 }
 
+// waiting is the result for who waits for f no longer: Unknown, because of what it is waiting for.
+func (f *flight) waiting() Result {
+	r := Result{Cause: CauseWait} // in the queue
+	if t := f.lookup.progress.Load(); t != nil {
+		r.explain(t)
+	}
+	return r
+}
+
 // board joins the lookup of addr, or queues one. It returns the lookup; or what one that ended meanwhile found; or the
 // cause why there is none. done, if not nil, will be called with the lookup's result if there is a lookup.
 func (v *Verifier) board(set crawlerSet, addr netip.Addr, done func(Result)) (f *flight, memory recalled, cause string) {
@@ -54,11 +65,11 @@ func (v *Verifier) board(set crawlerSet, addr netip.Addr, done func(Result)) (f 
 		}
 	}
 	if done != nil {
-		if len(f.waiting) >= mostWaiters {
+		if len(f.waiters) >= mostWaiters {
 			v.counts.refused.Add(1)
 			return nil, recalled{}, CauseBudget
 		}
-		f.waiting = append(f.waiting, waiter{crawler: set, done: done})
+		f.waiters = append(f.waiters, waiter{crawler: set, done: done})
 	}
 	return f, recalled{}, ""
 }
@@ -77,7 +88,7 @@ func (v *Verifier) renew(addr netip.Addr, known *finding) {
 
 // embark queues a new lookup; nil: there is no room. It is called under mu.
 func (v *Verifier) embark(addr netip.Addr) *flight {
-	f := &flight{addr: addr}
+	f := &flight{addr: addr, lookup: lookup{resolver: v.Resolver}}
 	if !v.budget.enqueue(f) {
 		v.counts.refused.Add(1)
 		return nil
@@ -124,12 +135,11 @@ func (v *Verifier) tick(pause time.Duration) {
 // fly performs a lookup and remembers what it found.
 func (v *Verifier) fly(f *flight) {
 	ctx, cancel := context.WithTimeout(v.life, lookupAtMost)
-	report := v.Resolver.confirm(ctx, v.crawlers, f.addr)
+	report := f.lookup.confirm(ctx, v.crawlers, f.addr)
 	cancel()
 	if v.life.Err() == nil {
-		f.found, f.took = report.finding, report.took
+		f.found, f.took = v.memory.remember(f.addr, report), report.took
 		v.counts.ended(report)
-		v.memory.remember(f.addr, report)
 	}
 	v.mu.Lock()
 	v.budget.land(f)
@@ -144,10 +154,10 @@ func (v *Verifier) fly(f *flight) {
 func (v *Verifier) land(f *flight) {
 	v.mu.Lock()
 	delete(v.flights, f.addr)
-	waiting := f.waiting
+	waiters := f.waiters
 	v.mu.Unlock()
 	close(f.landed)
-	for _, w := range waiting {
+	for _, w := range waiters {
 		w.done(f.result(w.crawler))
 	}
 }

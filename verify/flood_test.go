@@ -57,7 +57,7 @@ func TestFlood(t *testing.T) {
 	}
 	before := heap()
 	inBubble(t, text.String(), func(t *testing.T, z *zone, v *Verifier) {
-		z.delay = 300 * time.Millisecond
+		z.delay = 200 * time.Millisecond
 		var genuine atomic.Int64
 		flying := &crowd{}
 		dial := v.Resolver.Dial
@@ -68,7 +68,8 @@ func TestFlood(t *testing.T) {
 		}
 		var lookups []time.Time
 		z.heard = func(question string) {
-			if strings.HasSuffix(question, " PTR") {
+			confirms := z.asked[question]%2 == 0 && !strings.Contains(question, ".66.249.66.") // that there is no such name
+			if strings.HasSuffix(question, " PTR") && !confirms {
 				lookups = append(lookups, time.Now())
 			}
 		}

@@ -100,25 +100,25 @@ func FuzzAnswer(f *testing.F) {
 	crawlers := Catalogue()
 	untrusted, genuine := newZone(f, forward), newZone(f, googlebotZone)
 	f.Fuzz(func(t *testing.T, wire []byte, echo bool) {
-		lookup := func(h *hostile) *report {
+		confirm := func(h *hostile) *report {
 			h.wire, h.echo = wire, echo
-			r := &Resolver{Servers: []string{"192.0.2.53:53"}, Dial: h.dial}
+			one := lookup{resolver: &Resolver{Servers: []string{"192.0.2.53:53"}, Dial: h.dial}}
 			start := time.Now()
-			found := r.confirm(context.Background(), crawlers, addr)
+			found := one.confirm(context.Background(), crawlers, addr)
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("took %v", took)
 			}
-			if found.cause == "" != (found.troubled == 0) || len(found.names) > mostNames || len(found.name) > longestKept || safe(found.name, "") != "" {
+			if (found.trouble == nil) != (found.troubled == 0) || len(found.names) > mostNames || len(found.name) > longestKept || safe(found.name, "") != "" {
 				t.Errorf("found %+v", found)
 			}
 			return found
 		}
 		// A zone that gives the address to no trusted name.
-		if found := lookup(&hostile{zone: untrusted, qtype: dns.TypePTR}); found.genuine != 0 {
+		if found := confirm(&hostile{zone: untrusted, qtype: dns.TypePTR}); found.genuine != 0 {
 			t.Errorf("genuine by %q", found.name)
 		}
 		// A reverse zone that is in order, and addresses that are not.
-		found := lookup(&hostile{zone: genuine, qtype: dns.TypeA})
+		found := confirm(&hostile{zone: genuine, qtype: dns.TypeA})
 		if found.genuine != 0 && !bytes.Contains(wire, addr.AsSlice()) {
 			t.Errorf("genuine by %q, without the address in the answer", found.name)
 		}

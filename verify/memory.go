@@ -82,20 +82,48 @@ func (m *memory) forget(key memoryKey, proof *finding) {
 	})
 }
 
-// remember files what a lookup found. Trouble does not replace a proof, a definite no does.
-func (m *memory) remember(addr netip.Addr, found *report) {
+// remember files what a lookup found, and returns what is to be answered. Trouble does not replace a proof; nor does a
+// denial that is not definite, which counts as trouble where there is one. A definite denial ends a proof whose time is
+// over; in its time the proof is doubted first, and ends with the second denial.
+func (m *memory) remember(addr netip.Addr, found *report) *finding {
 	f, key := found.finding, memoryKey(addr.As16())
-	f.until = time.Since(m.born) + found.keep
+	now := time.Since(m.born)
+	f.until = now + found.keep
 	f.due = f.until - found.keep/10
-	switch {
-	case f.genuine != 0:
+	if f.genuine != 0 {
 		m.proven.Set(key, f)
 		m.others.Invalidate(key)
-	case f.troubled == 0:
+		return f
+	}
+	proof, _ := m.proven.GetIfPresent(key)
+	if proof != nil && now >= proof.until+genuineStale {
+		proof = nil
+	}
+	switch {
+	case f.troubled != 0:
+	case f.weak && proof != nil:
+		f.troubled, f.trouble = proof.genuine, troubleAt("", CauseIndefinite, "NXDOMAIN without SOA")
+		f.until = now + troubleFor
+	case proof != nil && !proof.denied && now < proof.until:
+		doubted := proof.doubted(now)
+		m.proven.Set(key, doubted)
+		return doubted
+	default:
 		m.others.Set(key, f)
 		m.proven.Invalidate(key)
-	case found.keep > 0:
+		return f
+	}
+	if f.until > now {
 		m.others.Set(key, f)
+	}
+	return f
+}
+
+// doubted is a proof after its first denial. It lasts no longer for that, and is looked up again after a while.
+func (f *finding) doubted(now time.Duration) *finding {
+	return &finding{
+		name: f.name, also: f.also, proves: f.proves, genuine: f.genuine, troubled: f.troubled, trouble: f.trouble,
+		denied: true, due: now + deniedApart, until: f.until,
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -57,37 +55,13 @@ func TestParseResolver(t *testing.T) {
 	}
 }
 
-func TestSystemResolver(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	two := write("two", "search example\nnameserver 192.0.2.53\nnameserver 2001:db8::53\noptions ndots:5\n")
-	r, err := systemResolver(two)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"192.0.2.53:53", "[2001:db8::53]:53"}; !slices.Equal(r.Servers, want) {
-		t.Errorf("servers %v, want %v", r.Servers, want)
-	}
-	for _, path := range []string{write("none", "search example\n"), filepath.Join(dir, "missing")} {
-		if _, err := systemResolver(path); err == nil || !strings.Contains(err.Error(), "name ") {
-			t.Errorf("%s: error %v does not say to name a server", filepath.Base(path), err)
-		}
-	}
-}
-
 // TestResolverTrouble puts each kind of trouble in front of a genuine crawler: none may make it anything but Unknown.
 func TestResolverTrouble(t *testing.T) {
 	cases := []struct{ fault, cause string }{
 		{"silent", CauseTimeout},
 		{"servfail", CauseServfail},
 		{"refused", CauseRefused},
-		{"notimp", CauseGarbage},
+		{"notimp", CauseNotImp},
 		{"referral", CauseLame},
 		{"lame", CauseLame},
 		{"lame-nxdomain", CauseLame},
@@ -146,14 +120,14 @@ func TestResolverRotates(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			checkLeaks(t)
 			lame, good := newZone(t, "fault * "+fault), newZone(t, googlebotZone)
-			r := &Resolver{Servers: []string{lame.serve(t), good.serve(t)}, Timeout: 200 * time.Millisecond}
+			r := &Resolver{Servers: []string{lame.serve(t), good.serve(t)}}
 			v := &Verifier{Resolver: r}
 			defer v.Close()
 			if got := v.Lookup(context.Background(), "googlebot", netip.MustParseAddr(googlebotAddr)); got.Verdict != Genuine {
 				t.Errorf("got %s, cause %q", got.Verdict, got.Cause)
 			}
-			if n := lame.total(); n != 1 {
-				t.Errorf("the lame server was asked %d times, want once", n)
+			if n := lame.count(googlebotName + ". A"); n != 0 {
+				t.Errorf("the lame server was asked again %d times after the other one had answered", n)
 			}
 		})
 	}

@@ -40,14 +40,14 @@ const (
 )
 
 const (
-	results = 13
+	results = 17
 	buckets = 13
 )
 
 func resultWords() [results]string {
 	return [...]string{
-		resultGenuine, resultImpostor, CauseTimeout, CauseServfail, CauseRefused, CauseLame, CauseGarbage, CauseTruncated, CauseLoop,
-		CauseUnreachable, CauseTLS, CauseResolver, resultOther,
+		resultGenuine, resultImpostor, CauseTimeout, CauseServfail, CauseRefused, CauseFormErr, CauseNotImp,
+		CauseLame, CauseIndefinite, CauseFiltered, CauseGarbage, CauseTruncated, CauseLoop, CauseUnreachable, CauseTLS, CauseResolver, resultOther,
 	}
 }
 
@@ -72,7 +72,7 @@ func (c *counts) ended(found *report) {
 	case found.genuine != 0:
 		word = resultGenuine
 	case found.troubled != 0:
-		word = found.cause
+		word = found.trouble.cause
 	}
 	words, limits := resultWords(), bounds()
 	result := slices.Index(words[:], word)

@@ -78,7 +78,8 @@ func (v *Verifier) admit(crawler string, addr netip.Addr) (set crawlerSet, plain
 
 // Identify returns the verdict on addr, which claims to be the named crawler of the Catalogue. Known addresses are
 // answered from memory. For others a lookup is started, or the one under way joined, and waited for until Wait or ctx
-// ends; then the verdict is Unknown, and the lookup goes on and will have filled the memory for the next request.
+// ends; then the verdict is Unknown, with what the lookup was waiting for as its cause, and the lookup goes on and will have
+// filled the memory for the next request.
 func (v *Verifier) Identify(ctx context.Context, crawler string, addr netip.Addr) Result {
 	set, addr, cause := v.admit(crawler, addr)
 	if cause != "" {
@@ -119,9 +120,10 @@ func (v *Verifier) await(ctx context.Context, set crawlerSet, addr netip.Addr) R
 	case <-f.landed:
 		return f.result(set)
 	case <-timer.C:
+		return f.waiting()
 	case <-ctx.Done():
+		return Result{Cause: CauseWait}
 	}
-	return Result{Cause: CauseWait}
 }
 
 // Prepare starts the lookup of addr if it is inside the published ranges and not known, so that the first claim that
@@ -197,13 +199,14 @@ func (v *Verifier) Lookup(ctx context.Context, crawler string, addr netip.Addr) 
 	defer cancel()
 	stop := context.AfterFunc(v.life, cancel)
 	defer stop()
-	result := v.Resolver.confirm(bounded, v.crawlers, addr).detailed(set)
+	one := lookup{resolver: v.Resolver}
+	result := one.confirm(bounded, v.crawlers, addr).detailed(set)
 	if result.Verdict == Unknown {
 		switch {
 		case v.life.Err() != nil:
-			result.Cause = CauseClosed
+			result.explain(troubleAt("", CauseClosed, ""))
 		case ctx.Err() != nil:
-			result.Cause = CauseWait
+			result.explain(troubleAt("", CauseWait, ""))
 		}
 	}
 	return result

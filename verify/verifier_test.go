@@ -163,7 +163,11 @@ func TestWait(t *testing.T) {
 	addr := netip.MustParseAddr(googlebotAddr)
 	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
 		start := time.Now()
-		want(t, v.Identify(t.Context(), "googlebot", addr), Unknown, "", CauseWait)
+		got := v.Identify(t.Context(), "googlebot", addr)
+		want(t, got, Unknown, "", CauseTimeout)
+		if why := got.Why(); why != "timeout 192.0.2.53:53" {
+			t.Errorf("why is %q", why)
+		}
 		if waited := time.Since(start); waited != time.Second {
 			t.Errorf("waited %v", waited)
 		}
@@ -176,8 +180,8 @@ func TestWait(t *testing.T) {
 		}
 		// The lookup has gone on without anybody waiting.
 		time.Sleep(5 * time.Second)
-		if got := z.total(); got != 3 {
-			t.Errorf("%d queries, want 3 tries of one lookup", got)
+		if got := z.total(); got != 7 {
+			t.Errorf("%d queries, want 6 over UDP and one over TCP", got)
 		}
 	})
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {

@@ -80,15 +80,19 @@ const (
 	CauseTimeout     = "timeout"     // no answer in time
 	CauseServfail    = "servfail"    // SERVFAIL
 	CauseRefused     = "refused"     // REFUSED
+	CauseFormErr     = "formerr"     // FORMERR or BADVERS, without EDNS(0) too
+	CauseNotImp      = "notimp"      // NOTIMP, without EDNS(0) too
 	CauseLame        = "lame"        // a referral instead of an answer
-	CauseGarbage     = "garbage"     // not a DNS message, or not an answer to the question
-	CauseTruncated   = "truncated"   // truncated over TCP too
+	CauseIndefinite  = "indefinite"  // neither records nor a proof that there are none (RFC 2308 section 2)
+	CauseFiltered    = "filtered"    // an answer that a filter or a captive portal makes: addresses that are nobody's
+	CauseGarbage     = "garbage"     // not a DNS message, not an answer to the question, or one that contradicts itself
+	CauseTruncated   = "truncated"   // truncated over TCP too, or TCP does not work
 	CauseLoop        = "loop"        // more than 8 aliases
 	CauseUnreachable = "unreachable" // the server cannot be reached or hung up
 	CauseTLS         = "tls"         // the server did not prove its name (DNS over TLS)
 
 	CauseBudget   = "budget"   // too many lookups at the moment, under way and waiting
-	CauseWait     = "wait"     // Verifier.Wait or the caller's context ended before the lookup did
+	CauseWait     = "wait"     // the caller's context ended, or Verifier.Wait did before the lookup's turn had come
 	CausePending  = "pending"  // a lookup is under way and Verifier.Wait is 0
 	CauseClosed   = "closed"   // the Verifier is closed
 	CauseAddress  = "address"  // not a valid address
@@ -101,6 +105,8 @@ type Result struct {
 	Verdict Verdict
 	Source  string // one of the Source constants, or "" when no lookup was asked for, none was allowed or none ended in time
 	Cause   string // why Unknown, one of the Cause constants; "" with the other verdicts
+	Server  string // with Cause: the DNS server that had a part in it, host:port; "" if none had
+	Detail  string // with Cause: what the server or the system said, a few words; "" if Cause says it all
 
 	// PTR is the reverse name that proved the claim, else the first one looked at, "" if there was none. It is in lower
 	// case without a trailing dot, at most 96 bytes of letters, digits, hyphens and dots, so it is safe to log; longer
@@ -112,12 +118,27 @@ type Result struct {
 	Took    time.Duration // how long the lookup took, its time in the queue left out; 0 if it is remembered
 }
 
+// Why is the cause with its server and its detail, as in "unreachable 192.0.2.53:53 connection refused"; "" without a cause.
+func (r *Result) Why() string {
+	why := r.Cause
+	for _, more := range []string{r.Server, r.Detail} {
+		if more != "" {
+			why += " " + more
+		}
+	}
+	return why
+}
+
+func (r *Result) explain(t *trouble) { r.Cause, r.Server, r.Detail = t.cause, t.server, t.detail }
+
 // The times that an address is remembered, and how many are.
 const (
 	genuineLeast   = time.Minute
 	genuineMost    = 24 * time.Hour
 	genuineStale   = 24 * time.Hour // on top, and only while the DNS is in trouble
 	impostorFor    = 10 * time.Minute
+	weakFor        = time.Minute     // an impostor by a denial that may not be remembered longer
+	deniedApart    = time.Minute     // between the two denials that end a proof
 	troubleFor     = 3 * time.Second // from the last trouble on
 	lookupAtMost   = 5 * time.Second // all queries of one lookup
 	rememberAtMost = 100_000         // addresses in each of the caches
@@ -139,7 +160,9 @@ type finding struct {
 	genuine  crawlerSet // the crawlers that are proven, by name or by also
 	troubled crawlerSet // the crawlers that trouble may have hidden a proof from
 	renewed  atomic.Bool
-	cause    string        // the first trouble, "" if troubled is empty
+	weak     bool          // one of the denials was no more than a readingWeakNo
+	denied   bool          // a proof that was denied once since
+	trouble  *trouble      // the first, nil if troubled is empty
 	due      time.Duration // from when on it should be looked up again, by memory's clock
 	until    time.Duration // how long it is fresh, by memory's clock
 }
@@ -154,7 +177,7 @@ func (f *finding) result(crawler crawlerSet, source string) Result {
 			r.PTR = f.also
 		}
 	case f.troubled&crawler != 0:
-		r.Cause = f.cause
+		r.explain(f.trouble)
 	default:
 		r.Verdict = Impostor
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ type zone struct {
 	records map[string][]dns.RR
 	faults  map[string]string     // by lower-case name, "*" for every name
 	asked   map[string]int        // "name type" to count
+	tcp     string                // "" answers, "closed", "silent"
+	drop    func() bool           // if not nil, says which questions over UDP are lost
 	lazy    bool                  // aliases are not followed inside an answer
 	gate    chan struct{}         // if not nil, an answer waits for a receive
 	delay   time.Duration         // of every answer
@@ -107,7 +110,7 @@ func (z *zone) reply(req *dns.Msg, network string) []byte {
 	if delay > 0 {
 		time.Sleep(delay)
 	}
-	return spoil(m, fault, network)
+	return spoil(m, fault, network, req.IsEdns0() != nil)
 }
 
 func (z *zone) fill(m *dns.Msg, name string, qtype uint16) {
@@ -116,6 +119,7 @@ func (z *zone) fill(m *dns.Msg, name string, qtype uint16) {
 		rrs, ok := z.records[name]
 		if !ok && hop == 0 || !ok && !z.lazy {
 			m.Rcode = dns.RcodeNameError
+			m.Ns = []dns.RR{authority(name)}
 			return
 		}
 		var alias *dns.CNAME
@@ -133,6 +137,9 @@ func (z *zone) fill(m *dns.Msg, name string, qtype uint16) {
 				alias = c
 			}
 		}
+		if alias == nil && len(m.Answer) == hop {
+			m.Ns = []dns.RR{authority(name)}
+		}
 		if alias == nil || z.lazy {
 			return
 		}
@@ -140,11 +147,51 @@ func (z *zone) fill(m *dns.Msg, name string, qtype uint16) {
 	}
 }
 
-func spoil(m *dns.Msg, fault, network string) []byte {
+// authority is the SOA record of the zone that a name is in: all but its first label.
+func authority(name string) dns.RR {
+	labels := dns.SplitDomainName(name)
+	return &dns.SOA{
+		Hdr: dns.RR_Header{Name: dns.Fqdn(strings.Join(labels[min(1, len(labels)-1):], ".")), Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60},
+		Ns:  "ns.example.", Mbox: "host.example.", Minttl: 60,
+	}
+}
+
+// deny makes m say that there is nothing, and no more.
+func deny(m *dns.Msg, rcode int) { m.Rcode, m.Answer, m.Ns = rcode, nil, nil }
+
+// quirk reads "edns:EFFECT", "mixed:EFFECT" and "udp:EFFECT" and says whether that is what the question is.
+func quirk(text, name, network string, edns bool) (applies bool, effect string) {
+	when, effect, ok := strings.Cut(text, ":")
+	if !ok {
+		panic(fmt.Sprintf("zone: no fault %q", text))
+	}
+	switch when {
+	case "edns":
+		return edns, effect
+	case "mixed":
+		return name != strings.ToLower(name), effect
+	case "plain":
+		return name == strings.ToLower(name), effect
+	}
+	return network == when, effect
+}
+
+func spoil(m *dns.Msg, fault, network string, edns bool) []byte {
 	switch fault {
-	case "":
+	case "", "none":
 	case "silent":
 		return nil
+	case "servfail-header", "refused-header", "formerr-header", "notimp-header", "nxdomain-header", "noerror-header":
+		name, _, _ := strings.Cut(fault, "-")
+		m.Rcode, m.Question, m.Answer, m.Ns = dns.StringToRcode[strings.ToUpper(name)], nil, nil, nil
+	case "badvers":
+		m.Answer, m.Ns = nil, nil
+		m.SetEdns0(udpSize, false)
+		m.Rcode = dns.RcodeBadVers
+	case "formerr":
+		deny(m, dns.RcodeFormatError)
+	case "notauth":
+		deny(m, dns.RcodeNotAuth)
 	case "servfail":
 		m.Rcode, m.Answer = dns.RcodeServerFailure, nil
 	case "refused":
@@ -152,16 +199,45 @@ func spoil(m *dns.Msg, fault, network string) []byte {
 	case "notimp":
 		m.Rcode, m.Answer = dns.RcodeNotImplemented, nil
 	case "formerr-edns":
-		if m.IsEdns0() != nil {
+		if edns {
 			m.Rcode, m.Answer = dns.RcodeFormatError, nil
 		}
+	case "bare":
+		deny(m, dns.RcodeSuccess)
+	case "nosoa":
+		deny(m, dns.RcodeNameError)
+	case "othersoa":
+		deny(m, dns.RcodeNameError)
+		m.Ns = []dns.RR{authority("filter.example.")}
+	case "othersoa-nodata":
+		deny(m, dns.RcodeSuccess)
+		m.Ns = []dns.RR{authority("filter.example.")}
+	case "rootsoa":
+		deny(m, dns.RcodeNameError)
+		m.Ns = []dns.RR{authority("filter.")}
+		m.Ns[0].Header().Name = "."
+	case "nxdomain":
+		deny(m, dns.RcodeNameError)
+		m.Ns = []dns.RR{authority(m.Question[0].Name)}
+	case "nodata":
+		deny(m, dns.RcodeSuccess)
+		m.Ns = []dns.RR{authority(m.Question[0].Name)}
+	case "nxdomain-answers":
+		m.Rcode = dns.RcodeNameError
+	case "nxdomain-answers-soa":
+		m.Rcode = dns.RcodeNameError
+		m.Ns = []dns.RR{authority(m.Question[0].Name)}
+	case "null":
+		null(m)
 	case "referral":
-		m.Rcode, m.Answer = dns.RcodeSuccess, nil
+		m.Rcode, m.Answer, m.Ns = dns.RcodeSuccess, nil, nil
 		m.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.example."}}
 	case "lame":
-		m.Rcode, m.Answer, m.RecursionAvailable = dns.RcodeSuccess, nil, false
+		deny(m, dns.RcodeSuccess)
+		m.RecursionAvailable = false
 	case "lame-nxdomain":
-		m.Rcode, m.Answer, m.RecursionAvailable = dns.RcodeNameError, nil, false
+		deny(m, dns.RcodeNameError)
+		m.RecursionAvailable = false
 	case "wrongid":
 		m.Id++
 	case "wrongquestion":
@@ -187,7 +263,11 @@ func spoil(m *dns.Msg, fault, network string) []byte {
 			m.Truncated, m.Answer = true, nil
 		}
 	default:
-		panic(fmt.Sprintf("zone: no fault %q", fault))
+		for part := range strings.SplitSeq(fault, "+") {
+			if applies, effect := quirk(part, m.Question[0].Name, network, edns); applies {
+				return spoil(m, effect, network, edns)
+			}
+		}
 	}
 	if network == "udp" {
 		m.Truncate(udpSize)
@@ -197,6 +277,18 @@ func spoil(m *dns.Msg, fault, network string) []byte {
 		panic(err)
 	}
 	return wire
+}
+
+// null answers as filters do: every address is nobody's.
+func null(m *dns.Msg) {
+	for i, rr := range m.Answer {
+		switch rr.Header().Rrtype {
+		case dns.TypeA:
+			m.Answer[i] = &dns.A{Hdr: *rr.Header(), A: net.IPv4zero}
+		case dns.TypeAAAA:
+			m.Answer[i] = &dns.AAAA{Hdr: *rr.Header(), AAAA: net.IPv6zero}
+		}
+	}
 }
 
 // serve answers on a port of 127.0.0.1, UDP and TCP, until the test ends.
@@ -242,6 +334,9 @@ func (z *zone) run(t testing.TB, s *dns.Server) {
 
 // dial connects to the zone without a socket, for tests in which time is not real and for many cases.
 func (z *zone) dial(_ context.Context, network, _ string) (net.Conn, error) {
+	if network == "tcp" && z.tcp == "closed" {
+		return nil, syscall.ECONNREFUSED
+	}
 	client, server := net.Pipe()
 	go func() {
 		defer server.Close()
@@ -251,7 +346,10 @@ func (z *zone) dial(_ context.Context, network, _ string) (net.Conn, error) {
 			if err != nil {
 				return
 			}
-			if answer := z.reply(req, network); answer != nil {
+			if network == "udp" && z.drop != nil && z.drop() {
+				continue
+			}
+			if answer := z.reply(req, network); answer != nil && (network == "udp" || z.tcp != "silent") {
 				if _, err := wire.Write(answer); err != nil {
 					return
 				}

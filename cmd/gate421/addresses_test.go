@@ -111,7 +111,7 @@ func TestVerifyInTroubleWithDNS(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", dns.address()}, "")
-		if exitCode(err) != 1 || !strings.HasPrefix(out, "66.249.66.1 is unknown ("+cause+")\n") {
+		if exitCode(err) != 1 || !strings.HasPrefix(out, "66.249.66.1 is unknown ("+cause+")\n  DNS server       "+dns.address()) {
 			t.Errorf("%s: exit %d, %s", fault, exitCode(err), out)
 		}
 	}

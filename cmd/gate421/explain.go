@@ -127,7 +127,7 @@ func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, cl
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		r := v.Lookup(ctx, claim, addr.Unmap().WithZone(""))
-		found.Verdict, found.Cause, found.PTR = r.Verdict.String(), r.Cause, r.PTR
+		found.Verdict, found.Cause, found.PTR = r.Verdict.String(), r.Why(), r.PTR
 		return r.Verdict
 	}, nil
 }

@@ -36,7 +36,7 @@ import (
 //	  header NAME: VALUE, or with nothing behind the colon: there is none
 //	  text TEXT     is in the answer's body or in the error; "text nothing": the body is empty
 //	  took under|over DURATION
-//	  record k=v …  the request's line in the decision log has these values, their spaces as "_"; "k=": there is no k
+//	  record k=v …  the request's line in the decision log has these values, their spaces as "_"; "k=": there is no k, "k=v*": v begins it
 //	  unrecorded    there is no line
 //
 // $long:100 is a word of so many letters, $port that of the https listener. A request without record has its line all the

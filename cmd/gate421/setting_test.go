@@ -279,12 +279,16 @@ func (l *logbook) decision() map[string]any {
 }
 
 // only is the part of a line that wanted names, as text with "_" for spaces; a field that the line does not have is "".
+// A wanted value that ends in "*" is a beginning.
 func only(line map[string]any, wanted map[string]string) map[string]string {
 	got := map[string]string{}
 	for name := range wanted {
 		got[name] = ""
 		if value, ok := line[name]; ok {
 			got[name] = strings.ReplaceAll(fmt.Sprint(value), " ", "_")
+			if beginning, open := strings.CutSuffix(wanted[name], "*"); open && strings.HasPrefix(got[name], beginning) {
+				got[name] = wanted[name]
+			}
 		}
 	}
 	return got

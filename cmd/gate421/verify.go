@@ -108,7 +108,7 @@ func (c *verifyCommand) lookup(ctx context.Context, v *verify.Verifier, ranges *
 	result := v.Lookup(ctx, c.Crawler, addr)
 	row := verified{
 		IP: addr.String(), Crawler: c.Crawler, Verdict: result.Verdict.String(), Cause: result.Cause, PTR: result.Names,
-		Seconds: result.Took.Seconds(), Confirmed: result.PTR,
+		Seconds: result.Took.Seconds(), Confirmed: result.PTR, Server: result.Server, Detail: result.Detail,
 	}
 	for _, f := range result.Forward {
 		row.Forward = append(row.Forward, f.String())
@@ -125,6 +125,8 @@ type verified struct {
 	Crawler   string   `json:"crawler"`
 	Verdict   string   `json:"verdict"`
 	Cause     string   `json:"cause,omitempty"`
+	Server    string   `json:"server,omitempty"` // that the cause is about
+	Detail    string   `json:"detail,omitempty"`
 	PTR       []string `json:"ptr,omitempty"`
 	Confirmed string   `json:"-"`
 	Forward   []string `json:"forward,omitempty"`
@@ -141,6 +143,13 @@ func (v verified) print(w *world, asJSON bool) error {
 		verdict += " (" + visible.Text(v.Cause) + ")"
 	}
 	fmt.Fprintf(w.stdout, "%s is %s\n", v.IP, paint(w.stdout, v.Verdict, verdict))
+	if v.Server != "" {
+		said := ""
+		if v.Detail != "" {
+			said = ": " + visible.Text(v.Detail)
+		}
+		fmt.Fprintf(w.stdout, "  DNS server       %s%s\n", visible.Text(v.Server), said)
+	}
 	names := "none"
 	if len(v.PTR) > 0 {
 		names = visible.Text(strings.Join(v.PTR, ", "))

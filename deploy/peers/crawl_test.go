@@ -232,9 +232,9 @@ func TestResolverTroubleServes(t *testing.T) {
 	}
 	for path, want := range map[string]record{
 		"/proven":        {Reason: "refused", Verdict: "genuine", VerdictSource: "dns"},
-		"/silent":        {Reason: "unverified", Verdict: "unknown", VerdictCause: "wait"},
+		"/silent":        {Reason: "unverified", Verdict: "unknown", VerdictCause: "timeout " + z.address()},
 		"/silent/proven": {Reason: "refused", Verdict: "genuine", VerdictSource: "cache"},
-		"/gone":          {Reason: "unverified", Verdict: "unknown", VerdictSource: "dns", VerdictCause: "unreachable"},
+		"/gone":          {Reason: "unverified", Verdict: "unknown", VerdictSource: "dns", VerdictCause: "unreachable " + z.address() + " connection refused"},
 		"/gone/proven":   {Reason: "refused", Verdict: "genuine", VerdictSource: "cache"},
 	} {
 		r := records[path]

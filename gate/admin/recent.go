@@ -55,7 +55,7 @@ const (
 	maxName  = 255
 	maxLong  = 512
 	ellipsis = "…"
-	maxSlot  = 8*(maxWord+len(ellipsis)) + 3*(maxName+len(ellipsis)) + 3*(maxLong+len(ellipsis))
+	maxSlot  = 7*(maxWord+len(ellipsis)) + 4*(maxName+len(ellipsis)) + 3*(maxLong+len(ellipsis))
 )
 
 func newRecent(size int) *recent {
@@ -84,7 +84,7 @@ func (q *recent) add(r *audit.Record, at time.Time) {
 	s.keep(textAgent, r.Agent, maxLong)
 	s.keep(textClaim, r.Claim, maxWord)
 	s.keep(textVerdict, r.Verdict, maxWord)
-	s.keep(textCause, r.VerdictCause, maxWord)
+	s.keep(textCause, r.VerdictCause, maxName)
 	s.keep(textPTR, r.PTR, maxName)
 	s.keep(textRule, r.Rule, maxLong)
 	s.keep(textAction, r.Action, maxWord)

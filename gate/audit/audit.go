@@ -48,7 +48,7 @@ type Record struct {
 	Claim         string // the crawler that the agent claims to be
 	Verdict       string // genuine, impostor, unknown; "" where there was no claim
 	VerdictSource string // cache, dns, …
-	VerdictCause  string // of an unknown verdict: timeout, servfail, wait, …
+	VerdictCause  string // of an unknown verdict: a word, the DNS server, more words: "unreachable 192.0.2.53:53 connection refused"
 	PTR           string // the reverse name that was looked at
 	Verify        time.Duration
 

@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -163,21 +164,31 @@ func servedWords(reason string) string {
 	return "a reason that this version does not know"
 }
 
-// causeWords says what went wrong when a claim could be neither proved nor disproved.
+// causeWords says what went wrong when a claim could be neither proved nor disproved. A cause is a word, which may be followed
+// by the DNS server and what it or the system said.
 func causeWords(cause string) string {
-	switch cause {
+	word, _, _ := strings.Cut(cause, " ")
+	switch word {
 	case "timeout":
 		return "the DNS did not answer in time"
 	case "servfail":
 		return "the DNS server failed (SERVFAIL)"
 	case "refused":
 		return "the DNS server would not answer us (REFUSED)"
+	case "formerr":
+		return "the DNS server does not understand the question (FORMERR)"
+	case "notimp":
+		return "the DNS server cannot answer the question (NOTIMP)"
+	case "indefinite":
+		return "the DNS said neither yes nor a definite no"
+	case "filtered":
+		return "a filter or a captive portal answered for the DNS"
 	case "lame":
 		return "the DNS server only referred to others"
 	case "garbage":
 		return "what came back was no answer to the question"
 	case "truncated":
-		return "the DNS answer was cut short, over TCP too"
+		return "the DNS answer was cut short, and TCP did not help"
 	case "loop":
 		return "more than 8 DNS aliases, one after another"
 	case "unreachable":
@@ -187,7 +198,7 @@ func causeWords(cause string) string {
 	case "budget":
 		return "too many lookups at that moment"
 	case "wait":
-		return "the lookup took longer than verify.wait"
+		return "verify.wait was over before the lookup's turn came, or the client had gone"
 	case "pending":
 		return "the lookup was under way, and nobody waits for it"
 	case "closed":

@@ -1,0 +1,139 @@
+package verify
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+const googlebotZone6 = `
+	1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.1.0.8.4.0.6.8.4.1.0.0.2.ip6.arpa. 3600 PTR crawl-2001-4860-4801-10--1.googlebot.com.
+	crawl-2001-4860-4801-10--1.googlebot.com. 1800 AAAA 2001:4860:4801:10::1`
+
+// TestFallback: servers that the C library gets answers from prove Googlebot within Wait, for every record type, whatever they
+// make of EDNS(0) and of names in mixed case, and whether or not they answer over TCP.
+func TestFallback(t *testing.T) {
+	behaviours := []string{
+		"edns:formerr", "edns:formerr-header", "edns:notimp", "edns:notimp-header", "edns:servfail", "edns:servfail-header",
+		"edns:badvers", "edns:refused", "edns:refused-header", "edns:bare", "edns:silent", "edns:garbage", "edns:notauth",
+		"edns:referral", "edns:lame", "edns:noerror-header", "edns:nosoa", "edns:nxdomain", "edns:nodata",
+		"mixed:foldcase", "mixed:silent", "mixed:nxdomain", "mixed:nosoa", "mixed:nodata", "mixed:bare", "mixed:servfail",
+		"mixed:servfail-header", "mixed:refused-header", "mixed:formerr", "mixed:formerr-header", "mixed:notimp-header",
+		"mixed:wrongquestion", "mixed:garbage", "mixed:nxdomain-answers",
+		"edns:formerr-header+mixed:foldcase", "edns:silent+mixed:silent", "edns:formerr+mixed:silent", "edns:servfail+mixed:nxdomain",
+		"edns:silent+mixed:nxdomain", "edns:silent+mixed:foldcase", "edns:notimp-header+mixed:refused-header",
+	}
+	types := []struct{ addr, only string }{
+		{googlebotAddr, ""}, {"2001:4860:4801:10::1", ""},
+		{googlebotAddr, googlebotPTR}, {googlebotAddr, googlebotName + "."},
+		{"2001:4860:4801:10::1", "crawl-2001-4860-4801-10--1.googlebot.com."},
+	}
+	for _, fault := range behaviours {
+		for _, tcp := range []string{"", "closed", "silent"} {
+			for _, c := range types {
+				name := c.only
+				if name == "" {
+					name = "*"
+				}
+				t.Run(fault+" tcp "+tcp+" "+c.addr+" "+name, func(t *testing.T) {
+					inBubble(t, googlebotZone+googlebotZone6+"\nfault "+name+" "+fault, func(t *testing.T, z *zone, v *Verifier) {
+						z.tcp, z.delay = tcp, 5*time.Millisecond
+						addr := netip.MustParseAddr(c.addr)
+						start := time.Now()
+						want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
+						first := time.Since(start)
+						// What works is remembered.
+						start = time.Now()
+						if got := v.Lookup(t.Context(), "googlebot", addr); got.Verdict != Genuine {
+							t.Errorf("the second time: %+v", got)
+						}
+						if second := time.Since(start); first > time.Second || name == "*" && second > 50*time.Millisecond {
+							t.Errorf("took %v and then %v", first, second)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestFallbackAmongServers: two servers of the same kind, or a dead one before it, change nothing.
+func TestFallbackAmongServers(t *testing.T) {
+	for _, fault := range []string{"edns:silent", "mixed:silent", "edns:formerr-header", "mixed:nxdomain", "edns:silent+mixed:silent"} {
+		for _, servers := range [][]string{
+			{"192.0.2.53:53", "192.0.2.54:53"}, {"192.0.2.53:53", "192.0.2.54:53", "192.0.2.55:53"},
+		} {
+			inBubble(t, googlebotZone+"\nfault * "+fault, func(t *testing.T, z *zone, v *Verifier) {
+				z.tcp = "closed"
+				v.Resolver.Servers = servers
+				want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Genuine, SourceDNS, "")
+			})
+		}
+	}
+}
+
+// TestFallbackEnds: what a server keeps saying however it is asked is what it says, at once.
+func TestFallbackEnds(t *testing.T) {
+	for fault, cause := range map[string]string{
+		"servfail": CauseServfail, "servfail-header": CauseServfail, "refused": CauseRefused, "refused-header": CauseRefused,
+		"formerr": CauseFormErr, "formerr-header": CauseFormErr, "badvers": CauseFormErr, "notimp-header": CauseNotImp,
+		"notauth": CauseGarbage, "noerror-header": CauseGarbage, "nxdomain-header": CauseGarbage,
+		"bare": CauseIndefinite, "referral": CauseLame, "lame": CauseLame, "nxdomain-answers": CauseGarbage, "truncated": CauseTruncated,
+	} {
+		for _, tcp := range []string{"", "closed"} {
+			t.Run(fault+" tcp "+tcp, func(t *testing.T) {
+				inBubble(t, googlebotZone+"\nfault * "+fault, func(t *testing.T, z *zone, v *Verifier) {
+					z.tcp = tcp
+					start := time.Now()
+					got := v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr))
+					want(t, got, Unknown, SourceDNS, cause)
+					if got.Server != "192.0.2.53:53" || time.Since(start) != 0 {
+						t.Errorf("took %v, server %q", time.Since(start), got.Server)
+					}
+					if n := z.total(); n > 4 {
+						t.Errorf("%d queries", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestImpostorsStay: whoever is denied properly is an impostor, however the server has to be asked.
+func TestImpostorsStay(t *testing.T) {
+	for _, fault := range []string{"none", "edns:formerr-header", "edns:silent", "mixed:foldcase", "mixed:silent", "mixed:nxdomain"} {
+		inBubble(t, "fault * "+fault, func(t *testing.T, z *zone, v *Verifier) {
+			for range 2 {
+				want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("192.0.2.1")), Impostor, SourceDNS, "")
+				time.Sleep(impostorFor + time.Second)
+			}
+		})
+	}
+}
+
+// TestHabitsEnd: after a while a server is asked as well as can be again.
+func TestHabitsEnd(t *testing.T) {
+	inBubble(t, googlebotZone+"\nfault * mixed:silent", func(t *testing.T, z *zone, v *Verifier) {
+		z.tcp = "closed"
+		addr := netip.MustParseAddr(googlebotAddr)
+		lookup := func() (took time.Duration) {
+			start := time.Now()
+			if got := v.Lookup(t.Context(), "googlebot", addr); got.Verdict != Genuine {
+				t.Errorf("%+v", got)
+			}
+			return time.Since(start)
+		}
+		if lookup() == 0 || lookup() != 0 {
+			t.Error("it is not remembered that the server drops names in mixed case")
+		}
+		z.trouble("", 0)
+		time.Sleep(habitFor + time.Second)
+		if lookup() != 0 {
+			t.Error("a server that is well is waited for")
+		}
+		z.trouble("plain:silent", 0)
+		if lookup() != 0 {
+			t.Error("names are not asked for in mixed case again")
+		}
+	})
+}

@@ -1,0 +1,337 @@
+//go:build unix
+
+package verify
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestParseConfig(t *testing.T) {
+	type config struct {
+		servers  []string
+		timeout  time.Duration
+		attempts int
+		rotate   bool
+		tcp      bool
+		static   bool
+	}
+	for text, want := range map[string]config{
+		"":                                {},
+		"search example\n":                {},
+		"nameserver 192.0.2.53":           {servers: []string{"192.0.2.53:53"}},
+		"nameserver\t192.0.2.53 \n":       {servers: []string{"192.0.2.53:53"}},
+		"nameserver 192.0.2.53\r\n":       {servers: []string{"192.0.2.53:53"}},
+		"nameserver 192.0.2.53 # a\n":     {servers: []string{"192.0.2.53:53"}},
+		"nameserver 192.0.2.53;a\n":       {servers: []string{"192.0.2.53:53"}},
+		"nameserver 2001:db8::53\n":       {servers: []string{"[2001:db8::53]:53"}},
+		"nameserver fe80::1%eth0\n":       {servers: []string{"[fe80::1%eth0]:53"}},
+		"# nameserver 192.0.2.53\n":       {},
+		"; nameserver 192.0.2.53\n":       {},
+		" nameserver 192.0.2.53\n":        {}, // as the C library has it: the keyword begins the line
+		"nameserver192.0.2.53\n":          {},
+		"nameserver\n":                    {},
+		"nameserver dns.example\n":        {},
+		"nameserver 192.0.2.53:5353\n":    {},
+		"nameserver 192.0.2\n":            {},
+		"Nameserver 192.0.2.53\n":         {},
+		"nameserver 192.0.2.1 192.0.2.2":  {servers: []string{"192.0.2.1:53"}},
+		"options timeout:2 attempts:4\n":  {timeout: 2 * time.Second, attempts: 4},
+		"options timeout:99 attempts:9\n": {timeout: 30 * time.Second, attempts: 5},
+		"options timeout:0 attempts:0\n":  {timeout: time.Second, attempts: 1},
+		"options timeout: attempts:x\n":   {},
+		"options rotate use-vc":           {rotate: true, tcp: true},
+		"options rotate\noptions use-vc":  {rotate: true, tcp: true},
+		"options no-reload":               {static: true},
+		"options ndots:5 edns0 trust-ad single-request single-request-reopen inet6 no-tld-query debug ip6-dotint": {},
+		"nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n": {
+			servers: []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"}},
+	} {
+		u := parseConfig(text, nil)
+		got := config{u.addresses(), u.timeout, u.attempts, u.rotate, u.tcp, u.static}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+// FuzzConfig: whatever the file says, there are at most three servers, each of which can be dialled.
+func FuzzConfig(f *testing.F) {
+	f.Add("nameserver 192.0.2.53\noptions timeout:1 rotate\n")
+	f.Add("nameserver fe80::1%eth0 ;x\n\n#\nnameserver ::\noptions attempts:-1\x00")
+	f.Fuzz(func(t *testing.T, text string) {
+		u := parseConfig(text, nil)
+		if len(u.servers) > mostServers || u.timeout < 0 || u.timeout > mostSeconds*time.Second || u.attempts < 0 || u.attempts > mostRounds {
+			t.Errorf("%+v", u)
+		}
+		for _, s := range u.servers {
+			if _, err := netip.ParseAddrPort(s.address); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// config is a file that a Resolver follows in a bubble, and what it told of it.
+type configFile struct {
+	t      *testing.T
+	path   string
+	r      *Resolver
+	events []ServersEvent
+}
+
+func (c *configFile) write(text string) {
+	c.t.Helper()
+	if err := os.WriteFile(c.path, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// asks looks whom the resolver asks when the file has been looked at twice.
+func (c *configFile) asks(servers ...string) {
+	c.t.Helper()
+	for range 2 {
+		time.Sleep(readAgainAfter)
+		c.r.Addresses()
+	}
+	if got := c.r.Addresses(); !slices.Equal(got, servers) {
+		c.t.Errorf("asks %v, want %v", got, servers)
+	}
+}
+
+// said takes the events until now: servers, and the problem in words.
+func (c *configFile) said() string {
+	var out []string
+	for _, e := range c.events {
+		text := strings.Join(e.Servers, ",")
+		if e.Err != nil {
+			text += " " + strings.ReplaceAll(e.Err.Error(), c.path, "FILE")
+		}
+		out = append(out, text)
+	}
+	c.events = nil
+	return strings.Join(out, "; ")
+}
+
+func following(t *testing.T, test func(t *testing.T, c *configFile)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := &configFile{t: t, path: filepath.Join(t.TempDir(), "resolv.conf")}
+		c.r = &Resolver{File: c.path, OnServers: func(e ServersEvent) { c.events = append(c.events, e) }}
+		test(t, c)
+	})
+}
+
+func TestFollowConfig(t *testing.T) {
+	const one, two = "192.0.2.1:53", "192.0.2.2:53"
+	following(t, func(t *testing.T, c *configFile) {
+		expect := func(want string) {
+			t.Helper()
+			if got := c.said(); got != want {
+				t.Errorf("said %q, want %q", got, want)
+			}
+		}
+		// Missing at the start, as resolv.conf(5) has it; then it appears.
+		c.asks(localServer)
+		expect(localServer + " stat FILE: no such file or directory")
+		c.write("nameserver 192.0.2.1\n")
+		c.asks(one)
+		expect(one)
+		c.write("nameserver 192.0.2.1\n# nothing new\n")
+		c.asks(one)
+		expect("")
+		// Replaced by a rename, by the switch of a link, through a link.
+		other := filepath.Join(filepath.Dir(c.path), "other")
+		if err := os.WriteFile(other, []byte("nameserver 192.0.2.2\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(other, c.path); err != nil {
+			t.Fatal(err)
+		}
+		c.asks(two)
+		expect(two)
+		if err := os.WriteFile(other, []byte("nameserver 192.0.2.1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(c.path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(other, c.path); err != nil {
+			t.Fatal(err)
+		}
+		c.asks(one)
+		expect(one)
+		if err := os.WriteFile(other, []byte("nameserver 192.0.2.2\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.asks(two)
+		expect(two)
+		// Without an end of line it may be half of one; when it stays so it counts.
+		c.write("nameserver 192.0.2.1")
+		time.Sleep(readAgainAfter)
+		if got := c.r.Addresses(); !slices.Equal(got, []string{two}) {
+			t.Errorf("half a line was believed: %v", got)
+		}
+		c.asks(one)
+		expect(one)
+		// Empty for a moment; empty for good; in order again.
+		c.write("")
+		time.Sleep(readAgainAfter)
+		c.r.Addresses()
+		c.write("nameserver 192.0.2.1\n")
+		c.asks(one)
+		expect("")
+		c.write("")
+		c.asks(one, localServer)
+		expect(one + "," + localServer + " FILE names no server")
+		c.asks(one, localServer)
+		expect("")
+		c.write("nameserver 192.0.2.2\n")
+		c.asks(two)
+		expect(two)
+		if err := os.Remove(c.path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(c.path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		c.asks(two, localServer)
+		expect(two + "," + localServer + " FILE is no file")
+	})
+}
+
+// TestFollowWhileLookingUp: a lookup under way keeps its server, the next one has the new one, and what is known of a server
+// that stays is kept.
+func TestFollowWhileLookingUp(t *testing.T) {
+	following(t, func(t *testing.T, c *configFile) {
+		c.write("nameserver 192.0.2.1\n")
+		old, new := newZone(t, googlebotZone), newZone(t, googlebotZone)
+		old.delay = 2 * time.Second
+		c.r.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.HasPrefix(address, "192.0.2.1:") {
+				return old.dial(ctx, network, address)
+			}
+			return new.dial(ctx, network, address)
+		}
+		v := &Verifier{Resolver: c.r, Wait: 4 * time.Second}
+		defer v.Close()
+		time.AfterFunc(time.Second, func() { c.write("nameserver 192.0.2.2\n") })
+		start := time.Now()
+		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Genuine, SourceDNS, "")
+		if took := time.Since(start); took < 2*time.Second || old.count(googlebotPTR+" PTR") == 0 || new.count(googlebotPTR+" PTR") != 0 {
+			t.Errorf("took %v, from the old server %d times", took, old.count(googlebotPTR+" PTR"))
+		}
+		time.Sleep(2 * readAgainAfter)
+		if got := v.Lookup(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)); got.Verdict != Genuine || new.count(googlebotPTR+" PTR") != 1 {
+			t.Errorf("%+v, from the new server %d times", got, new.count(googlebotPTR+" PTR"))
+		}
+	})
+	before := parseConfig("nameserver 192.0.2.1\nnameserver 192.0.2.2\n", nil)
+	after := parseConfig("nameserver 192.0.2.2\n", before)
+	if after.servers[0] != before.servers[1] {
+		t.Error("what was learned of a server is forgotten")
+	}
+}
+
+// TestConfigWithoutReload: no-reload means what resolv.conf(5) says.
+func TestConfigWithoutReload(t *testing.T) {
+	following(t, func(t *testing.T, c *configFile) {
+		c.write("nameserver 192.0.2.1\noptions no-reload\n")
+		c.asks("192.0.2.1:53")
+		c.write("nameserver 192.0.2.2\n")
+		c.asks("192.0.2.1:53")
+	})
+}
+
+// TestConfigOptions: what the options do to queries.
+func TestConfigOptions(t *testing.T) {
+	setup := func(t *testing.T, options, fault string, test func(t *testing.T, v *Verifier, dials *[]string)) {
+		following(t, func(t *testing.T, c *configFile) {
+			c.write("nameserver 192.0.2.1\nnameserver 192.0.2.2\noptions " + options + "\n")
+			z := newZone(t, googlebotZone+"\nfault * "+fault)
+			var dials []string
+			c.r.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials = append(dials, network+" "+strings.TrimSuffix(strings.TrimPrefix(address, "192.0.2."), ":53"))
+				return z.dial(ctx, network, address)
+			}
+			v := &Verifier{Resolver: c.r}
+			defer v.Close()
+			test(t, v, &dials)
+		})
+	}
+	addr := netip.MustParseAddr(googlebotAddr)
+	for options, want := range map[string]string{
+		"edns0":         "udp 1,udp 1,udp 1,udp 1",
+		"rotate":        "udp 1,udp 2,udp 1,udp 2",
+		"use-vc":        "tcp 1,tcp 1,tcp 1,tcp 1",
+		"rotate use-vc": "tcp 1,tcp 2,tcp 1,tcp 2",
+	} {
+		setup(t, options, "none", func(t *testing.T, v *Verifier, dials *[]string) {
+			for range 2 {
+				if got := v.Lookup(t.Context(), "googlebot", addr); got.Verdict != Genuine {
+					t.Errorf("%s: %+v", options, got)
+				}
+			}
+			if got := strings.Join(*dials, ","); got != want {
+				t.Errorf("%s: %s, want %s", options, got, want)
+			}
+		})
+	}
+	for options, want := range map[string]time.Duration{
+		"timeout:1 attempts:1": 2 * time.Second, "timeout:1 attempts:2": 4 * time.Second, "timeout:2 attempts:1": 4 * time.Second,
+		"timeout:9": lookupAtMost, "attempts:1": lookupAtMost,
+	} {
+		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *[]string) {
+			start := time.Now()
+			v.Lookup(t.Context(), "googlebot", addr)
+			if took := time.Since(start); took != want {
+				t.Errorf("%s: took %v, want %v", options, took, want)
+			}
+		})
+	}
+	for options, want := range map[string]time.Duration{"timeout:1": time.Second, "timeout:2": 2 * time.Second, "rotate": udpPace} {
+		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *[]string) {
+			go v.Lookup(t.Context(), "googlebot", addr)
+			time.Sleep(want - time.Millisecond)
+			synctest.Wait()
+			before := slices.Contains(*dials, "udp 2")
+			time.Sleep(2 * time.Millisecond)
+			synctest.Wait()
+			if after := slices.Contains(*dials, "udp 2"); before || !after {
+				t.Errorf("%s: the next server was asked too early (%v) or too late (%v)", options, before, !after)
+			}
+		})
+	}
+}
+
+func TestSystemResolver(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "resolv.conf")
+	if r, err := systemResolver("linux", missing); err != nil || !slices.Equal(r.Addresses(), []string{localServer}) {
+		t.Errorf("without a file: %v, %v", r.Addresses(), err)
+	}
+	if _, err := systemResolver("windows", missing); err == nil || !strings.Contains(err.Error(), "name a server") {
+		t.Errorf("on a system that has no such file: %v", err)
+	}
+}
+
+// TestConfigThatIsAPipe: what never ends is not read.
+func TestConfigThatIsAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "resolv.conf")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &Resolver{File: path}
+	if got := r.Addresses(); !slices.Equal(got, []string{localServer}) {
+		t.Errorf("asks %v", got)
+	}
+}
