@@ -89,7 +89,7 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 		}
 	}
 	for _, s := range c.Sites {
-		o, err := originOf(s, s.Origin, 0)
+		o, err := originOf(s, s.Origin, 0, nil)
 		if err != nil {
 			problems = append(problems, config.Problem{Message: fmt.Sprintf("site %q: %v", s.Hosts[0], err), Hint: originHint})
 			continue
@@ -99,12 +99,12 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 	return problems
 }
 
-// originOf prepares some or all of a site's own servers; wait is as in origin.Config.
-func originOf(s config.Site, servers []string, wait time.Duration) (*origin.Origin, error) {
+// originOf prepares some or all of a site's own servers; wait and onHealth are as in origin.Config.
+func originOf(s config.Site, servers []string, wait time.Duration, onHealth func(origin.Health)) (*origin.Origin, error) {
 	t := s.OriginTLS
 	return origin.New(origin.Config{
 		Servers: servers, ServerName: t.ServerName, CA: t.CA, InsecureSkipVerify: t.InsecureSkipVerify,
-		ClientCert: t.ClientCert, ClientKey: t.ClientKey, Wait: wait,
+		ClientCert: t.ClientCert, ClientKey: t.ClientKey, Wait: wait, OnHealth: onHealth,
 	})
 }
 

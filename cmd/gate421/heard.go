@@ -2,13 +2,17 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"gate421/certs"
 	"gate421/gate/audit"
 	"gate421/gate/guard"
+	"gate421/gate/origin"
+	"gate421/gate/visible"
 	"gate421/verify"
 )
 
@@ -30,6 +34,41 @@ func (g *gateway) heardGuard(e guard.Event) {
 	case "trouble":
 		g.say("%s; counting goes on in memory", e.Error)
 	}
+}
+
+// onOriginHealth says once when one of a site's own servers stops answering, and once when it answers again.
+func (g *gateway) onOriginHealth(site string, h origin.Health) {
+	if !h.Down {
+		g.say("site %q: its origin %s answers again, after %s", site, h.Server, time.Since(h.Since).Round(time.Second))
+		return
+	}
+	g.say("site %q: its origin %s does not answer: %s", site, h.Server, visible.Text(h.Err.Error()))
+	if cure := originCure(h.Err); cure != "" {
+		g.say("hint: %s", cure)
+	}
+}
+
+// originCure is what to do about a server that does not answer; "" where nobody can know.
+func originCure(err error) string {
+	var failure *origin.Failure
+	if !errors.As(err, &failure) {
+		return ""
+	}
+	switch failure.Word() {
+	case origin.Refused:
+		return "nothing listens there: is it running, and is that its address and port?"
+	case origin.Unreachable:
+		return "is the name or path right, and does a firewall stand between?"
+	case origin.Timeout:
+		return "it takes connections and does not answer within limits.origin_time: look into its own log"
+	case origin.Certificate:
+		return "origin_tls has the names and authorities that are trusted"
+	case origin.Garbage:
+		return "does it speak another protocol? h2c:// is for HTTP/2 without TLS, https:// for TLS"
+	case origin.Reset:
+		return "it hangs up without an answer: look into its own log"
+	}
+	return ""
 }
 
 // heardLog says once when the decision log stops taking lines, and once when it goes on.

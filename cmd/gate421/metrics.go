@@ -39,7 +39,11 @@ func (g *gateway) servers() []admin.Origin {
 			continue
 		}
 		for _, s := range o.Status() {
-			out = append(out, admin.Origin{Site: site.Name, Address: s.Address, InFlight: s.InFlight, Failures: s.Failures, OutUntil: s.OutUntil})
+			o := admin.Origin{Site: site.Name, Address: s.Address, InFlight: s.InFlight, Failures: s.Failures, OutUntil: s.OutUntil}
+			if s.Down {
+				o.DownSince, o.Error, o.Cure = s.Since, s.Err.Error(), originCure(s.Err)
+			}
+			out = append(out, o)
 		}
 	}
 	return out

@@ -36,7 +36,7 @@ func (g *gateway) prepare(ctx context.Context, c *config.Config) (_ *prepared, e
 			v.drop()
 		}
 	}()
-	if err := v.build(); err != nil {
+	if err := g.build(v); err != nil {
 		return nil, err
 	}
 	if g.latest == nil || !slices.Equal(hostsOf(g.latest), hostsOf(c)) || !reflect.DeepEqual(g.latest.Certificates, c.Certificates) {
@@ -52,7 +52,7 @@ func (g *gateway) prepare(ctx context.Context, c *config.Config) (_ *prepared, e
 	return v, nil
 }
 
-func (v *prepared) build() error {
+func (g *gateway) build(v *prepared) error {
 	rules, err := v.config.Policy()
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (v *prepared) build() error {
 	var errs []error
 	for i, site := range rules.Sites() {
 		s := v.config.Sites[i]
-		o, err := originOf(s, s.Origin, v.config.Limits.OriginTime)
+		o, err := originOf(s, s.Origin, v.config.Limits.OriginTime, func(h origin.Health) { g.onOriginHealth(site.Name, h) })
 		if err != nil {
 			errs = append(errs, fmt.Errorf("site %q: %w", site.Name, err))
 			continue

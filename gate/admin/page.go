@@ -126,11 +126,37 @@ func (a *Admin) alarms(v *view) []alarm {
 			"Nobody is refused without a line in the log, so every crawler is served over HTTP/2 until the log takes lines again. " +
 				"Look at its disk: full, gone, or no longer writable?"})
 	}
+	if a.config.Origins != nil {
+		out = append(out, originAlarms(a.config.Origins(), a.config.Now())...)
+	}
 	for _, c := range v.Certificates {
 		if c.Kind == "bad" && c.Until != "" {
 			out = append(out, alarm{"bad", "The certificate of " + c.Hosts[0] + " has ended",
 				"It " + c.Left + ". Browsers warn of it or turn away, and crawlers count it as a network error."})
 		}
+	}
+	return out
+}
+
+// originAlarms are the banners for servers that do not answer, at most a few.
+func originAlarms(servers []Origin, now time.Time) (out []alarm) {
+	const most = 5
+	left := 0
+	for _, o := range servers {
+		switch {
+		case o.DownSince.IsZero():
+		case len(out) == most:
+			left++
+		default:
+			text := "It has answered no request since " + moment(o.DownSince, now) + ". The latest failure: " + visible.Text(o.Error) + "."
+			if o.Cure != "" {
+				text += " " + strings.ToUpper(o.Cure[:1]) + o.Cure[1:] + "."
+			}
+			out = append(out, alarm{"bad", "The origin " + visible.Text(o.Address) + " of " + o.Site + " does not answer", strings.ReplaceAll(text, "?.", "?")})
+		}
+	}
+	if left > 0 {
+		out = append(out, alarm{"bad", "And " + plural(int64(left), "more origin"), "They do not answer, either; they are marked below."})
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,15 +33,21 @@ type Origin struct {
 	InFlight      int       // requests
 	Failures      uint64    // since the configuration is live
 	OutUntil      time.Time // it has failed and is left out until then, or until a request has tried it; zero: it is asked
+
+	DownSince   time.Time // it has not answered since; zero: it has answered one of the last requests
+	Error, Cure string    // with DownSince: the latest failure, and what to do about it, "" where nobody can know
 }
 
 func (a *Admin) originMetrics() prometheus.Collector {
 	g := &group{}
-	up := g.desc("origin_up", "1 while a site's own server is asked; 0 after it has failed, until it has answered a request that tried it.", "site", "origin")
+	up := g.desc("origin_up", "1 while a site's own server answers; 0 after it has failed several times in a row, until it has answered a request again.", "site", "origin")
 	inFlight := g.desc("origin_requests_in_flight", "Requests that a site's own server is being asked.", "site", "origin")
 	g.collect = func(s sink) {
 		for _, o := range a.config.Origins() {
-			s.gauge(up, number(o.OutUntil.IsZero()), o.Site, o.Address)
+			if strings.HasPrefix(o.Address, "file:") {
+				continue // a folder is on the page alone
+			}
+			s.gauge(up, number(o.OutUntil.IsZero() && o.DownSince.IsZero()), o.Site, o.Address)
 			s.gauge(inFlight, float64(o.InFlight), o.Site, o.Address)
 		}
 	}

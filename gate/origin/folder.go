@@ -27,6 +27,9 @@ import (
 type folder struct {
 	path       string    // absolute
 	beginnings sync.Pool // of *[lookedAt]byte, of texts
+	name       string    // as configured
+	trouble    trouble
+	told       func(Health) // nil: nobody is
 }
 
 func newFolder(dir string) (*folder, error) {
@@ -67,9 +70,16 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	if err != nil { // it is being replaced, or gone: no page of it is missing for that
 		w.Header().Set("Retry-After", "10")
 		refuseFile(w, http.StatusServiceUnavailable, start)
-		return 0, time.Since(start), &Failure{Unreachable, err}
+		failure := &Failure{Unreachable, err}
+		if news, said := f.trouble.failed(f.name, failure); said && f.told != nil {
+			f.told(news)
+		}
+		return 0, time.Since(start), failure
 	}
 	defer root.Close()
+	if news, said := f.trouble.answered(f.name); said && f.told != nil {
+		f.told(news)
+	}
 	file, info, err := f.open(root, name)
 	if err == nil && info.IsDir() {
 		file.Close()

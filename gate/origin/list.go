@@ -15,6 +15,7 @@ type list struct {
 	servers []*server
 	wait    time.Duration
 	kept    keptConns
+	told    func(Health) // nil: nobody is
 
 	mu   sync.Mutex // guards next and every server's health
 	next int        // where the search begins, so that ties go round
@@ -60,6 +61,9 @@ func (c *call) answered(status int) {
 	c.status, c.first = status, time.Since(c.start)
 	if c.trial {
 		c.list.restore(c.server)
+	}
+	if news, said := c.server.trouble.answered(c.server.address); said && c.list.told != nil {
+		c.list.told(news)
 	}
 }
 
@@ -163,10 +167,15 @@ func (l *list) pick(c *call, tried []*server) {
 // go do not count: they would keep it out for ever.
 func (l *list) failed(c *call) {
 	s, now := c.server, time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	// A body that the client has not sent, or an answer that it has not taken, may be why a server gave up.
 	blamed := c.failure.blames() && !c.waited && !c.begun
+	if blamed && c.status == 0 {
+		if news, said := s.trouble.failed(s.address, c.failure); said && l.told != nil {
+			l.told(news)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if blamed {
 		s.failures.Add(1)
 		copy(s.latest[:], s.latest[1:])
@@ -214,6 +223,7 @@ func (l *list) status() []Status {
 	out := make([]Status, len(l.servers))
 	for i, s := range l.servers {
 		out[i] = Status{Address: s.address, InFlight: int(s.flying.Load()), Failures: s.failures.Load(), OutUntil: s.until}
+		out[i].Down, out[i].Since, out[i].Err = s.trouble.status()
 	}
 	return out
 }

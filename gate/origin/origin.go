@@ -72,6 +72,9 @@ type Config struct {
 	ClientCert         string        // over TLS: a PEM file of the certificate to show, with its chain; "": none
 	ClientKey          string        // the PEM file of its key
 	Wait               time.Duration // the longest until an answer begins, and between its bytes; 0: 60 s
+	// OnHealth is told when a server or the folder has stopped answering, after three failures in a row, and when it answers
+	// again. It is called by the goroutine of a request, which waits for it, and by several at once. nil: nobody is told.
+	OnHealth func(Health)
 }
 
 // Origin serves requests; it is safe for any number of goroutines. Close it when no request uses it any more.
@@ -89,7 +92,7 @@ func New(c Config) (*Origin, error) {
 	if len(c.Servers) == 0 {
 		return nil, errors.New("origin: has no servers")
 	}
-	l := &list{wait: c.Wait}
+	l := &list{wait: c.Wait, told: c.OnHealth}
 	for _, written := range c.Servers {
 		where, err := parse(written)
 		switch {
@@ -105,6 +108,7 @@ func New(c Config) (*Origin, error) {
 		default:
 			var f *folder
 			if f, err = newFolder(where.dial); err == nil {
+				f.name, f.told = written, c.OnHealth
 				return &Origin{folder: f, name: written}, nil
 			}
 		}
@@ -164,11 +168,18 @@ type Status struct {
 	InFlight int       // requests
 	Failures uint64    // since New
 	OutUntil time.Time // it is left out until then, or until a request has tried it; zero: it is asked
+	Down     bool      // it has not answered the last three requests or more; what OnHealth has said
+	Since    time.Time // with Down: its first failure in a row
+	Err      error     // with Down: the latest one
 }
 
-// Status lists the servers in their order; a folder has none.
+// Status lists the servers in their order, or a folder that cannot be opened.
 func (o *Origin) Status() []Status {
 	if o.list == nil {
+		s := Status{Address: o.name}
+		if s.Down, s.Since, s.Err = o.folder.trouble.status(); s.Down {
+			return []Status{s}
+		}
 		return nil
 	}
 	return o.list.status()

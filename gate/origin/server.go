@@ -51,6 +51,7 @@ type server struct {
 
 	flying   atomic.Int64  // requests
 	failures atomic.Uint64 // since New
+	trouble  trouble
 	health
 }
 
