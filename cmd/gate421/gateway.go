@@ -27,7 +27,8 @@ import (
 type gateway struct {
 	config   *config.Config // that it was opened with
 	live     atomic.Pointer[gate.Live]
-	latest   *config.Config   // that is live; under mu
+	latest   *config.Config // that is live; under mu
+	reloaded atomic.Pointer[admin.Reload]
 	origins  []*origin.Origin // of the live configuration
 	log      ledger
 	guard    *guard.Guard
@@ -159,6 +160,7 @@ func (g *gateway) openVersion(ctx context.Context) error {
 		return err
 	}
 	g.adopt(v)
+	g.reloaded.Store(&admin.Reload{At: time.Now(), File: g.config.File})
 	return nil
 }
 
@@ -167,18 +169,25 @@ func (g *gateway) openAdmin() {
 	if g.ranges == nil {
 		ranges = nil
 	}
+	reload := func() admin.Reload { return *g.reloaded.Load() }
+	if g.config.File == "" {
+		reload = nil
+	}
 	g.admin = admin.New(admin.Config{
-		Ranges:       ranges,
-		Policy:       func() *policy.Policy { return g.live.Load().Policy },
-		Version:      func() string { return g.live.Load().Version },
-		Guard:        g.guard.Status,
-		LogReady:     g.log.Ready,
-		Log:          g.log.Stats,
-		Lookups:      g.lookups,
-		Origins:      g.servers,
-		Door:         g.doorway,
-		Certificates: g.certificates,
-		Product:      product(),
+		Reload:         reload,
+		Ranges:         ranges,
+		Policy:         func() *policy.Policy { return g.live.Load().Policy },
+		Version:        func() string { return g.live.Load().Version },
+		Guard:          g.guard.Status,
+		LogReady:       g.log.Ready,
+		Log:            g.log.Stats,
+		Lookups:        g.lookups,
+		Origins:        g.servers,
+		Door:           g.doorway,
+		Certificates:   g.certificates,
+		ResumeCommand:  g.resumeCommand,
+		ExplainCommand: g.explainCommand,
+		Product:        product(),
 	})
 	g.handler.Watch = g.admin.Watch
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ func (g *gateway) heardGuard(e guard.Event) {
 	case "tripped":
 		g.say("site %q: refusing %s has stopped. %d verified requests were refused since %s and it has not once come back over HTTP/1.1.",
 			e.Site, crawler, e.Refusals, e.Since.Format("2006-01-02 15:04 MST"))
-		g.say("hint: find out why before \"gate421 rules resume --state %s %s\": pages that only answer 421 leave Google's index", shellWord(g.config.State), shellWord(e.Site))
+		g.say("hint: find out why before \"%s\": pages that only answer 421 leave Google's index", g.resumeCommand(e.Site))
 	case "resumed":
 		g.say("site %q: refusing %s again", e.Site, crawler)
 	case "trouble":
@@ -133,6 +134,19 @@ func (g *gateway) say(format string, args ...any) {
 		line = "gate421: " + line
 	}
 	fmt.Fprintln(g.trouble, line)
+}
+
+// resumeCommand re-arms the guard of a site, in whatever folder it is typed.
+func (g *gateway) resumeCommand(site string) string {
+	return fmt.Sprintf("gate421 rules resume --state %s %s", shellWord(g.config.State), shellWord(site))
+}
+
+// explainCommand asks what is done with a page. A gateway without a file has none to ask.
+func (g *gateway) explainCommand(page string) string {
+	if file, err := filepath.Abs(g.config.File); err == nil && g.config.File != "" {
+		return fmt.Sprintf("gate421 explain --config %s %s", shellWord(file), shellWord(page))
+	}
+	return "gate421 explain " + shellWord(page)
 }
 
 // shellWord is a text as a shell takes it for one word.

@@ -61,7 +61,7 @@ func numbers(all map[string]float64) map[string]float64 {
 	out := maps.Clone(all)
 	maps.DeleteFunc(out, func(name string, value float64) bool {
 		for _, prefix := range []string{
-			"gate421_log_written", "gate421_log_queue", "gate421_build_info", "gate421_certificate_", "gate421_ranges_", "gate421_guard_last", "gate421_origin_up",
+			"gate421_log_written", "gate421_log_queue", "gate421_build_info", "gate421_certificate_", "gate421_ranges_", "gate421_guard_last", "gate421_origin_up", "gate421_config_",
 		} {
 			if strings.HasPrefix(name, prefix) {
 				return true
@@ -140,7 +140,7 @@ func exact(t *testing.T) (late bool) {
 		`gate421_decisions_total{action="serve",reason="http1",site="files.example"}`:   3,
 		`gate421_decisions_total{action="reject",reason="unknown_host",site=""}`:        3,
 		`gate421_verdicts_total{source="dns",verdict="genuine"}`:                        1,
-		`gate421_verdicts_total{source="cache",verdict="genuine"}`:                      8,
+		`gate421_verdicts_total{source="cache",verdict="genuine"}`:                      11,
 		`gate421_verdicts_total{source="dns",verdict="impostor"}`:                       1,
 		`gate421_verdicts_total{source="cache",verdict="impostor"}`:                     2,
 		`gate421_lookups_total{result="genuine"}`:                                       1,

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"gate421/gate/admin"
 	"gate421/gate/audit"
 	"gate421/gate/config"
 )
@@ -34,6 +37,7 @@ func (g *gateway) reload(configuration func() (*config.Config, error), again boo
 		v, err = g.prepare(context.Background(), c)
 	}
 	if err != nil {
+		g.rejected(err)
 		fmt.Fprintln(g.trouble, message(err))
 		g.say("the configuration so far stays in use")
 		g.log.Event("reload", audit.Fields{"error": firstLine(err.Error()), "config": g.live.Load().Version})
@@ -45,11 +49,23 @@ func (g *gateway) reload(configuration func() (*config.Config, error), again boo
 		g.log.Event("reload", audit.Fields{"config": c.Version, "before_boot": v.log.Boot()})
 	}
 	g.adopt(v)
+	g.reloaded.Store(&admin.Reload{At: time.Now(), File: g.config.File})
 	g.say("configuration %s is in use", c.Version)
 	g.log.Event("reload", fields)
 	for _, change := range ruleChanges(before, g.live.Load().Policy) {
 		g.log.Event("rule", change)
 	}
+}
+
+// rejected notes that a change was not taken up, until one is.
+func (g *gateway) rejected(err error) {
+	r := *g.reloaded.Load()
+	r.Rejected, r.Error = time.Now(), firstLine(err.Error())
+	var problems config.Problems
+	if errors.As(err, &problems) && len(problems) > 1 {
+		r.Error += fmt.Sprintf(", and %s", count(len(problems)-1, "more problem"))
+	}
+	g.reloaded.Store(&r)
 }
 
 // unchanged names the keys that a running gateway cannot follow.

@@ -12,7 +12,8 @@
 //
 // It is 503, with the reason in words, in two cases: no site is live, or [Config.Serving] returns an error. Everything else
 // that may need the owner is no reason to take a gateway that serves out of service: a log that takes no lines, DNS trouble, a
-// tripped guard and a certificate at its end are on the page and in the metrics, and health stays 200.
+// tripped guard and a certificate at its end are on the page and in the metrics, and health stays 200. A configuration file that
+// was rejected is named in its text.
 //
 // # Metrics
 //
@@ -35,6 +36,8 @@
 //	gate421_requests_in_flight{protocol}                 http1, http2, plain
 //	gate421_http2_stream_resets_total{by}                client, server
 //	gate421_http2_connection_errors_total{kind}          the code of the server's GOAWAY, or ping_timeout
+//	gate421_config_last_reload_successful                0 while the file's last change is rejected
+//	gate421_config_last_reload_timestamp_seconds         when a configuration was last taken up
 //	gate421_log_ready                                    0 while nobody is refused for want of a log
 //	gate421_log_queue_lines, _queue_bytes                on their way to the file
 //	gate421_log_written_lines_total, _bytes_total        in the file
@@ -104,6 +107,12 @@ type Config struct {
 	// Serving says what keeps the gateway from serving, in words for its owner, such as "draining". nil, or nil returned:
 	// nothing does.
 	Serving func() error
+	// Reload is what came of the configuration file's last change. nil: there is no file that is followed.
+	Reload func() Reload
+	// ResumeCommand and ExplainCommand are what a person types, in whatever folder, to re-arm the guard of a site and to ask
+	// what is done with a page. nil: as they are typed in the configuration's folder.
+	ResumeCommand  func(site string) string
+	ExplainCommand func(page string) string
 	// Product is the program, as in "gate421 1.2.3 (go1.26.9)"; its second word is the version in the metrics. "": "gate421".
 	Product string
 	// Hosts are more names, without port, that the page may be asked for under.
@@ -159,6 +168,17 @@ func New(c Config) *Admin {
 	}
 	if c.Serving == nil {
 		c.Serving = func() error { return nil }
+	}
+	if c.ResumeCommand == nil {
+		c.ResumeCommand = func(site string) string {
+			if strings.Contains(site, "*") {
+				site = "'" + site + "'" // a shell would look for files of that name
+			}
+			return "gate421 rules resume " + site
+		}
+	}
+	if c.ExplainCommand == nil {
+		c.ExplainCommand = func(page string) string { return "gate421 explain " + page }
 	}
 	if c.Product == "" {
 		c.Product = "gate421"
@@ -251,6 +271,9 @@ func (a *Admin) serveHealth(w http.ResponseWriter, r *http.Request) {
 	status, words := http.StatusOK, "ok"
 	if why := a.unwell(); why != "" {
 		status, words = http.StatusServiceUnavailable, why
+	}
+	if rejected, ok := a.rejected(); ok {
+		words += "\nthe configuration file was rejected, and the one before is in use: " + rejected.Error
 	}
 	answer(w, r, "text/plain; charset=utf-8", status, []byte(words+"\n"))
 }

@@ -176,6 +176,8 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 	expiry := g.desc("certificate_expiry_timestamp_seconds", "When the host's certificate ends, the earliest of several.", "host")
 	prefixes := g.desc("ranges_prefixes", "Prefixes in the published ranges of addresses that are in use.")
 	fetched := g.desc("ranges_fetched_timestamp_seconds", "When the published ranges were last confirmed by who publishes them; 0: never.")
+	reloaded := g.desc("config_last_reload_successful", "1 while the configuration file is in use as it stands; 0 while its last change is rejected.")
+	reloadedAt := g.desc("config_last_reload_timestamp_seconds", "When a version of the configuration was last taken up.")
 	build := g.desc("build_info", "Always 1.", "version", "goversion")
 	g.collect = func(s sink) {
 		s.gauge(ready, number(a.config.LogReady()))
@@ -188,6 +190,11 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 			count, when := a.config.Ranges()
 			s.gauge(prefixes, float64(count))
 			s.gauge(fetched, timestamp(when))
+		}
+		if a.config.Reload != nil {
+			r := a.config.Reload()
+			s.gauge(reloaded, number(r.Rejected.IsZero()))
+			s.gauge(reloadedAt, timestamp(r.At))
 		}
 		s.gauge(build, 1, version(a.config.Product), runtime.Version())
 	}

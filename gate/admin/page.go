@@ -47,7 +47,7 @@ type alarm struct{ Kind, Title, Text string }
 
 // trippedView is the banner of a tripped guard.
 type trippedView struct {
-	Site, Crawler, Refusals, Since, CameBack, Resume, Page string
+	Site, Crawler, Refusals, Since, CameBack, Resume, Explain string
 }
 
 // guardView is what the guard has counted of a crawler, or of all of them: "".
@@ -126,6 +126,9 @@ func (a *Admin) alarms(v *view) []alarm {
 			"Nobody is refused without a line in the log, so every crawler is served over HTTP/2 until the log takes lines again. " +
 				"Look at its disk: full, gone, or no longer writable?"})
 	}
+	if r, ok := a.rejected(); ok {
+		out = append(out, r.alarm(a.config.Now()))
+	}
 	if a.config.Origins != nil {
 		out = append(out, originAlarms(a.config.Origins(), a.config.Now())...)
 	}
@@ -182,7 +185,7 @@ func (a *Admin) siteViews(now time.Time) (sites []siteView, tripped []trippedVie
 		for _, status := range guarded[site.Name] {
 			s.Guard = append(s.Guard, guardView{status.Crawler, guardWords(status, now)})
 			if status.Tripped {
-				banner := trippedBanner(site.Name, status, now)
+				banner := a.trippedBanner(site.Name, status, now)
 				tripped, served = append(tripped, banner), append(served, banner.Crawler)
 			}
 		}
@@ -234,12 +237,9 @@ func stateWords(s policy.State) string {
 	return "Crawlers may use HTTP/2."
 }
 
-func trippedBanner(site string, s guard.Status, now time.Time) trippedView {
-	t := trippedView{Site: site, Crawler: cmp.Or(s.Crawler, "every crawler"), Refusals: plural(s.Refusals, "time"), Resume: site, Page: "https://" + site + "/"}
-	if strings.Contains(site, "*") {
-		t.Resume = "'" + site + "'" // a shell would look for files of that name
-		t.Page = "https://" + strings.Replace(site, "*", "www", 1) + "/"
-	}
+func (a *Admin) trippedBanner(site string, s guard.Status, now time.Time) trippedView {
+	t := trippedView{Site: site, Crawler: cmp.Or(s.Crawler, "every crawler"), Refusals: plural(s.Refusals, "time"),
+		Resume: a.config.ResumeCommand(site), Explain: a.config.ExplainCommand("https://" + strings.Replace(site, "*", "www", 1) + "/")}
 	if !s.Since.IsZero() {
 		t.Since = moment(s.Since, now)
 	}
