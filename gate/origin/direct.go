@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gate421/gate/syntax"
@@ -27,7 +28,8 @@ type direct struct {
 	wait    time.Duration
 	dialer  net.Dialer
 	idle    pool
-	copies  sync.Pool // of *[copySize]byte, for bodies
+	copies  sync.Pool    // of *[copySize]byte, for bodies
+	held    atomic.Int64 // bodies that are waited for, see gather
 }
 
 const (
@@ -39,6 +41,10 @@ const (
 func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	if r.Header["Expect"] != nil && !r.ProtoAtLeast(1, 1) {
 		delete(r.Header, "Expect") // HTTP/1.0 knows none (RFC 9110 section 10.1.1)
+	}
+	if g := d.gather(r); g != nil {
+		defer g.leave()
+		defer g.interrupt(w, r)
 	}
 	k, h, failure := d.ask(w, r, c)
 	if failure != nil {

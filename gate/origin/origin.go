@@ -21,8 +21,14 @@
 //   - an Upgrade over HTTP/1.1 (WebSocket) to an HTTP/1.1 origin, after which bytes go both ways as they come. HTTP/2
 //     clients are not offered extended CONNECT (RFC 8441): they open an HTTP/1.1 connection for a WebSocket, as browsers do.
 //
-// No body is ever held: what a client has sent goes on before more is read. An answer that begins before the body has ended
-// is passed on at once; neither connection serves another request after one that never ended.
+// Bodies are passed on as they come: what a client has sent goes on before more is read. An answer that begins before the body
+// has ended is passed on at once; neither connection serves another request after one that never ended.
+//
+// One exception is made for applications that read no body without a Content-Length, as CGI and WSGI let them: a body of unknown
+// length (HTTP/2 needs none, HTTP/1.1 has chunks) is waited for before an HTTP/1.1 server hears of the request, for 200 ms at the
+// longest. If all of it has come by then, and is no longer than 64 KiB, it is sent with its Content-Length. Otherwise it is sent
+// in chunks from then on, as it comes. Nobody waits where a client expects a go-ahead (100 Continue) or announces fields behind
+// the body, and for gRPC.
 //
 // A request that HTTP/1.1 cannot carry in one way only is answered 400, and the origin hears nothing of it: HTTP/2 lets a
 // client send methods and targets with spaces in them, and both protocols hosts that are none.

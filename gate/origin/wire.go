@@ -95,15 +95,20 @@ func appendFraming(dst []byte, r *http.Request) []byte {
 	switch {
 	case r.ContentLength == 0:
 		switch r.Method {
-		case http.MethodPost, http.MethodPut, http.MethodPatch:
-			dst = appendField(dst, "Content-Length", "0")
+		case http.MethodGet, http.MethodHead:
+		default: // where a body may be missed
+			if r.Header["Content-Length"] != nil || mayHaveBody(r.Method) {
+				dst = appendField(dst, "Content-Length", "0")
+			}
 		}
 	case sized(r):
 		dst = appendField(dst, "Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	default:
-		for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
-			if trails(name) {
-				dst = appendField(dst, "Trailer", name)
+		if _, coming := r.Body.(*gathered); !coming { // those behind such a body were not announced, and may come meanwhile
+			for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
+				if trails(name) {
+					dst = appendField(dst, "Trailer", name)
+				}
 			}
 		}
 		dst = appendField(dst, "Transfer-Encoding", "chunked")
@@ -115,6 +120,11 @@ func appendFraming(dst []byte, r *http.Request) []byte {
 		}
 	}
 	return dst
+}
+
+// mayHaveBody says whether a method's requests have a body as a rule, so that one without says so (RFC 9110 section 8.6).
+func mayHaveBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
 
 // sized says whether a body goes on with its length; HTTP/1.1 has trailers on chunked bodies only.

@@ -1,0 +1,155 @@
+package origin
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// gathered is a client's body of unknown length that was waited for a moment: where all of it has come by then, its length is
+// known.
+//
+// HTTP/1.1 has chunked bodies for the others. But many an application reads no body without a Content-Length (CGI and WSGI hand
+// it none), and takes a chunked one for an empty one.
+//
+// A goroutine reads until the body has ended, it is longer than gatherBytes, or nobody waits any more and what it was reading has
+// come. Then reading is the caller's.
+type gathered struct {
+	io.ReadCloser               // the client's
+	held          *atomic.Int64 // bodies that are held
+	done          chan struct{} // closed when the goroutine has ended
+
+	mu    sync.Mutex
+	room  []byte
+	there int   // bytes of it that were read
+	given int   // bytes of it that were passed on
+	err   error // that reading has met
+	hurry bool  // nobody waits
+	left  bool  // it does not count among those that are held
+}
+
+const (
+	gatherBytes = 64 << 10
+	gatherTime  = 200 * time.Millisecond
+	gatherMost  = 1024 // bodies that are held for one server at a time: 64 MiB
+)
+
+// gather waits for a body of unknown length where that may help. It returns nil where it does not: where the server is to hear
+// of the request before its body comes, where fields are to come behind the body, and for gRPC, whose messages may be far apart.
+func (d *direct) gather(r *http.Request) *gathered {
+	if r.ContentLength >= 0 || len(r.Trailer) > 0 || r.Header["Expect"] != nil || r.Header["Upgrade"] != nil ||
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+		return nil
+	}
+	if g, again := r.Body.(*gathered); again { // another server was asked before
+		return g
+	}
+	if d.held.Add(1) > gatherMost {
+		d.held.Add(-1)
+		return nil
+	}
+	g := &gathered{ReadCloser: r.Body, held: &d.held, done: make(chan struct{}), room: make([]byte, 4<<10)}
+	r.Body = g
+	go g.read()
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	select {
+	case <-g.done:
+	case <-timer.C:
+	}
+	if g.whole() && len(r.Trailer) == 0 {
+		r.ContentLength, r.TransferEncoding = int64(g.there), nil
+		if g.there == 0 {
+			r.Body = http.NoBody
+		}
+	}
+	return g
+}
+
+// whole ends the waiting and says whether all of the body is there. If it is not, the fields behind it may come at any moment.
+func (g *gathered) whole() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hurry = true
+	return g.err == io.EOF && g.there <= gatherBytes
+}
+
+// read is the goroutine.
+func (g *gathered) read() {
+	defer close(g.done)
+	for g.more() {
+	}
+}
+
+// more reads once, and says whether to go on.
+func (g *gathered) more() bool {
+	n, err := g.ReadCloser.Read(g.room[g.there:])
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.there += n
+	if g.err = err; err != nil || g.hurry || g.there > gatherBytes {
+		return false
+	}
+	if g.there == len(g.room) {
+		g.room = append(g.room, make([]byte, min(3*len(g.room), gatherBytes+1-len(g.room)))...)
+	}
+	return true
+}
+
+// Read serves io.Reader.
+func (g *gathered) Read(p []byte) (int, error) {
+	if n := g.take(p); n > 0 || len(p) == 0 {
+		return n, nil
+	}
+	<-g.done
+	if n := g.take(p); n > 0 {
+		return n, nil
+	}
+	g.leave()
+	g.room, g.there, g.given = nil, 0, 0
+	if g.err != nil {
+		return 0, g.err
+	}
+	return g.ReadCloser.Read(p)
+}
+
+// take takes of what is there.
+func (g *gathered) take(p []byte) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n = copy(p, g.room[g.given:g.there])
+	g.given += n
+	return n
+}
+
+// leave ends its counting. Whoever has not read it may still do so.
+func (g *gathered) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.left {
+		g.left = true
+		g.held.Add(-1)
+	}
+}
+
+// interrupt ends the goroutine where nobody has begun to send the body, so that an HTTP/1 server finds nobody reading it. What
+// comes later can be read all the same.
+func (g *gathered) interrupt(w http.ResponseWriter, r *http.Request) {
+	select {
+	case <-g.done:
+		return
+	default:
+	}
+	control := http.NewResponseController(w)
+	if r.ProtoMajor > 1 || control.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return
+	}
+	<-g.done
+	if timeout(g.err) {
+		g.err = nil
+	}
+	control.SetReadDeadline(time.Time{})
+}

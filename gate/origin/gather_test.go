@@ -1,0 +1,256 @@
+package origin
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// framed is an origin that tells how each request's body was framed, how long it was, and what came behind it.
+func framed(t *testing.T) (url string, heard chan string) {
+	t.Helper()
+	heard = make(chan string, 64)
+	address := listen(t, nil, func(c net.Conn, r *bufio.Reader) {
+		for {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			body, err := io.ReadAll(request.Body)
+			how := fmt.Sprint(request.TransferEncoding, request.Header.Get("Content-Length"), " ", len(body), " ", request.Trailer)
+			if err != nil {
+				how = err.Error()
+			}
+			heard <- how
+			io.WriteString(c, plainOK)
+		}
+	})
+	return "http://" + address, heard
+}
+
+// A body that has come whole is sent with its length, as applications want it that take chunks for nothing.
+func TestSmallBodyOfUnknownLength(t *testing.T) {
+	url, heard := framed(t)
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "PROPFIND"} {
+			for _, size := range []int{1, 4 << 10, 4<<10 + 1, 20_000, gatherBytes} {
+				request := g.request(t, method, "/", io.MultiReader(strings.NewReader(strings.Repeat("x", size))))
+				if answer := g.do(t, request); answer.StatusCode != 200 {
+					t.Fatal(answer.Status)
+				}
+				if got, want := receive(t, heard), fmt.Sprintf("[]%d %d map[]", size, size); got != want {
+					t.Errorf("%s of %d bytes: %s", method, size, got)
+				}
+				receive(t, g.outcomes)
+			}
+		}
+		request := g.request(t, "POST", "/", io.MultiReader(strings.NewReader(strings.Repeat("x", gatherBytes+1))))
+		g.do(t, request)
+		if got := receive(t, heard); got != fmt.Sprintf("[chunked] %d map[]", gatherBytes+1) {
+			t.Errorf("a larger one: %s", got)
+		}
+	})
+}
+
+// A body of unknown length that turns out to be empty is an empty one.
+func TestEmptyBodyOfUnknownLength(t *testing.T) {
+	url, heads := answering(t, plainOK)
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
+		for method, want := range map[string]int{"POST": 1, "PUT": 1, "PATCH": 1, "DELETE": 0, "GET": 0} {
+			request := g.request(t, method, "/", io.MultiReader(strings.NewReader("")))
+			request.ContentLength = -1
+			g.do(t, request)
+			got := receive(t, heads)
+			if strings.Count(got, "\r\nContent-Length: 0\r\n") != want || strings.Contains(got, "Transfer-Encoding") {
+				t.Errorf("%s: %q", method, got)
+			}
+			receive(t, g.outcomes)
+		}
+	})
+}
+
+// A body that takes its time is passed on piece by piece, and none of it is lost.
+func TestSlowBodyOfUnknownLength(t *testing.T) {
+	pieces := make(chan string, 8)
+	url := handling(t, func(w http.ResponseWriter, r *http.Request) {
+		buffer := make([]byte, 100)
+		for {
+			n, err := r.Body.Read(buffer)
+			if n > 0 {
+				pieces <- string(buffer[:n])
+			}
+			if err != nil {
+				pieces <- err.Error()
+				return
+			}
+		}
+	})
+	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
+		for _, first := range []string{"first", ""} {
+			reader, writer := io.Pipe()
+			done := make(chan *http.Response, 1)
+			request := g.request(t, "POST", "/", reader)
+			go func() {
+				answer, err := g.Client().Do(request)
+				if err == nil {
+					answer.Body.Close()
+				}
+				done <- answer
+			}()
+			if first != "" {
+				io.WriteString(writer, first)
+				if got := receive(t, pieces); got != first {
+					t.Errorf("first came %q", got)
+				}
+			} else {
+				time.Sleep(gatherTime)
+			}
+			io.WriteString(writer, "second")
+			if got := receive(t, pieces); got != "second" {
+				t.Errorf("then came %q", got)
+			}
+			writer.Close()
+			if got := receive(t, pieces); got != "EOF" {
+				t.Errorf("at the end came %q", got)
+			}
+			if answer := receive(t, done); answer == nil || answer.StatusCode != 200 {
+				t.Errorf("%v", answer)
+			}
+		}
+	})
+}
+
+// ending is a body at whose end something happens.
+type ending struct {
+	io.Reader
+	atEnd func()
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if err == io.EOF {
+		e.atEnd()
+	}
+	return n, err
+}
+
+func (e *ending) Close() error { return nil }
+
+// Fields behind a body need chunks, announced or not.
+func TestTrailersOfAGatheredBody(t *testing.T) {
+	url, heard := framed(t)
+	o := several(t, url)
+	for _, announced := range []bool{true, false} {
+		for _, slow := range []bool{true, false} {
+			r := httptest.NewRequest("POST", "/", nil).WithContext(t.Context())
+			reader, writer := io.Pipe()
+			go func() {
+				io.WriteString(writer, "body")
+				if slow {
+					time.Sleep(2 * gatherTime)
+				}
+				writer.Close()
+			}()
+			if announced {
+				r.Trailer = http.Header{"X-Sum": nil}
+			}
+			r.ContentLength, r.Body = -1, &ending{reader, func() { r.Trailer = http.Header{"X-Sum": {"1"}} }}
+			w := httptest.NewRecorder()
+			if _, _, _, err := o.Serve(w, r); err != nil || w.Code != 200 {
+				t.Errorf("%d, %v", w.Code, err)
+			}
+			if got := receive(t, heard); got != "[chunked] 4 map[X-Sum:[1]]" {
+				t.Errorf("announced %v, slow %v: %s", announced, slow, got)
+			}
+		}
+	}
+}
+
+// Nobody waits where waiting would hold something up, or where too many wait already.
+func TestBodiesThatAreNotWaitedFor(t *testing.T) {
+	for name, change := range map[string]func(*http.Request, *direct){
+		"a length":     func(r *http.Request, _ *direct) { r.ContentLength = 4 },
+		"no body":      func(r *http.Request, _ *direct) { r.ContentLength = 0 },
+		"expectations": func(r *http.Request, _ *direct) { r.Header.Set("Expect", "100-continue") },
+		"trailers":     func(r *http.Request, _ *direct) { r.Trailer = http.Header{"X": nil} },
+		"gRPC":         func(r *http.Request, _ *direct) { r.Header.Set("Content-Type", "application/grpc+proto") },
+		"an upgrade":   func(r *http.Request, _ *direct) { r.Header.Set("Upgrade", "websocket") },
+		"too many":     func(_ *http.Request, d *direct) { d.held.Store(gatherMost) },
+	} {
+		d := &direct{}
+		r := httptest.NewRequest("POST", "/", nil)
+		r.ContentLength, r.Body = -1, io.NopCloser(strings.NewReader("body"))
+		change(r, d)
+		body, held, length := r.Body, d.held.Load(), r.ContentLength
+		if g := d.gather(r); g != nil || r.Body != body || d.held.Load() != held || r.ContentLength != length {
+			t.Errorf("%s: waited", name)
+		}
+	}
+}
+
+// What was waited for goes to whichever server takes it.
+func TestGatheredBodyForTheNextServer(t *testing.T) {
+	url, heard := framed(t)
+	nobody := deserted(t)
+	o := several(t, nobody, nobody, url)
+	for _, slow := range []bool{false, true} {
+		for range 3 {
+			reader, writer := io.Pipe()
+			go func() {
+				io.WriteString(writer, "body")
+				if slow {
+					time.Sleep(2 * gatherTime)
+				}
+				writer.Close()
+			}()
+			r := httptest.NewRequest("POST", "/", reader).WithContext(t.Context())
+			r.ContentLength = -1
+			w := httptest.NewRecorder()
+			if _, _, _, err := o.Serve(w, r); err != nil || w.Code != 200 {
+				t.Errorf("%d, %v", w.Code, err)
+			}
+			if got := receive(t, heard); slow != strings.HasPrefix(got, "[chunked] 4") {
+				t.Errorf("slow %v: %s", slow, got)
+			}
+		}
+	}
+	for _, s := range o.list.servers {
+		if n := s.direct.held.Load(); n != 0 {
+			t.Errorf("%d are held", n)
+		}
+	}
+}
+
+// A body that breaks off at once is as bad as one that breaks off later.
+func TestGatheredBodyBreaks(t *testing.T) {
+	url, heard := framed(t)
+	o := several(t, url)
+	r := httptest.NewRequest("POST", "/", nil).WithContext(t.Context())
+	r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader("x"), failing{}))
+	w := httptest.NewRecorder()
+	_, _, _, err := o.Serve(w, r)
+	if failure := (*Failure)(nil); !errors.As(err, &failure) || failure.Word() != ClientGone || w.Code != 400 {
+		t.Errorf("%d, %v", w.Code, err)
+	}
+	if got := receive(t, heard); got != "unexpected EOF" {
+		t.Errorf("the origin got %q", got)
+	}
+}
+
+// deserted is an address that nobody listens on.
+func deserted(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return "http://" + l.Addr().String()
+}
