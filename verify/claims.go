@@ -3,16 +3,26 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Claims recognises the crawlers that a User-Agent claims to be. It is immutable and safe for concurrent use; a nil
 // *Claims claims nothing.
 //
-// A crawler is claimed by one of its product tokens (RFC 9110 section 10.1.5), in any case and anywhere in the value,
-// as Google puts some of them into a comment. The token begins where a word begins and ends where a word ends, or at a
-// hyphen: "Googlebot/2.1", "(compatible; Googlebot/2.1)" and "Googlebot-Image/1.0" claim googlebot, "notgooglebot",
-// "my-googlebot" and "Googlebots" do not. Letters, digits, hyphens, underscores and all bytes outside ASCII make
+// A crawler is claimed by one of its product tokens (RFC 9110 section 10.1.5), in any case, where and as Google writes
+// it:
+//
+//   - it is the first thing of the value or of an element of a comment, behind "(" or ";":
+//     "Googlebot/2.1 (+http://www.google.com/bot.html)", "(compatible; Googlebot/2.1; …)", "(KHTML, like Gecko;
+//     compatible; GoogleOther)"; or it is a product with a version behind another such product or a comment:
+//     "Gecko/2 Googlebot/2.1";
+//   - behind it comes the end, a version ("/"), the end of the element (";", ")" or ","), a comment, or a hyphen and
+//     the rest of a name that begins with the token: "Googlebot-Image/1.0".
+//
+// So "notgooglebot", "my-googlebot" and "Googlebots" claim nothing, and neither do the honest readers that only say
+// whose rules they follow or how they want to be treated: "like Googlebot", "compatible with Googlebot",
+// "Googlebot-like", "treat as Googlebot/2.1". Letters, digits, hyphens, underscores and all bytes outside ASCII make
 // words. If several crawlers are claimed, the first one counts.
 //
 // A claim is only a reason to verify: it must never decide anything by itself.
@@ -24,6 +34,7 @@ type Claims struct {
 const (
 	inWord  byte = 1 << iota // the byte belongs to a word
 	inToken                  // a token begins with the byte
+	isMark                   // the byte says where a product or an element of a comment begins
 )
 
 type claimToken struct {
@@ -55,10 +66,15 @@ func NewClaims(names []string) (*Claims, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
+	// The longest token is the one that is meant.
+	slices.SortStableFunc(c.tokens, func(a, b claimToken) int { return len(b.lower) - len(a.lower) })
 	for b := range c.class {
 		if 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '-' || b == '_' || b >= 0x80 {
 			c.class[b] |= inWord
 		}
+	}
+	for _, b := range []byte(" \t(;/") {
+		c.class[b] |= isMark
 	}
 	return c, nil
 }
@@ -88,34 +104,94 @@ func (c *Claims) Of(agent string) string {
 	if c == nil {
 		return ""
 	}
-	boundary := true
+	first := true      // nothing but blanks since the beginning, "(" or ";"
+	follows := false   // nothing but blanks since a product with a version, or a comment
+	versioned := false // the word so far has a "/"
 	for i := 0; i < len(agent); i++ {
 		class := c.class[agent[i]]
-		if boundary && class&inToken != 0 {
-			if name := c.at(agent[i:]); name != "" {
-				return name
+		if class&isMark == 0 {
+			if !first && !follows {
+				continue
 			}
+			if class&inToken != 0 {
+				if name := c.at(agent[i:], first); name != "" {
+					return name
+				}
+			}
+			first, follows = false, false
+			continue
 		}
-		boundary = class&inWord == 0
+		switch agent[i] {
+		case ' ', '\t':
+			follows = follows || versioned || i > 0 && agent[i-1] == ')'
+			versioned = false
+		case '(', ';':
+			first, follows, versioned = true, false, false
+		case '/':
+			first, follows, versioned = false, false, true
+		}
 	}
 	return ""
 }
 
-// at returns the name of the crawler whose token rest begins with.
-func (c *Claims) at(rest string) string {
+// at returns the name of the crawler whose token rest begins with. Only where it is the first of its element does it
+// need no version.
+func (c *Claims) at(rest string, first bool) string {
 	for i := range c.tokens {
 		t := &c.tokens[i]
 		if len(rest) < len(t.lower) || !hasFold(rest, t.lower) {
 			continue
 		}
-		if len(rest) == len(t.lower) {
-			return t.name
+		behind := rest[len(t.lower):]
+		if behind != "" && behind[0] == '-' {
+			suffix := c.word(behind[1:])
+			if descriptive(suffix) {
+				continue
+			}
+			behind = behind[1+len(suffix):]
 		}
-		if next := rest[len(t.lower)]; next == '-' || c.class[next]&inWord == 0 {
+		if strings.HasPrefix(behind, "/") || first && ends(behind) {
 			return t.name
 		}
 	}
 	return ""
+}
+
+// word returns the letters, digits, hyphens and underscores that text begins with.
+func (c *Claims) word(text string) string {
+	for i := range len(text) {
+		if c.class[text[i]]&inWord == 0 {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// descriptive says whether what stands behind a token and a hyphen only compares with the crawler.
+func descriptive(suffix string) bool {
+	switch len(suffix) {
+	case len(""):
+		return true
+	case len("like"):
+		return hasFold(suffix, "like")
+	case len("compatible"):
+		return hasFold(suffix, "compatible")
+	}
+	return false
+}
+
+// ends says whether a product or an element of a comment can end before text.
+func ends(text string) bool {
+	for i := range len(text) {
+		switch text[i] {
+		case ' ', '\t':
+		case '(', ')', ';':
+			return true
+		default:
+			return text[i] == ',' && i == 0
+		}
+	}
+	return true
 }
 
 // hasFold reports whether s, which is at least as long, begins with lower in any case. Only ASCII letters fold: to

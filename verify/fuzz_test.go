@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -73,25 +74,28 @@ func FuzzClaims(f *testing.F) {
 	for _, agent := range []string{
 		agentBrowser, agentGooglebot, agentMobile, "Googlebot-Image/1.0", "AdsBot-Google-Mobile", "notgooglebot", "googlebot\x00",
 		"\xffGooglebot", "GoogleOther", "Google-\u212a", "Googlebots Googlebot-",
+		"a/1 (b) Googlebot/2.1", "a like Googlebot/2.1", "(like Googlebot)", "Googlebot-like/2.1", "Googlebot,gzip(gfe)", "x/1) Googlebot/2",
 	} {
 		f.Add(agent)
 	}
 	claims := allClaims(f)
 	crawlers := Catalogue()
+	first := regexp.MustCompile(`(^|[(;])[ \t]*$`)
+	follows := regexp.MustCompile(`(/[^ \t(;]*|\))[ \t]+$`)
+	const word = `[-_0-9a-z\x{80}-\x{10FFFF}]`
 	f.Fuzz(func(t *testing.T, agent string) {
-		want := ""
+		lower, want := asciiLower(agent), ""
 		for i := 0; i < len(agent) && want == ""; i++ {
-			if i > 0 && wordByte(agent[i-1]) {
-				continue
-			}
-			end := i
-			for end < len(agent) && wordByte(agent[end]) {
-				end++
-			}
 			for _, c := range crawlers {
 				for _, token := range c.Tokens {
-					word, token := asciiLower(agent[i:end]), asciiLower(token)
-					if word == token || strings.HasPrefix(word, token+"-") {
+					token = asciiLower(token)
+					if !strings.HasPrefix(lower[i:], token) {
+						continue
+					}
+					behind := regexp.MustCompile(`^(?:-(` + word + `*))?(/|,|[ \t]*(?:[();]|$))?`).FindStringSubmatch(lower[i+len(token):])
+					named := !strings.HasPrefix(lower[i+len(token):], "-") || behind[1] != "" && behind[1] != "like" && behind[1] != "compatible"
+					ended := behind[2] != "" || behind[0] == lower[i+len(token):]
+					if named && (first.MatchString(lower[:i]) && ended || follows.MatchString(lower[:i]) && behind[2] == "/") {
 						want = c.Name
 					}
 				}
@@ -101,10 +105,6 @@ func FuzzClaims(f *testing.F) {
 			t.Fatalf("Of(%q) = %q, want %q", agent, got, want)
 		}
 	})
-}
-
-func wordByte(b byte) bool {
-	return b >= 0x80 || b == '-' || b == '_' || '0' <= b && b <= '9' || 'a' <= b|0x20 && b|0x20 <= 'z'
 }
 
 func asciiLower(s string) string {
