@@ -44,6 +44,10 @@ type conn struct {
 	up    *upload   // of this request's body; nil: it has none
 	since time.Time // idle since
 
+	answered time.Time     // when the head of the last answer came: from then on its server may have counted
+	keptFor  time.Duration // how long the server says that it keeps it open; 0: it does not say
+	pooled   pooled
+
 	ctx     context.Context // of this request; nil: there is none
 	until   time.Time       // the head has to be here
 	readBy  time.Time       // the deadline that is set; zero: another one

@@ -126,6 +126,10 @@ func replayable(method string) bool {
 	return false
 }
 
+// repeatable says whether a request may be sent again after its connection has broken: it is meant to be, and
+// nothing of it is used up.
+func repeatable(r *http.Request) bool { return r.ContentLength == 0 && replayable(r.Method) }
+
 // timeout says whether err is about time.
 func timeout(err error) bool {
 	var network net.Error
@@ -164,11 +168,13 @@ func (d *direct) pooledBy(authority string) string {
 func (d *direct) connect(c *call, r *http.Request, fresh bool) (*conn, error) {
 	host := d.pooledBy(r.Host)
 	if own := c.own; own != nil {
-		c.own = nil
-		return own, nil
+		if c.own = nil; own.halfDone || own.fit(false) {
+			return own, nil
+		}
+		own.close()
 	}
 	if !fresh && !c.login {
-		if k := d.idle.take(host); k != nil {
+		if k := d.idle.take(host, !repeatable(r)); k != nil {
 			return k, nil
 		}
 	}
@@ -277,6 +283,7 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 // is not whole is closed; that it was is remembered where a login is half done.
 func (d *direct) keep(c *conn, asked *call, r *http.Request, h answerHead, whole bool) {
 	own := asked.login || c.own || h.login.bound
+	c.answered, c.keptFor = asked.start.Add(asked.first), h.keptFor
 	if whole && !own {
 		d.idle.put(c)
 		return

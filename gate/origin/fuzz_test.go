@@ -117,7 +117,7 @@ func FuzzAnswer(f *testing.F) {
 		d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
 		d.idle.put(newConn(origin, "", d.wait))
 		defer d.idle.close()
-		d.idle.idle[""][0].used = false
+		d.idle.oldest.used = false
 		w := &client{header: http.Header{}}
 		_, status, _, err := alone(d).Serve(w, r)
 
@@ -178,7 +178,7 @@ func FuzzAnswer(f *testing.F) {
 		if !kept {
 			return
 		}
-		if c := d.idle.idle[""][0]; c.r.Buffered() > 0 || c.stop != nil || cap(c.in) > 8<<10 || cap(c.out) > 8<<10 {
+		if c := d.idle.oldest; c.r.Buffered() > 0 || c.stop != nil || cap(c.in) > 8<<10 || cap(c.out) > 8<<10 {
 			t.Errorf("kept with %d bytes buffered, guard %v, %d and %d bytes of buffers", c.r.Buffered(), c.stop != nil, cap(c.in), cap(c.out))
 		}
 		if len(origin.said) != left {

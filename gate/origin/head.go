@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+	"time"
 
 	"gate421/gate/syntax"
 )
@@ -21,6 +22,7 @@ type answerHead struct {
 	keep    bool   // the connection may serve another request
 	upgrade string // the protocol that a 101 changes to
 	login   login
+	keptFor time.Duration // how long the server keeps an idle connection; 0: it does not say
 }
 
 const (
@@ -58,8 +60,8 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	if err := f.parse(rest); err != nil {
 		return answerHead{}, &unfit{err}
 	}
-	h.login = f.login
-	h.keep = !f.close && (minor == '1' || f.alive)
+	h.login, h.keptFor = f.login, f.keptFor
+	h.keep = !f.close && !f.last && (minor == '1' || f.alive)
 	if h.status == http.StatusSwitchingProtocols && f.changes {
 		h.upgrade = f.upgrade
 	}
@@ -169,6 +171,8 @@ type answerFields struct {
 	changes bool // Connection: upgrade
 	upgrade string
 	login   login
+	last    bool          // Keep-Alive: no further request is taken
+	keptFor time.Duration // Keep-Alive: timeout
 }
 
 func (f *answerFields) parse(block string) error {
@@ -246,6 +250,9 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 		f.alive = f.alive || syntax.Lists([]string{value}, "keep-alive")
 		f.changes = f.changes || syntax.Lists([]string{value}, "upgrade")
 		return false, nil
+	case "Keep-Alive":
+		f.keepAlive(value)
+		return false, nil
 	case "Upgrade":
 		f.upgrade = value
 		return false, nil
@@ -256,4 +263,21 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 		f.login.note(name, value)
 	}
 	return !hopByHop(name), nil
+}
+
+// keepAlive reads what a server says of how long its connection stays open (RFC 2068 section 19.7.1.1). What is no
+// number says nothing.
+func (f *answerFields) keepAlive(value string) {
+	for item := range strings.SplitSeq(value, ",") {
+		name, said, _ := strings.Cut(syntax.TrimBlanks(item), "=")
+		n, ok := syntax.Decimal(strings.Trim(syntax.TrimBlanks(said), `"`))
+		switch name = syntax.TrimBlanks(name); {
+		case !ok:
+		case syntax.Same(name, "timeout"):
+			f.last = f.last || n == 0
+			f.keptFor = time.Duration(min(n, int64(idleAtMost/time.Second)*2)) * time.Second
+		case syntax.Same(name, "max"):
+			f.last = f.last || n == 0
+		}
+	}
 }

@@ -38,6 +38,13 @@
 // client: over HTTP/1.x a crawler would take it for a page that is gone. A request without a body is tried once more on a
 // new connection; what is still a 421 becomes a 502, origin_misdirected.
 //
+// # Connections that servers close
+//
+// An HTTP/1.1 server closes a connection that was idle for a while, at a moment of its own. What can be sent again,
+// a request without a body whose method is idempotent, goes on any idle connection. What cannot goes on one that
+// has answered within half a second, or within half of the time that the server names (Keep-Alive: timeout), or on
+// a new one. No connection is used beyond the time that its server names, less a second.
+//
 // # Logins of connections
 //
 // NTLM, Negotiate and their kin (RFC 4559) prove once who sends the requests of a connection. From the first sign

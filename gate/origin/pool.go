@@ -5,36 +5,78 @@ import (
 	"time"
 )
 
-// pool keeps idle connections, by host. The zero value is ready. Connections idle for idleAtMost are closed.
+// pool keeps idle connections, by host. The zero value is ready. A connection is closed when it has been idle for
+// idleAtMost, or for nearly as long as its server has said to keep it (Keep-Alive: timeout).
 type pool struct {
 	mu     sync.Mutex
-	idle   map[string][]*conn // the one used last at the end
-	count  int                // of all hosts, whose names may be the clients' choice
+	tops   map[string]*conn // the one used last of every host, whose names may be the clients' choice
+	oldest *conn            // of all hosts
+	newest *conn
+	count  int
 	timer  *time.Timer
+	due    time.Time // when the timer fires
 	closed bool
+}
+
+// pooled is a connection's place in a pool: among those of its host, and among all.
+type pooled struct {
+	below, above *conn
+	older, newer *conn
 }
 
 const (
 	idleAtMost = 90 * time.Second
 	idleConns  = 1024
+	// aMoment is how long a connection may be idle and still get a request that cannot be repeated, where its
+	// server has not said how long it keeps it. Servers end idle connections after a second or more, and what is
+	// written at that very moment is lost.
+	aMoment = 500 * time.Millisecond
 )
 
-func (p *pool) take(host string) *conn {
+// take returns the connection to a host that was used last; nil: there is none. With once it is one that is sure to be
+// kept open: the request cannot be repeated.
+func (p *pool) take(host string, once bool) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	stack := p.idle[host]
-	if len(stack) == 0 {
+	c := p.tops[host]
+	if c == nil || (once || c.keptFor > 0) && !c.fit(once) {
 		return nil
 	}
-	c := stack[len(stack)-1]
-	stack[len(stack)-1] = nil
-	p.idle[host] = stack[:len(stack)-1]
-	p.count--
+	p.remove(c)
 	return c
+}
+
+// fit says whether an idle connection's server still keeps it open, for all that is known.
+func (c *conn) fit(once bool) bool {
+	idle := time.Since(c.answered)
+	switch {
+	case c.keptFor > 0 && once:
+		return idle < c.keptFor/2
+	case c.keptFor > 0:
+		return idle < c.keptFor-closeAhead(c.keptFor)
+	}
+	return !once || idle < aMoment
+}
+
+// closeAhead is how long before its server would a connection is closed.
+func closeAhead(keptFor time.Duration) time.Duration { return min(keptFor/2, time.Second) }
+
+// ends is when an idle connection is closed.
+func (c *conn) ends() time.Time {
+	at := c.since.Add(idleAtMost)
+	if c.keptFor > 0 {
+		if said := c.answered.Add(c.keptFor - closeAhead(c.keptFor)); said.Before(at) {
+			return said
+		}
+	}
+	return at
 }
 
 func (p *pool) put(c *conn) {
 	c.used, c.since = true, time.Now()
+	if c.answered.IsZero() {
+		c.answered = c.since
+	}
 	c.shrink()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,48 +85,92 @@ func (p *pool) put(c *conn) {
 		return
 	}
 	if p.count >= idleConns {
-		p.evict()
+		last := p.oldest
+		p.remove(last)
+		last.raw.Close()
 	}
-	if p.idle == nil {
-		p.idle = map[string][]*conn{}
+	if p.tops == nil {
+		p.tops = map[string]*conn{}
 	}
-	p.idle[c.host] = append(p.idle[c.host], c)
+	c.pooled = pooled{below: p.tops[c.host], older: p.newest}
+	if c.pooled.below != nil {
+		c.pooled.below.pooled.above = c
+	}
+	p.tops[c.host] = c
+	if p.newest != nil {
+		p.newest.pooled.newer = c
+	} else {
+		p.oldest = c
+	}
+	p.newest = c
 	p.count++
-	if p.timer == nil {
-		p.timer = time.AfterFunc(idleAtMost, p.sweep)
-	}
+	p.wake(c.ends())
 }
 
-// evict closes one connection, some host's oldest.
-func (p *pool) evict() {
-	for host, stack := range p.idle {
-		if len(stack) > 0 {
-			stack[0].raw.Close()
-			stack[0], p.idle[host] = nil, stack[1:]
-			p.count--
-			return
-		}
+// remove takes a connection out. The caller holds mu.
+func (p *pool) remove(c *conn) {
+	at := c.pooled
+	switch {
+	case at.above != nil:
+		at.above.pooled.below = at.below
+	case at.below != nil:
+		p.tops[c.host] = at.below
+	default:
+		delete(p.tops, c.host)
 	}
+	if at.below != nil {
+		at.below.pooled.above = at.above
+	}
+	if at.older != nil {
+		at.older.pooled.newer = at.newer
+	} else {
+		p.oldest = at.newer
+	}
+	if at.newer != nil {
+		at.newer.pooled.older = at.older
+	} else {
+		p.newest = at.older
+	}
+	c.pooled = pooled{}
+	p.count--
+}
+
+// wake has the timer fire at a time, or a second later. The caller holds mu.
+func (p *pool) wake(at time.Time) {
+	switch {
+	case p.timer == nil:
+		p.timer = time.AfterFunc(time.Until(at), p.sweep)
+	case p.due.Sub(at) > time.Second:
+		p.timer.Reset(time.Until(at))
+	default:
+		return
+	}
+	p.due = at
 }
 
 // sweep closes what has been idle for too long, and comes again while anything is left.
 func (p *pool) sweep() {
+	var over []*conn
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.timer = nil
-	for host, stack := range p.idle {
-		old := 0
-		for old < len(stack) && time.Since(stack[old].since) >= idleAtMost {
-			stack[old].raw.Close()
-			old++
-		}
-		p.count -= old
-		if p.idle[host] = append([]*conn(nil), stack[old:]...); len(p.idle[host]) == 0 {
-			delete(p.idle, host)
+	now, next := time.Now(), time.Time{}
+	for c := p.oldest; c != nil; {
+		this, at := c, c.ends()
+		c = c.pooled.newer
+		switch {
+		case !now.Before(at):
+			p.remove(this)
+			over = append(over, this)
+		case next.IsZero() || at.Before(next):
+			next = at
 		}
 	}
 	if p.count > 0 && !p.closed {
-		p.timer = time.AfterFunc(idleAtMost/2, p.sweep)
+		p.wake(next)
+	}
+	p.mu.Unlock()
+	for _, c := range over {
+		c.raw.Close()
 	}
 }
 
@@ -95,10 +181,8 @@ func (p *pool) close() {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	for _, stack := range p.idle {
-		for _, c := range stack {
-			c.raw.Close()
-		}
+	for c := p.oldest; c != nil; c = p.oldest {
+		p.remove(c)
+		c.raw.Close()
 	}
-	p.idle, p.count = nil, 0
 }

@@ -28,11 +28,20 @@ func parked(p *pool, host string, n int) (conns []*conn, tapes []*tape) {
 	return conns, tapes
 }
 
+// stacks are the idle connections of every host, the one used last at the end. The caller holds mu.
+func (p *pool) stacks() map[string][]*conn {
+	all := map[string][]*conn{}
+	for c := p.oldest; c != nil; c = c.pooled.newer {
+		all[c.host] = append(all[c.host], c)
+	}
+	return all
+}
+
 // census counts idle connections, and the hosts that the pool knows.
 func (p *pool) census() (conns, hosts int, timer bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.count, len(p.idle), p.timer != nil
+	return p.count, len(p.tops), p.timer != nil
 }
 
 func TestPoolGivesTheLastOneFirst(t *testing.T) {
@@ -41,17 +50,17 @@ func TestPoolGivesTheLastOneFirst(t *testing.T) {
 	a, _ := parked(&p, "a", 3)
 	b, _ := parked(&p, "b", 1)
 	for i, want := range []*conn{a[2], a[1]} {
-		if got := p.take("a"); got != want {
+		if got := p.take("a", false); got != want {
 			t.Errorf("%d: another one", i)
 		}
 	}
 	p.put(a[1])
 	for i, want := range []*conn{a[1], a[0], nil, nil} {
-		if got := p.take("a"); got != want {
+		if got := p.take("a", false); got != want {
 			t.Errorf("%d again: another one", i)
 		}
 	}
-	if p.take("c") != nil || p.take("b") != b[0] || p.count != 0 {
+	if p.take("c", false) != nil || p.take("b", false) != b[0] || p.count != 0 {
 		t.Errorf("hosts are mixed up; %d left", p.count)
 	}
 }
@@ -110,7 +119,7 @@ func TestPoolSweeps(t *testing.T) {
 		time.Sleep(3 * idleAtMost / 2)
 		synctest.Wait()
 		conns, hosts, timer := p.census()
-		if !youngTapes[0].closed.Load() || conns != 0 || hosts != 0 || timer || p.take("a") == young[0] {
+		if !youngTapes[0].closed.Load() || conns != 0 || hosts != 0 || timer || p.take("a", false) == young[0] {
 			t.Errorf("the last one: %d idle of %d hosts, timer %v", conns, hosts, timer)
 		}
 	})
@@ -123,7 +132,7 @@ func TestBuffersThatGrewAreLetGo(t *testing.T) {
 	if _, status, _, err := o.Serve(httptest.NewRecorder(), r); status != 200 || err != nil {
 		t.Fatal(status, err)
 	}
-	if c := d.idle.take(""); c == nil || cap(c.in)+cap(c.out) > 16<<10 {
+	if c := d.idle.take("", false); c == nil || cap(c.in)+cap(c.out) > 16<<10 {
 		t.Errorf("%v is idle with what it grew", c)
 	} else {
 		c.close()
@@ -179,7 +188,7 @@ func TestConnectionWithMoreToSayIsNotUsedAgain(t *testing.T) {
 				close(more)
 				receive(t, said)
 				d.idle.mu.Lock()
-				for _, stack := range d.idle.idle {
+				for _, stack := range d.idle.stacks() {
 					for _, c := range stack {
 						arrived(t, c.raw)
 					}
@@ -297,7 +306,7 @@ func TestClientsLeavingDoNotPoisonThePool(t *testing.T) {
 	all.Wait()
 	d.idle.mu.Lock()
 	defer d.idle.mu.Unlock()
-	for _, c := range d.idle.idle[""] {
+	for _, c := range d.idle.stacks()[""] {
 		if c.stop != nil {
 			t.Error("idle under a client's guard")
 		}
