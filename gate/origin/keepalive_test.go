@@ -90,8 +90,8 @@ func TestWhatCannotBeRepeatedGoesOnAFreshConnection(t *testing.T) {
 			method, body string
 			fresh        bool
 		}{
-			{"POST", "", true}, {"POST", "body", true}, {"PATCH", "", true}, {"PUT", "body", true}, {"DELETE", "body", true},
-			{"MKCOL", "", true},
+			{"POST", "", true}, {"POST", "body", true}, {"PATCH", "", true}, {"PUT", "body", true},
+			{"DELETE", "body", true}, {"MKCOL", "", true},
 			{"GET", "", false}, {"HEAD", "", false}, {"PUT", "", false}, {"DELETE", "", false}, {"OPTIONS", "", false},
 		} {
 			var connections, lost atomic.Int32
