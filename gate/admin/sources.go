@@ -90,8 +90,8 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		"header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
 		"stream_idle (a request's body without a length was silent for too long), "+
 		"proxy_protocol (a balancer's connection did not begin with a sound PROXY header, and was closed).", "limit")
-	rejections := g.desc("requests_rejected_total", "Requests over HTTP/1.x that could not be read in one way only, or whose head was too long, and were answered "+
-		"before any site was asked, by the status of the answer. The decision log has no line for them.", "status")
+	rejections := g.desc("requests_rejected_total", "Requests over HTTP/1.x that could not be read in one way only, or whose head was too long, and over "+
+		"either protocol those with too many header fields, that were answered before any site was asked, by the status of the answer. The decision log has no line for them.", "status")
 	g.collect = func(s sink) {
 		d := a.config.Door()
 		s.gauges(open, d.Open)

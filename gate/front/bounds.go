@@ -9,11 +9,6 @@ import (
 // bounded keeps requests within the limits that the HTTP/1 server and the HTTP/2 engine know nothing of.
 func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if fields(r.Header) > limits.HeaderFields {
-			s.counts.limited[limitedFields].Add(1)
-			http.Error(w, "431: the request has too many header fields.", http.StatusRequestHeaderFieldsTooLarge)
-			return
-		}
 		in := s.pacedBody(w, r, limits)
 		if in != nil {
 			r.Body = in
@@ -28,11 +23,24 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			defer out.end()
 			w = out
 		}
+		if fields(r.Header) > limits.HeaderFields {
+			s.rejectFields(w, r)
+			return
+		}
 		if in != nil && r.ContentLength < 0 {
 			w = &conversation{w, &in.pace}
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// rejectFields answers a request with too many header fields, within the limits of every response. They are let go of before a
+// client is waited for that may not take the response.
+func (s *Server) rejectFields(w http.ResponseWriter, r *http.Request) {
+	clear(r.Header)
+	s.counts.limited[limitedFields].Add(1)
+	s.counts.rejected(http.StatusRequestHeaderFieldsTooLarge)
+	http.Error(w, "431: the request has too many header fields.", http.StatusRequestHeaderFieldsTooLarge)
 }
 
 // pacedBody is a request's body that has to come at a pace; nil where there is none.

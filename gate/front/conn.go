@@ -39,7 +39,8 @@ type conn struct {
 	extra    bool // it has no place in yard.room: it came last, when there was none
 	writes   pace
 	windows  windows
-	cork     *cork // nil: not HTTP/2
+	cork     *cork    // nil: not HTTP/2
+	streams  *streams // nil: not HTTP/2
 
 	brought atomic.Int64 // bytes of HTTP/2 from the client
 	spent   atomic.Int64 // of them, by Paid

@@ -97,7 +97,7 @@ func TestCork(t *testing.T) {
 		{"a reset, ours", 1, func(_ *cork, f *http2.Framer) { f.WriteRSTStream(1, http2.ErrCodeInternal) }, 1},
 		{"a reset, the client's", 1, func(c *cork, f *http2.Framer) {
 			f.WriteData(3, false, []byte("d"))
-			c.received(frameHead{kind: frameResetStream, stream: true, initial: -1})
+			c.received(frameHead{kind: frameResetStream, id: 1, initial: -1})
 		}, 1},
 		{"the end of the connection announced", 1, func(_ *cork, f *http2.Framer) { f.WriteGoAway(1, http2.ErrCodeProtocol, nil) }, 1},
 		{"the end of the connection", 1, func(c *cork, _ *http2.Framer) { c.close() }, 1},

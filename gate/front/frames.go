@@ -11,22 +11,34 @@ import (
 // had to end, and the frames do. Nothing is changed, and what comes in is not held up.
 type framed struct {
 	*tls.Conn
-	ours *conn
-	in   frames // by the goroutine that reads
-	cork cork   // what goes out
+	ours    *conn
+	in      frames // by the goroutine that reads
+	cork    cork   // what goes out
+	streams streams
 }
 
 // follow begins to read along a connection whose client says so many bytes before its first frame. What it holds back is in
 // arrays from spare.
-func follow(c *tls.Conn, counts *counts, preface int, spare *sync.Pool) *framed {
+func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync.Pool) *framed {
 	ours, ok := c.NetConn().(*conn)
 	if !ok {
 		ours = &conn{}
 	}
 	f := &framed{Conn: c, ours: ours, cork: cork{tls: c, spare: spare, narrow: func() bool { return ours.narrow(smallBytes) }}}
-	f.in = frames{skip: preface, seen: func(h frameHead) { counts.received(h); ours.windows.granted(h); f.cork.received(h) }}
-	f.cork.out = frames{seen: func(h frameHead) { counts.sent(h); ours.windows.sent(h); f.cork.sent(h) }}
-	ours.cork = &f.cork
+	f.in = frames{skip: preface, seen: func(h frameHead) {
+		counts.received(h)
+		ours.windows.granted(h)
+		f.cork.received(h)
+		f.streams.received(h)
+	}}
+	f.cork.out = frames{seen: func(h frameHead) {
+		counts.sent(h)
+		ours.windows.sent(h)
+		f.cork.sent(h)
+		f.streams.sent(h)
+	}}
+	f.streams.after, f.streams.stuck = limits.StallTime/2, ours.stalled
+	ours.cork, ours.streams = &f.cork, &f.streams
 	return f
 }
 
@@ -35,6 +47,9 @@ func (c *framed) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.ours.brought.Add(int64(n))
 	c.in.follow(p[:n])
+	if calm := c.streams.calm(); calm != nil {
+		return 0, calm
+	}
 	return n, err
 }
 
@@ -44,6 +59,7 @@ func (c *framed) Write(p []byte) (int, error) { return c.cork.write(p) }
 // Close serves net.Conn.
 func (c *framed) Close() error {
 	c.cork.close()
+	c.streams.end()
 	return c.Conn.Close()
 }
 
@@ -75,7 +91,8 @@ type frames struct {
 type frameHead struct {
 	kind    byte
 	length  int    // of the payload
-	stream  bool   // it belongs to one, not to the connection
+	id      uint32 // of its stream; 0: it belongs to the connection
+	last    uint32 // GOAWAY: the last stream that is served
 	end     bool   // DATA and HEADERS: END_STREAM, the stream's last
 	code    uint32 // RST_STREAM and GOAWAY: why
 	more    uint32 // WINDOW_UPDATE: by how much
@@ -123,13 +140,15 @@ func (f *frames) length() int {
 
 // whole ends a head.
 func (f *frames) whole() {
-	h := frameHead{kind: f.head[3], length: f.length(), stream: binary.BigEndian.Uint32(f.head[5:])<<1 != 0, initial: -1}
+	h := frameHead{kind: f.head[3], length: f.length(), id: binary.BigEndian.Uint32(f.head[5:]) & (1<<31 - 1), initial: -1}
 	h.end = h.kind <= frameHeaders && f.head[4]&0x1 != 0
 	if f.have > headBytes {
 		last := binary.BigEndian.Uint32(f.head[f.have-4 : f.have])
 		switch h.kind {
-		case frameResetStream, frameGoAway:
+		case frameResetStream:
 			h.code = last
+		case frameGoAway:
+			h.code, h.last = last, binary.BigEndian.Uint32(f.head[headBytes:])&(1<<31-1)
 		case frameWindowUpdate:
 			h.more = last & (1<<31 - 1)
 		case frameSettings:
@@ -167,7 +186,7 @@ const defaultWindow = 65_535
 // granted follows the client's frames, sent ours.
 func (w *windows) granted(h frameHead) {
 	switch {
-	case h.kind == frameWindowUpdate && !h.stream:
+	case h.kind == frameWindowUpdate && h.id == 0:
 		w.connection.Add(int64(h.more))
 	case h.kind == frameSettings && h.initial >= 0 && h.initial-defaultWindow < w.initial.Load():
 		w.initial.Store(h.initial - defaultWindow)

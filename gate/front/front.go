@@ -20,9 +20,10 @@
 //
 // # What a client may hold
 //
-// [Limits] says it. Two things stay with the engine, which has no setting for them: a stream that is opened and reset at once
-// still runs its handler (never more than Limits.Streams at a time; when four times as many wait, the connection ends with
-// ENHANCE_YOUR_CALM), and control frames are answered one for one until 10,000 answers wait. Stats counts resets.
+// [Limits] says it. A stream that is opened and reset at once still runs its handler, never more than Limits.Streams at a time; when
+// four times as many wait, or when 500 streams more were reset early than were answered, whoever reset them, the connection ends with
+// ENHANCE_YOUR_CALM. Control frames are answered one for one until 10,000 answers wait. What the engine answers by itself (400 and
+// 431) ends with its connection if the client does not take it.
 //
 // # The end
 //
@@ -174,6 +175,9 @@ func (v *serving) counted(next http.Handler) http.Handler {
 		}
 		if r.ProtoMajor == 2 && v.draining.Load() { // a connection that came at the last moment has not been told yet
 			w.Header().Set("Connection", "close")
+		}
+		if c := connOf(r); r.ProtoMajor == 2 && c != nil {
+			defer c.streams.leave(c.streams.enter())
 		}
 		open := v.counts.requestsOf(r)
 		open.Add(1)

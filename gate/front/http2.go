@@ -39,7 +39,7 @@ func serveHTTP2(handler http.Handler, limits Limits, counts *counts, trouble *lo
 	}
 	spare := &sync.Pool{New: func() any { return new([heldBytes]byte) }}
 	serve = func(ctx context.Context, c *tls.Conn) {
-		along := follow(c, counts, len(http2.ClientPreface), spare)
+		along := follow(c, counts, limits, len(http2.ClientPreface), spare)
 		engine.ServeConn(along, &http2.ServeConnOpts{Context: ctx, Handler: handler, BaseConfig: base})
 	}
 	return serve, func() { told.Shutdown(context.Background()) }

@@ -36,8 +36,9 @@ type Stats struct {
 	// slowly), stream_idle (a request's body without a length was silent for too long), proxy_protocol (a balancer's connection did
 	// not begin with a sound PROXY header and was closed).
 	Limits map[string]uint64
-	// Rejections are requests over HTTP/1.x that could not be read in one way only, or whose head was too long, answered before
-	// any site was asked, by the status of the answer: 400, 414, 417, 431, 501, 505.
+	// Rejections are requests over HTTP/1.x that could not be read in one way only, or whose head was too long, and requests over
+	// either protocol with too many header fields, answered before any site was asked, by the status of the answer: 400, 414, 417,
+	// 431, 501, 505. What the HTTP/2 engine answers by itself is not among them.
 	Rejections map[string]uint64
 }
 

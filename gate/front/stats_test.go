@@ -273,7 +273,7 @@ func TestFramesInPieces(t *testing.T) {
 			switch {
 			case h.kind == frameResetStream, h.kind == frameGoAway && h.length >= 8:
 				got = append(got, fmt.Sprint(h.kind, http2.ErrCode(h.code)))
-			case h.kind == frameWindowUpdate && !h.stream:
+			case h.kind == frameWindowUpdate && h.id == 0:
 				got = append(got, fmt.Sprint("more ", h.more))
 			case h.initial >= 0:
 				got = append(got, fmt.Sprint("initial ", h.initial))
