@@ -114,7 +114,7 @@ func (l *lookup) resolveForward(
 	case slices.Contains(addrs, addr):
 		return max(forward.ttl, 1), nil
 	case len(addrs) > 0 && !special(addr) && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !special(a) }):
-		return 0, troubleAt("", CauseFiltered, name+" is "+addrs[0].String())
+		return 0, troubleAt(forward.server, CauseFiltered, name+" is "+addrs[0].String())
 	}
 	found.weak = found.weak || forward.kind == readingWeakNo
 	return 0, nil
@@ -219,7 +219,7 @@ func (l *lookup) resolve(ctx context.Context, name string, qtype uint16) (readin
 		}
 		ttl, aliases = min(ttl, r.ttl), aliases+r.aliases
 		if aliases > mostAliases {
-			return reading{}, troubleAt("", CauseLoop, "")
+			return reading{}, troubleAt(r.server, CauseLoop, "")
 		}
 		if r.kind != readingAlias {
 			r.ttl = ttl

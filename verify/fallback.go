@@ -39,6 +39,7 @@ func (q *query) hearMessage(ctx context.Context, out outcome) (reading, bool) {
 	c := out.to
 	c.server.responded(out.took)
 	r := read(out.m, q.name, q.qtype)
+	r.server = c.server.address
 	switch {
 	case r.kind == readingNothing:
 		q.record(troubleAt(c.server.address, r.cause, r.detail))

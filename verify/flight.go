@@ -140,6 +140,7 @@ func (v *Verifier) fly(f *flight) {
 	if v.life.Err() == nil {
 		f.found, f.took = v.memory.remember(f.addr, report), report.took
 		v.counts.ended(report)
+		v.heed(report, f.published)
 	}
 	v.mu.Lock()
 	v.budget.land(f)

@@ -14,6 +14,7 @@ type reading struct {
 	ttl     time.Duration // the least of records and of the aliases that led there
 	end     string        // the name at which the aliases end
 	aliases int           // that led there
+	server  string        // that responded
 	cause   string        // readingNothing only: a Cause constant
 	detail  string        // with cause, in few words
 }

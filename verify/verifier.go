@@ -33,6 +33,7 @@ type Verifier struct {
 	crawlers []Crawler
 	memory   memory
 	counts   counts
+	troubles atomic.Int32    // lookups in a row that came to nothing
 	life     context.Context // of the background lookups
 	end      context.CancelFunc
 

@@ -33,6 +33,8 @@ type gateway struct {
 	log      ledger
 	guard    *guard.Guard
 	verifier *verify.Verifier
+	health   *verify.Health
+	unproved atomic.Bool        // it was said that the DNS proves nobody
 	ranges   *verify.LiveRanges // nil: they are not refreshed
 	certs    atomic.Pointer[certs.Certificates]
 	admin    *admin.Admin
@@ -130,7 +132,11 @@ func (g *gateway) openVerifier() error {
 	} else if err != nil {
 		return hint(err, "verify.resolver names a DNS server by address, such as 192.0.2.53:53")
 	}
+	if resolver != nil {
+		resolver.OnServers = g.heardServers
+	}
 	g.verifier = &verify.Verifier{Resolver: resolver, Wait: g.config.Verify.Wait}
+	g.health = &verify.Health{Verifier: g.verifier, OnCondition: g.heardCondition}
 	switch g.config.Verify.Ranges {
 	case "none":
 		g.verifier.Published = func() *verify.Ranges { return nil }
@@ -182,6 +188,7 @@ func (g *gateway) openAdmin() {
 		LogReady:       g.log.Ready,
 		Log:            g.log.Stats,
 		Lookups:        g.lookups,
+		Verification:   g.verification,
 		Origins:        g.servers,
 		Door:           g.doorway,
 		Certificates:   g.certificates,

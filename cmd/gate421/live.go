@@ -15,7 +15,6 @@ import (
 
 	"gate421/certs"
 	"gate421/gate/config"
-	"gate421/verify"
 )
 
 // found is one thing that check --live looked at.
@@ -225,25 +224,4 @@ func inspectCertificate(leaves []*x509.Certificate, host string) found {
 		return found{what: fmt.Sprintf("certificate for %s: %.0f days left", host, left.Hours()/24)}
 	}
 	return found{}
-}
-
-// inspectResolver asks for the reverse name of an address that has belonged to Googlebot for twenty years.
-func inspectResolver(ctx context.Context, c *config.Config) found {
-	const google = "66.249.66.1"
-	resolver, err := verify.ParseResolver(c.Verify.Resolver)
-	if err != nil {
-		return found{what: err.Error(), bad: true, hint: "name a DNS server by address: verify: {resolver: 192.0.2.53:53}"}
-	}
-	v := &verify.Verifier{Resolver: resolver}
-	defer v.Close()
-	r := v.Lookup(ctx, "googlebot", netip.MustParseAddr(google))
-	if r.Verdict == verify.Genuine {
-		return found{what: fmt.Sprintf("resolver %s proves that %s is Googlebot (%s, %d ms)", c.Verify.Resolver, google, r.PTR, r.Took.Milliseconds())}
-	}
-	reason := r.Cause
-	if reason == "" {
-		reason = "no proof"
-	}
-	return found{what: fmt.Sprintf("resolver %s cannot prove that %s is Googlebot: %s", c.Verify.Resolver, google, reason), bad: true,
-		hint: "until it can, nobody is refused; point verify.resolver to a DNS server that answers reverse lookups"}
 }

@@ -98,7 +98,7 @@ func TestMetricsAreExact(t *testing.T) {
 func exact(t *testing.T) (late bool) {
 	s := startGateway(t, metricsConfig)
 	before := s.scrape()
-	if got := numbers(before); len(got) != 1 || got["gate421_log_ready"] != 1 {
+	if got := numbers(before); len(got) != 2 || got["gate421_log_ready"] != 1 || got["gate421_resolver_working"] != 1 {
 		t.Errorf("before the first request: %v", got)
 	}
 	const each = 3
@@ -127,7 +127,7 @@ func exact(t *testing.T) (late bool) {
 		}
 	}
 	want := map[string]float64{
-		"gate421_log_ready": 1,
+		"gate421_log_ready": 1, "gate421_resolver_working": 1,
 		`gate421_decisions_total{action="refuse",reason="refused",site="one.example"}`:  3,
 		`gate421_decisions_total{action="serve",reason="http1",site="one.example"}`:     3,
 		`gate421_decisions_total{action="serve",reason="impostor",site="one.example"}`:  3,

@@ -56,13 +56,14 @@ func (g *gateway) serve(ctx context.Context) error {
 	g.door.Store(door)
 	page := g.servePage()
 	refreshing, stop := context.WithCancel(ctx)
-	refreshed := g.refreshRanges(refreshing)
+	refreshed, watched := g.refreshRanges(refreshing), g.watchResolver(refreshing)
 	err := door.Serve(ctx, g.secure, g.plain)
 	if page != nil {
 		page.Close()
 	}
 	stop()
 	<-refreshed
+	<-watched
 	g.verifier.Close() // whoever was still being looked up gets its line before the log ends
 	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
 	return errors.Join(err, g.close())

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"gate421/verify"
 )
 
 // startSite serves the demo's origin, a small shop, until ctx ends, and returns its address.
@@ -39,7 +41,12 @@ type zone struct {
 	forward map[string]netip.Addr
 }
 
-func newZone() *zone { return &zone{map[string]string{}, map[string]netip.Addr{}} }
+// newZone makes a zone in which nobody has a name but the address that the gateway tries a DNS server with.
+func newZone() *zone {
+	z := &zone{map[string]string{}, map[string]netip.Addr{}}
+	z.add(verify.ProbeAddr().String(), visitor{reverse: "crawl-1.googlebot.com.", forward: true})
+	return z
+}
 
 func (z *zone) add(address string, v visitor) {
 	if v.reverse == "" {
@@ -75,6 +82,15 @@ func (z *zone) serve(ctx context.Context) (string, error) {
 	return socket.LocalAddr().String(), nil
 }
 
+// authority is the SOA record of a zone that has nothing but this name, so that nobody doubts that it does not exist.
+func authority(name dnsmessage.Name) dnsmessage.Resource {
+	host := dnsmessage.MustNewName("dns.localhost.")
+	return dnsmessage.Resource{
+		Header: dnsmessage.ResourceHeader{Name: name, Type: dnsmessage.TypeSOA, Class: dnsmessage.ClassINET, TTL: 60},
+		Body:   &dnsmessage.SOAResource{NS: host, MBox: host, MinTTL: 60},
+	}
+}
+
 // answer answers one message from the zone, with "no such name" for all that is not in it.
 func (z *zone) answer(query []byte) ([]byte, error) {
 	var parser dnsmessage.Parser
@@ -98,6 +114,7 @@ func (z *zone) answer(query []byte) ([]byte, error) {
 		body = &dnsmessage.AResource{A: address.As4()}
 	} else {
 		m.RCode = dnsmessage.RCodeNameError
+		m.Authorities = []dnsmessage.Resource{authority(question.Name)}
 	}
 	if body != nil {
 		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type, Class: dnsmessage.ClassINET, TTL: 300}, Body: body}}

@@ -21,6 +21,7 @@
 //	gate421_verdicts_total{verdict,source}               source "": no lookup ended in time
 //	gate421_verify_seconds                               histogram of lookups, those answered from memory left out
 //	gate421_lookups_total{result}                        genuine, impostor or what went wrong
+//	gate421_resolver_working                             0 while the DNS does not prove an address of Googlebot's
 //	gate421_lookups_in_flight, _queued, _refused_total   refused: over budget
 //	gate421_come_backs_total{site}                       refused URLs that the crawler then fetched over HTTP/1.x
 //	gate421_verified_http1_requests_total{site}          requests of verified crawlers over HTTP/1.x, whatever was before
@@ -78,6 +79,7 @@ import (
 	"gate421/gate/audit"
 	"gate421/gate/guard"
 	"gate421/gate/policy"
+	"gate421/gate/visible"
 )
 
 // Config is what the page looks at. The functions are called by several goroutines and must not block: Now for every record,
@@ -97,6 +99,8 @@ type Config struct {
 	Lookups func() Lookups
 	// Door is what the door does and has done. nil: not in the metrics.
 	Door func() Door
+	// Verification is whether the DNS can verify anybody. nil: not shown.
+	Verification func() Verification
 	// Origins are the sites' own servers, those of the live Policy; folders are none. nil: not shown.
 	Origins func() []Origin
 	// Certificates are those being served. nil: certificates are not shown.
@@ -274,6 +278,9 @@ func (a *Admin) serveHealth(w http.ResponseWriter, r *http.Request) {
 	}
 	if rejected, ok := a.rejected(); ok {
 		words += "\nthe configuration file was rejected, and the one before is in use: " + rejected.Error
+	}
+	if v, failing := a.failing(); failing {
+		words += "\nnobody can be verified, so nobody is refused: " + visible.Text(v.Why)
 	}
 	answer(w, r, "text/plain; charset=utf-8", status, []byte(words+"\n"))
 }

@@ -174,6 +174,7 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 	g := &group{}
 	ready := g.desc("log_ready", "1 while the decision log takes lines; while it does not, nobody is refused.")
 	expiry := g.desc("certificate_expiry_timestamp_seconds", "When the host's certificate ends, the earliest of several.", "host")
+	working := g.desc("resolver_working", "0 if the DNS did not prove an address of Googlebot's when it was last tried, so that nobody is refused; else 1.")
 	prefixes := g.desc("ranges_prefixes", "Prefixes in the published ranges of addresses that are in use.")
 	fetched := g.desc("ranges_fetched_timestamp_seconds", "When the published ranges were last confirmed by who publishes them; 0: never.")
 	reloaded := g.desc("config_last_reload_successful", "1 while the configuration file is in use as it stands; 0 while its last change is rejected.")
@@ -185,6 +186,10 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 			for host, end := range expiries(a.config.Certificates()) {
 				s.gauge(expiry, float64(end.Unix()), host)
 			}
+		}
+		if a.config.Verification != nil {
+			_, failing := a.failing()
+			s.gauge(working, number(!failing))
 		}
 		if a.config.Ranges != nil {
 			count, when := a.config.Ranges()

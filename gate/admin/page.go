@@ -34,6 +34,7 @@ type view struct {
 	Others   []recordView
 	Outcomes []outcomeView
 
+	Verification     verificationView
 	ShowCertificates bool
 	Certificates     []certificateView
 	LogReady         bool
@@ -41,6 +42,9 @@ type view struct {
 	LogLost          string // lines dropped since the start, "" for none
 	LogLeftOut       string // lines left out since the start, "" for none
 }
+
+// verificationView is whether the DNS can verify anybody. Without a Tag it is not shown.
+type verificationView struct{ Kind, Tag, Text string }
 
 // alarm is a banner. Kind is "bad" or "warn".
 type alarm struct{ Kind, Title, Text string }
@@ -101,6 +105,10 @@ func (a *Admin) view(refresh bool) view {
 			v.LogLeftOut = plural(int64(stats.LeftOutLines), "line")
 		}
 	}
+	if a.config.Verification != nil {
+		verification := a.config.Verification()
+		v.Verification.Kind, v.Verification.Tag, v.Verification.Text = verification.words(now)
+	}
 	if v.ShowCertificates {
 		v.Certificates = a.certificateViews(now)
 	}
@@ -131,6 +139,12 @@ func (a *Admin) alarms(v *view) []alarm {
 	}
 	if a.config.Origins != nil {
 		out = append(out, originAlarms(a.config.Origins(), a.config.Now())...)
+	}
+	if failed, failing := a.failing(); failing {
+		out = append(out, alarm{"warn", "Nobody can be verified",
+			"Since " + day(failed.Since) + " the DNS does not prove that an address of Googlebot's is Googlebot's: " + visible.Text(failed.Why) + ". " +
+				"Until it does, everyone is served and nobody is refused. Let verify.resolver name a DNS server that answers reverse " +
+				"lookups; gate421 check --live tries it."})
 	}
 	for _, c := range v.Certificates {
 		if c.Kind == "bad" && c.Until != "" {

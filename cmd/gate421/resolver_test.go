@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"gate421/verify"
+)
+
+const resolverSetting = `
+admin: "127.0.0.1:0"
+sites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]`
+
+// page asks the admin address of a running gateway for one of its texts.
+func (s *setting) page(path string) string {
+	w := httptest.NewRecorder()
+	s.gateway.admin.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://localhost"+path, nil))
+	return fmt.Sprintf("%d %s", w.Code, w.Body)
+}
+
+// TestResolverThatProvesNobody: it is said once, with the cure, in the log, on the page, in the metrics and in the health,
+// which stays 200, because the sites are served.
+func TestResolverThatProvesNobody(t *testing.T) {
+	for fault, cause := range map[string]string{"servfail": "servfail", "refused": "refused", "silent": "timeout"} {
+		t.Run(fault, func(t *testing.T) {
+			s := newSetting(t)
+			s.write(resolverSetting)
+			if err := s.dns.tell([]string{"fault " + fault}); err != nil {
+				t.Fatal(err)
+			}
+			s.open()
+			line := s.log.wait(map[string]string{"event": "resolver"})
+			if line["what"] != "probe" || line["working"] != false || line["cause"] != cause+" "+s.dns.address() ||
+				fmt.Sprint(line["servers"]) != "["+s.dns.address()+"]" {
+				t.Errorf("the log says %v", line)
+			}
+			said := "gate421: resolver " + s.dns.address() + " cannot prove that 66.249.66.1 is Googlebot: " + cause + "\nhint: until it can, nobody is refused;"
+			deadline := time.Now().Add(patience)
+			for strings.Count(s.trouble.String(), said) != 1 && time.Now().Before(deadline) {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if strings.Count(s.trouble.String(), said) != 1 {
+				t.Errorf("stderr says %q, want once %q", s.trouble.String(), said)
+			}
+			for path, wanted := range map[string]string{
+				"/health":  "200 ok\nnobody can be verified, so nobody is refused: " + cause + " " + s.dns.address() + "\n",
+				"/metrics": "\ngate421_resolver_working 0\n",
+				"/":        "Nobody can be verified</h2>",
+			} {
+				if got := s.page(path); !strings.Contains(got, wanted) {
+					t.Errorf("%s says %s, want %q in it", path, got, wanted)
+				}
+			}
+		})
+	}
+}
+
+// TestResolverThatWorks is in the log, and nowhere does it alarm anybody.
+func TestResolverThatWorks(t *testing.T) {
+	s := newSetting(t)
+	s.write(resolverSetting)
+	s.open()
+	line := s.log.wait(map[string]string{"event": "resolver"})
+	if line["working"] != true || line["cause"] != nil {
+		t.Errorf("the log says %v", line)
+	}
+	if said := s.trouble.String(); strings.Contains(said, "resolver") {
+		t.Errorf("stderr says %q", said)
+	}
+	for path, wanted := range map[string]string{
+		"/health": "200 ok\n", "/metrics": "\ngate421_resolver_working 1\n", "/": "proved who Googlebot is when it was last tried",
+	} {
+		if got := s.page(path); !strings.Contains(got, wanted) || strings.Contains(got, "Nobody can be verified") || path == "/health" && got != wanted {
+			t.Errorf("%s says %s, want %q", path, got, wanted)
+		}
+	}
+	// It is said once when that ends, and once when it begins again.
+	bad, good := verify.Condition{Servers: []string{"192.0.2.53:53"}}, verify.Condition{Working: true, Servers: []string{"192.0.2.53:53"}}
+	bad.Result.Cause = verify.CauseRefused
+	for _, c := range []verify.Condition{bad, good} {
+		s.gateway.heardCondition(c)
+	}
+	s.gateway.heardServers(verify.ServersEvent{Servers: []string{"192.0.2.1:53"}})
+	s.gateway.heardServers(verify.ServersEvent{Servers: []string{"192.0.2.2:53"}, Before: []string{"192.0.2.1:53"}})
+	s.gateway.heardServers(verify.ServersEvent{Servers: []string{"192.0.2.2:53"}, Before: []string{"192.0.2.2:53"}, Err: errors.New("the file names no server")})
+	said := s.trouble.String()
+	for _, wanted := range []string{
+		"(192.0.2.53:53) cannot prove that 66.249.66.1 is Googlebot: refused\n", "(192.0.2.53:53) proves that 66.249.66.1 is Googlebot",
+		"gate421: resolver system: the DNS servers are now 192.0.2.2:53; until now 192.0.2.1:53\n",
+		"gate421: resolver system: the file names no server; asking 192.0.2.2:53\nhint: name a DNS server there, or in verify.resolver\n",
+	} {
+		if strings.Count(said, wanted) != 1 {
+			t.Errorf("stderr says %q, want once %q", said, wanted)
+		}
+	}
+	s.log.wait(map[string]string{"event": "resolver", "what": "servers", "servers": "[192.0.2.2:53]", "before": "[192.0.2.1:53]"})
+}
