@@ -170,12 +170,27 @@ func rivals(t testing.TB, address string) (ours, theirs *Origin) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.transport = &http.Transport{
+	p.reverse.Transport = twice{&http.Transport{
 		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return net.Dial("tcp", address) },
 		ResponseHeaderTimeout: patience, ExpectContinueTimeout: continueWait, DisableCompression: true, DisableKeepAlives: true,
-	}
-	p.fresh = p.transport
+	}}
 	return alone(d), &Origin{list: &list{wait: patience, servers: []*server{{proxy: p}}}}
+}
+
+// twice asks again where the answer is a 421, as is promised of every kind of server.
+type twice struct{ *http.Transport }
+
+func (t twice) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.Transport.RoundTrip(r)
+	if err != nil || answer.StatusCode != http.StatusMisdirectedRequest || r.Body != nil && r.Body != http.NoBody {
+		return answer, err
+	}
+	answer.Body.Close()
+	if answer, err = t.Transport.RoundTrip(r); err != nil {
+		r.Context().Value(flightKey{}).(*flight).call.status = http.StatusMisdirectedRequest
+		return nil, &Failure{Misdirected, err}
+	}
+	return answer, nil
 }
 
 // direct against net/http's transport, through real servers to real clients.

@@ -78,7 +78,6 @@ func name(err error, gone bool) *Failure {
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
 	var stream http2.StreamError
-	var goAway http2.GoAwayError
 	word := Garbage
 	switch {
 	case errors.As(err, &failure):
@@ -93,10 +92,8 @@ func name(err error, gone bool) *Failure {
 		word = Unreachable
 	case errors.As(err, &network) && network.Timeout():
 		word = Timeout
-	case errors.Is(err, errStale), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.As(err, &stream), errors.As(err, &goAway), strings.Contains(err.Error(), "server closed idle connection"),
-		strings.Contains(err.Error(), "client connection lost"):
+	case errors.Is(err, errStale), lost(err), unprocessed(err), errors.As(err, &stream),
+		strings.Contains(err.Error(), "server closed idle connection"):
 		word = Reset
 	}
 	return &Failure{word, err}

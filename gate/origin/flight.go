@@ -1,11 +1,12 @@
 package origin
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // flight is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
@@ -13,80 +14,97 @@ type flight struct {
 	call    call
 	client  http.ResponseWriter
 	request *http.Request // the client's
+	source  *source       // the client's body; nil: it has none
+	conn    *h2conn       // that the answer comes over; nil: there is none
 	broke   error         // what ended the server's body too early
-	stall   stall         // of the server's body
+	ended   bool          // the server's body was read to its end
+	stall   stall
+	cancel  context.CancelFunc
 
-	// Of the client's body, which another goroutine reads:
-	read    atomic.Bool // some of it was
-	waiting atomic.Bool // more of it is waited for
-	waited  atomic.Bool // it was when it was stopped
-	whole   atomic.Bool // all of it was
-	upload  atomic.Bool // it broke
-	stopped atomic.Bool // nobody wants the rest
+	mu        sync.Mutex
+	body      io.Closer // of the answer
+	abandoned bool
 }
 
 type flightKey struct{}
 
 // gone says whether the client has left, or its body broke. Where the body was stopped, it only looks so.
 func (f *flight) gone() bool {
-	return !f.stopped.Load() && (f.upload.Load() || f.request.Context().Err() != nil)
+	return f.source != nil && f.source.broke() || !f.stopped() && f.request.Context().Err() != nil
 }
 
-// upstream is a client's body; it notes that it was read and that it broke.
-type upstream struct {
-	io.ReadCloser
-	flight *flight
+// stopped says whether nobody wants the rest of the client's body.
+func (f *flight) stopped() bool {
+	if f.source == nil {
+		return false
+	}
+	f.source.mu.Lock()
+	defer f.source.mu.Unlock()
+	return f.source.stopped
 }
 
-// Read serves io.Reader.
-func (u *upstream) Read(p []byte) (int, error) {
-	u.flight.read.Store(true)
-	u.flight.waiting.Store(true)
-	u.flight.stall.send(!u.flight.stopped.Load())
-	n, err := u.ReadCloser.Read(p)
-	u.flight.stall.send(false)
-	u.flight.waiting.Store(false)
-	if err == io.EOF {
-		u.flight.whole.Store(true)
-		strip(u.flight.request.Trailer)
-	} else if err != nil {
-		u.flight.upload.Store(true)
+// abandon ends the request. Where the engine waits for the server to take more, it looks at no context: closing the answer
+// ends that.
+func (f *flight) abandon() {
+	f.cancel() // first: Close would wait for the stream's end otherwise
+	f.mu.Lock()
+	f.abandoned = true
+	body := f.body
+	f.mu.Unlock()
+	if body != nil {
+		body.Close()
 	}
-	return n, err
 }
 
-// Close lets nobody wait for a client that says no more. What has not been read stays open: another server may get it.
-func (u *upstream) Close() error {
-	f := u.flight
-	defer f.stall.send(false)
-	if f.waiting.Load() {
-		f.waited.Store(true)
+// answer takes the body of the server's answer.
+func (f *flight) answer(body io.ReadCloser) *downstream {
+	d := &downstream{body: body, flight: f}
+	f.mu.Lock()
+	f.body = d
+	abandoned := f.abandoned
+	f.mu.Unlock()
+	if abandoned {
+		d.Close()
 	}
-	if !f.read.Load() || f.whole.Load() || f.upload.Load() || f.request.Context().Err() != nil || f.stopped.Swap(true) {
-		return nil
+	return d
+}
+
+// release gives the connection back.
+func (f *flight) release() {
+	if f.conn != nil {
+		f.conn.pool.release(f.conn, f.ended && (f.source == nil || f.source.whole()))
+		f.conn = nil
 	}
-	if f.request.ProtoMajor > 1 || http.NewResponseController(f.client).SetReadDeadline(time.Unix(1, 0)) != nil {
-		return f.request.Body.Close()
-	}
-	return nil
 }
 
 // downstream is a server's body; it notes that it broke, or stalled.
 type downstream struct {
-	io.ReadCloser
+	body   io.ReadCloser
 	flight *flight
+	closed atomic.Bool
 }
 
 // Read serves io.Reader.
 func (d *downstream) Read(p []byte) (int, error) {
 	d.flight.stall.read(true)
-	n, err := d.ReadCloser.Read(p)
+	n, err := d.body.Read(p)
 	over := d.flight.stall.read(false)
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		d.flight.ended = true
+	case err != nil:
 		if over {
 			err = os.ErrDeadlineExceeded // as from a conn, and not that the stream was ended for it
 		}
 		d.flight.broke = err
 	}
 	return n, err
+}
+
+// Close serves io.Closer. The engine would count what nobody reads twice otherwise.
+func (d *downstream) Close() error {
+	if d.closed.Swap(true) {
+		return nil
+	}
+	return d.body.Close()
 }

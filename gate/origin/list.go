@@ -51,6 +51,7 @@ type call struct {
 	failure   *Failure      // nil: the client has a whole answer
 	begun     bool          // the client has the beginning of an answer
 	elsewhere bool          // with failure: another server may be asked
+	source    *source       // the client's body, where an HTTP/2 server was asked
 	unread    bool          // with failure: the client's body was not read to its end
 	waited    bool          // with failure: the client's body was waited for
 	anew      bool          // with failure: the client has to begin its login anew, on another connection
@@ -79,6 +80,11 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 		r.Body = body
 	}
 	c.server.serve(w, r, &c)
+	defer func() {
+		if c.source != nil {
+			c.source.finish()
+		}
+	}()
 	if c.failure == nil {
 		return c.server.address, c.status, c.first, nil
 	}
@@ -120,7 +126,7 @@ func (l *list) resume(c *call, r *http.Request) bool {
 func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
 	tried := []*server{c.server}
 	for c.failure != nil && c.elsewhere && !c.begun && time.Since(c.start) < l.wait && r.Context().Err() == nil {
-		next := call{list: l, start: c.start, login: c.login}
+		next := call{list: l, start: c.start, login: c.login, source: c.source}
 		if l.pick(&next, tried); next.server == nil {
 			return
 		}

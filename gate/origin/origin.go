@@ -58,13 +58,23 @@
 // a connection for itself, so that a login of one step is served and one of several never ends. Clients use
 // HTTP/1.1 for these, as IIS has them do. So it is with HTTP/2 origins, too.
 //
+// # HTTP/2 servers
+//
+// A connection to an HTTP/2 server carries the requests of one client connection at a time, so that nobody is held up by what
+// another client does not read, sends or provokes; see h2pool for what that costs. What the server did not process (RFC 9113
+// section 8.7) is sent again a few times at most, whatever its method; up to 80 KiB of its body are kept for that until the
+// server begins its answer or takes more.
+//
+// Until an answer begins one Wait has to be enough for everything: connecting, all attempts, the server's thinking. While the
+// client sends its body the time stands still, and begins anew with the last byte that the server takes.
+//
 // # Several servers
 //
 // The one with the fewest requests in flight is asked. Three failures within ten seconds leave a server out for ten seconds,
 // then one request tries it: if that fails too, it is left out for twice as long, up to two minutes. Where all are out, the
 // one whose failure is longest ago is asked nevertheless. A request that reached nobody is asked of the next server whatever
-// it is; one that broke off without an answer only if it has no body and may be repeated. Nothing is asked twice of a server
-// that is only slow.
+// it is, and so is one that an HTTP/2 server did not process; one that broke off without an answer only if it has no body and
+// may be repeated. Nothing is asked twice of a server that is only slow.
 //
 // Trouble with an origin is answered with 502 or 504, and named in the error that Serve returns.
 package origin

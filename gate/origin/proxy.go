@@ -12,117 +12,29 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
-	"golang.org/x/net/http2"
 )
 
-// proxy asks an HTTP/2 server. Requests to one server share connections; x/net's engine cares for them, as at the door.
+// proxy asks an HTTP/2 server.
 type proxy struct {
-	scheme    string        // http or https
-	address   string        // host:port of the server
-	wait      time.Duration // the longest without progress
-	reverse   *httputil.ReverseProxy
-	transport *http.Transport
-	fresh     *http.Transport // the same, with a new connection for every request
-	open      atomic.Int64    // connections over TLS, of both
+	scheme  string        // http or https
+	address string        // host:port of the server
+	wait    time.Duration // the longest without progress
+	pool    *h2pool
+	held    atomic.Int64 // bytes of clients' bodies, kept to be sent again
+	reverse *httputil.ReverseProxy
 }
 
 // newProxy prepares a proxy; secure is nil where there is no TLS.
 func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, error) {
 	p := &proxy{address: address, scheme: "http", wait: wait}
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
 	if secure != nil {
 		p.scheme = "https"
-		protocols = new(http.Protocols)
-		protocols.SetHTTP2(true)
 	}
-	dialer := &net.Dialer{Timeout: connectTime, KeepAlive: 30 * time.Second}
-	for _, t := range []**http.Transport{&p.transport, &p.fresh} {
-		*t = &http.Transport{
-			// Requests over TLS carry their own host as the URL's, so that the transport pools by host; every connection
-			// leads to the server all the same.
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "tcp", address)
-			},
-			DialTLSContext: func(ctx context.Context, _, authority string) (net.Conn, error) {
-				if p.open.Load() >= idleConns { // hosts may be the clients' choice, and each has its own
-					p.transport.CloseIdleConnections()
-				}
-				return p.shake(ctx, dialer, secure, authority)
-			},
-			ResponseHeaderTimeout: wait,
-			ExpectContinueTimeout: continueWait,
-			IdleConnTimeout:       idleAtMost,
-			DisableCompression:    true,
-			DisableKeepAlives:     t == &p.fresh,
-			Protocols:             protocols,
-			HTTP2: &http.HTTP2Config{
-				MaxReceiveBufferPerConnection: 1 << 20,
-				MaxReceiveBufferPerStream:     256 << 10,
-				SendPingTimeout:               30 * time.Second,
-				PingTimeout:                   15 * time.Second,
-				WriteByteTimeout:              wait,
-			},
-		}
-		if err := http2.ConfigureTransport(*t); err != nil {
-			return nil, err
-		}
-	}
+	var err error
+	p.pool, err = newH2Pool(address, secure, wait)
 	p.forward()
-	return p, nil
+	return p, err
 }
-
-// shake connects with TLS and insists on HTTP/2.
-func (p *proxy) shake(ctx context.Context, dialer *net.Dialer, secure *tls.Config, authority string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	raw, err := dialer.DialContext(ctx, "tcp", p.address)
-	if err != nil {
-		return nil, err
-	}
-	p.open.Add(1)
-	raw = &counted{Conn: raw, open: &p.open}
-	config := secure.Clone()
-	config.NextProtos = []string{http2.NextProtoTLS}
-	if config.ServerName == "" {
-		config.ServerName = hostname(authority)
-	}
-	c := tls.Client(raw, config)
-	err = c.HandshakeContext(ctx)
-	if err == nil && c.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
-		err = errNoHTTP2
-	}
-	if err != nil {
-		raw.Close()
-		return nil, &unconnected{err}
-	}
-	return c, nil
-}
-
-// counted is a connection that is counted until it is closed.
-type counted struct {
-	net.Conn
-	open   *atomic.Int64
-	closed atomic.Bool
-}
-
-// Close serves net.Conn.
-func (c *counted) Close() error {
-	if !c.closed.Swap(true) {
-		c.open.Add(-1)
-	}
-	return c.Conn.Close()
-}
-
-var errNoHTTP2 = errors.New("the server does not speak HTTP/2")
-
-// unconnected is why there is no connection although the server was reached.
-type unconnected struct{ error }
-
-// Unwrap gives the cause.
-func (u *unconnected) Unwrap() error { return u.error }
 
 func (p *proxy) forward() {
 	p.reverse = &httputil.ReverseProxy{
@@ -136,17 +48,22 @@ func (p *proxy) forward() {
 
 // serve asks the server, and passes its answer on if there is one.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &flight{call: *c, client: w, request: r}
-	if r.ContentLength != 0 {
-		http.NewResponseController(w).EnableFullDuplex() // see upload
-	}
+	f := &flight{call: *c, client: w, request: r, source: c.source}
 	// Stopping the body of an HTTP/1 client ends its request's context, and the answer must not end with it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	f.stall.wait, f.stall.end = p.wait, cancel
+	f.cancel = cancel
+	f.stall.wait, f.stall.end = p.wait, f.abandon
+	if r.ContentLength != 0 {
+		http.NewResponseController(w).EnableFullDuplex() // see upload
+		if f.source == nil {
+			f.source = newSource(w, r, &p.held)
+		}
+		f.source.belong(f)
+	}
 	defer context.AfterFunc(r.Context(), func() {
-		if !f.stopped.Load() {
-			cancel()
+		if !f.stopped() {
+			f.abandon()
 		}
 	})()
 	if ctx.Value(http.ServerContextKey) == nil {
@@ -157,13 +74,12 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	w = paced
 	defer func() {
 		caught := recover()
-		if f.stopped.Load() && r.ProtoMajor == 1 {
-			http.NewResponseController(w).SetReadDeadline(time.Time{}) // as in upload.stop
-		}
+		f.release()
 		if caught != nil && caught != http.ErrAbortHandler {
 			panic(caught)
 		}
 		*c = f.call
+		c.source = f.source
 		switch {
 		case c.failure != nil:
 		case f.broke != nil && !f.gone():
@@ -173,6 +89,9 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 			}
 		case caught != nil: // the server is well: it was the client that took no more
 			c.failure = &Failure{ClientGone, cut(errors.Join(paced.slow, context.Cause(r.Context())))}
+		}
+		if c.elsewhere && f.source != nil {
+			r.Body = &upstream{source: f.source, last: true}
 		}
 	}()
 	if !r.ProtoAtLeast(1, 1) {
@@ -194,36 +113,7 @@ func (f final) WriteHeader(status int) {
 // Unwrap serves http.ResponseController.
 func (f final) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
-// RoundTrip asks the origin, with a login for a connection on one of its own. A 421 is asked again once, on a new
-// connection, where there is no body that is used up: a server that shares connections between its sites may have
-// meant this connection only (RFC 9110 section 15.5.20).
-func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
-	f := r.Context().Value(flightKey{}).(*flight)
-	if r.Body != nil && r.Body != http.NoBody {
-		body := r.Body
-		r = r.WithContext(r.Context())
-		r.Body = &upstream{body, f}
-		f.stall.send(true)
-	}
-	if presentsLogin(r.Header) {
-		return p.fresh.RoundTrip(r) // who is let in on a connection must not let in the others on it
-	}
-	answer, err := p.transport.RoundTrip(r)
-	if err != nil || answer.StatusCode != http.StatusMisdirectedRequest || r.Body != nil && r.Body != http.NoBody {
-		return answer, err
-	}
-	answer.Body.Close()
-	if answer, err = p.fresh.RoundTrip(r); err != nil {
-		f.call.status = http.StatusMisdirectedRequest
-		return nil, &Failure{Misdirected, err}
-	}
-	return answer, nil
-}
-
-func (p *proxy) close() {
-	p.transport.CloseIdleConnections()
-	p.fresh.CloseIdleConnections()
-}
+func (p *proxy) close() { p.pool.close() }
 
 // rewrite makes the request that the origin gets. ReverseProxy has removed hop-by-hop fields already.
 func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
@@ -284,51 +174,4 @@ func hostname(authority string) string {
 		host = h
 	}
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-}
-
-// inspect sees the final answer before the client does.
-func inspect(answer *http.Response) error {
-	f := answer.Request.Context().Value(flightKey{}).(*flight)
-	if answer.StatusCode < 200 || answer.StatusCode == http.StatusMisdirectedRequest {
-		f.call.status = answer.StatusCode
-		if answer.StatusCode < 200 {
-			return &Failure{Garbage, nil} // a server would panic
-		}
-		return &Failure{Misdirected, nil}
-	}
-	f.call.answered(answer.StatusCode)
-	f.call.begun = true
-	switch answer.StatusCode {
-	case http.StatusNoContent, http.StatusNotModified:
-		if answer.Request.Method != http.MethodHead {
-			answer.Header.Del("Content-Length") // as in readHead
-		}
-	}
-	if answer.Header["Content-Type"] == nil {
-		f.client.Header()["Content-Type"] = nil // keeps a server from guessing one
-	}
-	if len(answer.Trailer) > 0 && f.request.ProtoMajor == 1 {
-		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
-	}
-	if f.request.ProtoMajor == 1 && f.read.Load() && !f.whole.Load() {
-		answer.Header["Connection"] = []string{"close"} // as in pass
-	}
-	f.stall.body = answer.Body
-	answer.Body = &downstream{answer.Body, f}
-	return nil
-}
-
-// fail notes why a server did not answer.
-func fail(_ http.ResponseWriter, r *http.Request, err error) {
-	f := r.Context().Value(flightKey{}).(*flight)
-	c := &f.call
-	c.failure = name(err, f.gone())
-	c.first = time.Since(c.start)
-	c.unread = f.read.Load() && !f.whole.Load()
-	c.waited = f.waited.Load()
-	var op *net.OpError
-	var never *unconnected
-	dialed := errors.As(err, &op) && op.Op == "dial" || errors.As(err, &never)
-	broke := c.failure.word == Reset && r.ContentLength == 0 && replayable(r.Method)
-	c.elsewhere = c.status == 0 && !f.read.Load() && !f.gone() && (dialed || broke)
 }

@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"io"
 	"sync"
 	"time"
 )
@@ -11,8 +10,7 @@ import (
 // of its own body is waited for, nothing is bounded.
 type stall struct {
 	wait time.Duration
-	end  func()    // ends the request
-	body io.Closer // of the answer: closing it ends the stream also where the engine waits to send, and looks at no context
+	end  func() // ends the request
 
 	mu      sync.Mutex
 	timer   *time.Timer // nil: nothing was waited for yet
@@ -31,6 +29,23 @@ func (s *stall) read(waiting bool) (over bool) {
 	return s.over
 }
 
+// begin says that the head of an answer is waited for. It has to be here by then, unless the client sends meanwhile.
+func (s *stall) begin(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading, s.until = true, until
+	if !s.sending {
+		s.arm(time.Until(until))
+	}
+}
+
+// expired says whether the request was ended.
+func (s *stall) expired() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}
+
 // send says that the client's next byte is waited for, or no more: it is with the server now, or nobody wants it.
 func (s *stall) send(waiting bool) {
 	s.mu.Lock()
@@ -44,13 +59,17 @@ func (s *stall) set() {
 	switch {
 	case s.reading && !s.sending && !s.over:
 		s.until = time.Now().Add(s.wait)
-		if s.timer == nil {
-			s.timer = time.AfterFunc(s.wait, s.expire)
-		} else {
-			s.timer.Reset(s.wait)
-		}
+		s.arm(s.wait)
 	case s.timer != nil:
 		s.timer.Stop()
+	}
+}
+
+func (s *stall) arm(left time.Duration) {
+	if s.timer == nil {
+		s.timer = time.AfterFunc(left, s.expire)
+	} else {
+		s.timer.Reset(left)
 	}
 }
 
@@ -61,7 +80,6 @@ func (s *stall) expire() {
 	over := s.over
 	s.mu.Unlock()
 	if over {
-		s.end() // first: Close would wait for the stream's end otherwise
-		s.body.Close()
+		s.end()
 	}
 }

@@ -23,9 +23,6 @@ func TestBodyStalls(t *testing.T) {
 	ended := make(chan string, 1)
 	everywhere := kinds(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
-		case "/well":
-			io.WriteString(w, r.RemoteAddr)
-			return
 		case "/sized":
 			w.Header().Set("Content-Length", "8")
 		case "/events":
@@ -39,10 +36,9 @@ func TestBodyStalls(t *testing.T) {
 	for name, c := range everywhere {
 		c.Wait = 400 * time.Millisecond
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			both(t, c, func(t *testing.T, g *gateway) {
 				for _, target := range []string{"/", "/sized", "/events", "/upload"} {
-					before := content(t, g.get(t, "/well"))
-					receive(t, g.outcomes)
 					var sent io.Reader
 					if target == "/upload" {
 						sent = strings.NewReader("body")
@@ -57,12 +53,6 @@ func TestBodyStalls(t *testing.T) {
 						t.Errorf("%s: %+v", target, result)
 					}
 					receive(t, ended) // the origin does not work for nobody
-					if strings.HasPrefix(name, "h2") {
-						if after := content(t, g.get(t, "/well")); after != before {
-							t.Errorf("%s: the connection ended with the stream", target)
-						}
-						receive(t, g.outcomes)
-					}
 				}
 			})
 		})
@@ -130,6 +120,7 @@ func TestBodyWaitsForTheClient(t *testing.T) {
 	}
 	for name, url := range map[string]string{"http": handling(t, h), "h2c": serveH2C(t, h)} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			both(t, Config{Wait: wait, Servers: []string{url}}, func(t *testing.T, g *gateway) {
 				for _, test := range []struct {
 					target string
@@ -247,7 +238,7 @@ func TestStall(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ended := false
-				s := &stall{wait: wait, end: func() { ended = true }, body: http.NoBody}
+				s := &stall{wait: wait, end: func() { ended = true }}
 				test.run(s)
 				synctest.Wait()
 				if over := s.read(false); over != test.over || ended != test.over {

@@ -1,0 +1,182 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
+	"golang.org/x/net/http2"
+)
+
+const (
+	attemptsAtMost = 4                      // of one request at the only server; where there are others, two at each
+	firstPause     = 100 * time.Millisecond // before the third attempt; before the fourth it is four times as long
+)
+
+// RoundTrip asks the origin, in a few attempts and in one time for all of them; with a login for a connection on one of its
+// own: who is let in on a connection must not let in the others on it. There is another attempt
+//
+//   - where the server has done nothing about the request (RFC 9113 section 8.7: REFUSED_STREAM, or GOAWAY below its stream),
+//     whatever its method, if its body is there from the beginning, see source;
+//   - where a connection that others had used before was closed without a word, as in direct.ask;
+//   - once where the server has answered 421, on a new connection: a server that shares connections between its sites may
+//     have meant this one only (RFC 9110 section 15.5.20).
+func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	f := r.Context().Value(flightKey{}).(*flight)
+	f.stall.begin(f.call.start.Add(p.wait))
+	defer f.stall.read(false)
+	o := owner{client: f.request.RemoteAddr}
+	if p.scheme == "https" {
+		o.host = hostname(f.request.Host)
+	}
+	var refused []*h2conn
+	fresh, misdirected, most := false, false, attemptsAtMost
+	if len(f.call.list.servers) > 1 {
+		most = 2
+	}
+	for n := 1; ; n++ {
+		a := attempt{proxy: p, flight: f, owner: o, fresh: fresh, not: refused}
+		answer, err := a.do(r)
+		switch {
+		case err == nil && (answer.StatusCode != http.StatusMisdirectedRequest || misdirected || !f.again()):
+			return answer, nil
+		case err == nil:
+			answer.Body.Close()
+			f.release()
+			fresh, misdirected = true, true
+			continue
+		}
+		var op *net.OpError
+		if f.stall.expired() && !(errors.As(err, &op) && op.Op == "dial") {
+			err = os.ErrDeadlineExceeded
+		}
+		stale := a.used && !a.heard && lost(err) && (a.unsent(err) || f.source == nil && replayable(r.Method))
+		switch {
+		case misdirected:
+			f.call.status = http.StatusMisdirectedRequest
+			return nil, &Failure{Misdirected, err}
+		case n >= most || !unprocessed(err) && !stale || !f.again() || !f.pause(r.Context(), n):
+			return nil, err
+		}
+		refused = append(refused, a.conn)
+		fresh = stale
+	}
+}
+
+// unprocessed says whether a server has done nothing about a request, by its own word.
+func unprocessed(err error) bool {
+	var stream http2.StreamError
+	// The engine's errors for streams above a GOAWAY have no names.
+	return errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream ||
+		strings.HasSuffix(err.Error(), "graceful shutdown GOAWAY") || strings.Contains(err.Error(), "received GOAWAY from server")
+}
+
+// lost says whether a connection broke.
+func lost(err error) bool {
+	var goAway http2.GoAwayError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.As(err, &goAway) || strings.HasPrefix(err.Error(), "http2: client conn")
+}
+
+// again says whether the request may be sent once more.
+func (f *flight) again() bool {
+	return !f.gone() && !f.stall.expired() && (f.source == nil || f.source.again())
+}
+
+// pause waits before the attempt that follows the n-th one. It says whether there is to be one.
+func (f *flight) pause(ctx context.Context, n int) bool {
+	if n == 1 {
+		return true
+	}
+	long := firstPause << (2 * (n - 2))
+	timer := time.NewTimer(long + rand.N(long/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return f.again()
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// attempt is one way of a request to the server.
+type attempt struct {
+	proxy  *proxy
+	flight *flight
+	owner  owner
+	fresh  bool
+	not    []*h2conn
+
+	conn    *h2conn
+	used    bool // it has served a request before
+	written bool // the header of the request was, or was tried to be
+	heard   bool // something came back
+}
+
+// unsent says whether no server can have seen the whole header.
+func (a *attempt) unsent(err error) bool {
+	var op *net.OpError
+	return !a.written || errors.As(err, &op) && op.Op == "write" && (a.flight.source == nil || a.flight.source.untouched())
+}
+
+// do sends the request and waits for the head of the answer.
+func (a *attempt) do(r *http.Request) (*http.Response, error) {
+	f := a.flight
+	c, err := a.proxy.pool.take(r.Context(), a.owner, a.fresh, f.call.login, a.not)
+	if err != nil {
+		return nil, err
+	}
+	a.conn = c
+	a.used = c.used.Swap(true)
+	var u *upstream
+	if f.source != nil {
+		u = &upstream{source: f.source}
+	}
+	var written, heard atomic.Bool
+	out := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		WroteHeaders: func() { written.Store(true) },
+		GotFirstResponseByte: func() {
+			heard.Store(true)
+			if u != nil {
+				u.answered()
+			}
+		},
+		Got1xxResponse: informational,
+	}))
+	out.Body = nil
+	if u != nil {
+		out.Body = u
+	}
+	answer, err := c.engine.RoundTrip(out)
+	a.written, a.heard = written.Load(), heard.Load()
+	if err != nil {
+		c.pool.release(c, false)
+		return nil, err
+	}
+	f.conn = c
+	return answer, nil
+}
+
+// informational looks at an informational answer before it is passed on.
+func informational(status int, header textproto.MIMEHeader) error {
+	if status == http.StatusSwitchingProtocols {
+		return errors.New("101 over HTTP/2") // RFC 9113 section 8.6
+	}
+	for name := range header {
+		if framing(hyphens(name)) {
+			delete(header, name)
+		}
+	}
+	return nil
+}

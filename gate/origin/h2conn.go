@@ -1,0 +1,144 @@
+package origin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
+	"golang.org/x/net/http2"
+)
+
+// h2conn is one connection to an HTTP/2 server. Below the engine it is what the engine reads from.
+type h2conn struct {
+	net.Conn // TLS on top of the socket, or the socket
+	raw      net.Conn
+	pool     *h2pool
+	reads    atomic.Pointer[http2.ClientConn] // the engine, as Read knows it; nil: it need not look for settings
+	used     atomic.Bool                      // it has had a request
+
+	// Guarded by pool.mu; engine and wide do not change once it is in use.
+	owner    owner
+	wide     bool
+	single   bool // it serves one request and no other
+	engine   *http2.ClientConn
+	requests int // under way: until their answers have been taken, whatever the engine thinks
+	waiting  int // requests that wait for ready
+	ready    chan struct{}
+	isReady  bool  // ready is closed: requests may be sent, if it is open
+	err      error // why it was never open
+	broken   bool  // a request was broken off
+	gone     bool  // it is closed
+}
+
+// most is how many requests it carries, unless the server allows fewer.
+func (c *h2conn) most() int {
+	if c.wide {
+		return wideStreams
+	}
+	return narrowStreams
+}
+
+// beReady closes ready. The caller holds pool.mu.
+func (c *h2conn) beReady() {
+	if !c.isReady {
+		c.isReady = true
+		close(c.ready)
+	}
+}
+
+// dial opens c for the request that it was added for.
+func (p *h2pool) dial(ctx context.Context, c *h2conn) error {
+	engine, err := p.open(ctx, c)
+	p.mu.Lock()
+	if err != nil {
+		c.err, c.gone = err, true
+		c.requests--
+		p.disengage(c)
+		c.beReady()
+		p.mu.Unlock()
+		return err
+	}
+	c.engine = engine
+	engine.ReserveNewRequest() // where it fails the request fails, too
+	if p.known {
+		c.beReady()
+	}
+	p.mu.Unlock()
+	c.reads.Store(engine)
+	c.look()
+	return nil
+}
+
+func (p *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	raw, err := p.dialer.DialContext(ctx, "tcp", p.address)
+	if err != nil {
+		return nil, err
+	}
+	c.Conn, c.raw = raw, raw
+	if p.secure != nil {
+		if c.Conn, err = p.shake(ctx, raw, c.owner.host); err != nil {
+			raw.Close()
+			return nil, &unconnected{err}
+		}
+	}
+	if c.wide {
+		return p.wide.NewClientConn(c)
+	}
+	return p.narrow.NewClientConn(c)
+}
+
+// shake does the handshake, and insists on HTTP/2.
+func (p *h2pool) shake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
+	config := p.secure.Clone()
+	config.NextProtos = []string{http2.NextProtoTLS}
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	c := tls.Client(raw, config)
+	err := c.HandshakeContext(ctx)
+	if err == nil && c.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
+		err = errNoHTTP2
+	}
+	return c, err
+}
+
+var errNoHTTP2 = errors.New("the server does not speak HTTP/2")
+
+// unconnected is why there is no connection although the server was reached.
+type unconnected struct{ error }
+
+// Unwrap gives the cause.
+func (u *unconnected) Unwrap() error { return u.error }
+
+// Read serves the engine. By the time that it reads on it has dealt with what came before.
+func (c *h2conn) Read(b []byte) (int, error) {
+	if c.reads.Load() != nil {
+		c.look()
+	}
+	return c.Conn.Read(b)
+}
+
+// look looks whether the server's first settings have come.
+func (c *h2conn) look() {
+	if engine := c.reads.Load(); engine != nil {
+		if allows := engine.State().MaxConcurrentStreams; allows > 0 {
+			c.reads.Store(nil)
+			c.pool.settle(c, allows)
+		}
+	}
+}
+
+// Close serves the engine, and forgets the connection. A TLS connection takes its time to say goodbye to a server that does
+// not read.
+func (c *h2conn) Close() error {
+	c.pool.drop(c)
+	timer := time.AfterFunc(250*time.Millisecond, func() { c.raw.Close() })
+	defer timer.Stop()
+	return c.Conn.Close()
+}
