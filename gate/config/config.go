@@ -60,7 +60,8 @@ type Config struct {
 	// Sites are in the file's order; at least one. No host stands in two of them.
 	Sites []Site
 
-	notes []Problem
+	notes  []Problem
+	places map[string]place // of texts in the file
 }
 
 // Listen says where requests come in. No two addresses of a configuration overlap, that of Admin included; port 0 lets the
@@ -212,11 +213,14 @@ func Parse(name string, text []byte, crawlers []string) (*Config, error) {
 		return nil, r.sorted()
 	}
 	c := r.config(root)
+	r.unexpanded(root)
 	if len(r.problems) > 0 {
 		return nil, r.sorted()
 	}
 	c.File = name
 	c.Version = Version(text)
+	c.places = map[string]place{}
+	r.places(root, c.places)
 	return c, nil
 }
 

@@ -120,7 +120,7 @@ func standard() Config {
 func same(t *testing.T, name string, got *Config, want Config) {
 	t.Helper()
 	bare := *got
-	bare.File, bare.Version, bare.notes = "", "", nil
+	bare.File, bare.Version, bare.notes, bare.places = "", "", nil, nil
 	if !reflect.DeepEqual(bare, want) {
 		t.Errorf("%s:\ngot  %+v\nwant %+v", name, bare, want)
 	}
@@ -220,6 +220,7 @@ func TestNotes(t *testing.T) {
 		{"notes", "testdata/good/notes.txt"},
 		{"notes_proxies", "testdata/good/notes_proxies.txt"},
 		{"notes_without_acme", "testdata/good/notes_without_acme.txt"},
+		{"notes_everything", "testdata/good/notes_everything.txt"},
 	}
 	for _, test := range tests {
 		var got strings.Builder
@@ -278,7 +279,7 @@ func TestQuick(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "quick", c, standard())
-	if len(c.Notes()) != 1 || c.Notes()[0].Message != "--email is missing" {
+	if len(c.Notes()) != 2 || c.Notes()[0].Message != "--email is missing" || !strings.HasPrefix(c.Notes()[1].Message, `host "example.com": www.example.com is of no site`) {
 		t.Errorf("notes %v", c.Notes())
 	}
 	q := QuickSetup{Hosts: []string{"a.example", "b.example"}, Origin: "file:/srv", Email: "a@example.com", HTTP2Crawl: "observe", State: "/srv/state"}

@@ -48,6 +48,13 @@ func isKey(section, key string) bool { return slices.Contains(keys(section), key
 
 // unknownHint looks for the key that was meant, first in this section, then in the others.
 func unknownHint(section, key string) string {
+	switch strings.ToLower(strings.Trim(key, "!<")) {
+	case "include", "includes", "import", "imports", "extends", "conf_d", "conf.d":
+		return "no other file is read: everything stands in this one; a program that puts files together can write it"
+	}
+	if isKey(section, key+"_file") {
+		return "secrets stand in files of their own: write " + key + "_file: /path/to/the/file"
+	}
 	if near := Nearest(key, keys(section)); near != "" {
 		return "did you mean " + near + "?"
 	}

@@ -82,6 +82,9 @@ func parseSocket(socket string) (target, *fault) {
 func (t target) secure() bool { return t.scheme == "https" || t.scheme == "h2" }
 
 func parseURL(scheme, s string) (target, *fault) {
+	if f := unbracketed(scheme, strings.TrimPrefix(s, scheme+"://")); f != nil {
+		return target{}, f
+	}
 	u, err := url.Parse(s)
 	if err != nil {
 		return target{}, faultf("write it as http://127.0.0.1:3000", "is not a URL")
@@ -134,6 +137,23 @@ func parseURL(scheme, s string) (target, *fault) {
 	}
 	t.origin = scheme + "://" + host
 	return t, nil
+}
+
+// unbracketed is the fault of an IPv6 address without its brackets; nil where there is none.
+func unbracketed(scheme, rest string) *fault {
+	host, _, _ := strings.Cut(rest, "/")
+	if strings.Count(host, ":") < 2 || strings.ContainsAny(host, "[]@") {
+		return nil
+	}
+	end := strings.LastIndexByte(host, ':')
+	address, err := netip.ParseAddr(host[:end])
+	if _, f := parsePort(host[end+1:]); err == nil && f == nil && address.Is6() {
+		return faultf("write "+scheme+"://["+host[:end]+"]:"+host[end+1:], "an IPv6 address wants brackets, so that its port can be told from it")
+	}
+	if address, err := netip.ParseAddr(host); err == nil && address.Is6() {
+		return faultf("write "+scheme+"://["+host+"], with its port behind that: "+scheme+"://["+host+"]:3000", "an IPv6 address wants brackets")
+	}
+	return nil
 }
 
 // originName is a name as a site's host may have it; container networks also use underscores.

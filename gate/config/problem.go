@@ -145,9 +145,19 @@ func byPosition(a, b Problem) int {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-// masked hides what an address says before its @, which may be a password: what is shown ends up in logs. Half-written
+// secretKey is a key that no value but a secret goes with. There is none in the contract, but who writes one has a secret there.
+const secretKey = `(?i)(?:token|secret|passw(?:or)?d|api_?key|hmac_key|credentials?)["']?\s*:\s*`
+
+// masked hides the value of a secretKey, and what an address says before its @, which may be a password: what is shown ends up in logs. Half-written
 // addresses count too, so it hides rather too much. The width stays, for the caret's sake.
 func masked(s string) string {
+	if secret := secretIn(s); secret != nil {
+		from, to := secret[2], secret[3]
+		if end := strings.IndexAny(s[from:to], ",}]"); end > 0 && strings.ContainsAny(s[:from], "{[") { // where it ends in a line of several
+			to = from + end
+		}
+		s = s[:from] + strings.Repeat("*", utf8.RuneCountInString(s[from:to])) + s[to:]
+	}
 	if !strings.Contains(s, "@") {
 		return s
 	}
@@ -157,6 +167,17 @@ func masked(s string) string {
 	}
 	from, to := found[2], found[3]
 	return s[:from] + strings.Repeat("*", utf8.RuneCountInString(s[from:to])) + s[to:]
+}
+
+// secretIn finds a secretKey and its value. Most lines, and they may be long, are looked at no closer than for its words.
+func secretIn(s string) []int {
+	lower := strings.ToLower(s)
+	for _, word := range []string{"token", "secret", "passw", "api", "hmac_key", "credential"} {
+		if strings.Contains(lower, word) {
+			return regexp.MustCompile(secretKey + `(.+)$`).FindStringSubmatchIndex(s)
+		}
+	}
+	return nil
 }
 
 // quote quotes what a file says, without what masked hides, and cuts what is too long to show.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"gate421/gate/policy"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // sites reads all sites. doors are the addresses that are listened on.
@@ -17,6 +19,7 @@ func (r *reader) sites(n *node, certificates Certificates, doors []door) []Site 
 		r.problem(n, `write at least: [{hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}]`, "sites: is empty")
 	}
 	r.hosts = map[string]*node{}
+	defer r.noteWWW()
 	var sites []Site
 	for i, item := range items {
 		item.label = siteLabel(item, i)
@@ -25,6 +28,26 @@ func (r *reader) sites(n *node, certificates Certificates, doors []door) []Site 
 		}
 	}
 	return sites
+}
+
+// noteWWW warns of names with and without www. of which only one is listed: visitors type both.
+func (r *reader) noteWWW() {
+	for host, n := range r.hosts {
+		domain, err := publicsuffix.EffectiveTLDPlusOne(host)
+		suffix, listed := publicsuffix.PublicSuffix(host)
+		if err != nil || !listed && !strings.Contains(suffix, ".") {
+			continue // no name of the public DNS
+		}
+		other := "www." + domain
+		if host == other {
+			other = domain
+		} else if host != domain {
+			continue
+		}
+		if r.hosts[other] == nil && r.hosts["*."+domain] == nil {
+			r.note(n, "add it to hosts if it leads here, too", "host %s: %s is of no site: who types it gets a certificate error", quote(host), other)
+		}
+	}
 }
 
 // siteLabel names a site by its first host, or by its number.
@@ -186,10 +209,37 @@ func patternHint(pattern string) string {
 		}
 		return "write the path alone, such as /downloads/"
 	}
+	if plain := withoutRegexp(pattern); plain != pattern {
+		return "write " + plain + ", in robots.txt's own language: a prefix, * for any run of characters, $ for the end"
+	}
+	if before, _, ok := strings.Cut(pattern, "#"); ok && strings.HasPrefix(pattern, "/") {
+		return "write " + before + ": what stands behind a # never leaves the browser"
+	}
 	if pattern != "" && pattern[0] != '/' && pattern[0] != '*' && !strings.ContainsAny(pattern, " *") {
 		return "write /" + pattern
 	}
 	return ""
+}
+
+// withoutRegexp is what a regular expression or a shell's pattern for paths would be as a pattern of ours; as it was, if it
+// is neither.
+func withoutRegexp(pattern string) string {
+	plain := pattern
+	if strings.HasPrefix(plain, "^") {
+		plain = strings.NewReplacer(`\.`, ".", `\/`, "/", ".*", "*", ".+", "*").Replace(plain[1:])
+	}
+	for strings.Contains(plain, "**") {
+		plain = strings.ReplaceAll(plain, "**", "*")
+	}
+	if plain == pattern {
+		return pattern
+	}
+	plain = strings.TrimSuffix(plain, "*$")
+	plain = strings.TrimSuffix(plain, "*")
+	if !strings.HasPrefix(plain, "/") {
+		plain = "/" + plain
+	}
+	return plain
 }
 
 // notePaths warns of what a site's rules mean to Google.
@@ -204,12 +254,18 @@ func (r *reader) notePaths(n, paths *node, s Site) {
 			continue
 		}
 		rule := s.Paths[i]
+		canonical := policy.CanonicalPattern(rule.Pattern)
+		if canonical == "/" && rule.State != s.HTTP2Crawl {
+			r.note(e.key, "if that is meant, write http2_crawl: "+rule.State.String()+" and leave the rule out",
+				"%spath %s matches every page: http2_crawl: %s decides nothing", n.label, quote(rule.Pattern), s.HTTP2Crawl)
+			continue
+		}
 		if rule.State != s.HTTP2Crawl && !mixed {
 			mixed = true
 			r.note(e.key, "Google chooses the protocol for a whole site and documents nothing per URL; what one path refuses may decide for all of them",
 				"%smixes states: http2_crawl is %s, path %s is %s", n.label, s.HTTP2Crawl, quote(rule.Pattern), rule.State)
 		}
-		if canonical := policy.CanonicalPattern(rule.Pattern); rule.State == policy.Refuse && strings.TrimSuffix(canonical, "$") == "/robots.txt" {
+		if rule.State == policy.Refuse && strings.TrimSuffix(canonical, "$") == "/robots.txt" {
 			r.note(e.key, "leave the rule out: /robots.txt is then always served",
 				"%spath %s: a crawler that gets 421 for robots.txt may take it that nothing is disallowed", n.label, quote(rule.Pattern))
 		}

@@ -134,6 +134,9 @@ func (r *reader) syntax(err error, tokens token.Tokens) {
 	}
 	line, column = r.inside(line, column)
 	plain, hint := r.explain(message, line, column)
+	if line > 0 && line <= len(r.lines) && strings.Contains(r.lines[line-1], "${") {
+		hint = "environment variables are not expanded: " + variablesHint
+	}
 	r.problemAt(line, column, hint, "%s", plain)
 }
 

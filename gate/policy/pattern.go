@@ -28,6 +28,8 @@ func CheckPattern(pattern string) error {
 		switch c := pattern[i]; {
 		case c < 0x20 || c == 0x7f:
 			return fmt.Errorf("has the control character %q", c)
+		case c == '#':
+			return fmt.Errorf("can match nothing: what begins with %q is never sent to a server", "#")
 		case c == ' ':
 			return fmt.Errorf("has a space: in an address a space is %q", "%20")
 		case c == '%' && !escaped(pattern, i):
