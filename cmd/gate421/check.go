@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +22,7 @@ type checkCommand struct {
 func (checkCommand) Help() string {
 	return `Prints every problem with its line, and what to write instead. Exit 0 if the file is in order
 and the certificates, authorities and folders that it names are there for the user who runs this. Nothing is changed.
-With --live it also looks at this machine and its surroundings; run it where the gateway will run, while it does not.`
+With --live it also looks at this machine and its surroundings; run it where the gateway runs, or will.`
 }
 
 // Run says all that is wrong at once.
@@ -29,10 +31,15 @@ func (c *checkCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	if !c.Live { // which says the same among its findings
-		if problems := unopened(w.ctx, loaded); len(problems) > 0 {
-			return problems
-		}
+	problems := unwritable(loaded)
+	if !c.Live { // which says the same of the others among its findings
+		problems = append(problems, unopened(w.ctx, loaded)...)
+	}
+	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b config.Problem) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
+		return problems
 	}
 	for _, note := range loaded.Notes() {
 		fmt.Fprintf(w.stdout, "%s %s\n", paint(w.stdout, "note", "note:"), note)
@@ -79,19 +86,22 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 			opened.Close()
 		} else {
 			for line := range strings.SplitSeq(err.Error(), "\n") { // one a problem
-				problems = append(problems, config.Problem{Message: line, Hint: certificatesHint})
+				problems = append(problems, c.AtMentioned(config.Problem{Message: line, Hint: certificatesHint}))
 			}
 		}
 	}
 	if err := certs.Check(wantedCertificates(c)); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			problems = append(problems, config.Problem{Message: line, Hint: acmeHint})
+			problems = append(problems, c.AtMentioned(config.Problem{Message: line, Hint: acmeHint}))
 		}
 	}
 	for _, s := range c.Sites {
 		o, err := originOf(s, s.Origin, 0, nil)
 		if err != nil {
-			problems = append(problems, config.Problem{Message: fmt.Sprintf("site %q: %v", s.Hosts[0], err), Hint: originHint})
+			at := config.Problem{Message: err.Error(), Hint: originHint} // the site's name stands in the file, too
+			at = c.AtMentioned(at)
+			at.Message = fmt.Sprintf("site %q: %v", s.Hosts[0], err)
+			problems = append(problems, at)
 			continue
 		}
 		o.Close()

@@ -50,7 +50,7 @@ hint: the least is: sites: [{hosts: [example.com], origin: "http://127.0.0.1:300
 }
 
 func TestCheckGood(t *testing.T) {
-	file := fileOf(t, `
+	file := fileOf(t, "state: "+t.TempDir()+`
 certificates: {source: local}
 sites:
   - {hosts: [shop.test], origin: "http://127.0.0.1:3000", http2_crawl: refuse}
@@ -105,6 +105,63 @@ ok     resolver 127.0.0.1:PORT proves that 66.249.66.1 is Googlebot (crawl-66-24
 	}
 	if entries, err := os.ReadDir(s.state()); err != nil || len(entries) > 0 {
 		t.Errorf("check --live left %v in the state folder, %v", entries, err)
+	}
+}
+
+// Beside a running gateway its ports are held by it, and that is fine.
+func TestCheckLiveBesideARunningGateway(t *testing.T) {
+	s := newSetting(t)
+	s.dns.googlebotAt(t, "66.249.66.1")
+	https, http, admin := unused(t), unused(t), unused(t)
+	s.write(fmt.Sprintf(`
+listen: {https: %q, http: %q}
+admin: %q
+sites: [{hosts: ["127.0.0.1"], origin: "$echo", http2_crawl: refuse}]
+`, https, http, admin))
+	s.open()
+	got := works(t, "check", "--live", "--config", s.file)
+	for _, want := range []string{
+		"listen.https: " + https + " is held by the gate421 that is running", "listen.http: " + http + " is held by the gate421 that is running",
+		"admin: " + admin + " is held by the gate421 that is running",
+	} {
+		if !strings.Contains(got, "ok     "+want+"\n") {
+			t.Errorf("check --live lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+// What a gateway could not write, or read, is said with the line that names it.
+func TestCheckLooksAtFoldersAndRights(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{"file": "", "cert.pem": "nothing"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := "sites: [{hosts: [shop.test], origin: \"http://127.0.0.1:3000\", http2_crawl: refuse}]\n"
+	for _, test := range []struct{ text, want string }{
+		{"log: {file: $/none/decisions.log}\nstate: $\n", `:2:13: log.file: "$/none/decisions.log" cannot be made: the folder "$/none" is missing`},
+		{"log: {file: $}\nstate: $\n", `:2:13: log.file: "$" is a folder`},
+		{"log: {file: $/file/decisions.log}\nstate: $\n", `:2:13: log.file: "$/file/decisions.log" not a directory`},
+		{"state: $/file\n", `:2:8: state: "$/file" is no folder`},
+		{"state: $/file/state\n", `:2:8: state: "$/file/state" not a directory`},
+		{"state: $\ncertificates: {source: files, files: [{cert: $/none.pem, key: $/none.key}]}\n", `:3:46: certificate "$/none.pem": no such file or directory`},
+		{"state: $\ncertificates: {source: files, files: [{cert: $/cert.pem, key: $/cert.pem}]}\n", `:3:46: certificate "$/cert.pem": holds no PEM block`},
+	} {
+		file := fileOf(t, head+strings.ReplaceAll(test.text, "$", folder))
+		_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
+		if want := file + strings.ReplaceAll(test.want, "$", folder); exitCode(err) != 1 || !strings.Contains(message(err), want) || !strings.Contains(message(err), "hint: ") {
+			t.Errorf("%s: exit %d,\n%s\nwant %s", test.text, exitCode(err), message(err), want)
+		}
+	}
+	for _, text := range []string{"state: $\nlog: {file: $/new.log}\n", "state: $/new/state\nlog: {file: $/file}\n"} {
+		file := fileOf(t, "certificates: {source: local}\n"+head+strings.ReplaceAll(text, "$", folder))
+		if got := works(t, "check", "--config", file); !strings.Contains(got, "no problems") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 2 {
+		t.Errorf("check left %v in the folder, %v; want what was there", entries, err)
 	}
 }
 
@@ -245,13 +302,15 @@ sites:
 		}
 	}
 	out, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
-	got := strings.ReplaceAll(message(err), folder, "FOLDER")
+	got := strings.ReplaceAll(strings.ReplaceAll(message(err), file+":", ""), folder, "FOLDER")
+	got = regexp.MustCompile(`(?m)^    .*\n`).ReplaceAllString(got, "") // the lines and their carets
+	got = regexp.MustCompile(`(?m)^(\d+):\d+: `).ReplaceAllString(got, "line $1: ")
 	wanted := `gate421: the configuration has 3 problems
-key "FOLDER/key.pem": no such file or directory
+line 3: key "FOLDER/key.pem": no such file or directory
 hint: correct certificates.files, and let the user that gate421 runs as read what they name
-site "blog.test": origin "https://127.0.0.1:3001": ca: open FOLDER/authority.pem: no such file or directory
+line 6: site "blog.test": origin "https://127.0.0.1:3001": ca: open FOLDER/authority.pem: no such file or directory
 hint: correct the path in the configuration, or make the file or folder readable
-site "docs.test": origin "file:FOLDER/site": open FOLDER/site: no such file or directory
+line 7: site "docs.test": origin "file:FOLDER/site": open FOLDER/site/: no such file or directory
 hint: correct the path in the configuration, or make the file or folder readable`
 	if exitCode(err) != 1 || out != "" || got != wanted {
 		t.Errorf("exit %d, %q, check says\n%s\nwanted\n%s", exitCode(err), out, got, wanted)

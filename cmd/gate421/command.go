@@ -59,10 +59,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	args = asMeant(args)
 	parsed, err := parser.Parse(args)
+	if err != nil && len(args) > 1 && args[len(args)-1] == "help" { // gate421 run help
+		parsed, err = parser.Parse(append(args[:len(args)-1:len(args)-1], "--help"))
+	}
 	if helped {
 		return nil
 	}
@@ -70,6 +71,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return usageError(err)
 	}
 	return parsed.Run(w)
+}
+
+// asMeant is the command line as people type it elsewhere, in this program's own words.
+func asMeant(args []string) []string {
+	if len(args) == 0 {
+		return []string{"--help"}
+	}
+	switch args[0] {
+	case "--version", "-version", "-v", "-V":
+		return append([]string{"version"}, args[1:]...)
+	case "help", "-help", "-?":
+		return append(args[1:len(args):len(args)], "--help")
+	}
+	return args
 }
 
 // problem is an error with its cure and its exit code.

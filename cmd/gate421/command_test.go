@@ -135,6 +135,14 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
+	for typed, meant := range map[string]string{
+		"help": "--help", "-h": "--help", "-help": "--help", "help run": "run --help", "run help": "run --help",
+		"help audit report": "audit report --help", "--version": "version", "-V": "version", "-v": "version", "--version --json": "version --json",
+	} {
+		if got, want := works(t, strings.Fields(typed)...), works(t, strings.Fields(meant)...); got != want {
+			t.Errorf("gate421 %s says\n%s\nwant what %s says", typed, got, meant)
+		}
+	}
 	if bare, asked := works(t), works(t, "--help"); bare != asked {
 		t.Error("without arguments gate421 does not say what --help says")
 	}

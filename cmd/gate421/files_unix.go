@@ -2,7 +2,11 @@
 
 package main
 
-import "syscall"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // openFiles is how many files this process may have open; 0 where nobody knows.
 func openFiles() uint64 {
@@ -11,4 +15,13 @@ func openFiles() uint64 {
 		return 0
 	}
 	return uint64(limit.Cur)
+}
+
+// mayWrite says why this user may not write to a file, or make and remove files in a folder; nil if it may.
+func mayWrite(path string, folder bool) error {
+	mode := uint32(unix.W_OK)
+	if folder {
+		mode |= unix.R_OK | unix.X_OK
+	}
+	return unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
 }

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"gate421/certs"
@@ -44,6 +47,7 @@ func inspect(ctx context.Context, c *config.Config) []found {
 
 func inspectSockets(ctx context.Context, c *config.Config) []found {
 	var out []found
+	running := runsAlready(ctx, c.Admin)
 	for _, socket := range [][2]string{{"listen.https", c.Listen.HTTPS}, {"listen.http", c.Listen.HTTP}, {"admin", c.Admin}} {
 		if socket[1] == "" {
 			continue
@@ -54,6 +58,10 @@ func inspectSockets(ctx context.Context, c *config.Config) []found {
 			out = append(out, found{what: fmt.Sprintf("%s: %s is free", socket[0], socket[1])})
 			continue
 		}
+		if running && errors.Is(err, syscall.EADDRINUSE) {
+			out = append(out, found{what: fmt.Sprintf("%s: %s is held by the gate421 that is running", socket[0], socket[1])})
+			continue
+		}
 		f := found{what: err.Error(), bad: true}
 		var p *problem
 		if errors.As(err, &p) {
@@ -62,6 +70,31 @@ func inspectSockets(ctx context.Context, c *config.Config) []found {
 		out = append(out, f)
 	}
 	return out
+}
+
+// runsAlready says whether a gate421 answers at the admin address. Where that is turned off nobody can know.
+func runsAlready(ctx context.Context, admin string) bool {
+	host, port, err := net.SplitHostPort(admin)
+	if err != nil || port == "0" {
+		return false
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/metrics", nil)
+	if err != nil {
+		return false
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	return bytes.Contains(text, []byte("\ngate421_build_info{"))
 }
 
 // inspectName asks whether a host leads to this machine. Behind address translation nobody can tell from inside.

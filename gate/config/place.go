@@ -31,15 +31,15 @@ func (c *Config) At(value string, p Problem) Problem {
 	return p
 }
 
-// AtMentioned does the same for the first text of the file that a message quotes, as in `certificate "/etc/ssl/a.pem": …`.
+// AtMentioned does the same for the last text of the file that a message mentions, as in `certificate "/etc/ssl/a.pem": …` or
+// `open /etc/ssl/a.pem: …`.
 func (c *Config) AtMentioned(p Problem) Problem {
-	for i, quoted := range strings.Split(p.Message, `"`) {
-		if i%2 == 0 {
-			continue
-		}
-		if at := c.At(quoted, p); at.Line > 0 {
-			return at
+	at := p
+	words := strings.FieldsFunc(p.Message, func(r rune) bool { return r == ' ' || r == '"' })
+	for _, word := range append(strings.Split(p.Message, `"`), words...) {
+		if found := c.At(strings.TrimSuffix(word, ":"), p); found.Line > 0 {
+			at = found
 		}
 	}
-	return p
+	return at
 }
