@@ -48,7 +48,9 @@ func TestConfirm(t *testing.T) {
 		{name: "one of several forward addresses", verdict: Genuine, ptr: googlebotName, zone: googlebotZone + `
 			crawl-66-249-66-1.googlebot.com. 300 A 66.249.66.2
 			crawl-66-249-66-1.googlebot.com. 300 A 66.249.66.3`},
-		{name: "a googlebot that says it is adsbot", zone: googlebotZone, crawler: "adsbot-google", verdict: Impostor, ptr: googlebotName},
+		{name: "a googlebot that says it is adsbot", zone: googlebotZone, crawler: "adsbot-google", verdict: Genuine, ptr: googlebotName},
+		{name: "a googlebot that says it is AdSense", zone: googlebotZone, crawler: "mediapartners-google", verdict: Genuine, ptr: googlebotName},
+		{name: "a googlebot that says it is another special-case crawler", zone: googlebotZone, crawler: "apis-google", verdict: Impostor, ptr: googlebotName},
 		{name: "an adsbot", crawler: "adsbot-google", addr: "66.249.90.77", verdict: Genuine, ptr: "rate-limited-proxy-66-249-90-77.google.com", zone: `
 			77.90.249.66.in-addr.arpa. 300 PTR rate-limited-proxy-66-249-90-77.google.com.
 			rate-limited-proxy-66-249-90-77.google.com. 300 A 66.249.90.77`},

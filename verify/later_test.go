@@ -42,7 +42,7 @@ func TestLater(t *testing.T) {
 		for range 3 {
 			v.Later("googlebot", addr, note)
 		}
-		v.Later("adsbot-google", addr, note)
+		v.Later("apis-google", addr, note)
 		mu.Unlock()
 		synctest.Wait()
 		if len(results) != 0 {

@@ -22,7 +22,7 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 		"rate-limited-proxy-1.google.com.", `crawl-\000.googlebot.com.`,
 	}
 	faults := []string{"", "", "", "servfail", "refused", "referral", "notimp", "truncated", "truncated-udp", "othername", "foldcase"}
-	crawlers := []string{"googlebot", "googleother", "adsbot-google"}
+	crawlers := []string{"googlebot", "googleother", "apis-google"}
 
 	rapid.Check(t, func(t *rapid.T) {
 		z := &zone{records: map[string][]dns.RR{}, faults: map[string]string{}, asked: map[string]int{}}

@@ -43,7 +43,7 @@ func TestIdentifyRemembers(t *testing.T) {
 		}
 		// One lookup serves all crawlers, each by its own masks.
 		want(t, v.Identify(t.Context(), "storebot-google", addr), Genuine, SourceCache, "")
-		want(t, v.Identify(t.Context(), "adsbot-google", addr), Impostor, SourceCache, "")
+		want(t, v.Identify(t.Context(), "apis-google", addr), Impostor, SourceCache, "")
 		if z.total() != queries {
 			t.Errorf("%d queries for known addresses", z.total()-queries)
 		}
@@ -100,7 +100,7 @@ func TestStaleInTrouble(t *testing.T) {
 		z.set(t, "fault * servfail")
 		time.Sleep(31 * time.Minute)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
-		want(t, v.Identify(t.Context(), "adsbot-google", addr), Unknown, SourceCache, CauseServfail)
+		want(t, v.Identify(t.Context(), "apis-google", addr), Unknown, SourceCache, CauseServfail)
 		time.Sleep(10 * time.Hour)
 		z.set(t, "fault * silent")
 		start := time.Now()

@@ -84,7 +84,8 @@ func TestVerifyAsJSON(t *testing.T) {
 		{"-", "66.249.66.1", 0, []string{"verdict=genuine"}},
 		{"192.0.2.5 --crawler adsbot-google", "", 0, []string{"crawler=adsbot-google verdict=genuine ptr=[rate-limited-proxy-192-0-2-5.google.com]"}},
 		{"192.0.2.5", "", 1, []string{"crawler=googlebot verdict=impostor"}},
-		{"66.249.66.1 --crawler adsbot-google", "", 1, []string{"crawler=adsbot-google verdict=impostor"}},
+		{"66.249.66.1 --crawler apis-google", "", 1, []string{"crawler=apis-google verdict=impostor"}},
+		{"66.249.66.1 --crawler adsbot-google", "", 0, []string{"crawler=adsbot-google verdict=genuine"}},
 	} {
 		out, trouble, err := quiet(t.Context(), append([]string{"verify", "--json", "--resolver", dns.address()}, strings.Fields(test.args)...), test.stdin)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
