@@ -31,7 +31,7 @@ func methodAttacks() []attack {
 		"HTTP2_Settings", get("HTTP2_Settings: AA\r\n"), "GET /g shop.test",
 		"Upgrade: h2c with a body", post("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nContent-Length: 5\r\n", "hello"),
 		`POST /p shop.test; Content-Length: 5 "hello"`,
-		"Upgrade: websocket that is not done", get(ws+"Sec-WebSocket-Version: 777\r\n"), "GET /g shop.test; Sec-Websocket-Version: 777; Connection: Upgrade; Upgrade: websocket",
+		"Upgrade: websocket that is not done", get(ws+"Sec-WebSocket-Version: 777\r\n"), "GET /g shop.test; Sec-WebSocket-Version: 777; Connection: Upgrade; Upgrade: websocket",
 		"Upgrade: websocket, not named in Connection", get("Upgrade: websocket\r\n"), "GET /g shop.test",
 		"Upgrade: websocket with a body", post(ws+"Content-Length: 5\r\n", "hello"), `POST /p shop.test; Content-Length: 5 "hello"`,
 	)...)
@@ -52,7 +52,7 @@ func connectionAttacks() []attack {
 		"Connection: in two fields", get("Connection: keep-alive\r\nConnection: X-Y\r\nX-Y: z\r\n"), "GET /g shop.test",
 		"Connection: in quotes", get("Connection: \"X-Y\"\r\nX-Y: z\r\n"), "GET /g shop.test; X-Y: z",
 		"hop-by-hop fields", get("Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: x\r\nTE: gzip\r\n"), "GET /g shop.test",
-		"TE: trailers", get("TE: trailers, chunked\r\n"), "GET /g shop.test; Te: trailers",
+		"TE: trailers", get("TE: trailers, chunked\r\n"), "GET /g shop.test; TE: trailers",
 		"X-Forwarded-For and kin", get("X-Forwarded-For: 6\r\nX-Real-IP: 6\r\nForwarded: for=6\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: evil.test\r\n"), "GET /g shop.test",
 		"X-Forwarded- and further words", get("X-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /x\r\nX-Forwarded-Server: x\r\nX-Forwarded-SSL: on\r\nX-Forwarded: 6\r\n"), "GET /g shop.test",
 		"addresses in CDNs' words", get("CF-Connecting-IP: 6\r\nTrue-Client-IP: 6\r\nX-Client-IP: 6\r\nFastly-Client-IP: 6\r\nX-Original-Forwarded-For: 6\r\n"), "GET /g shop.test",
@@ -69,8 +69,8 @@ func underscoreAttacks() []attack {
 		"Content_Length and Transfer_Encoding", "Content_Length: 0\r\nTransfer_Encoding: identity\r\n", "GET /g shop.test",
 		"Keep_Alive and Proxy_Connection", "Keep_Alive: 5\r\nProxy_Connection: keep-alive\r\n", "GET /g shop.test",
 		"Proxy_Authorization", "Proxy_Authorization: x\r\n", "GET /g shop.test",
-		"X_Y", "X_Y: z\r\n", "GET /g shop.test; X_y: z",
-		"X_Y beside X-Y", "X-Y: 1\r\nX_Y: 2\r\n", "GET /g shop.test; X-Y: 1; X_y: 2",
+		"X_Y", "X_Y: z\r\n", "GET /g shop.test; X_Y: z",
+		"X_Y beside X-Y", "X-Y: 1\r\nX_Y: 2\r\n", "GET /g shop.test; X-Y: 1; X_Y: 2",
 		"Host_ beside Host", "Host_: evil.test\r\nX-Host: evil.test\r\n", "GET /g shop.test; Host_: evil.test; X-Host: evil.test",
 		"X_Y named in Connection", "Connection: X_Y\r\nX_Y: z\r\n", "GET /g shop.test",
 	)
@@ -100,7 +100,7 @@ func fieldAttacks() []attack {
 		"value: a colon", "X: Host: evil.test\r\n", "GET /g shop.test; X: Host: evil.test",
 		"value: escapes of CR and LF", "X: %0d%0aEvil: z\\r\\n\r\n", `GET /g shop.test; X: %0d%0aEvil: z\r\n`,
 		"value: what some decode to CR and LF", "X: y\u560d\u560aEvil: z\r\n", "GET /g shop.test; X: y<e5><98><8d><e5><98><8a>Evil: z",
-		"name: every character of a token", "!#$%&'*+-.^_`|~0A: y\r\n", "GET /g shop.test; !#$%&'*+-.^_`|~0a: y",
+		"name: every character of a token", "!#$%&'*+-.^_`|~0A: y\r\n", "GET /g shop.test; !#$%&'*+-.^_`|~0A: y",
 		"two fields of a name", "X: 2\r\nX: 1\r\n", "GET /g shop.test; X: 2; X: 1",
 	)...)
 }

@@ -106,7 +106,7 @@ func encodingAttacks2() []attack {
 	return append(all,
 		attack{name: "transfer_encoding: chunked", h2: named("transfer_encoding"), data: []string{"0\r\n\r\n" + smuggled}, answer: "200", open: true,
 			view: `POST /p shop.test; Transfer-Encoding: chunked "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: shop.test\r\n\r\n"`},
-		attack{name: "te: trailers", h2: get2("/g", "te", "trailers"), answer: "200", open: true, view: "GET /g shop.test; Te: trailers"},
+		attack{name: "te: trailers", h2: get2("/g", "te", "trailers"), answer: "200", open: true, view: "GET /g shop.test; TE: trailers"},
 		attack{name: "http2-settings", h2: get2("/g", "http2-settings", "AA"), answer: "200", open: true, view: "GET /g shop.test"},
 		attack{name: "proxy-authorization", h2: get2("/g", "proxy-authorization", "x"), answer: "200", open: true, view: "GET /g shop.test"},
 	)

@@ -36,6 +36,7 @@ func (c *conn) readTrailers() error {
 	if err := f.parse(string(block)); err != nil {
 		return err
 	}
+	c.behindNames = f.names
 	for name, values := range f.header {
 		if name != "Content-Length" && name != "Trailer" {
 			c.behind[http.TrailerPrefix+name] = values

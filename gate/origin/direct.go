@@ -233,6 +233,7 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answ
 				c.up.proceed() // reading the body makes the server tell the client so
 			}
 		case r.ProtoAtLeast(1, 1):
+			spell(w, h.names)
 			w.WriteHeader(h.status)
 		}
 		clear(w.Header())
@@ -255,9 +256,11 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 	if h.halfDone() && r.ProtoMajor == 1 && (!h.keep || unusual(r)) {
 		header["Connection"] = []string{"close"} // the client has to begin anew, as the server has it
 	}
+	spell(w, h.names)
 	w.WriteHeader(h.status)
 	c.body = true
 	lost, gone := d.copyBody(w, c, h, r.ProtoMajor)
+	spell(w, c.behindNames)
 	whole, left := true, r.Context().Err() != nil
 	if c.up != nil {
 		left = left || c.up.broke.Load()

@@ -23,6 +23,7 @@ type answerHead struct {
 	upgrade string // the protocol that a 101 changes to
 	login   login
 	keptFor time.Duration // how long the server keeps an idle connection; 0: it does not say
+	names   syntax.Spelling
 }
 
 const (
@@ -60,7 +61,7 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	if err := f.parse(rest); err != nil {
 		return answerHead{}, &unfit{err}
 	}
-	h.login, h.keptFor = f.login, f.keptFor
+	h.login, h.keptFor, h.names = f.login, f.keptFor, f.names
 	h.keep = !f.close && !f.last && (minor == '1' || f.alive)
 	if h.status == http.StatusSwitchingProtocols && f.changes {
 		h.upgrade = f.upgrade
@@ -163,6 +164,7 @@ func statusLine(line string) (status int, minor byte, err error) {
 // answerFields reads the fields of a head.
 type answerFields struct {
 	header  http.Header
+	names   syntax.Spelling
 	sized   bool // Content-Length
 	length  int64
 	encoded bool // Transfer-Encoding: chunked
@@ -214,6 +216,7 @@ func (f *answerFields) parse(block string) error {
 			f.header[name] = append(others, value)
 			continue
 		}
+		f.names.Note(line[:len(name)], name)
 		values = append(values, value)
 		f.header[name] = values[len(values)-1 : len(values) : len(values)]
 	}

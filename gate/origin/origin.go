@@ -14,8 +14,9 @@
 //
 //   - method, path and query byte for byte, the Host as the client sent it, the header but for hop-by-hop fields, the body
 //     and its trailers streamed; the answer's status, header, body and trailers the same way back, informational answers
-//     before it, content encodings untouched. Repeated fields keep their order; what Go's servers have made of names
-//     (their case) and of the order among different fields stays as they made it;
+//     before it, content encodings untouched. Repeated fields keep their order; different fields go in the
+//     order of their names. Between HTTP/1.1 and HTTP/1.1 names are written as the other side wrote them; those of HTTP/2, in
+//     lower case alone, and the gate's own as they are registered;
 //   - X-Forwarded-For, -Host and -Proto are set to what the gate saw. Whatever a client sent under these names, Forwarded
 //     and their kin included, is dropped: an origin may believe them;
 //   - an Upgrade over HTTP/1.1 (WebSocket) to an HTTP/1.1 origin, after which bytes go both ways as they come. HTTP/2

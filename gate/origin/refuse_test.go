@@ -180,7 +180,7 @@ func TestRequestAsTheOriginHearsIt(t *testing.T) {
 		{asked: get(http.Header{"Content_length": {"5"}, "Transfer_encoding": {"chunked"}, "X_forwarded_for": {"66.249.66.1"}, "Connection_": {"x"}, "Host_": {"x"}}),
 			fields: "Connection_: x\r\nHost_: x\r\n"},
 		{asked: get(http.Header{"Transfer-Encoding": {"chunked"}})},
-		{asked: get(http.Header{"Transfer-Encoding": {"gzip, chunked"}, "Te": {"trailers", "chunked"}}), fields: "Te: trailers\r\n"},
+		{asked: get(http.Header{"Transfer-Encoding": {"gzip, chunked"}, "Te": {"trailers", "chunked"}}), fields: "TE: trailers\r\n"},
 		{asked: get(http.Header{"Te": {"chunked;q=1"}})},
 		{asked: get(http.Header{"Trailer": {"X-Sum"}})},
 		{asked: get(http.Header{"Host": {"evil.example"}})},

@@ -68,8 +68,9 @@ func announce(w *bufio.Writer, header http.Header, h answerHead) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		written := h.names.Of(name)
 		for _, value := range header[name] {
-			line = appendField(line, name, value)
+			line = appendField(line, written, value)
 		}
 	}
 	w.Write(append(line, "\r\n"...))

@@ -245,7 +245,7 @@ func appendTrailers(dst []byte, trailer http.Header) []byte {
 	for _, name := range names {
 		for _, value := range trailer[name] {
 			if syntax.Printable(value) {
-				dst = appendField(dst, name, value)
+				dst = appendField(dst, syntax.Registered(name), value)
 			}
 		}
 	}

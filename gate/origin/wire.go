@@ -72,15 +72,20 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 		}
 	}
 	slices.Sort(sorted)
+	var spelling syntax.Spelling
+	if r.ProtoMajor == 1 {
+		spelling = syntax.SpellingOf(r.Context())
+	}
 	for _, name := range sorted {
+		written := spelling.Of(name)
 		for _, value := range r.Header[name] {
-			dst = appendField(dst, name, value)
+			dst = appendField(dst, written, value)
 		}
 	}
 	clear(sorted)
 	*names = sorted
 	if syntax.Lists(r.Header["Te"], "trailers") {
-		dst = appendField(dst, "Te", "trailers")
+		dst = appendField(dst, "TE", "trailers")
 	}
 	if ip, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		dst = appendField(dst, "X-Forwarded-For", ip)
@@ -107,7 +112,7 @@ func appendFraming(dst []byte, r *http.Request) []byte {
 		if _, coming := r.Body.(*gathered); !coming { // those behind such a body were not announced, and may come meanwhile
 			for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
 				if trails(name) {
-					dst = appendField(dst, "Trailer", name)
+					dst = appendField(dst, "Trailer", syntax.Registered(name))
 				}
 			}
 		}

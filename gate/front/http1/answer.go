@@ -29,12 +29,13 @@ type answer struct {
 	spilled  bool     // the handler wrote more than it had announced
 	close    bool     // the connection ends behind it
 	declared []string // fields that are to come behind the body
-	held     []byte   // the body while the head is not complete
-	out      []byte   // what is to be written next
-	room     *[]byte  // where out is
-	failed   error    // that writing has met
-	taken    bool     // the connection is the handler's
-	over     bool     // the request has ended
+	spelling syntax.Spelling
+	held     []byte  // the body while the head is not complete
+	out      []byte  // what is to be written next
+	room     *[]byte // where out is
+	failed   error   // that writing has met
+	taken    bool    // the connection is the handler's
+	over     bool    // the request has ended
 }
 
 // roomBytes is what goes out in one piece: a record of TLS.
@@ -154,6 +155,13 @@ func (a *answer) Write(p []byte) (int, error) {
 		return 0, a.failed
 	}
 	return len(p), nil
+}
+
+// Spell says how the names of the fields are to be written that are written next.
+func (a *answer) Spell(names syntax.Spelling) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spelling = names
 }
 
 // Flush serves http.Flusher.

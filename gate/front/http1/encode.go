@@ -37,12 +37,13 @@ func (a *answer) begin(status int) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		written := a.spelling.Of(name)
 		for _, value := range a.header[name] {
-			a.field(name, value)
+			a.field(written, value)
 		}
 	}
 	clear(names)
-	k.names = names
+	k.names, a.spelling = names, nil
 	if _, said := a.header["Date"]; !said && status >= 200 {
 		a.out = append(a.out, k.server.now()...)
 	}
@@ -193,8 +194,9 @@ func (a *answer) finish() {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		written := a.spelling.Of(strings.TrimPrefix(name, http.TrailerPrefix))
 		for _, value := range a.header[name] {
-			a.field(strings.TrimPrefix(name, http.TrailerPrefix), value)
+			a.field(written, value)
 		}
 	}
 	clear(names)

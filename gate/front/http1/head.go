@@ -21,6 +21,7 @@ type head struct {
 	close          bool  // the client wants the connection to end
 	alive          bool  // HTTP/1.0: it wants it to go on
 	trailer        http.Header
+	spelling       syntax.Spelling
 }
 
 // failure is an answer to what is no request. Its text is for the client; the connection ends.
@@ -137,6 +138,7 @@ func (h *head) fields(block string) *failure {
 			h.header[name] = append(others, value)
 			continue
 		}
+		h.spelling.Note(line[:len(name)], name)
 		values = append(values, value)
 		h.header[name] = values[len(values)-1 : len(values) : len(values)]
 	}

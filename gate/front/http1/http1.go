@@ -38,6 +38,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // Server serves connections. All fields are set before Serve and not changed after. It is safe for any number of goroutines.
@@ -172,11 +174,12 @@ func (k *conn) next(first bool) after {
 
 // exchange is a request and its answer.
 type exchange struct {
-	conn    *conn
-	request *http.Request
-	life    life
-	body    body
-	answer  answer
+	conn     *conn
+	request  *http.Request
+	spelling *syntax.Spelling // of its fields' names
+	life     life
+	body     body
+	answer   answer
 }
 
 // handle lets the handler answer, and ends the answer.

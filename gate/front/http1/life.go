@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // life is a request's context: it ends with the request, with the server, and when the client leaves. The client is listened
@@ -58,6 +60,9 @@ func (l *life) Err() error {
 // Value serves context.Context. Package context finds the context that does the work in it, and needs no goroutine to follow
 // this one.
 func (l *life) Value(key any) any {
+	if _, asked := key.(syntax.SpellingKey); asked {
+		return l.x.spelling
+	}
 	l.mu.Lock()
 	inner := l.inner
 	l.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 
 // exchange makes the request of a head, and the answer to come.
 func (k *conn) exchange(h *head) *exchange {
-	x := &exchange{conn: k}
+	x := &exchange{conn: k, spelling: &h.spelling}
 	x.life.init(x, k.base)
 	request := http.Request{
 		Method: h.method, URL: h.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: h.minor, Header: h.header, Body: http.NoBody,
