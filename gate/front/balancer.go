@@ -45,7 +45,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) introduce() {
 	c.client = c.Conn.RemoteAddr()
 	c.rest = bufio.NewReaderSize(c.Conn, 256)
-	c.Conn.SetReadDeadline(time.Now().Add(c.yard.headerTime))
+	c.Conn.SetReadDeadline(time.Now().Add(c.admission.headerTime))
 	defer c.Conn.SetReadDeadline(time.Time{})
 	if _, err := c.rest.Peek(1); errors.Is(err, io.EOF) {
 		c.unknown = true // a look at the port, as balancers take it: nobody's trouble
@@ -57,6 +57,7 @@ func (c *conn) introduce() {
 	case err != nil:
 		c.unknown = true
 		c.counts.limited[limitedIntroduction].Add(1)
+		c.admission.notices.add(limitedIntroduction, address(addressOf(c.Conn.RemoteAddr())))
 	case named != nil:
 		c.client = named
 		c.unknown = !c.arrive(addressOf(named))

@@ -27,20 +27,20 @@ type conn struct {
 	shaken   bool         // the handshake was completed
 	protocol atomic.Int32 // what is spoken on it
 
-	yard     *yard
-	accepted func(netip.Addr) // is told the client's address once that is known
-	left     sync.Once
-	fate     sync.Mutex
-	counted  netip.Prefix // in yard.open
-	closed   bool
-	onClose  func() // Server.ConnContext's; nil: there is none
-	after    func() // what is left to do when a handler that has taken it closes it; nil: nobody has, or nothing is
-	begun    sync.Once
-	extra    bool // it has no place in yard.room: it came last, when there was none
-	writes   pace
-	windows  windows
-	cork     *cork    // nil: not HTTP/2
-	streams  *streams // nil: not HTTP/2
+	admission *admission // nil in a test of something else
+	place     place
+	makeWay   atomic.Pointer[func() bool] // ends it gently, unless a request has begun to come; nil: there is nothing to be gentle with
+	accepted  func(netip.Addr)            // is told the client's address once that is known
+	left      sync.Once
+	fate      sync.Mutex
+	closed    bool
+	onClose   func() // Server.ConnContext's; nil: there is none
+	after     func() // what is left to do when a handler that has taken it closes it; nil: nobody has, or nothing is
+	begun     sync.Once
+	writes    pace
+	windows   windows
+	cork      *cork    // nil: not HTTP/2
+	streams   *streams // nil: not HTTP/2
 
 	brought atomic.Int64 // bytes of HTTP/2 from the client
 	spent   atomic.Int64 // of them, by Paid
@@ -90,6 +90,7 @@ func (c *conn) stalled() {
 func (s *Server) hello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := hello.Conn.(*conn)
 	c.greeted = true
+	c.become(classHandshake)
 	c.shown.certificate, c.shown.err = s.Certificate(hello)
 	if c.shown.err == nil && c.shown.certificate != nil {
 		c.leaf.Store(leaf(c.shown.certificate))
@@ -128,6 +129,9 @@ func (v *serving) context(c *conn) context.Context {
 	}
 	return ctx
 }
+
+// yields says how the connection is ended gently. The admission calls that with its mu held, so that it must not come to Close.
+func (c *conn) yields(makeWay func() bool) { c.makeWay.Store(&makeWay) }
 
 // begin notes that the first request has begun, or HTTP/2.
 func (c *conn) begin() { c.begun.Do(func() { c.counts.fresh.Add(-1) }) }

@@ -3,8 +3,12 @@ package front
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
+	"net"
+	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // framed is an HTTP/2 connection that reads along: the engine tells nobody which streams were reset and why a connection
@@ -12,9 +16,15 @@ import (
 type framed struct {
 	*tls.Conn
 	ours    *conn
-	in      frames // by the goroutine that reads
-	cork    cork   // what goes out
+	socket  net.Conn // below TLS and ours
+	in      frames   // by the goroutine that reads
+	cork    cork     // what goes out
 	streams streams
+
+	gone     bool        // the engine has been told that the client is; by the goroutine that reads
+	told     []byte      // what it is still to read of that; by the same one
+	settings atomic.Bool // the client's have come
+	over     atomic.Bool // the connection is to end
 }
 
 // follow begins to read along a connection whose client says so many bytes before its first frame. What it holds back is in
@@ -24,12 +34,13 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 	if !ok {
 		ours = &conn{}
 	}
-	f := &framed{Conn: c, ours: ours, cork: cork{tls: c, spare: spare, narrow: func() bool { return ours.narrow(smallBytes) }}}
+	f := &framed{Conn: c, ours: ours, socket: ours.Conn, cork: cork{tls: c, spare: spare, narrow: func() bool { return ours.narrow(smallBytes) }}}
 	f.in = frames{skip: preface, seen: func(h frameHead) {
 		counts.received(h)
 		ours.windows.granted(h)
 		f.cork.received(h)
 		f.streams.received(h)
+		f.received(h)
 	}}
 	f.cork.out = frames{seen: func(h frameHead) {
 		counts.sent(h)
@@ -39,19 +50,55 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 	}}
 	f.streams.after, f.streams.stuck = limits.StallTime/2, ours.stalled
 	ours.cork, ours.streams = &f.cork, &f.streams
+	ours.yields(f.makeWay)
 	return f
 }
 
 // Read serves net.Conn.
 func (c *framed) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.ours.brought.Add(int64(n))
-	c.in.follow(p[:n])
-	if calm := c.streams.calm(); calm != nil {
-		return 0, calm
+	for {
+		if c.over.Load() && !c.gone && c.in.have == 0 && c.in.skip == 0 {
+			c.gone, c.told = true, goAway()
+		}
+		if len(c.told) > 0 {
+			n := copy(p, c.told)
+			c.told = c.told[n:]
+			return n, nil
+		}
+		n, err := c.Conn.Read(p)
+		c.ours.brought.Add(int64(n))
+		c.in.follow(p[:n])
+		if calm := c.streams.calm(); calm != nil {
+			return 0, calm
+		}
+		if n > 0 || !c.over.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		c.SetReadDeadline(time.Time{}) // it was makeWay's
 	}
-	return n, err
 }
+
+// received looks at a client's frame.
+func (c *framed) received(h frameHead) {
+	if h.kind == frameSettings {
+		c.settings.Store(true)
+	}
+}
+
+// makeWay ends the connection gently: the engine is made to read that the client is going away, and does what it does then. It sends
+// GOAWAY, answers what was asked before, and closes. A frame that is on its way is read first.
+func (c *framed) makeWay() bool {
+	if !c.settings.Load() { // a frame before them is an error
+		c.socket.Close()
+		return true
+	}
+	c.over.Store(true)
+	c.SetReadDeadline(longAgo())
+	return true
+}
+
+// goAway is a frame with the code NO_ERROR (RFC 9113 section 6.8).
+func goAway() []byte { return []byte{0, 0, 8, frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} }
 
 // Write serves net.Conn.
 func (c *framed) Write(p []byte) (int, error) { return c.cork.write(p) }

@@ -25,6 +25,10 @@
 // ENHANCE_YOUR_CALM. Control frames are answered one for one until 10,000 answers wait. What the engine answers by itself (400 and
 // 431) ends with its connection if the client does not take it.
 //
+// Where all connections are taken, one without a request makes way for a new one: of the network (IPv4 /24, IPv6 /48) that has
+// most, the one that has shown least (no TLS hello, then no request, then idle for longest). Idle HTTP/2 connections get GOAWAY, and
+// whatever was asked before that arrives is answered. A connection with a request under way stays.
+//
 // # The end
 //
 // Whoever was let in is answered: see drain. With sockets that somebody else holds open, a restart turns nobody away.
@@ -66,9 +70,11 @@ type Limits struct {
 	// of a conversation (gRPC, a log that is followed). Until the response has begun a byte has to come in every so much time; from
 	// then on silence may last for ever. That the client is there at all, pings and TCP's keep-alives find out. [10 min]
 	StreamIdleTime time.Duration
-	// Connections are those open at once, of both listeners; beyond, they wait in the kernel's queue. [16,384]
+	// Connections are those open at once, of both listeners. Beyond, one without a request makes way, see below; where there is
+	// none, new ones wait in the kernel's queue. [16,384]
 	Connections int
-	// ConnectionsPerAddress are those of one IPv4 address or IPv6 /64; beyond, they are closed unanswered. [256]
+	// ConnectionsPerAddress are those of one IPv4 address or IPv6 /64; an IPv4 /24 or IPv6 /48 may have half of Connections.
+	// Beyond, one of their own without a request makes way; where there is none, new ones are closed unanswered. [4,096]
 	ConnectionsPerAddress int
 }
 
@@ -80,7 +86,7 @@ func (l Limits) withDefaults() Limits {
 		ConnectionWindow: or(l.ConnectionWindow, 1<<20), DrainTime: or(l.DrainTime, 30*time.Second),
 		HeaderFields: or(l.HeaderFields, 128), StallTime: or(l.StallTime, 60*time.Second), StallBytes: or(l.StallBytes, 64<<10),
 		StreamIdleTime: or(l.StreamIdleTime, 10*time.Minute),
-		Connections:    or(l.Connections, 16384), ConnectionsPerAddress: or(l.ConnectionsPerAddress, 256),
+		Connections:    or(l.Connections, 16384), ConnectionsPerAddress: or(l.ConnectionsPerAddress, 4096),
 	}
 }
 
@@ -109,16 +115,20 @@ type Server struct {
 	// Balancers are the networks of TCP load balancers: connections from there have to begin with a PROXY header.
 	Balancers []netip.Prefix
 	// Proxies are the networks of HTTP proxies, each of which speaks for many clients: Limits.ConnectionsPerAddress is not for
-	// them.
+	// them, as it is not for addresses of this machine and of private networks.
 	Proxies []netip.Prefix
 	// Challenge answers ACME HTTP-01 requests on the plain listener and says whether it did. nil: there are none.
 	Challenge func(http.ResponseWriter, *http.Request) bool
 	Limits    Limits
+	// OnLimit is told when a limit on connections begins to be enforced, and how that goes on. It is called in a goroutine of its
+	// own. nil: nobody is told.
+	OnLimit func(LimitNotice)
 	// Trouble takes messages that an operator should see, one a Write; what any port on the internet sees all day (failed
 	// handshakes, garbage) is kept out. nil: dropped.
 	Trouble io.Writer
 
 	counts   counts
+	notices  atomic.Pointer[notices] // nil: it does not serve yet
 	draining atomic.Bool
 }
 
@@ -128,13 +138,15 @@ type Server struct {
 func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 	v := s.serving(context.WithoutCancel(ctx))
 	defer v.end()
-	yard := s.yard(v.limits)
-	https := yard.listen(secure, s.Accepted)
+	admission := newAdmission(s, v.limits)
+	s.notices.Store(admission.notices)
+	defer admission.notices.end()
+	https := admission.listen(secure, s.Accepted)
 	listeners := []*listener{https}
 	failed := make(chan error, 2)
 	v.accepting.Go(func() { failed <- v.accept(https, v.https) })
 	if plain != nil {
-		http := yard.listen(plain, nil)
+		http := admission.listen(plain, nil)
 		listeners = append(listeners, http)
 		v.accepting.Go(func() { failed <- v.accept(http, v.http) })
 	}

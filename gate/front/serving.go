@@ -59,7 +59,7 @@ func (s *Server) serving(ctx context.Context) *serving {
 func (v *serving) server(handler http.Handler) *http1.Server {
 	return &http1.Server{
 		Handler: handler, HeaderBytes: v.limits.HeaderBytes, HeaderTime: v.limits.HeaderTime, IdleTime: v.limits.IdleTime, Log: v.log,
-		Begun: v.counts.begun, Refused: v.counts.rejected,
+		Begun: v.counts.begun, OnState: v.counts.answered, Refused: v.counts.rejected,
 	}
 }
 
@@ -76,7 +76,9 @@ func (v *serving) accept(l *listener, serve func(*conn) (taken bool)) error {
 			continue
 		case passing(err) && !v.draining.Load():
 			pause = min(max(2*pause, least), most)
-			v.log.Printf("accepting a connection: %v; trying again in %v", err, pause)
+			if !l.admission.lacksFiles(err) {
+				v.log.Printf("accepting a connection: %v; trying again in %v", err, pause)
+			}
 		default:
 			return err
 		}
@@ -152,6 +154,7 @@ func (v *serving) cut() {
 // http serves plain HTTP.
 func (v *serving) http(c *conn) (taken bool) {
 	v.counts.came(c, protocolPlain)
+	c.yields(func() bool { return v.plain.CloseWaiting(c, settleTime) })
 	return v.plain.Serve(withConn(v.base, c), c, nil)
 }
 
@@ -168,6 +171,7 @@ func (v *serving) https(c *conn) (taken bool) {
 	}
 	secure.SetDeadline(time.Time{})
 	c.shaken = true
+	c.become(classHandshake)
 	state := secure.ConnectionState()
 	switch ctx := v.context(c); state.NegotiatedProtocol {
 	case "h2":
@@ -175,6 +179,7 @@ func (v *serving) https(c *conn) (taken bool) {
 	case "acme-tls/1": // the certificate was the answer
 		secure.Close()
 	default:
+		c.yields(func() bool { return v.http1.CloseWaiting(secure, settleTime) })
 		return v.http1.Serve(ctx, secure, &state)
 	}
 	return false

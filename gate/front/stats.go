@@ -31,11 +31,15 @@ type Stats struct {
 	// Errors are the HTTP/2 connections that the server ended for an error: the code of the GOAWAY frame that it sent, in lower
 	// case (RFC 9113 section 7), ping_timeout (a ping was not answered; there is no GOAWAY), or other.
 	Errors map[string]uint64
-	// Limits are the times that a limit had its way: connections (one had to wait for room), address (a client had too many, and
-	// one was closed), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
+	// Limits are the times that a limit was enforced: connections (one had to wait for a slot), address and network (a client, or
+	// an IPv4 /24 or IPv6 /48, had too many, and a new one was closed), files (one could not be accepted for want of a file
+	// descriptor), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
 	// slowly), stream_idle (a request's body without a length was silent for too long), proxy_protocol (a balancer's connection did
 	// not begin with a sound PROXY header and was closed).
 	Limits map[string]uint64
+	// MadeWay are connections without a request that were ended for a new one, by what they had shown: silent (no TLS hello; in
+	// plain HTTP no request), handshake (a hello and no request), idle (their requests had been answered).
+	MadeWay map[string]uint64
 	// Rejections are requests over HTTP/1.x that could not be read in one way only, or whose head was too long, and requests over
 	// either protocol with too many header fields, answered before any site was asked, by the status of the answer: 400, 414, 417,
 	// 431, 501, 505. What the HTTP/2 engine answers by itself is not among them.
@@ -99,11 +103,13 @@ const (
 	limitedWrite
 	limitedIntroduction
 	limitedSilence
+	limitedNetwork
+	limitedFiles
 	limitations
 )
 
 func limitWords() [limitations]string {
-	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol", "stream_idle"}
+	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol", "stream_idle", "network", "files"}
 }
 
 // rejections is how many statuses there are for requests that are rejected unread.
@@ -122,6 +128,7 @@ type counts struct {
 	resets     [resetters]atomic.Uint64
 	errors     [errorKinds]atomic.Uint64
 	limited    [limitations]atomic.Uint64
+	madeWay    [classes]atomic.Uint64
 	rejections [rejections]atomic.Uint64
 	fresh      atomic.Int64 // connections that have not begun to ask
 }
@@ -132,7 +139,8 @@ func (s *Server) Stats() Stats {
 	if s != nil {
 		c = &s.counts
 	}
-	protocols, causes, resetters, kinds, limits, rejected := protocolWords(), failureWords(), resetterWords(), errorWords(), limitWords(), rejectionWords()
+	protocols, causes, resetters, kinds := protocolWords(), failureWords(), resetterWords(), errorWords()
+	limits, rejected, shown := limitWords(), rejectionWords(), classWords()
 	return Stats{
 		Open:        gauges(protocols[:], c.open[:]),
 		Connections: counters(protocols[:], c.total[:]),
@@ -141,6 +149,7 @@ func (s *Server) Stats() Stats {
 		Resets:      counters(resetters[:], c.resets[:]),
 		Errors:      counters(kinds[1:], c.errors[1:]),
 		Limits:      counters(limits[:], c.limited[:]),
+		MadeWay:     counters(shown[:], c.madeWay[:]),
 		Rejections:  counters(rejected[:], c.rejections[:]),
 	}
 }
@@ -191,8 +200,26 @@ func (c *counts) rejected(status int) {
 
 // connected is told by the HTTP/2 engine whenever a connection begins or ends to be idle.
 func (c *counts) connected(socket net.Conn, state http.ConnState) {
-	if ours := under(socket); state == http.StateActive && ours != nil && ours.protocol.Load() == protocolNone {
+	ours := under(socket)
+	switch {
+	case ours == nil:
+	case state == http.StateActive && ours.protocol.Load() == protocolNone: // the preface
 		c.spoke(ours, protocolHTTP2)
+	case state == http.StateActive:
+		ours.busy()
+	case ours.place.rank.Load() == busy:
+		ours.become(classIdle)
+	}
+}
+
+// answered is told by the HTTP/1 servers when a request has begun to be handled and when the next one is waited for.
+func (c *counts) answered(socket net.Conn, state http.ConnState) {
+	switch ours := under(socket); {
+	case ours == nil:
+	case state == http.StateActive:
+		ours.busy()
+	default:
+		ours.become(classIdle)
 	}
 }
 
@@ -246,17 +273,16 @@ func (c *conn) failure() int {
 	return failedOther
 }
 
-// Close gives the connection's room to another.
+// Close gives the connection's slot to another.
 func (c *conn) Close() error {
 	c.left.Do(func() {
 		c.writes.stop()
 		c.begin()
-		if !c.extra {
-			<-c.yard.room
+		if c.admission != nil {
+			c.admission.exit(c)
 		}
 		c.fate.Lock()
 		defer c.fate.Unlock()
-		c.yard.leave(c.counted)
 		if c.closed = true; c.after != nil {
 			c.after()
 		}

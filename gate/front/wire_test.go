@@ -47,6 +47,12 @@ func (d *door) wire(t *testing.T) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return speak(t, conn)
+}
+
+// speak says hello on a connection.
+func speak(t *testing.T, conn *tls.Conn) *wire {
+	t.Helper()
 	w := &wire{t: t, conn: conn, framer: http2.NewFramer(conn, conn), scheme: "https"}
 	w.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	w.packer = hpack.NewEncoder(&w.packed)

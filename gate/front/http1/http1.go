@@ -51,12 +51,15 @@ type Server struct {
 	Log         *log.Logger   // is told of handlers that panic; nil: nobody is
 	// Begun is told of every connection's first byte, in the goroutine of Serve. nil: nobody is.
 	Begun func(net.Conn)
+	// OnState is told when a request's head has been read (http.StateActive) and when the next one is waited for
+	// (http.StateIdle), in the goroutine of Serve. nil: nobody is.
+	OnState func(net.Conn, http.ConnState)
 	// Refused is told the status of every answer that is given without the Handler, by the list above. nil: nobody is.
 	Refused func(status int)
 
 	ending atomic.Bool
 	mu     sync.Mutex
-	open   map[*conn]struct{}
+	open   map[net.Conn]*conn
 	rooms  sync.Pool // of *[]byte, where answers are put together
 	date   atomic.Pointer[stamp]
 }
@@ -78,6 +81,7 @@ type conn struct {
 // What a connection is doing.
 const (
 	waiting = iota // for a request
+	reading        // the head of one
 	busy           // with one
 	ended          // it is to be closed, for it waited
 )
@@ -90,14 +94,14 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 	k.r = bufio.NewReaderSize(&k.inlet, 4<<10)
 	s.mu.Lock()
 	if s.open == nil {
-		s.open = map[*conn]struct{}{}
+		s.open = map[net.Conn]*conn{}
 	}
-	s.open[k] = struct{}{}
+	s.open[c] = k
 	s.mu.Unlock()
 	how := cutOff
 	defer func() {
 		s.mu.Lock()
-		delete(s.open, k)
+		delete(s.open, c)
 		s.mu.Unlock()
 		k.end(how)
 	}()
@@ -107,6 +111,9 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 		}
 		k.inlet.enter(inIdle)
 		k.state.Store(waiting)
+		if s.OnState != nil {
+			s.OnState(c, http.StateIdle)
+		}
 		if s.ending.Load() {
 			how = linger // the client does not know yet, and may have asked more
 			return false
@@ -120,14 +127,30 @@ func (s *Server) End() { s.ending.Store(true) }
 // CloseIdle has the connections closed that wait for a request, each by its own goroutine: over TLS that may take a while. One
 // whose request comes at that moment, or lies with the kernel already, is served.
 func (s *Server) CloseIdle() {
-	const moment = 50 * time.Millisecond
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k := range s.open {
-		if k.state.CompareAndSwap(waiting, ended) {
-			k.inlet.lend(time.Now().Add(moment))
-		}
+	for _, k := range s.open {
+		k.closeIdle()
 	}
+}
+
+// CloseWaiting does the same with one connection that is served, and closes it at once where the head of a request has been on its
+// way for longer than slow. It returns false where the connection is busy, or about to be.
+func (s *Server) CloseWaiting(c net.Conn, slow time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.open[c]
+	return k == nil || k.closeIdle() || k.state.Load() == reading && k.inlet.cutHead(slow)
+}
+
+// closeIdle returns false where the connection does not wait for a request. It is called with the server's mu held.
+func (k *conn) closeIdle() bool {
+	const moment = 50 * time.Millisecond
+	if !k.state.CompareAndSwap(waiting, ended) {
+		return k.state.Load() == ended
+	}
+	k.inlet.lend(time.Now().Add(moment))
+	return true
 }
 
 // How a connection goes on after a request.
@@ -146,9 +169,9 @@ func (k *conn) next(first bool) after {
 	if _, err := k.r.Peek(1); err != nil {
 		return goodbye
 	}
-	if !k.state.CompareAndSwap(waiting, busy) { // it was to be closed, and asked first
+	if !k.state.CompareAndSwap(waiting, reading) { // it was to be closed, and asked first
 		k.server.mu.Lock() // until CloseIdle has set its deadline
-		k.state.Store(busy)
+		k.state.Store(reading)
 		k.inlet.enter(inHead)
 		k.server.mu.Unlock()
 	}
@@ -161,6 +184,10 @@ func (k *conn) next(first bool) after {
 	h, failure := k.readHead()
 	if failure != nil {
 		return k.refuse(failure)
+	}
+	k.state.Store(busy)
+	if k.server.OnState != nil {
+		k.server.OnState(k.Conn, http.StateActive)
 	}
 	k.inlet.enter(inBody)
 	x := k.exchange(h)

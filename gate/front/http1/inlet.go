@@ -70,6 +70,17 @@ func (i *inlet) set(until time.Time, slack time.Duration) {
 	i.conn.SetReadDeadline(until)
 }
 
+// cutHead ends the reading of a head that has been on its way for so long. It returns false where that is not so.
+func (i *inlet) cutHead(slow time.Duration) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.phase != inRest || i.lent || time.Until(i.until) > i.header-slow {
+		return false
+	}
+	i.conn.SetReadDeadline(time.Unix(1, 0))
+	return true
+}
+
 // lend sets a deadline that holds until the next phase, also for a read that is under way.
 func (i *inlet) lend(until time.Time) error {
 	i.mu.Lock()
