@@ -41,6 +41,9 @@ type gateway struct {
 	proxies  *gate.Proxies
 	handler  *gate.Handler
 	door     atomic.Pointer[front.Server] // nil until it opens
+	bounds   front.Limits                 // of the door; set before it opens
+
+	toldLimits seldom
 
 	secure, plain, page net.Listener // plain and page may be nil
 
@@ -191,6 +194,7 @@ func (g *gateway) openAdmin() {
 		Verification:   g.verification,
 		Origins:        g.servers,
 		Door:           g.doorway,
+		Enforced:       g.enforced,
 		Certificates:   g.certificates,
 		ResumeCommand:  g.resumeCommand,
 		ExplainCommand: g.explainCommand,

@@ -4,13 +4,22 @@ import "gate421/gate/front"
 
 // limits are those of the door.
 func (g *gateway) limits() front.Limits {
-	l := g.config.Limits
+	l, connections := g.config.Limits, g.connections(openFiles())
 	return front.Limits{
 		HeaderBytes: l.HeaderBytes, HeaderFields: l.HeaderFields, HeaderTime: l.HeaderTime, StallTime: l.StallTime, StallBytes: l.StallBytes,
 		StreamIdleTime: l.StreamIdleTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime, DrainTime: l.DrainTime,
 		Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow),
-		Connections: g.connections(openFiles()), ConnectionsPerAddress: l.ConnectionsPerAddress,
+		Connections: connections, ConnectionsPerAddress: perAddress(l.ConnectionsPerAddress, connections),
 	}
+}
+
+// perAddress is how many of so many connections one address may have.
+func perAddress(wanted, connections int) int {
+	const standard = 4096
+	if wanted == standard { // it is documented as so many, or a quarter
+		return min(wanted, connections/4)
+	}
+	return wanted
 }
 
 // connections is how many there may be where the process may open so many files (0: nobody knows): each may need another one

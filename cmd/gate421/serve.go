@@ -24,6 +24,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		"product": product(), "config": g.config.Version, "https": g.secure.Addr().String(), "http": addressOf(g.plain), "admin": addressOf(g.page), "sites": len(g.config.Sites),
 	})
 	c := g.config
+	g.bounds = g.limits()
 	door := &front.Server{
 		Handler: g.handler,
 		Plain:   &gate.Redirect{Live: &g.live, Log: &g.log, Port: redirectPort(g.secure), Proxies: g.proxies},
@@ -50,8 +51,9 @@ func (g *gateway) serve(ctx context.Context) error {
 		},
 		Balancers: c.Listen.ProxyProtocol,
 		Proxies:   c.Listen.TrustedProxies,
+		OnLimit:   g.heardLimit,
 		Trouble:   g.trouble,
-		Limits:    g.limits(),
+		Limits:    g.bounds,
 	}
 	g.door.Store(door)
 	page := g.servePage()

@@ -34,6 +34,8 @@
 //	gate421_origin_requests_in_flight{site,origin}       of that server
 //	gate421_connections_open{protocol}, _total{protocol} http1, http2, plain, none
 //	gate421_handshakes_failed_total{cause}               no_hello, unknown_name, certificate, other
+//	gate421_connections_made_way_total{shown}            silent, handshake, idle
+//	gate421_limits_total{limit}                          times that a limit was enforced
 //	gate421_requests_in_flight{protocol}                 http1, http2, plain
 //	gate421_http2_stream_resets_total{by}                client, server
 //	gate421_http2_connection_errors_total{kind}          the code of the server's GOAWAY, or ping_timeout
@@ -101,6 +103,8 @@ type Config struct {
 	Door func() Door
 	// Verification is whether the DNS can verify anybody. nil: not shown.
 	Verification func() Verification
+	// Enforced are the limits on connections that are being enforced now. nil: not shown.
+	Enforced func() []Enforced
 	// Origins are the sites' own servers, those of the live Policy; folders are none. nil: not shown.
 	Origins func() []Origin
 	// Certificates are those being served. nil: certificates are not shown.

@@ -146,6 +146,11 @@ func (a *Admin) alarms(v *view) []alarm {
 				"Until it does, everyone is served and nobody is refused. Let verify.resolver name a DNS server that answers reverse " +
 				"lookups; gate421 check --live tries it."})
 	}
+	if a.config.Enforced != nil {
+		for _, limit := range a.config.Enforced() {
+			out = append(out, alarm{"warn", limit.Title, limit.Text})
+		}
+	}
 	for _, c := range v.Certificates {
 		if c.Kind == "bad" && c.Until != "" {
 			out = append(out, alarm{"bad", "The certificate of " + c.Hosts[0] + " has ended",

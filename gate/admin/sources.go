@@ -23,9 +23,13 @@ type Door struct {
 	Requests    map[string]uint64 // being handled, by protocol
 	Resets      map[string]uint64 // of HTTP/2 streams, by who reset them
 	Errors      map[string]uint64 // that HTTP/2 connections were ended for, by kind
-	Limits      map[string]uint64 // the times that a limit had its way, by limit
+	Limits      map[string]uint64 // the times that a limit was enforced, by limit
+	MadeWay     map[string]uint64 // connections without a request that were ended for a new one, by what they had shown
 	Rejections  map[string]uint64 // HTTP/1.x requests answered before any site was asked, by status
 }
+
+// Enforced is a limit on connections that is being enforced. The texts are shown as they are.
+type Enforced struct{ Title, Text string }
 
 // Origin is one of a site's own servers.
 type Origin struct {
@@ -86,10 +90,13 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		"server (all but those with the code NO_ERROR). Streams that end with their connection are not counted.", "by")
 	errors := g.desc("http2_connection_errors_total", "HTTP/2 connections that the server ended for an error, by the error code of the GOAWAY frame that it sent; "+
 		"ping_timeout: a ping was not answered, and no GOAWAY was sent.", "kind")
-	limits := g.desc("limits_total", "Times that a limit had its way: connections (one had to wait for room), address (a client had too many, and one was closed), "+
-		"header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
+	limits := g.desc("limits_total", "Times that a limit was enforced: connections (all were taken, and a new one had to wait), address and network (an IPv4 address "+
+		"or IPv6 /64, an IPv4 /24 or IPv6 /48 had too many with requests under way, and a new one was closed), files (this process had no file descriptor left "+
+		"for a new connection), header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
 		"stream_idle (a request's body without a length was silent for too long), "+
 		"proxy_protocol (a balancer's connection did not begin with a sound PROXY header, and was closed).", "limit")
+	madeWay := g.desc("connections_made_way_total", "Connections without a request that were ended for a new one where a limit on connections was reached, by what they "+
+		"had shown: silent (no TLS hello; in plain HTTP no request), handshake (a hello and no request), idle (their requests had been answered).", "shown")
 	rejections := g.desc("requests_rejected_total", "Requests over HTTP/1.x that could not be read in one way only, or whose head was too long, and over "+
 		"either protocol those with too many header fields, that were answered before any site was asked, by the status of the answer. The decision log has no line for them.", "status")
 	g.collect = func(s sink) {
@@ -101,6 +108,7 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		s.counters(resets, d.Resets)
 		s.counters(errors, d.Errors)
 		s.counters(limits, d.Limits)
+		s.counters(madeWay, d.MadeWay)
 		s.counters(rejections, d.Rejections)
 	}
 	return g

@@ -107,7 +107,7 @@ func standard() Config {
 			PingAfter: 30 * time.Second, PingTime: 15 * time.Second, Streams: 100, FrameBytes: 16 << 10,
 			StreamWindow: 256 << 10, ConnectionWindow: 1 << 20, WriteTime: time.Minute, OriginTime: time.Minute,
 			DrainTime: 30 * time.Second, HeaderFields: 128, StallTime: time.Minute, StallBytes: 64 << 10, Connections: 16_384,
-			ConnectionsPerAddress: 256, StreamIdleTime: 10 * time.Minute,
+			ConnectionsPerAddress: 4096, StreamIdleTime: 10 * time.Minute,
 		},
 		Sites: []Site{{
 			Hosts: []string{"example.com"}, Origin: []string{"http://127.0.0.1:3000"}, HTTP2Crawl: policy.Refuse,
