@@ -15,15 +15,6 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// answers says whether a connection to the plain listener is served.
-func (d *door) answers(t *testing.T, first string) (net.Conn, bool) {
-	t.Helper()
-	c := d.dial(t, d.plain)
-	io.WriteString(c, first+"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	n, _ := c.Read(make([]byte, 1000))
-	return c, n > 0
-}
-
 func (d *door) dial(t *testing.T, to string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", to)
