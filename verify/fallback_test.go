@@ -10,8 +10,8 @@ const googlebotZone6 = `
 	1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.1.0.8.4.0.6.8.4.1.0.0.2.ip6.arpa. 3600 PTR crawl-2001-4860-4801-10--1.googlebot.com.
 	crawl-2001-4860-4801-10--1.googlebot.com. 1800 AAAA 2001:4860:4801:10::1`
 
-// TestFallback: servers that the C library gets answers from prove Googlebot within Wait, for every record type, whatever they
-// make of EDNS(0) and of names in mixed case, and whether or not they answer over TCP.
+// TestFallback: servers that the C library gets answers from prove Googlebot within Wait, for every record type,
+// whatever they make of EDNS(0) and of names in mixed case, and whether or not they answer over TCP.
 func TestFallback(t *testing.T) {
 	behaviours := []string{
 		"edns:formerr", "edns:formerr-header", "edns:notimp", "edns:notimp-header", "edns:servfail", "edns:servfail-header",

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// Health watches whether the resolver of a Verifier can verify anybody. It looks up an address that has been Googlebot's for
-// twenty years, 66.249.66.1: at the start, after 10 lookups in a row that came to nothing, when the servers change, and, while
-// it fails, again and again until it succeeds. There are never two probes within 10 seconds. A resolver that does not answer
-// fails; so does one that denies that address, as captive portals and filters do.
+// Health watches whether the resolver of a Verifier can verify anybody. It looks up an address that has been
+// Googlebot's for twenty years, 66.249.66.1: at the start, after 10 lookups in a row that came to nothing, when the
+// servers change, and, while it fails, again and again until it succeeds. There are never two probes within 10 seconds.
+// A resolver that does not answer fails; so does one that denies that address, as captive portals and filters do.
 //
-// It decides nothing: what cannot be verified is Unknown whether anybody watches or not. The fields are set before first use
-// and then left alone; the methods are safe for concurrent use. It must not be copied after first use.
+// It decides nothing: what cannot be verified is Unknown whether anybody watches or not. The fields are set before
+// first use and then left alone; the methods are safe for concurrent use. It must not be copied after first use.
 type Health struct {
 	// Verifier is whose Resolver is probed, by its method Probe, without drawing on the budget.
 	Verifier *Verifier
 
-	// OnCondition is called with the first condition and with every one that differs in Working or in its Why, one call at
-	// a time, in the goroutine of Run. Nil: nobody is told.
+	// OnCondition is called with the first condition and with every one that differs in Working or in its Why, one call
+	// at a time, in the goroutine of Run. Nil: nobody is told.
 	OnCondition func(Condition)
 
 	current atomic.Pointer[Condition]
@@ -91,8 +91,15 @@ func (h *Health) Run(ctx context.Context) {
 		}
 		now := v.Resolver.Addresses()
 		last := h.current.Load()
-		due = last == nil || time.Since(last.At) >= probeLeast &&
-			(!slices.Equal(now, servers) || v.troubles.Load() >= troublesInARow || !last.Working && time.Since(last.At) >= last.every)
+		switch {
+		case last == nil:
+			due = true
+		case time.Since(last.At) < probeLeast:
+			due = false
+		default:
+			again := !last.Working && time.Since(last.At) >= last.every
+			due = again || !slices.Equal(now, servers) || v.troubles.Load() >= troublesInARow
+		}
 		if due {
 			servers = now
 		}

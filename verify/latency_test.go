@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestSlowServers: a constant latency, however long within half a lookup, verifies. Whoever waits is served meanwhile, hears
-// what the lookup is waiting for, and the next request finds the verdict.
+// TestSlowServers: a constant latency, however long within half a lookup, verifies. Whoever waits is served meanwhile,
+// hears what the lookup is waiting for, and the next request finds the verdict.
 func TestSlowServers(t *testing.T) {
 	for _, latency := range []time.Duration{
 		50 * time.Millisecond, 300 * time.Millisecond, 450 * time.Millisecond, 850 * time.Millisecond, 1100 * time.Millisecond,

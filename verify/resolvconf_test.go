@@ -210,8 +210,8 @@ func TestFollowConfig(t *testing.T) {
 	})
 }
 
-// TestFollowWhileLookingUp: a lookup under way keeps its server, the next one has the new one, and what is known of a server
-// that stays is kept.
+// TestFollowWhileLookingUp: a lookup under way keeps its server, the next one has the new one, and what is known of a
+// server that stays is kept.
 func TestFollowWhileLookingUp(t *testing.T) {
 	following(t, func(t *testing.T, c *configFile) {
 		c.write("nameserver 192.0.2.1\n")

@@ -13,7 +13,8 @@ import (
 )
 
 // resolverHint is the cure where the DNS proves nobody.
-const resolverHint = "until it can, nobody is refused; point verify.resolver to a DNS server that answers reverse lookups"
+const resolverHint = "until it can, nobody is refused; " +
+	"point verify.resolver to a DNS server that answers reverse lookups"
 
 // resolverWords say what a probe found of the resolver of a configuration, and whether it is as it should be.
 func resolverWords(resolver string, c verify.Condition) (words string, well bool) {
@@ -23,7 +24,8 @@ func resolverWords(resolver string, c verify.Condition) (words string, well bool
 	}
 	address := verify.ProbeAddr()
 	if c.Working {
-		return fmt.Sprintf("%s proves that %s is Googlebot (%s, %d ms)", name, address, c.Result.PTR, c.Result.Took.Milliseconds()), true
+		took := c.Result.Took.Milliseconds()
+		return fmt.Sprintf("%s proves that %s is Googlebot (%s, %d ms)", name, address, c.Result.PTR, took), true
 	}
 	why := c.Why()
 	if c.Result.Server == resolver { // which is said already
@@ -47,7 +49,8 @@ func inspectResolver(ctx context.Context, c *config.Config) found {
 	return found{what: words, bad: true, hint: resolverHint}
 }
 
-// watchResolver tries the DNS at the start and whenever there is reason to, until ctx ends; what it returns is closed then.
+// watchResolver tries the DNS at the start and whenever there is reason to, until ctx ends; what it returns is closed
+// then.
 func (g *gateway) watchResolver(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
@@ -57,10 +60,12 @@ func (g *gateway) watchResolver(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-// heardCondition says once when the DNS stops proving anybody, and once when it goes on. That it works at the start is only
-// in the log.
+// heardCondition says once when the DNS stops proving anybody, and once when it goes on. That it works at the start is
+// only in the log.
 func (g *gateway) heardCondition(c verify.Condition) {
-	fields := audit.Fields{"what": "probe", "servers": c.Servers, "working": c.Working, "address": verify.ProbeAddr().String()}
+	fields := audit.Fields{
+		"what": "probe", "servers": c.Servers, "working": c.Working, "address": verify.ProbeAddr().String(),
+	}
 	if !c.Working {
 		fields["cause"] = c.Why()
 	}

@@ -22,8 +22,8 @@ func (s *setting) page(path string) string {
 	return fmt.Sprintf("%d %s", w.Code, w.Body)
 }
 
-// TestResolverThatProvesNobody: it is said once, with the cure, in the log, on the page, in the metrics and in the health,
-// which stays 200, because the sites are served.
+// TestResolverThatProvesNobody: it is said once, with the cure, in the log, on the page, in the metrics and in the
+// health, which stays 200, because the sites are served.
 func TestResolverThatProvesNobody(t *testing.T) {
 	for fault, cause := range map[string]string{"servfail": "servfail", "refused": "refused", "silent": "timeout"} {
 		t.Run(fault, func(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 	"gate421/gate/visible"
 )
 
-// Verification is whether the DNS can verify anybody, as the latest probe found. The zero value: no probe has ended yet.
+// Verification is whether the DNS can verify anybody, as the latest probe found. The zero value: no probe has ended
+// yet.
 type Verification struct {
 	Working bool
 	Servers []string  // that are asked

@@ -1,0 +1,364 @@
+//go:build peers
+
+package peers
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	fromUnbound = "apt-get install unbound"
+	fromDnsmasq = "apt-get install dnsmasq-base"
+	fromLibc    = "apt-get install libc-bin"
+)
+
+// oddServer is a DNS server that knows what its upstream knows, and is odd in one way.
+type oddServer struct {
+	zone    *zone
+	queries atomic.Int64
+	odd     func(query *dns.Msg, reply *dns.Msg) *dns.Msg // nil returned: silence
+}
+
+// startOdd serves at address over UDP and, unless it is closed, TCP.
+func startOdd(t *testing.T, z *zone, address string, tcp bool, odd func(query, reply *dns.Msg) *dns.Msg) *oddServer {
+	t.Helper()
+	s := &oddServer{zone: z, odd: odd}
+	socket, err := net.ListenPacket("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers := []*dns.Server{{PacketConn: socket}}
+	if tcp {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, &dns.Server{Listener: listener})
+	}
+	for _, server := range servers {
+		started := make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
+		server.Handler = dns.HandlerFunc(s.serve)
+		go server.ActivateAndServe()
+		<-started
+		t.Cleanup(func() { server.Shutdown() })
+	}
+	return s
+}
+
+func (s *oddServer) serve(w dns.ResponseWriter, query *dns.Msg) {
+	s.queries.Add(1)
+	packed, err := query.Pack()
+	if err != nil {
+		return
+	}
+	reply := new(dns.Msg)
+	if reply.Unpack(s.zone.answer(packed)) != nil {
+		return
+	}
+	if s.odd != nil {
+		reply = s.odd(query, reply)
+	}
+	if reply != nil {
+		w.WriteMsg(reply)
+	}
+}
+
+// bare leaves nothing of a reply but its code.
+func bare(reply *dns.Msg, code int) *dns.Msg {
+	reply.Rcode, reply.Question, reply.Answer, reply.Ns, reply.Extra = code, nil, nil, nil, nil
+	return reply
+}
+
+// withEDNS and withCase make a server odd to questions with EDNS(0), or with capitals in the name.
+func withEDNS(odd func(reply *dns.Msg) *dns.Msg) func(query, reply *dns.Msg) *dns.Msg {
+	return func(query, reply *dns.Msg) *dns.Msg {
+		if query.IsEdns0() == nil {
+			return reply
+		}
+		return odd(reply)
+	}
+}
+
+func withCase(odd func(reply *dns.Msg) *dns.Msg) func(query, reply *dns.Msg) *dns.Msg {
+	return func(query, reply *dns.Msg) *dns.Msg {
+		if name := query.Question[0].Name; name == strings.ToLower(name) {
+			return reply
+		}
+		return odd(reply)
+	}
+}
+
+func silent(*dns.Msg) *dns.Msg { return nil }
+
+func rcode(code int) func(*dns.Msg) *dns.Msg {
+	return func(reply *dns.Msg) *dns.Msg {
+		reply.Rcode, reply.Answer, reply.Ns = code, nil, nil
+		return reply
+	}
+}
+
+func rcodeOnly(code int) func(*dns.Msg) *dns.Msg {
+	return func(reply *dns.Msg) *dns.Msg { return bare(reply, code) }
+}
+
+func lowerCase(reply *dns.Msg) *dns.Msg {
+	reply.Question[0].Name = strings.ToLower(reply.Question[0].Name)
+	return reply
+}
+
+// asSystem runs a program for which the system's resolver is what resolv.conf says, and nothing but the DNS.
+func asSystem(t *testing.T, resolvConf string, program string, args ...string) (string, error) {
+	t.Helper()
+	dir := folder(t)
+	write(t, filepath.Join(dir, "resolv.conf"), []byte(resolvConf))
+	write(t, filepath.Join(dir, "nsswitch.conf"), []byte("hosts: dns\n"))
+	script := `for f in resolv nsswitch; do mount --bind "$0/$f.conf" "$(readlink -f /etc/$f.conf)"; done; exec "$@"`
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tool(t, "unshare", fromUtilLinux), append([]string{"-m", "sh", "-e", "-c", script, dir, program}, args...)...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// cLibrary says whether the C library finds an address's name and that the name leads back.
+func cLibrary(t *testing.T, resolvConf, address, name string) bool {
+	t.Helper()
+	getent := tool(t, "getent", fromLibc)
+	reverse, _ := asSystem(t, resolvConf, getent, "hosts", address)
+	forward, _ := asSystem(t, resolvConf, getent, "hosts", name)
+	return strings.Contains(reverse, name) && strings.HasPrefix(forward, address+" ")
+}
+
+// verified is what gate421 verify says, by the system's resolver.
+func verified(t *testing.T, resolvConf, address string) (verdict string, took time.Duration) {
+	t.Helper()
+	start := time.Now()
+	out, _ := asSystem(t, resolvConf, program(t), "verify", address)
+	first, _, _ := strings.Cut(out, "\n")
+	return strings.TrimPrefix(first, address+" is "), time.Since(start)
+}
+
+// TestOddServersBesideTheCLibrary: whatever the C library gets an answer from verifies, for IPv4 and IPv6.
+func TestOddServersBesideTheCLibrary(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	z := googleZone(t)
+	odd := map[string]func(query, reply *dns.Msg) *dns.Msg{
+		"nothing odd":                      nil,
+		"EDNS: FORMERR":                    withEDNS(rcode(dns.RcodeFormatError)),
+		"EDNS: FORMERR, a header":          withEDNS(rcodeOnly(dns.RcodeFormatError)),
+		"EDNS: NOTIMP, a header":           withEDNS(rcodeOnly(dns.RcodeNotImplemented)),
+		"EDNS: SERVFAIL":                   withEDNS(rcode(dns.RcodeServerFailure)),
+		"EDNS: SERVFAIL, a header":         withEDNS(rcodeOnly(dns.RcodeServerFailure)),
+		"EDNS: REFUSED, a header":          withEDNS(rcodeOnly(dns.RcodeRefused)),
+		"EDNS: silence":                    withEDNS(silent),
+		"capitals: lower case":             withCase(lowerCase),
+		"capitals: silence":                withCase(silent),
+		"capitals: NXDOMAIN":               withCase(rcode(dns.RcodeNameError)),
+		"capitals: SERVFAIL, a header":     withCase(rcodeOnly(dns.RcodeServerFailure)),
+		"capitals: NOERROR, nothing in it": withCase(rcode(dns.RcodeSuccess)),
+	}
+	crawlers := map[string]string{
+		googlebot4: "crawl-66-249-66-1.googlebot.com", googlebot6: "crawl-2001-4860-4801-10--1.googlebot.com",
+	}
+	rows := 0
+	for about, how := range odd {
+		for _, tcp := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, TCP %v", about, tcp), func(t *testing.T) {
+				rows++
+				address := fmt.Sprintf("127.0.1.%d", rows) // a port that nobody else has
+				startOdd(t, z, address+":53", tcp, how)
+				conf := "nameserver " + address + "\n"
+				for crawler, name := range crawlers {
+					found := cLibrary(t, conf, crawler, name)
+					verdict, took := verified(t, conf, crawler)
+					t.Logf("%s: the C library finds it: %v; gate421 says %s after %v", crawler, found, verdict, took.Round(time.Millisecond))
+					if !found || verdict != "genuine" {
+						t.Errorf("%s: the C library finds it: %v; gate421 says %s", crawler, found, verdict)
+					}
+				}
+				if verdict, _ := verified(t, conf, forgedDead); verdict != "impostor" {
+					t.Errorf("a forged name is %s", verdict)
+				}
+			})
+		}
+	}
+}
+
+// forwarder is a real resolver in front of the zone.
+type forwarder struct {
+	name  string
+	start func(t *testing.T, dir, address, upstream string)
+}
+
+func forwarders() []forwarder {
+	unbound := func(options string) func(t *testing.T, dir, address, upstream string) {
+		return func(t *testing.T, dir, address, upstream string) {
+			conf := write(t, filepath.Join(dir, "unbound.conf"), fmt.Appendf(nil, `
+server:
+  interface: %s
+  do-daemonize: no
+  username: ""
+  chroot: ""
+  directory: "%s"
+  pidfile: ""
+  use-syslog: no
+  verbosity: 1
+  do-not-query-localhost: no
+  module-config: "iterator"
+  access-control: 127.0.0.0/8 allow
+  local-zone: "127.in-addr.arpa." nodefault
+%s
+remote-control:
+  control-enable: no
+forward-zone:
+  name: "."
+  forward-addr: %s
+`, address, dir, options, upstream))
+			start(t, "start of service", tool(t, "unbound", fromUnbound), "-d", "-c", conf)
+		}
+	}
+	dnsmasq := func(options ...string) func(t *testing.T, dir, address, upstream string) {
+		return func(t *testing.T, dir, address, upstream string) {
+			args := append([]string{"--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--bind-interfaces", "--pid-file",
+				"--listen-address=" + address, "--server=" + upstream, "--log-facility=-", "--log-queries"}, options...)
+			start(t, "started", tool(t, "dnsmasq", fromDnsmasq), args...)
+		}
+	}
+	named := func(options string) func(t *testing.T, dir, address, upstream string) {
+		return func(t *testing.T, dir, address, upstream string) {
+			conf := write(t, filepath.Join(dir, "named.conf"), fmt.Appendf(nil, `
+options { directory "%s"; listen-on { %s; }; listen-on-v6 { none; }; pid-file none; session-keyfile none; dnssec-validation no;
+  recursion yes; allow-query { any; }; forward only; forwarders { %s; }; empty-zones-enable no; %s };
+controls { };
+`, dir, address, upstream, options))
+			start(t, " running", tool(t, "named", fromBind), "-g", "-n", "1", "-c", conf)
+		}
+	}
+	return []forwarder{
+		{"unbound", unbound("")},
+		{"unbound, hardened, with names in mixed case", unbound(`
+  use-caps-for-id: yes
+  harden-short-bufsize: yes
+  harden-large-queries: yes
+  harden-glue: yes
+  harden-referral-path: yes
+  harden-below-nxdomain: yes
+  harden-algo-downgrade: yes
+  qname-minimisation: yes
+  qname-minimisation-strict: yes
+  deny-any: yes
+  minimal-responses: yes`)},
+		{"unbound, UDP of 512 bytes", unbound("  edns-buffer-size: 512\n  max-udp-size: 512")},
+		{"unbound, TCP alone", unbound("  do-udp: no")},
+		{"unbound, without TCP", unbound("  do-tcp: no")},
+		{"dnsmasq", dnsmasq()},
+		{"dnsmasq, UDP of 512 bytes", dnsmasq("--edns-packet-max=512")},
+		{"dnsmasq, without a cache", dnsmasq("--cache-size=0")},
+		{"dnsmasq, private networks and DNS rebinding kept out", dnsmasq("--bogus-priv", "--stop-dns-rebind", "--domain-needed")},
+		{"bind9", named("")},
+		{"bind9, minimal", named("minimal-responses yes; edns-udp-size 512; max-udp-size 512;")},
+	}
+}
+
+// TestRealResolvers: through real resolvers, in plain and in odd settings, crawlers are proven and impostors denied,
+// also from the resolver's own cache, of which dnsmasq's forgets who says so.
+func TestRealResolvers(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	z := googleZone(t)
+	startOdd(t, z, "127.0.0.99:53", true, func(query, reply *dns.Msg) *dns.Msg {
+		if len(reply.Answer) == 0 { // an SOA record, as a real zone has it
+			labels := dns.SplitDomainName(query.Question[0].Name)
+			owner := dns.Fqdn(strings.Join(labels[max(0, len(labels)-2):], "."))
+			reply.Ns = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 300},
+				Ns: "ns.google.com.", Mbox: "host.google.com.", Serial: 1, Refresh: 300, Retry: 300, Expire: 300, Minttl: 300}}
+		}
+		if query.IsEdns0() != nil {
+			reply.SetEdns0(1232, false)
+		}
+		return reply
+	})
+	const address = "127.0.0.1" // some of them want one that an interface has
+	for _, f := range forwarders() {
+		t.Run(f.name, func(t *testing.T) {
+			f.start(t, folder(t), address, "127.0.0.99")
+			conf := "nameserver " + address + "\n"
+			if strings.Contains(f.name, "TCP alone") {
+				conf += "options use-vc\n"
+			}
+			for range 2 { // the second time from its cache
+				for crawler, name := range map[string]string{
+					googlebot4: "crawl-66-249-66-1.googlebot.com", googlebot6: "crawl-2001-4860-4801-10--1.googlebot.com",
+				} {
+					found := cLibrary(t, conf, crawler, name)
+					if verdict, took := verified(t, conf, crawler); verdict != "genuine" || !found {
+						t.Errorf("%s is %s after %v; the C library finds it: %v", crawler, verdict, took, found)
+					}
+				}
+				for _, impostor := range []string{forgedBack, forgedDead, "192.0.2.1", "2001:db8::1"} {
+					if verdict, took := verified(t, conf, impostor); verdict != "impostor" {
+						t.Errorf("%s is %s after %v", impostor, verdict, took)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestResolvConfIsFollowed: the running gateway asks whom /etc/resolv.conf names, from a moment after it does.
+func TestResolvConfIsFollowed(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	z := googleZone(t, "66.249.66.2", "66.249.66.3")
+	startOdd(t, z, "127.0.3.1:53", true, nil)
+	second := startOdd(t, z, "127.0.3.2:53", true, nil)
+	dir := folder(t)
+	conf := write(t, filepath.Join(dir, "resolv.conf"), []byte("nameserver 127.0.3.9\n"))
+	target, err := filepath.EvalSymlinks("/etc/resolv.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	output(t, tool(t, "mount", fromUtilLinux), "--bind", conf, target) // of this process's own mount namespace
+	t.Cleanup(func() { exec.Command("umount", target).Run() })
+	g := serve(t, setup{listen: ":0", resolver: "system", wait: "1s", sites: fmt.Sprintf(`
+  - {hosts: [%s], origin: "http://%s", http2_crawl: refuse}
+`, shop, onePage(t))})
+	ask := func(from, path string) int {
+		return g.curl(t, visit{from: from, agent: googlebotAgent, proto: "HTTP/2.0", url: "https://" + shop + path}).status
+	}
+	if status := ask(googlebot4, "/nobody"); status != 200 {
+		t.Errorf("without a DNS server: %d", status)
+	}
+	for i, step := range []struct{ text, from, said string }{
+		{"nameserver 127.0.3.1\n", "66.249.66.2", "the DNS servers are now 127.0.3.1:53; until now 127.0.3.9:53"},
+		{"# a VPN\nnameserver 127.0.3.2\noptions timeout:1\n", "66.249.66.3", "the DNS servers are now 127.0.3.2:53; until now 127.0.3.1:53"},
+	} {
+		if err := os.WriteFile(conf, []byte(step.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		g.process.await(t, step.said)
+		if status := ask(step.from, fmt.Sprintf("/step/%d", i)); status != 421 {
+			t.Errorf("%q: %d", step.text, status)
+		}
+	}
+	if second.queries.Load() == 0 {
+		t.Error("the second server was not asked")
+	}
+	g.finish(t)
+}
