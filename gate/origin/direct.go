@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -204,8 +203,9 @@ func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 	return c, nil
 }
 
-// converse writes the head of the request in one piece, begins to send the body if there is one, and reads heads until the
-// final one. It passes informational ones on.
+// converse writes the head of the request in one piece, begins to send the body if there is one, and reads heads
+// until the final one. It passes informational ones on, however many: they are bounded by the time that the answer
+// may take, and by what they are long.
 func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answerHead, error) {
 	c.out = appendRequest(c.out[:0], r, &c.names)
 	if err := c.send(r.ContentLength == 0); err != nil {
@@ -214,8 +214,7 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answ
 	if r.ContentLength != 0 {
 		d.upload(c, w, r)
 	}
-	const most = 16 // informational answers to one request
-	for range most {
+	for early := 0; early <= maxEarly; {
 		h, err := c.readHead(w.Header(), r.Method)
 		if err != nil {
 			return answerHead{}, err
@@ -237,8 +236,9 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answ
 			w.WriteHeader(h.status)
 		}
 		clear(w.Header())
+		early += h.size
 	}
-	return answerHead{}, fmt.Errorf("more than %d informational answers", most)
+	return answerHead{}, malformed("informational answers of more than %d bytes", maxEarly)
 }
 
 // pass copies the answer to the client and keeps the connection, or closes it.

@@ -17,6 +17,7 @@ import (
 // answerHead is what of an answer's head decides how to go on.
 type answerHead struct {
 	status  int
+	size    int   // of the head, in bytes
 	length  int64 // of the body; -1: chunked, or until the connection ends
 	chunked bool
 	keep    bool   // the connection may serve another request
@@ -29,6 +30,7 @@ type answerHead struct {
 const (
 	maxHead   = 256 << 10
 	maxFields = 1024
+	maxEarly  = 16 << 20 // of all informational answers to one request
 )
 
 // errMalformed is the root of everything that is not HTTP/1.1 as RFC 9112 has it.
@@ -52,7 +54,7 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	}
 	block := string(raw)
 	line, rest := syntax.CutLine(block)
-	h := answerHead{length: -1}
+	h := answerHead{size: len(raw), length: -1}
 	minor := byte(0)
 	if h.status, minor, err = statusLine(line); err != nil {
 		return answerHead{}, err
