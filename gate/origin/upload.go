@@ -206,26 +206,35 @@ func (u *upload) copySized(buffer []byte, r *http.Request) error {
 	return nil
 }
 
-// copyChunked sends what comes as it comes, a chunk a read, and the trailers.
+// copyChunked sends what comes as it comes, a chunk a read, and the trailers. What has come in many small pieces is
+// one chunk, and none waits for another.
 func (u *upload) copyChunked(buffer []byte, r *http.Request) error {
 	const before, behind = len("ffff\r\n"), len("\r\n")
+	var digits [4]byte
 	for {
 		u.waiting.Store(true)
 		n, err := r.Body.Read(buffer[before : len(buffer)-behind])
 		u.waiting.Store(false)
+		out := buffer[:0]
 		if n > 0 {
-			size := strconv.AppendInt(nil, int64(n), 16)
+			size := strconv.AppendInt(digits[:0], int64(n), 16)
 			start := before - len("\r\n") - len(size)
 			copy(buffer[start:], size)
 			copy(buffer[before-len("\r\n"):], "\r\n")
 			copy(buffer[before+n:], "\r\n")
-			if err := u.write(buffer[start : before+n+behind]); err != nil {
+			out = buffer[start : before+n+behind]
+		}
+		if err == io.EOF {
+			out = appendTrailers(append(out, "0\r\n"...), r.Trailer)
+		}
+		if len(out) > 0 {
+			if err := u.write(out); err != nil {
 				return err
 			}
 		}
 		switch {
 		case err == io.EOF:
-			return u.write(appendTrailers(append(buffer[:0], "0\r\n"...), r.Trailer))
+			return nil
 		case err != nil:
 			u.broke.Store(true)
 			return err

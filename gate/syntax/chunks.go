@@ -22,13 +22,16 @@ type Chunks struct {
 
 	left   int64 // of the present chunk
 	inside bool  // a chunk has begun and its end has not been read
+	excess int64 // see maxExcess
 	err    error
 	long   []byte // a line that is longer than R's buffer
 }
 
 // Bounds of what a peer may say between the bytes of a body, and behind it.
 const (
-	maxChunkLine    = 4 << 10 // size and extensions, which mean nothing to us
+	maxChunkLine    = 4 << 10  // size and extensions, which mean nothing to us
+	maxExcess       = 16 << 10 // of all these lines of a body, beyond lineBytes for each and twice the body's bytes
+	lineBytes       = 16
 	maxTrailer      = 32 << 10
 	maxTrailerLines = 128
 )
@@ -40,24 +43,33 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// Read reads bytes of the present chunk, going on to the next where it is empty. Its error is io.EOF at the end of the body,
-// io.ErrUnexpectedEOF where the connection ended before, and what the connection said otherwise.
+// Read reads bytes of the present chunk, and of those behind it as far as they have come. Its error is io.EOF at
+// the end of the body, io.ErrUnexpectedEOF where the connection ended before, and what the connection said
+// otherwise.
 func (b *Chunks) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if b.err == nil && b.left == 0 {
-		b.err = b.next()
+	for n == 0 || n < len(p) && b.Ready() {
+		if b.err == nil && b.left == 0 {
+			b.err = b.next()
+		}
+		if b.err != nil {
+			break
+		}
+		room := p[n:]
+		if int64(len(room)) > b.left {
+			room = room[:b.left]
+		}
+		var m int
+		m, err = b.R.Read(room)
+		n += m
+		b.left -= int64(m)
+		b.err = unexpected(err)
 	}
-	if b.err != nil {
-		return 0, b.err
+	if n > 0 && b.err != io.EOF {
+		return n, nil // what is wrong is said by the next one
 	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
-	}
-	n, err = b.R.Read(p)
-	b.left -= int64(n)
-	b.err = unexpected(err)
 	return n, b.err
 }
 
@@ -94,6 +106,11 @@ func (b *Chunks) next() error {
 	size, ok := b.size(line)
 	if !ok {
 		return malformed("chunk size %.60q", line)
+	}
+	if b.excess += int64(len(line)) - lineBytes - 2*size; b.excess < 0 {
+		b.excess = 0
+	} else if b.excess > maxExcess {
+		return malformed("a chunked body has much more between its bytes than bytes")
 	}
 	if size > 0 {
 		b.left, b.inside = size, true
