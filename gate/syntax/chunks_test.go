@@ -112,7 +112,9 @@ func TestWhatStandsBetweenIsBounded(t *testing.T) {
 		"5 long ones":                {"1;" + strings.Repeat("x", 4000) + "\r\nx\r\n", 5, false},
 		"20 KB between 78 MB":        {"1;" + strings.Repeat("x", 3900) + "\r\nx\r\n", 20_000, false},
 		"small ones":                 {"1;a=" + strings.Repeat("x", 40) + "\r\nx\r\n", 10_000, false},
-		"a large one before them":    {"4000\r\n" + letters + "\r\n" + strings.Repeat("1;"+letters[:4000]+"\r\nx\r\n", 6), 1, false},
+		"a large one before them": {
+			"4000\r\n" + letters + "\r\n" + strings.Repeat("1;"+letters[:4000]+"\r\nx\r\n", 6), 1, false,
+		},
 	} {
 		text := strings.Repeat(c.chunk, c.times) + "0\r\n\r\n"
 		r := strings.NewReader(text)
