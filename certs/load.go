@@ -123,8 +123,12 @@ func (m *managed) newest(host string) []certmagic.Certificate {
 	return list[:1]
 }
 
-// news tells that host is served with a certificate read from storage, once.
+// news tells that host is served with a certificate read from storage, once. What an order of our own has put there is told
+// by the order, which may not have come to it yet; if it was another gateway's, the next look tells.
 func (m *managed) news(host string, by *way, cert certmagic.Certificate) {
+	if _, busy := m.ordering.Load(host); busy {
+		return
+	}
 	if before, _ := m.known.Swap(host, cert.Hash()); before != cert.Hash() {
 		m.told.tell(Event{Kind: KindLoaded, Hosts: cert.Names, Issuer: by.name, NotAfter: cert.Leaf.NotAfter})
 	}

@@ -32,6 +32,7 @@ type managed struct {
 	following time.Duration // between two looks at what others obtained
 	lookUps   chan struct{} // challenges being looked up in storage
 	known     sync.Map      // host: the hash of the certificate last told
+	ordering  sync.Map      // host: an attempt is under way, which tells what comes of it
 
 	managing atomic.Bool // otherwise certmagic's own clock starts nothing
 	pursued  sync.Map    // host: true, while it is being ordered

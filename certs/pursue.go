@@ -136,6 +136,8 @@ func (m *managed) isDue(host string) bool {
 func (m *managed) attempt(ctx context.Context, cfg *certmagic.Config, host string) (asked bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	m.ordering.Store(host, true)
+	defer m.ordering.Delete(host)
 	a := &attempt{cancel: cancel}
 	err = cfg.RenewCertAsync(context.WithValue(ctx, attemptKey{}, a), host, false) // obtains if there is nothing to renew
 	asked, first := a.outcome()

@@ -53,13 +53,27 @@ func TestSharedOrdersOnce(t *testing.T) {
 			if issued := ca.issued(); issued["shop.example"] != 1 || issued["www.shop.example"] != 1 || len(issued) != 2 {
 				t.Errorf("issued %v", issued)
 			}
+			// Each host is obtained by one and, at one of the next looks, loaded by the other.
 			count := make(map[string]int)
+			for deadline := time.After(3 * patience); count[KindObtained] < 2 || count[KindLoaded] < 2; {
+				select {
+				case e := <-told:
+					count[e.Kind]++
+				case <-deadline:
+					t.Fatalf("told %v, want 2 obtained and 2 loaded", count)
+				}
+			}
+			for _, certs := range all {
+				if err := certs.Close(); err != nil { // nothing is told after that
+					t.Error(err)
+				}
+			}
 			for _, kind := range kinds(told.rest()) {
 				count[kind]++
 			}
 			delete(count, KindTerms) // once, or twice where both made an account on their own
 			if count[KindObtained] != 2 || count[KindLoaded] != 2 || len(count) != 2 {
-				t.Errorf("told %v", count)
+				t.Errorf("told %v, want 2 obtained and 2 loaded", count)
 			}
 		})
 	}
