@@ -71,8 +71,8 @@ func parseRedis(address string) (redisAddress, error) {
 		a.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}
 		if file := options.Get("ca"); file != "" {
 			a.tls.RootCAs = x509.NewCertPool()
-			if pem, err := os.ReadFile(file); err != nil {
-				return redisAddress{}, fmt.Errorf("certificate storage: %w", err)
+			if pem, err := readInput(file, "CERTIFICATE"); err != nil {
+				return redisAddress{}, fmt.Errorf("certificate storage: %q: %w", file, err)
 			} else if !a.tls.RootCAs.AppendCertsFromPEM(pem) {
 				return redisAddress{}, fmt.Errorf("certificate storage: %q: no certificate in it", file)
 			}

@@ -2,25 +2,19 @@ package main
 
 import (
 	"context"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
 	"gate421/gate/config"
+	"gate421/gate/file"
 
 	"github.com/fsnotify/fsnotify"
 )
 
 // versionOf is the version of a file's text, "" where it cannot be read.
-func versionOf(file string) string {
-	f, err := os.Open(file)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
+func versionOf(path string) string {
 	const most = 2 << 20 // more than a configuration may have
-	text, err := io.ReadAll(io.LimitReader(f, most))
+	text, err := file.Read(path, most)
 	if err != nil {
 		return ""
 	}

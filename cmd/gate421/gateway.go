@@ -203,10 +203,19 @@ func (g *gateway) openAdmin() {
 	g.handler.Watch = g.admin.Watch
 }
 
-// close closes what was opened, the last first. No reload comes after it.
+// close closes what was opened, the last first. No reload comes after it; one that hangs in a file system is not waited for
+// long.
 func (g *gateway) close() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	locked := make(chan struct{})
+	go func() {
+		g.mu.Lock()
+		close(locked)
+	}()
+	select {
+	case <-locked:
+		defer g.mu.Unlock()
+	case <-time.After(endAtMost):
+	}
 	if !g.closed {
 		close(g.ended)
 	}

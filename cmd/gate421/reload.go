@@ -17,6 +17,7 @@ import (
 // log. Whatever is wrong with it leaves everything as it is. What is bound to sockets, the state folder and the verifier needs
 // a restart, and is named. again says that the log's file is to be opened again, as logrotate wants it.
 func (g *gateway) reload(configuration func() (*config.Config, error), again bool) {
+	c, err := configuration() // without the lock: nobody waits for a file system that hangs
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -28,7 +29,6 @@ func (g *gateway) reload(configuration func() (*config.Config, error), again boo
 		}
 	}
 	before, boot := g.live.Load().Policy, g.log.current.Load().Boot()
-	c, err := configuration()
 	if err == nil {
 		err = g.unchanged(c)
 	}
@@ -96,33 +96,61 @@ func firstLine(s string) string {
 }
 
 // attend reloads when it is told to or when the file's text has changed, until ctx ends. "" is no file. A text is tried once:
-// what is wrong with it is not said again until it changes.
+// what is wrong with it is not said again until it changes. Reading is another goroutine's, so that a file system that hangs
+// keeps neither the watchdog nor the end waiting.
 func (g *gateway) attend(ctx context.Context, hup <-chan os.Signal, file string, configuration func() (*config.Config, error)) {
 	stirred, watchdog := stirs(ctx, file), watchdogTicks(ctx)
 	tried := g.config.Version
+	var looking chan string // the version that was looked at; nil: nobody looks
+	due, signalled := false, false
 	notifyReady()
 	for {
-		signalled := false
+		if looking == nil && due {
+			looking = make(chan string, 1)
+			go g.look(looking, file, tried, signalled, configuration)
+			due, signalled = false, false
+		}
 		select {
 		case <-ctx.Done():
 			notifyStopping()
+			if looking != nil {
+				g.endWithin(looking)
+			}
 			return
 		case <-watchdog:
 			notifyAlive()
-			continue
 		case <-hup:
-			signalled = true
+			due, signalled = true, true
 		case <-stirred:
+			due = true
+		case tried = <-looking:
+			looking = nil
 		}
-		version := tried
-		if file != "" {
-			version = versionOf(file)
-		}
-		if signalled || version != tried {
-			tried = version
-			notifyReloading()
-			g.reload(configuration, signalled)
-			notifyReady()
-		}
+	}
+}
+
+// look reloads if it was asked for by a signal or the file's text is not the one that was tried last, and then says which text
+// it has looked at.
+func (g *gateway) look(looked chan<- string, file, tried string, signalled bool, configuration func() (*config.Config, error)) {
+	version := tried
+	if file != "" {
+		version = versionOf(file)
+	}
+	if signalled || version != tried {
+		notifyReloading()
+		g.reload(configuration, signalled)
+		notifyReady()
+	}
+	looked <- version
+}
+
+// endAtMost is how long the end waits for a reload that is under way.
+const endAtMost = 5 * time.Second
+
+func (g *gateway) endWithin(looking <-chan string) {
+	select {
+	case <-looking:
+	case <-time.After(endAtMost):
+		g.say("a reload hangs while it reads a file, and is not waited for")
 	}
 }

@@ -27,12 +27,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
-	"os"
 	"time"
 
+	"gate421/gate/file"
 	"gate421/gate/policy"
 )
 
@@ -185,7 +184,7 @@ func (c *Config) Notes() []Problem { return c.notes }
 // Load reads the file at path and parses it. The error is Problems, or says why the file could not be read. crawlers are the
 // names that exist in the catalogue of crawlers.
 func Load(path string, crawlers []string) (*Config, error) {
-	text, err := readFile(path)
+	text, err := file.Read(path, maxFileBytes)
 	if err != nil {
 		var pathError *fs.PathError
 		if errors.As(err, &pathError) {
@@ -194,15 +193,6 @@ func Load(path string, crawlers []string) (*Config, error) {
 		return nil, fmt.Errorf("configuration %q cannot be read: %w", path, err)
 	}
 	return Parse(path, text, crawlers)
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 }
 
 // Parse reads a configuration from its text; name is the file's, for messages and for Config.File. The error is Problems.

@@ -8,10 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/file"
 )
 
 // place is where a server is, or a folder.
@@ -101,10 +102,25 @@ func (s *server) close() {
 	s.direct.idle.close()
 }
 
+// maxPEM is the largest file of certificates or a key that is read.
+const maxPEM = 16 << 20
+
+func clientPair(c Config) (tls.Certificate, error) {
+	certificate, err := file.Read(c.ClientCert, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := file.Read(c.ClientKey, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, key)
+}
+
 func tlsConfig(c Config) (*tls.Config, error) {
 	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify, MinVersion: tls.VersionTLS12}
 	if c.ClientCert != "" || c.ClientKey != "" {
-		pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
+		pair, err := clientPair(c)
 		if err != nil {
 			return nil, fmt.Errorf("client_cert: %w", err)
 		}
@@ -113,7 +129,7 @@ func tlsConfig(c Config) (*tls.Config, error) {
 	if c.CA == "" {
 		return t, nil
 	}
-	pem, err := os.ReadFile(c.CA)
+	pem, err := file.Read(c.CA, maxPEM)
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
