@@ -80,7 +80,14 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 			panic(p) // the server cuts the connection or the stream, and keeps running
 		}
 	}()
+	slot, ok := h.admit(x, out, r)
+	if !ok {
+		return
+	}
+	var failed error
+	defer func() { leave(slot, failed) }()
 	asked, status, first, err := origin.Serve(out, r)
+	failed = err
 	out.trailers()
 	if asked != "" {
 		x.record.Origin = asked

@@ -65,6 +65,9 @@ type Origin interface {
 	String() string
 }
 
+// Slot is what a request holds while its origin works on it.
+type Slot interface{ Leave() }
+
 // Verifier says who a client is.
 type Verifier interface {
 	// Identify answers from what is known or waits for its budget.
@@ -100,6 +103,8 @@ type Handler struct {
 	// Paid says whether the request's connection has brought as many bytes as its line has beyond a brief one, and takes them
 	// from what it has brought. nil: it has.
 	Paid func(r *http.Request, bytes int) bool
+	// Admit lets a request go on to its origin, or waits until it may; not ok: it may not, or its client has left. nil: all go on.
+	Admit func(*http.Request) (slot Slot, ok bool)
 	// Watch sees every record after it went to the log; it must be quick, and must not keep or change the record. nil:
 	// nobody watches.
 	Watch func(*audit.Record)

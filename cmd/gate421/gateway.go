@@ -82,7 +82,7 @@ func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Write
 		}
 	}
 	g.proxies = gate.NewProxies(c.Listen.TrustedProxies, c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader)
-	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: &g.log, Proxies: g.proxies, Covers: front.Covers, Paid: front.Paid}
+	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: &g.log, Proxies: g.proxies, Covers: front.Covers, Paid: front.Paid, Admit: admit}
 	g.openAdmin()
 	return g, nil
 }

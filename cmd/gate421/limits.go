@@ -1,6 +1,11 @@
 package main
 
-import "gate421/gate/front"
+import (
+	"net/http"
+
+	"gate421/gate"
+	"gate421/gate/front"
+)
 
 // limits are those of the door.
 func (g *gateway) limits() front.Limits {
@@ -10,8 +15,12 @@ func (g *gateway) limits() front.Limits {
 		StreamIdleTime: l.StreamIdleTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime, DrainTime: l.DrainTime,
 		Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow),
 		Connections: connections, ConnectionsPerAddress: perAddress(l.ConnectionsPerAddress, connections),
+		RequestsPerAddress: l.RequestsPerAddress,
 	}
 }
+
+// admit is the door's.
+func admit(r *http.Request) (gate.Slot, bool) { return front.Admit(r) }
 
 // perAddress is how many of so many connections one address may have.
 func perAddress(wanted, connections int) int {

@@ -18,7 +18,7 @@ type Histogram struct {
 // What asking an origin can come to: a status class, a word for what went wrong, or other.
 const (
 	statusClasses = 5
-	originWords   = 10
+	originWords   = 11
 	originResults = statusClasses + originWords + 1
 )
 
@@ -26,7 +26,7 @@ const (
 func originResultWords() [originResults]string {
 	return [...]string{
 		"1xx", "2xx", "3xx", "4xx", "5xx",
-		"refused", "unreachable", "timeout", "certificate", "garbage", "reset", "origin_misdirected", "client_gone", "client_slow", "panic", other,
+		"refused", "unreachable", "timeout", "certificate", "garbage", "reset", "origin_misdirected", "client_gone", "client_slow", "client_busy", "panic", other,
 	}
 }
 

@@ -94,6 +94,7 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		"or IPv6 /64, an IPv4 /24 or IPv6 /48 had too many with requests under way, and a new one was closed), files (this process had no file descriptor left "+
 		"for a new connection), header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
 		"stream_idle (a request's body without a length was silent for too long), "+
+		"requests (one had to wait, because its connection or its client had too many under way at the sites' own servers), "+
 		"proxy_protocol (a balancer's connection did not begin with a sound PROXY header, and was closed).", "limit")
 	madeWay := g.desc("connections_made_way_total", "Connections without a request that were ended for a new one where a limit on connections was reached, by what they "+
 		"had shown: silent (no TLS hello; in plain HTTP no request), handshake (a hello and no request), idle (their requests had been answered).", "shown")

@@ -64,7 +64,7 @@ type Record struct {
 	Origin       string // the origin's address as configured
 	OriginStatus int    // 0: it never answered
 	OriginTook   time.Duration
-	OriginError  string // why the origin's answer is missing or incomplete: refused, timeout, reset, client_gone, client_slow, …
+	OriginError  string // why the origin's answer is missing or incomplete: refused, timeout, reset, client_gone, client_slow, client_busy, …
 
 	RequestID string
 	Config    string // the version of the rules that decided

@@ -107,7 +107,7 @@ func standard() Config {
 			PingAfter: 30 * time.Second, PingTime: 15 * time.Second, Streams: 100, FrameBytes: 16 << 10,
 			StreamWindow: 256 << 10, ConnectionWindow: 1 << 20, WriteTime: time.Minute, OriginTime: time.Minute,
 			DrainTime: 30 * time.Second, HeaderFields: 128, StallTime: time.Minute, StallBytes: 64 << 10, Connections: 16_384,
-			ConnectionsPerAddress: 4096, StreamIdleTime: 10 * time.Minute,
+			ConnectionsPerAddress: 4096, StreamIdleTime: 10 * time.Minute, RequestsPerAddress: 1024,
 		},
 		Sites: []Site{{
 			Hosts: []string{"example.com"}, Origin: []string{"http://127.0.0.1:3000"}, HTTP2Crawl: policy.Refuse,
@@ -163,7 +163,7 @@ func TestValues(t *testing.T) {
 				PingTime: 10 * time.Second, Streams: 250, FrameBytes: 32 << 10, StreamWindow: 512 << 10,
 				ConnectionWindow: 2 << 20, WriteTime: 30 * time.Second, OriginTime: 5 * time.Minute, DrainTime: 90 * time.Second,
 				HeaderFields: 100, StallTime: 30 * time.Second, StallBytes: 128 << 10, Connections: 50_000, ConnectionsPerAddress: 64,
-				StreamIdleTime: time.Hour,
+				StreamIdleTime: time.Hour, RequestsPerAddress: 100,
 			}
 		}},
 		{"proxies", func(c *Config) {

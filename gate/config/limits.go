@@ -24,6 +24,8 @@ type Limits struct {
 	Connections           int // open at once, fewer where the process may not open as many files; default 16,384; 16 to 1,000,000
 	ConnectionsPerAddress int // with requests under way, of one IPv4 address or IPv6 /64; default 4,096, but no more than a quarter of Connections; 1 to 1,000,000
 
+	RequestsPerAddress int // of one IPv4 address or IPv6 /64, that sites' own servers work on at once; default 1,024; 1 to 1,000,000
+
 	OriginTime time.Duration // until an origin begins its answer, and between its bytes; default 60s; 100ms to 1h
 	DrainTime  time.Duration // at the end, for what is under way; default 30s; 100ms to 10m
 }
@@ -57,6 +59,7 @@ func (l *Limits) all() []limit {
 		{key: "connection_window", size: &l.ConnectionWindow, standard: mib, low: 64 * kib, high: 64 * mib},
 		{key: "connections", count: &l.Connections, standard: 16_384, low: 16, high: 1_000_000},
 		{key: "connections_per_address", count: &l.ConnectionsPerAddress, standard: 4096, low: 1, high: 1_000_000},
+		{key: "requests_per_address", count: &l.RequestsPerAddress, standard: 1024, low: 1, high: 1_000_000},
 		{key: "write_time", time: &l.WriteTime, standard: 60 * s, low: 100 * ms, high: 10 * m},
 		{key: "origin_time", time: &l.OriginTime, standard: 60 * s, low: 100 * ms, high: h},
 		{key: "drain_time", time: &l.DrainTime, standard: 30 * s, low: 100 * ms, high: 10 * m},

@@ -42,6 +42,11 @@ type conn struct {
 	cork      *cork    // nil: not HTTP/2
 	streams   *streams // nil: not HTTP/2
 
+	slots   *slots // nil in a test of something else
+	turns   turns  // in slots.mu, as what follows
+	asked   bool
+	visitor netip.Prefix // in slots.addresses; the zero Prefix: many may be behind it
+
 	brought atomic.Int64 // bytes of HTTP/2 from the client
 	spent   atomic.Int64 // of them, by Paid
 

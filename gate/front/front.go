@@ -76,6 +76,9 @@ type Limits struct {
 	// ConnectionsPerAddress are those of one IPv4 address or IPv6 /64; an IPv4 /24 or IPv6 /48 may have half of Connections.
 	// Beyond, one of their own without a request makes way; where there is none, new ones are closed unanswered. [4,096]
 	ConnectionsPerAddress int
+	// RequestsPerAddress are those of one IPv4 address or IPv6 /64 that sites' own servers work on; of one connection there are as
+	// many as Streams. Beyond, they wait, for HeaderTime at most: see Admit. [1,024]
+	RequestsPerAddress int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -87,6 +90,7 @@ func (l Limits) withDefaults() Limits {
 		HeaderFields: or(l.HeaderFields, 128), StallTime: or(l.StallTime, 60*time.Second), StallBytes: or(l.StallBytes, 64<<10),
 		StreamIdleTime: or(l.StreamIdleTime, 10*time.Minute),
 		Connections:    or(l.Connections, 16384), ConnectionsPerAddress: or(l.ConnectionsPerAddress, 4096),
+		RequestsPerAddress: or(l.RequestsPerAddress, 1024),
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 type serving struct {
 	*Server
 	limits Limits
+	slots  *slots
 	base   context.Context // of every request
 	end    context.CancelFunc
 	log    *log.Logger
@@ -48,6 +49,7 @@ func (s *Server) serving(ctx context.Context) *serving {
 		// It keeps this very configuration, "acme-tls/1" included.
 		GetConfigForClient: s.hello,
 	}
+	v.slots = newSlots(s, v.limits)
 	handler := v.counted(s.bounded(s.Handler, v.limits))
 	v.http1 = v.server(handler)
 	v.plain = v.server(v.counted(s.bounded(http.HandlerFunc(s.answerPlain), v.limits)))
@@ -109,6 +111,7 @@ func passing(err error) bool {
 
 // serve serves one connection. It is open for as long as a handler that has taken it over holds it.
 func (v *serving) serve(c *conn, serve func(*conn) (taken bool)) {
+	c.slots = v.slots
 	v.mu.Lock()
 	v.open[c] = struct{}{}
 	v.mu.Unlock()

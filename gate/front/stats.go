@@ -34,7 +34,8 @@ type Stats struct {
 	// Limits are the times that a limit was enforced: connections (one had to wait for a slot), address and network (a client, or
 	// an IPv4 /24 or IPv6 /48, had too many, and a new one was closed), files (one could not be accepted for want of a file
 	// descriptor), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
-	// slowly), stream_idle (a request's body without a length was silent for too long), proxy_protocol (a balancer's connection did
+	// slowly), stream_idle (a request's body without a length was silent for too long), requests (one had to wait, because
+	// its connection or its client had too many under way at the sites' own servers), proxy_protocol (a balancer's connection did
 	// not begin with a sound PROXY header and was closed).
 	Limits map[string]uint64
 	// MadeWay are connections without a request that were ended for a new one, by what they had shown: silent (no TLS hello; in
@@ -105,11 +106,12 @@ const (
 	limitedSilence
 	limitedNetwork
 	limitedFiles
+	limitedRequests
 	limitations
 )
 
 func limitWords() [limitations]string {
-	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol", "stream_idle", "network", "files"}
+	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol", "stream_idle", "network", "files", "requests"}
 }
 
 // rejections is how many statuses there are for requests that are rejected unread.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"gate421/gate/syntax"
@@ -54,9 +55,10 @@ type conn struct {
 	readBy  time.Time       // the deadline that is set; zero: another one
 	writeBy time.Time
 
-	alive  func() bool // is it good for another request?
-	hangUp func()      // closes it
-	stop   func() bool // ends the guard; nil: nobody is on guard
+	alive  func() bool                   // is it good for another request?
+	hangUp func()                        // closes it
+	stop   func() bool                   // ends the guard; nil: nobody is on guard
+	over   atomic.Pointer[chan struct{}] // closed when the server has let go of a request that the guard has ended; nil: none was
 }
 
 const (

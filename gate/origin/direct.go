@@ -21,14 +21,15 @@ import (
 // It is strict where it reads: an answer whose length can be understood in two ways is no answer. A connection is used
 // again only if its request was sent and its answer was read to the end, and nothing came behind it.
 type direct struct {
-	network string      // tcp or unix
-	address string      // host:port, or the path of a socket
-	secure  *tls.Config // nil: no TLS; ServerName "": the request's host
-	wait    time.Duration
-	dialer  net.Dialer
-	idle    pool
-	copies  sync.Pool    // of *[copySize]byte, for bodies
-	held    atomic.Int64 // bodies that are waited for, see gather
+	network   string      // tcp or unix
+	address   string      // host:port, or the path of a socket
+	secure    *tls.Config // nil: no TLS; ServerName "": the request's host
+	wait      time.Duration
+	dialer    net.Dialer
+	idle      pool
+	abandoned abandoned
+	copies    sync.Pool    // of *[copySize]byte, for bodies
+	held      atomic.Int64 // bodies that are waited for, see gather
 }
 
 const (
@@ -57,6 +58,7 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	c.failure = d.pass(w, r, c, k, h)
+	c.sent, c.over = true, k.over.Load()
 }
 
 // ask sends the request and reads the head of the answer. A request that met a dead connection is sent again on a
@@ -91,6 +93,7 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 			c.unread = !k.up.stop(w, r) // which may end ctx
 		}
 		k.close()
+		c.sent, c.over = true, k.over.Load()
 		c.anew = halfDone
 		if err == nil {
 			return nil, h, &Failure{Misdirected, nil}
@@ -188,6 +191,11 @@ func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 		return nil, err
 	}
 	c := newConn(raw, host, d.wait)
+	c.hangUp = func() {
+		over := make(chan struct{})
+		c.over.Store(&over)
+		d.abandoned.close(raw, d.wait, over)
+	}
 	if d.secure != nil {
 		config := d.secure.Clone()
 		if config.ServerName == "" {

@@ -46,15 +46,17 @@ type call struct {
 	login bool  // the request presents a login of its connection: it goes on no connection that is anybody else's
 	own   *conn // the client's own, to begin with; nil: it has none
 
-	status    int           // of the server's final answer; 0: none came
-	first     time.Duration // until it came, or until it was given up
-	failure   *Failure      // nil: the client has a whole answer
-	begun     bool          // the client has the beginning of an answer
-	elsewhere bool          // with failure: another server may be asked
-	source    *source       // the client's body, where an HTTP/2 server was asked
-	unread    bool          // with failure: the client's body was not read to its end
-	waited    bool          // with failure: the client's body was waited for
-	anew      bool          // with failure: the client has to begin its login anew, on another connection
+	status    int            // of the server's final answer; 0: none came
+	first     time.Duration  // until it came, or until it was given up
+	failure   *Failure       // nil: the client has a whole answer
+	begun     bool           // the client has the beginning of an answer
+	elsewhere bool           // with failure: another server may be asked
+	source    *source        // the client's body, where an HTTP/2 server was asked
+	unread    bool           // with failure: the client's body was not read to its end
+	waited    bool           // with failure: the client's body was waited for
+	anew      bool           // with failure: the client has to begin its login anew, on another connection
+	sent      bool           // the server has heard of the request, perhaps
+	over      *chan struct{} // closed when it has let go of it, whose client has left; nil: nobody knows
 }
 
 // answered notes the head of a final answer: whatever comes after it, the server is there.
@@ -101,7 +103,7 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 	if !c.begun {
 		c.failure.answer(w, (c.unread || c.anew) && r.ProtoMajor == 1)
 	}
-	return c.server.address, c.status, c.first, c.failure
+	return c.server.address, c.status, c.first, c.left()
 }
 
 // resume chooses the connection that is the client's own, and with it the server.

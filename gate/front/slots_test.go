@@ -1,0 +1,117 @@
+package front
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// at is a connection from an address.
+type at struct {
+	net.Conn
+	address string
+}
+
+func (a at) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(a.address)) }
+
+// asker is a connection with the slots of s, and what asks on it.
+func asker(s *slots, address string) func() (Slot, bool) {
+	c := &conn{Conn: at{address: address}, slots: s}
+	r, _ := http.NewRequestWithContext(withConn(context.Background(), c), "GET", "/", nil)
+	return func() (Slot, bool) { return Admit(r) }
+}
+
+func TestSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &Server{Proxies: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
+		s := newSlots(server, Limits{Streams: 2, RequestsPerAddress: 3}.withDefaults())
+		now := func(ask func() (Slot, bool)) Slot {
+			t.Helper()
+			began := time.Now()
+			slot, ok := ask()
+			if !ok || time.Since(began) > 0 {
+				t.Errorf("admitted %v after %v", ok, time.Since(began))
+			}
+			return slot
+		}
+		never := func(ask func() (Slot, bool)) {
+			t.Helper()
+			began := time.Now()
+			if _, ok := ask(); ok || time.Since(began) != s.patience {
+				t.Errorf("admitted %v after %v", ok, time.Since(began))
+			}
+		}
+		first, second, other := asker(s, "192.0.2.1:1"), asker(s, "192.0.2.1:2"), asker(s, "198.51.100.1:1")
+		one, two := now(first), now(first)
+		never(first) // the connection has its share
+		three := now(second)
+		never(second) // and now the address
+		others := []Slot{now(other), now(other)}
+		if got := server.Stats().Limits["requests"]; got != 2 {
+			t.Errorf("%d counted", got)
+		}
+
+		// Who waits is let in in the order of coming.
+		order := make(chan int, 3)
+		for i, ask := range []func() (Slot, bool){second, first, second} {
+			go func() {
+				if slot, ok := ask(); ok {
+					order <- i
+					time.Sleep(time.Second)
+					slot.Leave()
+				}
+			}()
+			synctest.Wait()
+		}
+		one.Leave()
+		time.Sleep(5 * time.Second)
+		if len(order) != 3 || <-order != 0 {
+			t.Errorf("%d let in, or the wrong one first", len(order))
+		}
+		for _, slot := range append(others, two, three) {
+			slot.Leave()
+		}
+		if len(s.addresses) > 0 {
+			t.Errorf("%d addresses are remembered", len(s.addresses))
+		}
+
+		// Many may be behind such an address, so only connections have a share.
+		for _, address := range []string{"127.0.0.1:1", "10.1.2.3:1", "[fd00::1]:1", "203.0.113.9:1"} {
+			var all []Slot
+			for range 5 {
+				ask := asker(s, address)
+				all = append(all, now(ask), now(ask))
+				never(ask)
+			}
+			for _, slot := range all {
+				slot.Leave()
+			}
+		}
+	})
+}
+
+// A client that leaves while it waits does not wait any longer, and holds nothing.
+func TestSlotOfWhoLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(&Server{}, Limits{Streams: 1}.withDefaults())
+		c := &conn{Conn: at{address: "192.0.2.1:1"}, slots: s}
+		ctx, leave := context.WithCancel(withConn(context.Background(), c))
+		r, _ := http.NewRequestWithContext(ctx, "GET", "/", nil)
+		slot, _ := Admit(r)
+		go func() {
+			time.Sleep(time.Second)
+			leave()
+		}()
+		if _, ok := Admit(r); ok {
+			t.Error("admitted")
+		}
+		slot.Leave()
+		if c.turns.held != 0 || c.turns.waiting.Len() != 0 || len(s.addresses) != 0 {
+			t.Errorf("%d held, %d waiting, %d addresses", c.turns.held, c.turns.waiting.Len(), len(s.addresses))
+		}
+	})
+}

@@ -1,0 +1,102 @@
+package origin
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// A request whose client has left is not over for its server: that works on until it notices. So the server is told (our side of
+// the connection ends) and then waited for, so that whoever counts what is under way there can go on counting it.
+
+const (
+	// abandonedConns are waited for at most, of one server; each has a file descriptor.
+	abandonedConns = 256
+	// abandonedBytes are read of what the server still says. Who says more notices when nobody takes it.
+	abandonedBytes = 64 << 10
+	// abandonedTime is how long a server may work on where there is nothing to wait for: over HTTP/2 it does not say when a request
+	// that was reset has ended.
+	abandonedTime = time.Second
+)
+
+// abandoned counts the connections to a server that are waited for. The zero value is ready for use.
+type abandoned struct{ count atomic.Int64 }
+
+// close closes a connection for whoever reads from it, and then our side of it. It closes over when the server has ended its own, or
+// the time is up.
+func (a *abandoned) close(raw net.Conn, most time.Duration, over chan struct{}) {
+	var rest halfConn
+	if a.count.Add(1) <= abandonedConns {
+		rest = duplicate(raw)
+	}
+	raw.Close()
+	if rest == nil {
+		a.count.Add(-1)
+		time.AfterFunc(abandonedTime, func() { close(over) })
+		return
+	}
+	rest.CloseWrite()
+	go func() {
+		defer close(over)
+		defer a.count.Add(-1)
+		defer rest.Close()
+		rest.SetReadDeadline(time.Now().Add(most))
+		io.CopyN(io.Discard, rest, abandonedBytes)
+	}()
+}
+
+// halfConn is a connection of which one side can be ended.
+type halfConn interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// unfinished is a failure that a server does not know of yet.
+type unfinished struct {
+	*Failure
+	over <-chan struct{}
+}
+
+// Unwrap gives the failure.
+func (u *unfinished) Unwrap() error { return u.Failure }
+
+// Ended is closed when the server has let go of the request.
+func (u *unfinished) Ended() <-chan struct{} { return u.over }
+
+// left is the failure of a request as Serve returns it.
+func (c *call) left() error {
+	if c.failure.word != ClientGone && c.failure.word != ClientSlow || !c.sent && c.server.proxy == nil {
+		return c.failure
+	}
+	if c.over != nil {
+		return &unfinished{c.failure, *c.over}
+	}
+	over := make(chan struct{})
+	time.AfterFunc(abandonedTime, func() { close(over) })
+	return &unfinished{c.failure, over}
+}
+
+// duplicate gives a socket another owner; nil where that cannot be done.
+func duplicate(raw net.Conn) halfConn {
+	socket, ok := raw.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil
+	}
+	file, err := socket.File()
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	rest, err := net.FileConn(file)
+	if err != nil {
+		return nil
+	}
+	half, ok := rest.(halfConn)
+	if !ok {
+		rest.Close()
+		return nil
+	}
+	return half
+}
