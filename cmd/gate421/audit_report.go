@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gate421/gate/files"
 	"gate421/gate/report"
 
 	"golang.org/x/term"
@@ -92,17 +93,17 @@ func width(out io.Writer) int {
 }
 
 // replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular file, such
-// as a pipe or /dev/stdout, is written to as it is.
+// as a pipe or /dev/stdout, is written to as it is. A link that somebody else may have made is replaced.
 func replaceFile(path string, content []byte) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		f, _, err := files.Open(path, os.O_WRONLY, 0)
 		if err != nil {
 			return err
 		}
 		_, err = f.Write(content)
 		return errors.Join(err, f.Close())
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
+	if real, err := files.Resolve(path); err == nil { // or else what is in that place is replaced, and leads nowhere
 		path = real
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".gate421-report-*")

@@ -16,6 +16,7 @@ import (
 	"gate421/gate"
 	"gate421/gate/admin"
 	"gate421/gate/config"
+	"gate421/gate/files"
 	"gate421/gate/front"
 	"gate421/gate/guard"
 	"gate421/gate/origin"
@@ -89,8 +90,19 @@ func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Write
 
 func (g *gateway) openState(context.Context) error {
 	err := os.MkdirAll(g.config.State, 0o700)
+	open := false
+	if err == nil {
+		open, err = files.Folder(g.config.State)
+	}
 	if err == nil {
 		err = writable(g.config.State)
+	}
+	if cure := files.Cure(err); cure != "" {
+		return hint(fmt.Errorf("state folder %q: %w", g.config.State, err), "%s", cure)
+	}
+	if open {
+		g.say("everybody on this machine can write in the state folder %q, where keys and the guard's counts are", g.config.State)
+		g.say("hint: chmod go-w %s", shellWord(g.config.State))
 	}
 	if err != nil {
 		return hint(fmt.Errorf("state folder %q: %w", g.config.State, bare(err)), "create it for this user, or name another folder: state: in the configuration, --state with run")

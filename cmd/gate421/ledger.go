@@ -5,6 +5,7 @@ import (
 
 	"gate421/gate/audit"
 	"gate421/gate/config"
+	"gate421/gate/files"
 )
 
 // ledger is the decision log that is in use now.
@@ -38,6 +39,9 @@ func (g *gateway) newLog(c *config.Config) (*audit.Log, error) {
 	}
 	log, err := audit.Open(wanted)
 	if err != nil {
+		if cure := files.Cure(err); cure != "" {
+			return nil, hint(err, "%s", cure)
+		}
 		return nil, hint(err, "create its folder and let this user write there, or use file: \"-\" for standard output")
 	}
 	return log, nil

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/files"
 )
 
 // output is the file behind the log: a path that may be renamed away and opened again, or standard output.
@@ -55,7 +57,7 @@ func (o *output) reopen() error {
 	if o.path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(o.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640)
+	f, real, err := files.Open(o.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return fmt.Errorf("decision log %q: %w", o.path, reason(err))
 	}
@@ -66,10 +68,6 @@ func (o *output) reopen() error {
 	if err != nil {
 		f.Close()
 		return fmt.Errorf("decision log %q: %w", o.path, reason(err))
-	}
-	real, err := filepath.EvalSymlinks(o.path)
-	if err != nil {
-		real = o.path
 	}
 	if !o.lockWithin(patient) {
 		f.Close()

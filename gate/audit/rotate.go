@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"gate421/gate/files"
 )
 
 // Rotation says when the log's file is set aside for a new one. A file that was set aside has the time of that behind its
@@ -49,7 +51,7 @@ func (o *output) turn() {
 		o.tell(o.path, fmt.Errorf("decision log %q: cannot be set aside: %w", o.path, reason(err)))
 		return
 	}
-	f, err := os.OpenFile(o.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640)
+	f, _, err := files.Open(o.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640)
 	if err == nil {
 		var here os.FileInfo
 		if here, err = f.Stat(); err == nil {
@@ -276,8 +278,18 @@ func newCompressor(to io.Writer) (*zstd.Encoder, error) {
 	return zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
 }
 
-// openAside opens a file that was set aside.
-func openAside(name string) (*os.File, error) { return os.Open(name) }
+// openAside opens a file that was set aside, and no link that somebody has put in its place.
+func openAside(name string) (*os.File, error) {
+	f, real, err := files.Open(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || filepath.Base(real) != filepath.Base(name) {
+		f.Close()
+		return nil, errors.Join(err, fmt.Errorf("%q is no file that was set aside", name))
+	}
+	return f, nil
+}
 
 // replaceWith makes a file, with the rights of another, that is there whole and on the disk or not at all.
 func replaceWith(name string, like *os.File, write func(io.Writer) error) (err error) {

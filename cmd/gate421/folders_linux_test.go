@@ -1,0 +1,37 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Root writes in nobody else's folder, and says whose it is and what to do.
+func TestFoldersOfSomebodyElse(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give folders to others")
+	}
+	for _, test := range []struct{ name, config, folder, wanted, hint string }{
+		{"state", "", "state", "gate421: state folder ", "chown root "},
+		{"log", "log: {file: $state/../log/decisions.log}", "log", "gate421: decision log ", "chown root "},
+	} {
+		s := newSetting(t)
+		folder := filepath.Join(filepath.Dir(s.state()), test.folder)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(folder, 54321, 54321); err != nil {
+			t.Fatal(err)
+		}
+		s.write(test.config + "\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]")
+		_, said, err := quiet(t.Context(), []string{"run", "--config", s.file}, "")
+		if exitCode(err) != 1 {
+			t.Errorf("%s: exit %d", test.name, exitCode(err))
+		}
+		if !strings.HasPrefix(said, test.wanted) || !strings.Contains(said, `belongs to user 54321, who could lead what root writes there elsewhere`+"\nhint: ") ||
+			!strings.Contains(said, test.hint) || strings.Count(said, "\n") != 2 {
+			t.Errorf("%s: %s", test.name, said)
+		}
+	}
+}
