@@ -165,14 +165,20 @@ func sameName(a, b string) bool {
 	return strings.EqualFold(a, b)
 }
 
-// mixCase gives every letter of name a case of its own by chance.
+// mixCase gives every letter of name a case of its own by chance, at least one of them another one than it has.
 func mixCase(name string) string {
 	mixed, coins := []byte(name), make([]byte, len(name))
-	rand.Read(coins) // never fails: it ends the program rather than return weak bytes
-	for i, b := range mixed {
-		letter := 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
-		if letter && coins[i]&1 == 1 {
-			mixed[i] = b ^ 0x20
+	for letters := 1; letters > 0; {
+		rand.Read(coins) // never fails: it ends the program rather than return weak bytes
+		letters = 0
+		for i, b := range []byte(name) {
+			if 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' {
+				letters++
+				mixed[i] = b ^ coins[i]&0x20
+			}
+		}
+		if string(mixed) != name {
+			break
 		}
 	}
 	return string(mixed)

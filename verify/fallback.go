@@ -43,7 +43,8 @@ func (q *query) hearMessage(ctx context.Context, out outcome) (reading, bool) {
 	switch {
 	case r.kind == readingNothing:
 		q.record(troubleAt(c.server.address, r.cause, r.detail))
-		if r.cause == CauseFormErr || r.cause == CauseNotImp {
+		c.done = c.done || out.how == manner{} // it will not say more to any other question
+		if !c.done && (r.cause == CauseFormErr || r.cause == CauseNotImp) {
 			q.degrade(ctx, c)
 		} else {
 			q.beginNext(ctx)
@@ -144,7 +145,7 @@ func (q *query) hasten(ctx context.Context, c *candidate) {
 	const manners = 3
 	c.waves++
 	switch step := c.waves % manners; {
-	case c.waves >= manners*q.from.rounds() || c.truncated:
+	case q.from.attempts > 0 && c.waves >= manners*q.from.attempts || c.truncated:
 	case usual.tcp:
 		q.send(ctx, c, manner{tcp: true, edns: step != 1})
 	case c.folded, c.denied, step == 2:

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -71,7 +72,7 @@ const (
 const (
 	udpPace        = 300 * time.Millisecond // of silence before something else is tried
 	tcpPace        = time.Second
-	attemptsAtMost = 40 // of one query, at all servers together
+	attemptsAtMost = 20 // of one query, at all servers together: each keeps a socket until the query ends
 )
 
 // strays is the detail of trouble with messages that do not belong to the question.
@@ -106,7 +107,7 @@ func (q *query) run(ctx context.Context) (r reading, settled bool) {
 	q.begin(ctx, q.candidates[0])
 	timer := time.NewTimer(q.pace(1))
 	defer timer.Stop()
-	for wave := 1; q.pending > 0; {
+	for wave := 1; q.pending > 0 && !q.exhausted(); {
 		select {
 		case out := <-q.outcomes:
 			q.pending--
@@ -125,6 +126,11 @@ func (q *query) run(ctx context.Context) (r reading, settled bool) {
 		}
 	}
 	return reading{}, false
+}
+
+// exhausted reports whether no server is left that may say more.
+func (q *query) exhausted() bool {
+	return !slices.ContainsFunc(q.candidates, func(c *candidate) bool { return !c.done })
 }
 
 // why is the trouble of a query that ended without an answer. What was on its way at the end may say more than silence

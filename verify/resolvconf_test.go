@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -253,15 +254,33 @@ func TestConfigWithoutReload(t *testing.T) {
 	})
 }
 
+// dialled are connections in the order in which they were made.
+type dialled struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (d *dialled) add(connection string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = append(d.all, connection)
+}
+
+func (d *dialled) list() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.all)
+}
+
 // TestConfigOptions: what the options do to queries.
 func TestConfigOptions(t *testing.T) {
-	setup := func(t *testing.T, options, fault string, test func(t *testing.T, v *Verifier, dials *[]string)) {
+	setup := func(t *testing.T, options, fault string, test func(t *testing.T, v *Verifier, dials *dialled)) {
 		following(t, func(t *testing.T, c *configFile) {
 			c.write("nameserver 192.0.2.1\nnameserver 192.0.2.2\noptions " + options + "\n")
 			z := newZone(t, googlebotZone+"\nfault * "+fault)
-			var dials []string
+			var dials dialled
 			c.r.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-				dials = append(dials, network+" "+strings.TrimSuffix(strings.TrimPrefix(address, "192.0.2."), ":53"))
+				dials.add(network + " " + strings.TrimSuffix(strings.TrimPrefix(address, "192.0.2."), ":53"))
 				return z.dial(ctx, network, address)
 			}
 			v := &Verifier{Resolver: c.r}
@@ -276,13 +295,13 @@ func TestConfigOptions(t *testing.T) {
 		"use-vc":        "tcp 1,tcp 1,tcp 1,tcp 1",
 		"rotate use-vc": "tcp 1,tcp 2,tcp 1,tcp 2",
 	} {
-		setup(t, options, "none", func(t *testing.T, v *Verifier, dials *[]string) {
+		setup(t, options, "none", func(t *testing.T, v *Verifier, dials *dialled) {
 			for range 2 {
 				if got := v.Lookup(t.Context(), "googlebot", addr); got.Verdict != Genuine {
 					t.Errorf("%s: %+v", options, got)
 				}
 			}
-			if got := strings.Join(*dials, ","); got != want {
+			if got := strings.Join(dials.list(), ","); got != want {
 				t.Errorf("%s: %s, want %s", options, got, want)
 			}
 		})
@@ -291,7 +310,7 @@ func TestConfigOptions(t *testing.T) {
 		"timeout:1 attempts:1": 2 * time.Second, "timeout:1 attempts:2": 4 * time.Second, "timeout:2 attempts:1": 4 * time.Second,
 		"timeout:9": lookupAtMost, "attempts:1": lookupAtMost,
 	} {
-		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *[]string) {
+		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *dialled) {
 			start := time.Now()
 			v.Lookup(t.Context(), "googlebot", addr)
 			if took := time.Since(start); took != want {
@@ -300,14 +319,14 @@ func TestConfigOptions(t *testing.T) {
 		})
 	}
 	for options, want := range map[string]time.Duration{"timeout:1": time.Second, "timeout:2": 2 * time.Second, "rotate": udpPace} {
-		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *[]string) {
+		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *dialled) {
 			go v.Lookup(t.Context(), "googlebot", addr)
 			time.Sleep(want - time.Millisecond)
 			synctest.Wait()
-			before := slices.Contains(*dials, "udp 2")
+			before := slices.Contains(dials.list(), "udp 2")
 			time.Sleep(2 * time.Millisecond)
 			synctest.Wait()
-			if after := slices.Contains(*dials, "udp 2"); before || !after {
+			if after := slices.Contains(dials.list(), "udp 2"); before || !after {
 				t.Errorf("%s: the next server was asked too early (%v) or too late (%v)", options, before, !after)
 			}
 		})

@@ -46,7 +46,7 @@ type Resolver struct {
 	// and the query ends with its lookup. A response counts however late it comes before the end.
 	Timeout time.Duration
 
-	// Attempts are the rounds that silent servers are asked in. 0: 2.
+	// Attempts are the rounds that silent servers are asked in. 0: as many as there is time for, but 2 with a Timeout.
 	Attempts int
 
 	// Rotate makes every query begin with another server.
@@ -55,7 +55,7 @@ type Resolver struct {
 	// TCP keeps UDP from being used at all.
 	TCP bool
 
-	// Dial opens connections; network is "udp" or "tcp". A connection that is no net.PacketConn gets messages with the
+	// Dial opens connections, several at a time; network is "udp" or "tcp". A connection that is no net.PacketConn gets messages with the
 	// length prefix of RFC 1035 section 4.2.2. Nil: a zero net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 

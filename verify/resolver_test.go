@@ -93,7 +93,7 @@ func TestResolverStrays(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			checkLeaks(t)
 			z := newZone(t, googlebotZone+"\nfault * "+fault)
-			v := &Verifier{Resolver: &Resolver{Servers: []string{z.serve(t)}, Timeout: 150 * time.Millisecond}}
+			v := &Verifier{Resolver: &Resolver{Servers: []string{z.serve(t)}, Timeout: 600 * time.Millisecond}}
 			defer v.Close()
 			got := v.Lookup(context.Background(), "googlebot", netip.MustParseAddr(googlebotAddr))
 			want(t, got, Unknown, SourceDNS, CauseGarbage)
@@ -147,8 +147,8 @@ func TestResolverUnreachable(t *testing.T) {
 		verdict  Verdict
 		cause    string
 	}{
-		{&Resolver{Servers: []string{dead}, Timeout: 200 * time.Millisecond}, Unknown, CauseUnreachable},
-		{&Resolver{Servers: []string{dead, good.serve(t)}, Timeout: 200 * time.Millisecond}, Genuine, ""},
+		{&Resolver{Servers: []string{dead}}, Unknown, CauseUnreachable},
+		{&Resolver{Servers: []string{dead, good.serve(t)}}, Genuine, ""},
 		{&Resolver{}, Unknown, CauseResolver},
 		{nil, Unknown, CauseResolver},
 	} {

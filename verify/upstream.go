@@ -11,7 +11,7 @@ import (
 type upstream struct {
 	servers  []*server
 	timeout  time.Duration // of each server in turn; 0: as long as the lookup lasts
-	attempts int           // rounds; 0: 2
+	attempts int           // rounds; 0: as many as there is time for
 	rotate   bool
 	tcp      bool // TCP alone, or TLS
 	static   bool // the file that it is from is not to be followed
@@ -61,19 +61,16 @@ func (u *upstream) prefer(s *server) {
 	}
 }
 
-func (u *upstream) rounds() int {
-	if u.attempts > 0 {
-		return u.attempts
-	}
-	return 2
-}
-
 // bound is ctx as long as a query may last.
 func (u *upstream) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if u.timeout > 0 {
-		return context.WithTimeout(ctx, u.timeout*time.Duration(u.rounds()*len(u.servers)))
+	if u.timeout == 0 {
+		return context.WithCancel(ctx)
 	}
-	return context.WithCancel(ctx)
+	rounds := u.attempts
+	if rounds == 0 {
+		rounds = 2 // as resolv.conf(5) has it
+	}
+	return context.WithTimeout(ctx, u.timeout*time.Duration(rounds*len(u.servers)))
 }
 
 // addresses are those of the servers, in their own order.
