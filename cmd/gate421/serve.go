@@ -56,13 +56,11 @@ func (g *gateway) serve(ctx context.Context) error {
 		Limits:    g.bounds,
 	}
 	g.door.Store(door)
-	page := g.servePage()
+	closePage := g.servePage()
 	refreshing, stop := context.WithCancel(ctx)
 	refreshed, watched := g.refreshRanges(refreshing), g.watchResolver(refreshing)
 	err := door.Serve(ctx, g.secure, g.plain)
-	if page != nil {
-		page.Close()
-	}
+	closePage()
 	stop()
 	<-refreshed
 	<-watched
@@ -91,16 +89,4 @@ func (g *gateway) refreshRanges(ctx context.Context) <-chan struct{} {
 		g.ranges.Run(ctx) // its one error is a wrong URL, and the URLs are its own
 	}()
 	return ended
-}
-
-func (g *gateway) servePage() *http.Server {
-	if g.page == nil {
-		return nil
-	}
-	server := &http.Server{Handler: g.admin.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10, ErrorLog: discard()}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	server.Protocols = protocols
-	go server.Serve(g.page) // ends with Close
-	return server
 }
