@@ -90,7 +90,7 @@ const (
 // TLS, nil where there is none. Contexts of requests are made of ctx.
 func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionState) (taken bool) {
 	k := &conn{server: s, Conn: c, secure: secure, base: ctx, remote: c.RemoteAddr().String()}
-	k.inlet.conn, k.inlet.idle, k.inlet.header = c, s.IdleTime, s.HeaderTime
+	k.inlet.conn, k.inlet.idle, k.inlet.header, k.inlet.records = c, s.IdleTime, s.HeaderTime, secure != nil
 	k.r = bufio.NewReaderSize(&k.inlet, 4<<10)
 	s.mu.Lock()
 	if s.open == nil {

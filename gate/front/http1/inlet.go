@@ -11,6 +11,9 @@ type inlet struct {
 	conn         net.Conn
 	idle, header time.Duration
 
+	records bool // bytes come in TLS records
+	small   int  // reads of a body, one behind the other, that have brought little
+
 	mu    sync.Mutex
 	phase phase
 	until time.Time // the deadline that is set; zero: none
@@ -30,8 +33,35 @@ const (
 
 // Read serves io.Reader.
 func (i *inlet) Read(p []byte) (int, error) {
+	const little, few = 512, 4
 	i.prepare()
-	return i.conn.Read(p)
+	n, err := i.conn.Read(p)
+	if !i.records || n >= little || err != nil {
+		i.small = 0
+		return n, err
+	}
+	if i.small++; i.small < few {
+		return n, nil
+	}
+	return i.more(p, n), nil
+}
+
+// more reads on for as long as TLS has records that have come already: each of them is read alone, and a client may
+// send one for every byte of a body.
+func (i *inlet) more(p []byte, n int) int {
+	i.mu.Lock()
+	look := i.phase == inBody && !i.lent
+	if look {
+		i.until = time.Unix(1, 0) // the next Read sets another one
+		i.conn.SetReadDeadline(i.until)
+	}
+	i.mu.Unlock()
+	for look && n < len(p) {
+		m, err := i.conn.Read(p[n:])
+		n += m
+		look = err == nil // the next Read meets it again, if it was not the deadline
+	}
+	return n
 }
 
 func (i *inlet) prepare() {
