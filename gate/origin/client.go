@@ -55,11 +55,12 @@ func (c *Client) End() {
 	c.kept = nil
 }
 
-// clientOf is the connection that a request came on, nil where nothing is kept. The requests of an HTTP/2
-// connection come at once, and a login is a conversation: servers that hold one have their clients use HTTP/1.1 for
-// it.
+// clientOf is the connection that a request came on, nil where nothing is kept. The requests of an HTTP/2 connection
+// come at once, and a login is a conversation: servers that hold one have their clients use HTTP/1.1 for it. Whoever
+// says that it forwards a request may forward those of others on the same connection, whether it is known as a proxy or
+// not.
 func clientOf(r *http.Request) *Client {
-	if r.ProtoMajor != 1 {
+	if r.ProtoMajor != 1 || r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil {
 		return nil
 	}
 	c, _ := r.Context().Value(clientKey{}).(*Client)

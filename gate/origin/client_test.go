@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -55,6 +57,65 @@ func TestLoginWithoutAClient(t *testing.T) {
 		if n := p.connections.Load(); n != 4 {
 			t.Errorf("4 requests came on %d connections", n)
 		}
+	}
+}
+
+// Whoever forwards a request may forward other people's on the same connection.
+func TestLoginThatIsForwarded(t *testing.T) {
+	for _, field := range []string{"X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1"} {
+		p := &personal{scheme: "NTLM", silent: true}
+		g := connected(t, reach(t, "http://"+listen(t, nil, p.converse)), false)
+		for _, c := range []struct {
+			authorization string
+			status        int
+		}{{"NTLM " + token("ann"), 200}, {"", 403}} {
+			r := g.request(t, "GET", "/", nil, field)
+			if c.authorization != "" {
+				r.Header.Set("Authorization", c.authorization)
+			}
+			answer := g.do(t, r)
+			if person := content(t, answer); answer.StatusCode != c.status {
+				t.Errorf("%s: %d, taken for %q", field, answer.StatusCode, person)
+			}
+		}
+	}
+}
+
+// Over a Unix socket it is as over TCP.
+func TestLoginOverAUnixSocket(t *testing.T) {
+	folder, err := os.MkdirTemp("", "origin") // a test's own may be longer than a socket's path can be
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	path, p := filepath.Join(folder, "app.sock"), &personal{scheme: "Negotiate"}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				p.converse(c, bufio.NewReader(c))
+			}()
+		}
+	}()
+	g := connected(t, reach(t, "unix:"+path), false)
+	one, other := g.visitor(t), g.visitor(t)
+	if status, person := one.login("Negotiate", "ann"); person != "ann" {
+		t.Errorf("%d %q", status, person)
+	}
+	if status, person := other.ask("GET", ""); status != 401 {
+		t.Errorf("the other: %d %q", status, person)
+	}
+	if status, person := one.ask("POST", ""); person != "ann" {
+		t.Errorf("later: %d %q", status, person)
 	}
 }
 

@@ -55,9 +55,9 @@
 // connection to its own server, or not at all: where that is gone, the answer is a 502 and the end of the client's
 // connection, so that the client begins anew.
 //
-// Of HTTP/2's clients nothing is kept, nor where a request's context has no Client: a request with a login then has
-// a connection for itself, so that a login of one step is served and one of several never ends. Clients use
-// HTTP/1.1 for these, as IIS has them do. So it is with HTTP/2 origins, too.
+// Of HTTP/2's clients nothing is kept, nor where a request's context has no Client or where it says that it is
+// forwarded: a request with a login then has a connection for itself, so that a login of one step is served and one
+// of several never ends. Clients use HTTP/1.1 for these, as IIS has them do. So it is with HTTP/2 origins, too.
 //
 // # HTTP/2 servers
 //
