@@ -96,7 +96,7 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 		}
 	}
 	for _, s := range c.Sites {
-		o, err := originOf(s, s.Origin, 0, nil)
+		o, err := originOf(s, s.Origin, c.Limits, nil)
 		if err != nil {
 			at := config.Problem{Message: err.Error(), Hint: originHint} // the site's name stands in the file, too
 			at = c.AtMentioned(at)
@@ -109,12 +109,13 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 	return problems
 }
 
-// originOf prepares some or all of a site's own servers; wait and onHealth are as in origin.Config.
-func originOf(s config.Site, servers []string, wait time.Duration, onHealth func(origin.Health)) (*origin.Origin, error) {
+// originOf prepares some or all of a site's own servers; onHealth is as in origin.Config.
+func originOf(s config.Site, servers []string, limits config.Limits, onHealth func(origin.Health)) (*origin.Origin, error) {
 	t := s.OriginTLS
 	return origin.New(origin.Config{
 		Servers: servers, ServerName: t.ServerName, CA: t.CA, InsecureSkipVerify: t.InsecureSkipVerify,
-		ClientCert: t.ClientCert, ClientKey: t.ClientKey, Wait: wait, OnHealth: onHealth,
+		ClientCert: t.ClientCert, ClientKey: t.ClientKey, Wait: cmp.Or(s.OriginTime, limits.OriginTime),
+		StallTime: limits.StallTime, StallBytes: limits.StallBytes, OnHealth: onHealth,
 	})
 }
 

@@ -124,7 +124,8 @@ func inspectName(ctx context.Context, host string) found {
 // inspectOrigin sends one request the way the gateway does, to one of a site's own servers.
 func inspectOrigin(ctx context.Context, s config.Site, server string) found {
 	name := fmt.Sprintf("origin %s of %s", server, s.Hosts[0])
-	o, err := originOf(s, []string{server}, 10*time.Second, nil)
+	s.OriginTime = 0
+	o, err := originOf(s, []string{server}, config.Limits{OriginTime: 10 * time.Second}, nil)
 	if err != nil {
 		return found{what: fmt.Sprintf("site %q: %v", s.Hosts[0], err), bad: true, hint: originHint}
 	}

@@ -143,8 +143,9 @@ type Site struct {
 	// "file:/absolute/folder". None has a slash at the end.
 	Origin     []string
 	OriginTLS  OriginTLS
-	HTTP2Crawl policy.State // what verified crawlers get over HTTP/2 where no path says otherwise; required
-	Guard      *Guard       // nil: off; by default 100 refusals within 24h
+	OriginTime time.Duration // as Limits.OriginTime, for this site; 0: that one; 100ms to 24h
+	HTTP2Crawl policy.State  // what verified crawlers get over HTTP/2 where no path says otherwise; required
+	Guard      *Guard        // nil: off; by default 100 refusals within 24h
 	Paths      []policy.Rule
 }
 

@@ -198,6 +198,7 @@ func TestValues(t *testing.T) {
 		{"log_logrotate", func(c *Config) { c.Log.File = "decisions.log" }},
 		{"every_key", func(c *Config) {
 			c.Sites[0].Hosts = []string{"example.com", "www.example.com"}
+			c.Sites[0].OriginTime = 10 * time.Minute
 			c.Sites[0].Paths = []policy.Rule{{Pattern: "/downloads/", State: policy.Allow}, {Pattern: "/*.pdf$", State: policy.Observe}}
 		}},
 		{"guard", func(c *Config) {

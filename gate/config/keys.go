@@ -35,7 +35,7 @@ func keys(section string) []string {
 			"ping_time", "streams", "frame_bytes", "stream_window", "connection_window", "connections",
 			"connections_per_address", "requests_per_address", "write_time", "origin_time", "drain_time"}
 	case "sites":
-		return []string{"hosts", "origin", "origin_tls", "http2_crawl", "refuse_with", "guard", "paths"}
+		return []string{"hosts", "origin", "origin_tls", "origin_time", "http2_crawl", "refuse_with", "guard", "paths"}
 	case "origin_tls":
 		return []string{"server_name", "ca", "insecure_skip_verify", "client_cert", "client_key"}
 	case "guard":

@@ -75,6 +75,9 @@ func (r *reader) site(n *node, values map[string]*node, certificates Certificate
 	} else {
 		r.problem(n, "say where the site's own server is: origin: http://127.0.0.1:3000", "%sorigin is missing", n.label)
 	}
+	if written := values["origin_time"]; written != nil {
+		s.OriginTime, _ = r.duration(written, 100*time.Millisecond, 24*time.Hour)
+	}
 	crawl := values["http2_crawl"]
 	if crawl != nil {
 		s.HTTP2Crawl, _ = r.state(crawl)

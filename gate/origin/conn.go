@@ -90,7 +90,11 @@ func (i inlet) Read(p []byte) (int, error) {
 			c.readBefore(c.until, 0)
 		}
 	}
-	if c.body && (c.up == nil || !c.up.active.Load()) {
+	switch {
+	case !c.body:
+	case c.up == nil:
+		c.readBefore(c.until, c.wait/16)
+	case !c.up.active.Load():
 		c.readBefore(time.Now().Add(c.wait), c.wait/16)
 	}
 	return c.read(p)

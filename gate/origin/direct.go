@@ -25,6 +25,7 @@ type direct struct {
 	address   string      // host:port, or the path of a socket
 	secure    *tls.Config // nil: no TLS; ServerName "": the request's host
 	wait      time.Duration
+	pace      pace
 	dialer    net.Dialer
 	idle      pool
 	abandoned abandoned
@@ -340,7 +341,7 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 			d.copies.Put(lent)
 		}
 	}()
-	buffer, left := lent[:], h.length
+	buffer, left, slow := lent[:], h.length, d.pace.drip(w.Header(), h.length, d.wait)
 	unsent, sent := stream, false
 	for {
 		if unsent && !source.Ready() {
@@ -353,7 +354,15 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 		if h.length > 0 && left < int64(len(room)) {
 			room = room[:left] // what comes behind the body is not touched
 		}
+		var began time.Time
+		if c.up == nil {
+			began = time.Now()
+			c.until = began.Add(c.wait) // for the next byte of the body, whatever comes between
+		}
 		n, err := source.Read(room)
+		if slow != nil && c.up == nil && err == nil {
+			err = slow.came(n, time.Since(began))
+		}
 		if n > 0 {
 			left -= int64(n)
 			if _, gone = w.Write(room[:n]); gone != nil {

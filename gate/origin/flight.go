@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // flight is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
@@ -19,6 +20,7 @@ type flight struct {
 	broke   error         // what ended the server's body too early
 	ended   bool          // the server's body was read to its end
 	stall   stall
+	pace    pace
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
@@ -57,8 +59,8 @@ func (f *flight) abandon() {
 }
 
 // answer takes the body of the server's answer.
-func (f *flight) answer(body io.ReadCloser) *downstream {
-	d := &downstream{body: body, flight: f}
+func (f *flight) answer(answer *http.Response) *downstream {
+	d := &downstream{body: answer.Body, flight: f, drip: f.pace.drip(answer.Header, answer.ContentLength, f.stall.wait)}
 	f.mu.Lock()
 	f.body = d
 	abandoned := f.abandoned
@@ -81,14 +83,22 @@ func (f *flight) release() {
 type downstream struct {
 	body   io.ReadCloser
 	flight *flight
+	drip   *drip
 	closed atomic.Bool
 }
 
 // Read serves io.Reader.
 func (d *downstream) Read(p []byte) (int, error) {
+	var since time.Time
+	if d.drip != nil {
+		since = time.Now()
+	}
 	d.flight.stall.read(true)
 	n, err := d.body.Read(p)
 	over := d.flight.stall.read(false)
+	if d.drip != nil && err == nil && (d.flight.source == nil || d.flight.source.whole()) {
+		err = d.drip.came(n, time.Since(since))
+	}
 	switch {
 	case err == io.EOF:
 		d.flight.ended = true

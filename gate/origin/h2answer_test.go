@@ -207,18 +207,18 @@ func TestUploadThatAnHTTP2OriginDoesNotTake(t *testing.T) {
 // While the client sends in its own time nothing is bounded, and what was waited for counts for nobody.
 func TestSlowUploadToHTTP2(t *testing.T) {
 	t.Parallel()
-	const wait = 200 * time.Millisecond
+	const wait = time.Second
 	o := serveFrames(t, nil, nil, func(stream) {}, echo)
 	both(t, Config{Servers: []string{o.url()}, Wait: wait}, func(t *testing.T, g *gateway) {
 		reader, writer := io.Pipe()
 		go func() {
-			for range 4 {
+			for range 2 {
 				io.WriteString(writer, "x")
-				time.Sleep(2 * wait)
+				time.Sleep(wait + wait/2)
 			}
 			writer.Close()
 		}()
-		if got := content(t, g.do(t, g.request(t, "POST", "/", reader))); got != "4 " {
+		if got := content(t, g.do(t, g.request(t, "POST", "/", reader))); got != "2 " {
 			t.Errorf("%q", got)
 		}
 		if result := receive(t, g.outcomes); result.err != nil {

@@ -81,6 +81,7 @@
 package origin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -96,6 +97,8 @@ type Config struct {
 	ClientCert         string        // over TLS: a PEM file of the certificate to show, with its chain; "": none
 	ClientKey          string        // the PEM file of its key
 	Wait               time.Duration // the longest until an answer begins, and between its bytes; 0: 60 s
+	StallTime          time.Duration // an answer of known length has to come so fast: in so much time …; 0: 60 s
+	StallBytes         int           // … so many bytes, see pace; 0: 64 KiB
 	// OnHealth is told when a server or the folder has stopped answering, after three failures in a row, and when it answers
 	// again. It is called by the goroutine of a request, which waits for it, and by several at once. nil: nobody is told.
 	OnHealth func(Health)
@@ -110,9 +113,7 @@ type Origin struct {
 
 // New prepares an origin. It connects to nothing; a folder, and files for TLS, have to exist.
 func New(c Config) (*Origin, error) {
-	if c.Wait == 0 {
-		c.Wait = 60 * time.Second
-	}
+	c.Wait, c.StallTime, c.StallBytes = cmp.Or(c.Wait, 60*time.Second), cmp.Or(c.StallTime, 60*time.Second), cmp.Or(c.StallBytes, 64<<10)
 	if len(c.Servers) == 0 {
 		return nil, errors.New("origin: has no servers")
 	}

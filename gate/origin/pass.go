@@ -39,7 +39,7 @@ func inspect(answer *http.Response) error {
 	if f.request.ProtoMajor == 1 && f.source != nil && !f.source.whole() {
 		answer.Header["Connection"] = []string{"close"} // as in pass
 	}
-	answer.Body = f.answer(answer.Body)
+	answer.Body = f.answer(answer)
 	return nil
 }
 

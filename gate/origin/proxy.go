@@ -19,6 +19,7 @@ type proxy struct {
 	scheme  string        // http or https
 	address string        // host:port of the server
 	wait    time.Duration // the longest without progress
+	pace    pace
 	pool    *h2pool
 	held    atomic.Int64 // bytes of clients' bodies, kept to be sent again
 	reverse *httputil.ReverseProxy
@@ -48,7 +49,7 @@ func (p *proxy) forward() {
 
 // serve asks the server, and passes its answer on if there is one.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &flight{call: *c, client: w, request: r, source: c.source}
+	f := &flight{call: *c, pace: p.pace, client: w, request: r, source: c.source}
 	// Stopping the body of an HTTP/1 client ends its request's context, and the answer must not end with it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()

@@ -57,7 +57,7 @@ type server struct {
 }
 
 func newServer(written string, where place, c Config) (*server, error) {
-	s := &server{address: written}
+	s, slow := &server{address: written}, pace{c.StallTime, c.StallBytes}
 	var secure *tls.Config
 	var err error
 	if where.scheme == "https" || where.scheme == "h2" {
@@ -68,15 +68,18 @@ func newServer(written string, where place, c Config) (*server, error) {
 	switch where.scheme {
 	case "h2", "h2c":
 		s.proxy, err = newProxy(where.dial, secure, c.Wait)
+		if err == nil {
+			s.proxy.pace = slow
+		}
 		return s, err
 	case "unix":
 		if where.dial == "" {
 			return nil, errors.New("has no path")
 		}
-		s.direct = &direct{network: "unix", address: where.dial, wait: c.Wait}
+		s.direct = &direct{network: "unix", address: where.dial, wait: c.Wait, pace: slow}
 		return s, nil
 	}
-	s.direct = &direct{network: "tcp", address: where.dial, wait: c.Wait, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
+	s.direct = &direct{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
 	if secure != nil {
 		secure.NextProtos = []string{"http/1.1"}
 		s.direct.secure = secure
