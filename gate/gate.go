@@ -44,6 +44,7 @@ import (
 
 	"gate421/gate/audit"
 	"gate421/gate/policy"
+	"gate421/gate/syntax"
 	"gate421/verify"
 )
 
@@ -160,10 +161,7 @@ func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
 // gather collects the facts and what the record says of the request itself.
 func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	host := hostname(r.Host)
-	path := r.RequestURI
-	if path == "" || path[0] != '/' {
-		path = r.URL.RequestURI() // absolute form, or "*"
-	}
+	path := syntax.OriginForm(r.RequestURI)
 	if x.client = h.Proxies.client(r); x.client.proxied {
 		r.RemoteAddr = netip.AddrPortFrom(x.client.ip, 0).String() // for the origin
 	}

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 
 	"gate421/gate/audit"
 	"gate421/gate/policy"
+	"gate421/gate/syntax"
 )
 
 // PlainHTTP is the reason of the log for a request on the plain listener that was sent on to https.
@@ -35,13 +35,16 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := hostname(r.Host)
 	client := h.Proxies.client(r)
 	record := audit.Record{
-		Host: host, Method: r.Method, Path: r.URL.RequestURI(), Proto: client.proto, ClientIP: client.ip,
+		Host: host, Method: r.Method, Path: syntax.OriginForm(r.RequestURI), Proto: client.proto, ClientIP: client.ip,
 		Agent: r.UserAgent(), RequestID: h.ids.next(), Config: live.Version,
 	}
 	record.Claim = live.Claims.Of(record.Agent)
 	if r.Method == http.MethodConnect {
 		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusMethodNotAllowed
 		answer(w, r, record.Status, "405: CONNECT is not served here.\n")
+	} else if !syntax.Escaped(r.RequestURI) {
+		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusBadRequest
+		answer(w, r, record.Status, "400: the request is malformed.\n")
 	} else if site := live.Policy.Site(host); site == nil {
 		record.Action, record.Reason, record.Status = policy.Reject.String(), string(policy.UnknownHost), http.StatusNotFound
 		answer(w, r, record.Status, "404: no site of this name is served here.\n")
@@ -62,12 +65,15 @@ func redirect(w http.ResponseWriter, r *http.Request, host, port string) int {
 	if port != "" {
 		host += ":" + port
 	}
-	target := url.URL{Scheme: "https", Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	path := syntax.OriginForm(r.RequestURI)
+	if path == "*" { // the whole server is asked about, which has no address (RFC 9110 section 9.3.7)
+		path = "/"
+	}
 	status := http.StatusPermanentRedirect
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		status = http.StatusMovedPermanently
 	}
-	w.Header().Set("Location", target.String())
+	w.Header().Set("Location", "https://"+host+path)
 	w.Header().Set("Content-Length", strconv.Itoa(0))
 	w.Header().Set("Connection", "close")
 	w.WriteHeader(status)

@@ -13,6 +13,7 @@ import (
 	"gate421/gate/config"
 	"gate421/gate/guard"
 	"gate421/gate/policy"
+	"gate421/gate/syntax"
 	"gate421/gate/visible"
 	"gate421/verify"
 
@@ -77,7 +78,8 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 	if err != nil {
 		return nil, err
 	}
-	path := u.RequestURI()
+	written, _, _ := strings.Cut(c.URL, "#")
+	path := syntax.OriginForm(written) // as a client sends it
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
 		host = ascii

@@ -32,7 +32,7 @@ func house() map[string]room {
 		"gate/report":      {[]string{"gate/visible"}, nil},
 		"gate/origin":      {[]string{"gate/file", "gate/socket", "gate/syntax"}, []string{"net/http/httputil"}},
 		"gate/config":      {[]string{"gate/file", "gate/policy", "gate/visible"}, []string{"github.com/goccy/go-yaml"}},
-		"gate":             {[]string{"gate/policy", "gate/guard", "gate/audit", "verify"}, nil},
+		"gate":             {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/syntax", "verify"}, nil},
 		"gate/front":       {[]string{"gate/front/http1", "gate/socket"}, []string{"github.com/pires/go-proxyproto"}},
 		"gate/front/http1": {[]string{"gate/syntax"}, nil},
 		"gate/syntax":      {nil, nil},

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // folder serves files: GET and HEAD, ranges, conditional requests by ETag and time, index.html for a folder. It lists no
@@ -186,11 +188,12 @@ func hidden(name string) bool {
 
 // redirectToFolder adds the slash that makes relative links work. The target stays on this host whatever the path.
 func redirectToFolder(w http.ResponseWriter, r *http.Request, start time.Time) (int, time.Duration, error) {
-	target := path.Base(r.URL.EscapedPath()) + "/"
-	if r.URL.RawQuery != "" {
-		target += "?" + r.URL.RawQuery
+	where, query, asked := strings.Cut(syntax.OriginForm(r.RequestURI), "?")
+	target := "./" + path.Base(strings.TrimSuffix(where, "/")) + "/"
+	if asked && query != "" {
+		target += "?" + query
 	}
-	w.Header().Set("Location", "./"+target)
+	w.Header().Set("Location", target)
 	return refuseFile(w, http.StatusMovedPermanently, start)
 }
 

@@ -37,7 +37,7 @@ func site(t *testing.T, names ...string) (root, url string) {
 
 func TestFolderPaths(t *testing.T) {
 	root, url := site(t, "sub/index.html", "sub/b.txt", "bare/c.txt", "evil.example/index.html", "with space/ü.txt", "odd/index.html/x.txt",
-		".git/config", ".htpasswd", "sub/.env", ".well-known/x.txt", ".well-known/.y.txt", "..data/x.txt", "a%2Fb.txt")
+		".git/config", ".htpasswd", "sub/.env", ".well-known/x.txt", ".well-known/.y.txt", "..data/x.txt", "a%2Fb.txt", "odd||^\"/index.html")
 	if err := os.WriteFile(filepath.Join(filepath.Dir(root), "secret.txt"), []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,8 @@ func TestFolderPaths(t *testing.T) {
 		{"/sub", 301, "./sub/"},
 		{"/sub?a=//b&c", 301, "./sub/?a=//b&c"},
 		{"/with%20space", 301, "./with%20space/"},
+		{"/sub%2F..%2Fodd%7c|^\"", 301, "./sub%2F..%2Fodd%7c|^\"/"},
+		{"/sub?%zz", 301, "./sub/?%zz"},
 		{"//evil.example", 301, "./evil.example/"},
 		{"///evil.example", 301, "./evil.example/"},
 		{"/sub/..", 301, "./../"},

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // proxy asks an HTTP/2 server.
@@ -124,11 +126,14 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 		out.URL.Host = net.JoinHostPort(hostname(in.Host), "443")
 	}
 	out.Host = in.Host
-	// The target goes on as it came, byte for byte; re-encoding it would change what some applications see. A target in
-	// absolute form, or one that would read as an authority, takes the parsed way.
+	// The target goes on as it came, byte for byte; re-encoding it would change what some applications see. What would read as
+	// an authority comes behind one, which the engine takes off again.
 	out.URL.RawQuery = in.URL.RawQuery
-	if t := in.RequestURI; strings.HasPrefix(t, "/") && !strings.HasPrefix(t, "//") {
-		out.URL.Opaque, _, out.URL.ForceQuery = strings.Cut(t, "?")
+	if path, _, query := strings.Cut(syntax.OriginForm(in.RequestURI), "?"); path != "*" {
+		if strings.HasPrefix(path, "//") {
+			path = "//" + in.Host + path
+		}
+		out.URL.Opaque, out.URL.ForceQuery = path, query
 	}
 	for name := range out.Header {
 		if plain := hyphens(name); forwarding(plain) || plain != name && framing(plain) {

@@ -31,7 +31,8 @@ func wellFormed(r *http.Request) bool {
 }
 
 // isTarget says whether a request's target is in origin form, in absolute form, or the asterisk that is OPTIONS' own
-// (RFC 9112 section 3.2), and without a fragment, which some servers cut off and others do not. Of absolute forms http's and
+// (RFC 9112 section 3.2), with every percent sign of its path before two digits, as not everybody reads others alike, and without
+// a fragment, which some servers cut off and others do not. Of absolute forms http's and
 // https' are taken, without userinfo (RFC 9110 section 4.2.4).
 func isTarget(r *http.Request) bool {
 	t := r.RequestURI
@@ -39,6 +40,9 @@ func isTarget(r *http.Request) bool {
 		if t[i] <= ' ' || t[i] == 0x7f || t[i] == '#' {
 			return false
 		}
+	}
+	if !syntax.Escaped(t) {
+		return false
 	}
 	return strings.HasPrefix(t, "/") || t == "*" && r.Method == http.MethodOptions ||
 		(r.URL.Scheme == "http" || r.URL.Scheme == "https") && r.URL.Host != "" && r.URL.User == nil
@@ -60,7 +64,7 @@ func isLength(r *http.Request) bool {
 func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
-	dst = append(dst, target(r)...)
+	dst = append(dst, syntax.OriginForm(r.RequestURI)...)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, r.Host...)
 	dst = append(dst, "\r\n"...)
@@ -160,14 +164,6 @@ func appendField(dst []byte, name, value string) []byte {
 	dst = append(dst, ": "...)
 	dst = append(dst, value...)
 	return append(dst, "\r\n"...)
-}
-
-// target is the request line's target, byte for byte as it came but for what comes before the path in absolute form.
-func target(r *http.Request) string {
-	if strings.HasPrefix(r.RequestURI, "/") {
-		return r.RequestURI
-	}
-	return r.URL.RequestURI()
 }
 
 // hyphens is a field's name as CGI and what descends from it see it, where all but letters and digits is the same.

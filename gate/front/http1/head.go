@@ -229,7 +229,7 @@ func (h *head) where() *failure {
 		h.host = h.target
 		return authority(h.host)
 	}
-	u, err := url.ParseRequestURI(h.target)
+	u, err := h.parse()
 	if err != nil {
 		return bad("a malformed target")
 	}
@@ -242,6 +242,20 @@ func (h *head) where() *failure {
 	}
 	h.host = u.Host
 	return authority(h.host)
+}
+
+// parse reads the target. A path with percent signs that escape nothing is the handler's to reject: it has a record to write.
+func (h *head) parse() (*url.URL, error) {
+	if syntax.Escaped(h.target) {
+		return url.ParseRequestURI(h.target)
+	}
+	path := syntax.OriginForm(h.target)
+	u, err := url.ParseRequestURI(strings.TrimSuffix(h.target, path) + "/")
+	if err != nil {
+		return nil, err
+	}
+	u.Path, u.RawQuery, u.ForceQuery = strings.Cut(path, "?")
+	return u, nil
 }
 
 func authority(host string) *failure {

@@ -68,7 +68,7 @@ func TestRefusedRequests(t *testing.T) {
 			"GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?x#y HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a/#y HTTP/1.1\r\nHost: a\r\n\r\n",
 			"GET / http/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/11\r\nHost: a\r\n\r\n", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", "GET / HTTP/x.1\r\nHost: a\r\n\r\n",
 			"GET x HTTP/1.1\r\nHost: a\r\n\r\n", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET http:/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
-			"GET http://a,b/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT a:b HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT u@a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+			"GET http://a,b/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a|/%zz HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT a:b HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT u@a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
 			"\r\n\r\n\r\n\r\n\r\nGET" + rest, "\rGET" + rest, "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n",
 			field("X : 1"), field("X\t: 1"), field(": 1"), field("X"), field(" X: 1"), field("X: 1\r\n y"), field("X: 1\r\n\ty"), field("X: a\x00b"), field("X: a\x0bb"), field("X: a\rb"), field("X\xff: 1"), field("(X): 1"), field("X: \x7f"),
 			field("Content-Length: x"), field("Content-Length:"), field("Content-Length: +1"), field("Content-Length: -1"), field("Content-Length: 1 1"), field("Content-Length: 0x1"),
@@ -101,6 +101,22 @@ func TestHalfRequests(t *testing.T) {
 	for _, said := range []string{"", "\r\n", "G", "GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r"} {
 		if heard := d.say(t, said); heard != "" {
 			t.Errorf("%q: %q", said, heard)
+		}
+	}
+}
+
+// A percent sign that escapes nothing is the handler's business, in each form of a target.
+func TestTargetsThatAreNotEscaped(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s %s %s", r.Host, r.RequestURI, r.URL.Path, r.URL.RawQuery)
+	})
+	for target, want := range map[string]string{
+		"/%": "a /% /% ", "/%zz/%2F?%": "a /%zz/%2F?% /%zz/%2F %", "http://b/100%?x": "b http://b/100%?x /100% x", "//b/%": "a //b/% //b/% ", "http://b?%": "b http://b?%  %",
+	} {
+		_, bodies := answers(t, "GET", d.say(t, "GET "+target+" HTTP/1.1\r\nHost: a\r\n\r\n"))
+		if len(bodies) != 1 || bodies[0] != want {
+			t.Errorf("%s: %q, want %q", target, bodies, want)
 		}
 	}
 }
