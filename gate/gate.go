@@ -111,7 +111,8 @@ type Handler struct {
 	Watch func(*audit.Record)
 
 	ids       ids
-	exchanges sync.Pool // of *exchange: the record is large, and nobody keeps it
+	exchanges sync.Pool    // of *exchange: the record is large, and nobody keeps it
+	waiting   atomic.Int64 // bytes of records that wait for a verdict
 }
 
 // exchange is one request on its way through: what is recorded of it and what the decision needs again.
@@ -230,21 +231,6 @@ func (h *Handler) finish(x *exchange, r *http.Request) {
 		return
 	}
 	h.finishLater(x)
-}
-
-// finishLater writes the record of a claim that was served without a question asked: over HTTP/1.x, or where the rule
-// allows HTTP/2. Who it was is found out now, and nobody waits.
-func (h *Handler) finishLater(x *exchange) {
-	record, site, back := x.record.Cut(), x.record.Site, x.client.major == 1
-	rule := x.facts.Site.Rule(x.facts.Path)
-	record.Rule, record.State = rule.Pattern, rule.State.String()
-	h.Verifier.Later(x.facts.Claim, record.ClientIP, func(v verify.Result) {
-		witnessed(&record, v)
-		if back && v.Verdict == verify.Genuine && h.Guard != nil {
-			h.Guard.CameBack(site, record.Claim)
-		}
-		h.write(&record)
-	})
 }
 
 func (h *Handler) write(r *audit.Record) {

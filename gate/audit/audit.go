@@ -101,6 +101,12 @@ func (r *Record) Cut() Record {
 	return short
 }
 
+// Size is about how much memory a record that was Cut takes, in bytes.
+func (r *Record) Size() int64 {
+	const fixed = 700 // the Record itself, and what belongs to who holds it
+	return int64(fixed + len(r.Host) + len(r.Method) + len(r.Path) + len(r.SNI) + len(r.Agent) + len(r.PTR) + len(r.Origin) + len(r.OriginError))
+}
+
 // Scope says which requests get a line.
 type Scope uint8
 
