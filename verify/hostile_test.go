@@ -135,13 +135,13 @@ func FuzzRanges(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := ParseRanges(text)
 		if err != nil {
-			if r != nil || strings.Count(err.Error(), "\n") >= mostProblems+1 {
+			if r != nil || len(err.Error()) > 400 {
 				t.Errorf("%v, and %v", r, err)
 			}
 			return
 		}
-		if r.Len() == 0 || r.Created().IsZero() && !bytes.Contains(text, []byte("0001-01-01")) {
-			t.Errorf("%d ranges, created %v", r.Len(), r.Created())
+		if r.Len() == 0 && r.Ignored() > 0 {
+			t.Errorf("no ranges, %d entries ignored, and no error", r.Ignored())
 		}
 		for prefix := range r.prefixes {
 			widest := widest6

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,13 +28,13 @@ type Ranges struct {
 	prefixes map[netip.Prefix]struct{}
 	bits4    []int // the prefix lengths that occur, longest first
 	bits6    []int
+	ignored  int // entries of no use
 }
 
 // Bounds on what a list can say.
 const (
-	widest4      = 8  // prefix length: no publisher owns more
-	widest6      = 20 // prefix length
-	mostProblems = 10 // reported of one list
+	widest4 = 8  // prefix length: no publisher owns more
+	widest6 = 20 // prefix length
 )
 
 // PublishedRanges returns the list of common crawlers that is built in, made on 22 September 2026. Parsing costs under
@@ -44,63 +47,108 @@ func PublishedRanges() (*Ranges, error) {
 	return r, nil
 }
 
-// ParseRanges reads a list in the form that Google publishes:
+// ParseRanges reads a list in the form that Google publishes and draft-illyes-webbotauth-jafar describes:
 //
 //	{"creationTime": "2026-01-14T15:45:48.000000", "prefixes": [{"ipv6Prefix": "2001:db8::/64"}, {"ipv4Prefix": "192.0.2.0/27"}]}
 //
-// creationTime has no zone and is taken for UTC. Keys that are not known are passed over, for lists grow new ones; an
-// entry without a prefix, a prefix with bits set behind its length or wider than /8 (IPv4) or /20 (IPv6), and a list
-// without entries are errors. The first 10 wrong entries are reported.
+// creationTime is a day or a time as ISO 8601 writes it, in UTC where it names no zone; a list without one has the zero
+// time. Keys that are not known are passed over, for lists grow new ones, and so are entries that do not have exactly
+// one of the two prefixes, or one with bits set behind its length or wider than /8 (IPv4) or /20 (IPv6): one wrong entry
+// does not spoil a list. A list that has entries and none of use, that has no prefixes at all, or whose formatVersion
+// is 2 or later is an error.
 func ParseRanges(text []byte) (*Ranges, error) {
 	var list struct {
-		CreationTime string `json:"creationTime"`
-		Prefixes     []struct {
-			IPv4 string `json:"ipv4Prefix"`
-			IPv6 string `json:"ipv6Prefix"`
-		} `json:"prefixes"`
+		FormatVersion string            `json:"formatVersion"`
+		CreationTime  string            `json:"creationTime"`
+		Prefixes      []json.RawMessage `json:"prefixes"`
 	}
-	if err := json.Unmarshal(text, &list); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &list); err != nil {
 		return nil, fmt.Errorf("ranges: %w", err)
 	}
-	created, err := time.ParseInLocation("2006-01-02T15:04:05", list.CreationTime, time.UTC)
+	if err := checkVersion(list.FormatVersion); err != nil {
+		return nil, err
+	}
+	created, err := parseCreated(list.CreationTime)
 	if err != nil {
-		return nil, fmt.Errorf("ranges: creationTime %q: not like \"2026-01-14T15:45:48.000000\"", list.CreationTime)
+		return nil, err
+	}
+	if list.Prefixes == nil {
+		return nil, errors.New("ranges: no prefixes")
 	}
 	r := &Ranges{created: created, prefixes: make(map[netip.Prefix]struct{}, len(list.Prefixes))}
-	var problems []error
+	var wrong error // the first
 	for i, entry := range list.Prefixes {
-		if entry.IPv4 == "" && entry.IPv6 == "" {
-			problems = append(problems, fmt.Errorf("ranges: entry %d: neither ipv4Prefix nor ipv6Prefix", i))
+		prefix, err := parseEntry(entry)
+		if err == nil {
+			r.prefixes[prefix] = struct{}{}
+			continue
 		}
-		if entry.IPv4 != "" {
-			problems = append(problems, r.add(entry.IPv4, true))
-		}
-		if entry.IPv6 != "" {
-			problems = append(problems, r.add(entry.IPv6, false))
+		r.ignored++
+		if wrong == nil {
+			wrong = fmt.Errorf("ranges: entry %d: %w", i, err)
 		}
 	}
-	if len(list.Prefixes) == 0 {
-		problems = append(problems, errors.New("ranges: no entries"))
-	}
-	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
-	if err := errors.Join(problems[:min(len(problems), mostProblems)]...); err != nil {
-		return nil, err
+	if wrong != nil && len(r.prefixes) == 0 {
+		return nil, wrong
 	}
 	r.measure()
 	return r, nil
 }
 
-func (r *Ranges) add(text string, is4 bool) error {
+// checkVersion is nil for version 1 of the format, whatever its minor number, and for "".
+func checkVersion(version string) error {
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); version != "" && (err != nil || n > 1) {
+		return fmt.Errorf("ranges: version %.20q of the format is not known here", version)
+	}
+	return nil
+}
+
+// parseCreated reads a creationTime; "" is the zero time.
+func parseCreated(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	upper := strings.Replace(strings.ToUpper(text), " ", "T", 1)
+	for _, layout := range []string{
+		"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02",
+	} {
+		if t, err := time.ParseInLocation(layout, upper, time.UTC); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("ranges: creationTime %.40q: not like \"2026-01-14T15:45:48Z\"", text)
+}
+
+func parseEntry(text []byte) (netip.Prefix, error) {
+	var entry struct {
+		IPv4 *string `json:"ipv4Prefix"`
+		IPv6 *string `json:"ipv6Prefix"`
+	}
+	if err := json.Unmarshal(text, &entry); err != nil {
+		return netip.Prefix{}, err
+	}
+	switch {
+	case entry.IPv4 == nil && entry.IPv6 == nil:
+		return netip.Prefix{}, errors.New("neither ipv4Prefix nor ipv6Prefix")
+	case entry.IPv4 != nil && entry.IPv6 != nil:
+		return netip.Prefix{}, errors.New("both ipv4Prefix and ipv6Prefix")
+	case entry.IPv4 != nil:
+		return parsePrefix(*entry.IPv4, true)
+	}
+	return parsePrefix(*entry.IPv6, false)
+}
+
+func parsePrefix(text string, is4 bool) (netip.Prefix, error) {
 	widest := widest6
 	if is4 {
 		widest = widest4
 	}
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil || prefix.Addr().Is4() != is4 || prefix.Addr().Is4In6() || prefix != prefix.Masked() || prefix.Bits() < widest {
-		return fmt.Errorf("ranges: prefix %q: not an address range of its kind", text)
+		return netip.Prefix{}, fmt.Errorf("prefix %.60q: not an address range of its kind", text)
 	}
-	r.prefixes[prefix] = struct{}{}
-	return nil
+	return prefix, nil
 }
 
 // measure notes which prefix lengths occur.
@@ -172,6 +220,14 @@ func (r *Ranges) Created() time.Time {
 		return time.Time{}
 	}
 	return r.created
+}
+
+// Ignored returns how many entries of the list were of no use.
+func (r *Ranges) Ignored() int {
+	if r == nil {
+		return 0
+	}
+	return r.ignored
 }
 
 // Len returns how many ranges there are.

@@ -57,22 +57,64 @@ func TestParseRanges(t *testing.T) {
 		}
 	}
 	reject := map[string]string{
-		``:                 "ranges: ",
-		`<html>`:           "ranges: ",
-		`[]`:               "ranges: ",
-		`{"prefixes": []}`: `creationTime ""`,
-		head + `]}`:        "no entries",
-		head + `{}]}`:      "entry 0",
-		head + `{"ipv4Prefix": "2001:db8::/64"}]}`:          `"2001:db8::/64"`,
-		head + `{"ipv6Prefix": "192.0.2.0/24"}]}`:           `"192.0.2.0/24"`,
-		head + `{"ipv6Prefix": "::ffff:192.0.2.0/120"}]}`:   `"::ffff:192.0.2.0/120"`,
-		head + `{"ipv4Prefix": "192.0.2.1/24"}]}`:           `"192.0.2.1/24"`,
-		head + `{"ipv4Prefix": "192.0.2.1"}]}`:              `"192.0.2.1"`,
-		head + `{"ipv4Prefix": "x"}, {"ipv4Prefix": "y"}]}`: `"y"`,
+		``:       "ranges: ",
+		`<html>`: "ranges: ",
+		`[]`:     "ranges: ",
+		`{"creationTime": "2026-01-14T15:45:48Z"}`:        "no prefixes",
+		`{"prefixes": null}`:                              "no prefixes",
+		`{"prefixes": "FILL OUT"}`:                        "ranges: ",
+		`{"creationTime": 1768405548, "prefixes": []}`:    "ranges: ",
+		`{"creationTime": "yesterday", "prefixes": []}`:   `creationTime "yesterday"`,
+		`{"formatVersion": "2.0", "prefixes": []}`:        `version "2.0"`,
+		`{"formatVersion": "tomorrow's", "prefixes": []}`: `version "tomorrow's"`,
+		// Not one entry of use.
+		head + `{}]}`: "entry 0",
+		head + `{"ipv4Prefix": "2001:db8::/64"}]}`:                                  `"2001:db8::/64"`,
+		head + `{"ipv6Prefix": "192.0.2.0/24"}]}`:                                   `"192.0.2.0/24"`,
+		head + `{"ipv6Prefix": "::ffff:192.0.2.0/120"}]}`:                           `"::ffff:192.0.2.0/120"`,
+		head + `{"ipv4Prefix": "192.0.2.1/24"}]}`:                                   `"192.0.2.1/24"`,
+		head + `{"ipv4Prefix": "192.0.2.1"}]}`:                                      `"192.0.2.1"`,
+		head + `{"ipv4Prefix": "x"}, {"ipv4Prefix": "y"}]}`:                         `"x"`,
+		head + `{"ipv4Prefix": "192.0.2.0/24", "ipv6Prefix": "2001:db8::/64"}, 7]}`: "both",
 	}
 	for text, want := range reject {
 		if _, err := ParseRanges([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseRanges(%s): error %v does not say %s", text, err, want)
 		}
+	}
+}
+
+// TestParseRangesOfTomorrow has what lists may grow: other ways to write a time, entries and keys that nobody knows yet.
+func TestParseRangesOfTomorrow(t *testing.T) {
+	noon := time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"2026-01-14T12:00:00.000000": noon, "2026-01-14T12:00:00": noon, "2026-01-14T12:00:00Z": noon, "2026-01-14T12:00:00z": noon,
+		"2026-01-14T12:00:00.5Z": noon.Add(time.Second / 2), "2026-01-14T14:00:00+02:00": noon, "2026-01-14T14:00:00.25+0200": noon.Add(time.Second / 4),
+		"2026-01-14T04:00:00,000-08:00": noon, "2026-01-14 12:00:00": noon, "2026-01-14T12:00Z": noon, "2026-01-14": noon.Truncate(24 * time.Hour),
+	} {
+		r, err := ParseRanges([]byte(`{"creationTime": "` + text + `", "prefixes": [{"ipv4Prefix": "192.0.2.0/24"}]}`))
+		if err != nil || !r.Created().Equal(want) || r.Created().Location() != time.UTC {
+			t.Errorf("%s: %v, %v, want %v", text, r.Created(), err, want)
+		}
+	}
+	r, err := ParseRanges([]byte("\ufeff" + `{
+		"formatVersion": "1.9", "synctoken": "1768405548", "notes": ["several"], "expires": {"at": 1},
+		"prefixes": [
+			{"ipv4Prefix": "192.0.2.0/24", "services": ["AdsBot-Google", "Googlebot"]}, {"ipv6Prefix": "2001:db8::/64", "service": "Googlebot"},
+			{"ipv4Prefix": "198.51.100.0/24", "ipv6Prefix": "2001:db8:1::/64"}, {"ipv4Prefix": "198.51.100.0/24", "ipv6Prefix": ""},
+			{}, {"services": []}, {"ipv9Prefix": "1:2:3"}, {"ipv4Prefix": null}, {"ipv4Prefix": 7}, null, "203.0.113.0/24", [],
+			{"ipv4Prefix": "0.0.0.0/0"}, {"ipv6Prefix": "::/0"}, {"ipv4Prefix": "203.0.113.1/24"}, {"ipv4Prefix": "2001:db8::/64"},
+			{"ipv4Prefix": "203.0.113.0/28", "ipv6prefixes": []}
+		]}`))
+	if err != nil || r.Len() != 3 || r.Ignored() != 14 || !r.Created().IsZero() {
+		t.Fatalf("%d ranges, %d entries ignored, created %v, %v", r.Len(), r.Ignored(), r.Created(), err)
+	}
+	for addr, want := range map[string]bool{"192.0.2.1": true, "2001:db8::1": true, "203.0.113.9": true, "203.0.113.99": false, "198.51.100.1": false, "8.8.8.8": false} {
+		if _, ok := r.Find(netip.MustParseAddr(addr)); ok != want {
+			t.Errorf("%s is found: %v", addr, ok)
+		}
+	}
+	if empty, err := ParseRanges([]byte(`{"creationTime": "2026-01-14T12:00:00Z", "prefixes": []}`)); err != nil || empty.Len() != 0 {
+		t.Errorf("an empty list: %v", err)
 	}
 }
