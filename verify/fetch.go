@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mime"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -54,27 +56,36 @@ func isGoogle(u *url.URL) bool {
 	return (host == "google.com" || strings.HasSuffix(host, ".google.com")) && (u.Port() == "" || u.Port() == "443")
 }
 
-// fetch asks the server for a list newer than the one in use, and reports whether it gave one.
+// fetch asks the server for a list newer than the one in use, and reports whether it gave one. It notes how long the server
+// wishes not to be asked again.
 func (list *rangeList) fetch(ctx context.Context, client *http.Client) (changed bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, list.url, nil)
 	if err != nil {
 		return false, err
 	}
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", "application/jafar+json, application/json")
 	if list.etag != "" {
 		request.Header.Set("If-None-Match", list.etag)
+	} else if list.modified != "" {
+		request.Header.Set("If-Modified-Since", list.modified)
 	}
 	response, err := client.Do(request)
 	if err != nil {
 		return false, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusNotModified && list.etag != "" {
-		list.fetched = time.Now()
+	if response.StatusCode == http.StatusNotModified && (list.etag != "" || list.modified != "") {
+		list.fetched, list.wish = time.Now(), freshFor(response.Header)
 		return false, nil
 	}
 	if response.StatusCode != http.StatusOK {
+		list.wish = retryIn(response.Header, time.Now())
 		return false, fmt.Errorf("status %d", response.StatusCode)
+	}
+	if kind, parameters, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err == nil && kind == "application/jafar+json" {
+		if err := checkVersion(parameters["version"]); err != nil {
+			return false, err
+		}
 	}
 	text, err := readList(response.Body)
 	if err != nil {
@@ -85,8 +96,42 @@ func (list *rangeList) fetch(ctx context.Context, client *http.Client) (changed 
 		return false, err
 	}
 	changed = !ranges.equal(list.ranges)
-	list.ranges, list.text, list.etag, list.fetched = ranges, text, cleanTag(response.Header.Get("ETag")), time.Now()
+	list.ranges, list.text, list.fetched, list.wish = ranges, text, time.Now(), freshFor(response.Header)
+	list.etag, list.modified = cleanTag(response.Header.Get("ETag")), cleanDate(response.Header.Get("Last-Modified"))
 	return changed, nil
+}
+
+// freshFor is how long a response is fresh by its max-age (RFC 9111 section 4.2), 0 if it does not say.
+func freshFor(header http.Header) time.Duration {
+	for _, directive := range strings.Split(header.Get("Cache-Control"), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		if strings.EqualFold(name, "max-age") {
+			age, _ := strconv.ParseUint(header.Get("Age"), 10, 31)
+			fresh, _ := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
+			return max(time.Duration(fresh)-time.Duration(age), 0) * time.Second
+		}
+	}
+	return 0
+}
+
+// retryIn is how long a server that gave no list wants to be left alone (RFC 9110 section 10.2.3), 0 if it does not say.
+func retryIn(header http.Header, now time.Time) time.Duration {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// cleanDate returns date if it can be sent back, else none.
+func cleanDate(date string) string {
+	if _, err := http.ParseTime(date); err != nil {
+		return ""
+	}
+	return date
 }
 
 // cleanTag returns tag if it can be sent back (RFC 9110 section 8.8.3), else none.
@@ -137,12 +182,15 @@ func (list *rangeList) file() (string, error) {
 	return "ranges-" + name, nil
 }
 
-// rangeCopy is a copy on disk.
+// rangeCopy is a copy on disk. Without a list it only says when one was asked for.
 type rangeCopy struct {
-	URL     string          `json:"url"`
-	ETag    string          `json:"etag"`
-	Fetched time.Time       `json:"fetched"`
-	List    json.RawMessage `json:"list"`
+	URL      string          `json:"url"`
+	ETag     string          `json:"etag,omitempty"`
+	Modified string          `json:"last_modified,omitempty"`
+	Fetched  time.Time       `json:"fetched,omitzero"`
+	Tried    time.Time       `json:"tried,omitzero"`
+	Waiting  time.Time       `json:"waiting_since,omitzero"`
+	List     json.RawMessage `json:"list,omitempty"`
 }
 
 // load takes the copy on disk if it is newer than the list in use, and reports whether it is another one.
@@ -171,18 +219,27 @@ func (list *rangeList) load(dir string) (changed bool, err error) {
 	if kept.URL != list.url {
 		return wrong(fmt.Errorf("the copy of %q", kept.URL))
 	}
+	list.tried, list.waiting = kept.Tried, kept.Waiting
+	if kept.List == nil {
+		return false, nil
+	}
 	ranges, err := list.accept(kept.List)
 	if err != nil {
 		return wrong(err)
 	}
-	if ranges.Created().Before(list.ranges.Created()) {
+	made := ranges.Created()
+	if made.IsZero() { // it does not say
+		made = kept.Fetched
+	}
+	if made.Before(list.ranges.Created()) {
 		return false, nil // this program is newer than the copy
 	}
 	if kept.Fetched.After(time.Now()) {
 		kept.Fetched = time.Time{}
 	}
 	changed = !ranges.equal(list.ranges)
-	list.ranges, list.text, list.etag, list.fetched = ranges, kept.List, cleanTag(kept.ETag), kept.Fetched
+	list.ranges, list.text, list.fetched = ranges, kept.List, kept.Fetched
+	list.etag, list.modified = cleanTag(kept.ETag), cleanDate(kept.Modified)
 	return changed, nil
 }
 
@@ -192,7 +249,10 @@ func (list *rangeList) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(rangeCopy{URL: list.url, ETag: list.etag, Fetched: list.fetched.UTC(), List: list.text})
+	text, err := json.Marshal(rangeCopy{
+		URL: list.url, ETag: list.etag, Modified: list.modified, List: list.text,
+		Fetched: list.fetched.UTC(), Tried: list.tried.UTC(), Waiting: list.waiting.UTC(),
+	})
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func mergeRanges(lists []*Ranges) *Ranges {
 			continue
 		}
 		maps.Copy(all.prefixes, r.prefixes)
-		if all.created.IsZero() || r.created.Before(all.created) {
+		if !r.created.IsZero() && (all.created.IsZero() || r.created.Before(all.created)) {
 			all.created = r.created
 		}
 	}

@@ -1,0 +1,41 @@
+package verify
+
+import "slices"
+
+// CommonCrawlersURL is where Google publishes the ranges of its common crawlers.
+const CommonCrawlersURL = "https://developers.google.com/static/crawling/ipranges/common-crawlers.json"
+
+// Lists returns the addresses of the lists that Google publishes for a class, nil for any other string. The slice is the
+// caller's. Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
+func Lists(class string) []string {
+	const folder = "https://developers.google.com/static/crawling/ipranges/"
+	switch class {
+	case ClassCommon:
+		return []string{CommonCrawlersURL}
+	case ClassSpecialCase:
+		return []string{folder + "special-crawlers.json"}
+	case ClassUserTriggered:
+		return []string{
+			folder + "user-triggered-fetchers.json",
+			folder + "user-triggered-fetchers-google.json",
+			folder + "user-triggered-agents.json",
+		}
+	default:
+		return nil
+	}
+}
+
+// allLists are the lists of every class.
+func allLists() []string {
+	return slices.Concat(Lists(ClassCommon), Lists(ClassSpecialCase), Lists(ClassUserTriggered))
+}
+
+// classOf returns the class that a list is published for, "" if it is none of Google's.
+func classOf(url string) string {
+	for _, class := range []string{ClassCommon, ClassSpecialCase, ClassUserTriggered} {
+		if slices.Contains(Lists(class), url) {
+			return class
+		}
+	}
+	return ""
+}
