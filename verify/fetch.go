@@ -56,8 +56,8 @@ func isGoogle(u *url.URL) bool {
 	return (host == "google.com" || strings.HasSuffix(host, ".google.com")) && (u.Port() == "" || u.Port() == "443")
 }
 
-// fetch asks the server for a list newer than the one in use, and reports whether it gave one. It notes how long the server
-// wishes not to be asked again.
+// fetch asks the server for a list newer than the one in use, and reports whether it gave one. It notes how long the
+// server wishes not to be asked again.
 func (list *rangeList) fetch(ctx context.Context, client *http.Client) (changed bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, list.url, nil)
 	if err != nil {
@@ -114,7 +114,8 @@ func freshFor(header http.Header) time.Duration {
 	return 0
 }
 
-// retryIn is how long a server that gave no list wants to be left alone (RFC 9110 section 10.2.3), 0 if it does not say.
+// retryIn is how long a server that gave no list wants to be left alone (RFC 9110 section 10.2.3), 0 if it does not
+// say.
 func retryIn(header http.Header, now time.Time) time.Duration {
 	text := header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {

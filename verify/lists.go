@@ -5,8 +5,8 @@ import "slices"
 // CommonCrawlersURL is where Google publishes the ranges of its common crawlers.
 const CommonCrawlersURL = "https://developers.google.com/static/crawling/ipranges/common-crawlers.json"
 
-// Lists returns the addresses of the lists that Google publishes for a class, nil for any other string. The slice is the
-// caller's. Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
+// Lists returns the addresses of the lists that Google publishes for a class, nil for any other string. The slice is
+// the caller's. Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
 func Lists(class string) []string {
 	const folder = "https://developers.google.com/static/crawling/ipranges/"
 	switch class {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// How often the lists are asked for, and the bounds on what is accepted. draft-illyes-webbotauth-jafar allows nobody to ask
-// more than once an hour.
+// How often the lists are asked for, and the bounds on what is accepted. draft-illyes-webbotauth-jafar allows nobody to
+// ask more than once an hour.
 const (
 	refreshAfter = 24 * time.Hour // less a random part of refreshEarly, so that not all of the world asks at once
 	refreshEarly = 2 * time.Hour
@@ -29,8 +29,8 @@ const (
 //
 // At any time there are ranges: the newer of the built-in list and the last good copy on disk, and from the first
 // success on what was fetched. A list that cannot be fetched or read, that has no entries, or less than half of those
-// that it replaces is rejected, and the one in use stays in use, however old. The ranges decide nothing, so neither does
-// their age; but a list whose server has not confirmed it for three days, though it was asked, is called stale.
+// that it replaces is rejected, and the one in use stays in use, however old. The ranges decide nothing, so neither
+// does their age; but a list whose server has not confirmed it for three days, though it was asked, is called stale.
 type LiveRanges struct {
 	// URLs are the lists, https each; their last path elements, after which the copies on disk are named, must differ.
 	// Nil: all that Google publishes, see Lists. Redirects are followed, 5 at most, over https, to the same host or,
@@ -120,9 +120,9 @@ func (l *LiveRanges) start() {
 	})
 }
 
-// Ranges returns the ranges of all lists together but those of user-triggered fetchers: it is what Verifier.Published wants.
-// Whoever rents a machine of Google's can have user-triggered fetchers ask for a page, so their addresses are strangers'. It
-// is never nil and costs next to nothing.
+// Ranges returns the ranges of all lists together but those of user-triggered fetchers: it is what Verifier.Published
+// wants. Whoever rents a machine of Google's can have user-triggered fetchers ask for a page, so their addresses are
+// strangers'. It is never nil and costs next to nothing.
 func (l *LiveRanges) Ranges() *Ranges {
 	l.start()
 	return l.current.Load().crawlers
@@ -182,7 +182,8 @@ func (l *LiveRanges) publish() {
 	l.current.Store(p)
 }
 
-// staleAt is when a list that is asked for in vain becomes stale, with a reading of the monotonic clock; zero: not as things are.
+// staleAt is when a list that is asked for in vain becomes stale, with a reading of the monotonic clock; zero: not as
+// things are.
 func (list *rangeList) staleAt() time.Time {
 	if list.failed == 0 {
 		return time.Time{}
@@ -208,9 +209,10 @@ func (l *LiveRanges) Load() {
 	}
 }
 
-// Run fetches the lists until ctx ends: those at once that were not confirmed for a day, all of them about daily (later where
-// the server says that a list is good for longer), and after an error an hour later, then two, up to a day; never one twice
-// within an hour. The error says what is wrong with URLs; otherwise it is nil. Only one Run may run at a time.
+// Run fetches the lists until ctx ends: those at once that were not confirmed for a day, all of them about daily (later
+// where the server says that a list is good for longer), and after an error an hour later, then two, up to a day; never
+// one twice within an hour. The error says what is wrong with URLs; otherwise it is nil. Only one Run may run at a
+// time.
 func (l *LiveRanges) Run(ctx context.Context) error {
 	l.start()
 	if err := l.check(); err != nil {
@@ -241,8 +243,8 @@ func (l *LiveRanges) Run(ctx context.Context) error {
 	}
 }
 
-// schedule says when a list is asked for first, after what its copy says. A clock that was wrong then, or is now, makes that
-// no later than a day from now, and no sooner than an hour after the last time.
+// schedule says when a list is asked for first, after what its copy says. A clock that was wrong then, or is now, makes
+// that no later than a day from now, and no sooner than an hour after the last time.
 func (list *rangeList) schedule(now time.Time) {
 	list.next, list.from = now, now
 	if age := now.Sub(list.fetched); age >= 0 && age < refreshAfter {

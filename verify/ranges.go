@@ -53,9 +53,9 @@ func PublishedRanges() (*Ranges, error) {
 //
 // creationTime is a day or a time as ISO 8601 writes it, in UTC where it names no zone; a list without one has the zero
 // time. Keys that are not known are passed over, for lists grow new ones, and so are entries that do not have exactly
-// one of the two prefixes, or one with bits set behind its length or wider than /8 (IPv4) or /20 (IPv6): one wrong entry
-// does not spoil a list. A list that has entries and none of use, that has no prefixes at all, or whose formatVersion
-// is 2 or later is an error.
+// one of the two prefixes, or one with bits set behind its length or wider than /8 (IPv4) or /20 (IPv6): one wrong
+// entry does not spoil a list. A list that has entries and none of use, that has no prefixes at all, or whose
+// formatVersion is 2 or later is an error.
 func ParseRanges(text []byte) (*Ranges, error) {
 	var list struct {
 		FormatVersion string            `json:"formatVersion"`

@@ -84,7 +84,8 @@ func TestParseRanges(t *testing.T) {
 	}
 }
 
-// TestParseRangesOfTomorrow has what lists may grow: other ways to write a time, entries and keys that nobody knows yet.
+// TestParseRangesOfTomorrow has what lists may grow: other ways to write a time, entries and keys that nobody knows
+// yet.
 func TestParseRangesOfTomorrow(t *testing.T) {
 	noon := time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Time{

@@ -54,8 +54,8 @@ func TestListsOfEveryClass(t *testing.T) {
 	})
 }
 
-// TestOneFetchAnHour restarts a program over and over, with a server that answers and with one that does not, and with clocks
-// that were wrong when the copy was written.
+// TestOneFetchAnHour restarts a program over and over, with a server that answers and with one that does not, and with
+// clocks that were wrong when the copy was written.
 func TestOneFetchAnHour(t *testing.T) {
 	for _, status := range []int{200, 503} {
 		synctest.Test(t, func(t *testing.T) {
@@ -95,7 +95,8 @@ func TestOneFetchAnHour(t *testing.T) {
 	}
 }
 
-// TestStaleLists has lists that nobody can refresh: that is told once after three days, also over restarts, and when it is over.
+// TestStaleLists has lists that nobody can refresh: that is told once after three days, also over restarts, and when it
+// is over.
 func TestStaleLists(t *testing.T) {
 	for _, step := range []time.Duration{0, 5 * time.Hour} { // between restarts; 0: none
 		synctest.Test(t, func(t *testing.T) {
@@ -153,8 +154,8 @@ func restart(t *testing.T, l *LiveRanges, d time.Duration) (all []RangesEvent) {
 	return all
 }
 
-// TestServersSayHowLong follows what servers say of their lists: how long they are good, when to come again, which version of the
-// format they are, and when they were made.
+// TestServersSayHowLong follows what servers say of their lists: how long they are good, when to come again, which
+// version of the format they are, and when they were made.
 func TestServersSayHowLong(t *testing.T) {
 	type header = map[string]string
 	for name, test := range map[string]struct {

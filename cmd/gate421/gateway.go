@@ -160,7 +160,7 @@ func (g *gateway) openVerifier() error {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return hint(fmt.Errorf("state folder %q: %w", g.config.State, bare(err)), "run as the user who owns it")
 		}
-		g.ranges = &verify.LiveRanges{Dir: folder, Told: g.heardRanges}
+		g.ranges = &verify.LiveRanges{Dir: folder, Told: g.heardRanges()}
 		g.ranges.Load()
 		g.verifier.Published = g.ranges.Ranges
 	}
@@ -186,7 +186,7 @@ func (g *gateway) openVersion(ctx context.Context) error {
 }
 
 func (g *gateway) openAdmin() {
-	ranges := func() (int, time.Time) { return g.ranges.Ranges().Len(), g.ranges.Fetched() }
+	ranges := g.rangeLists
 	if g.ranges == nil {
 		ranges = nil
 	}

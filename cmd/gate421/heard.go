@@ -119,13 +119,33 @@ func (g *gateway) heardCertificates(e certs.Event) {
 	}
 }
 
-// heardRanges notes what became of the list of published ranges. An old list harms nobody, so nobody is woken.
-func (g *gateway) heardRanges(e verify.RangesEvent) {
-	fields := audit.Fields{"url": e.URL, "changed": e.Changed, "prefixes": e.Prefixes, "created": e.Created, "fetched": e.Fetched}
-	if e.Err != nil {
-		fields["error"] = e.Err.Error()
+// heardRanges notes what became of the published lists of address ranges. An old list harms nobody, so only one that
+// cannot be refreshed for three days is told to the operator, once, and when that is over.
+func (g *gateway) heardRanges() func(verify.RangesEvent) {
+	stale := map[string]bool{}
+	return func(e verify.RangesEvent) {
+		fields := audit.Fields{
+			"url": e.URL, "changed": e.Changed, "prefixes": e.Prefixes, "created": e.Created, "fetched": e.Fetched,
+		}
+		if e.Err != nil {
+			fields["error"] = e.Err.Error()
+		}
+		if e.Ignored > 0 {
+			fields["ignored"] = e.Ignored
+		}
+		if e.Stale {
+			fields["stale"] = true
+		}
+		g.log.Event("ranges", fields)
+		switch {
+		case e.Stale && !stale[e.URL]:
+			g.say("the published list %s has not been refreshed for three days: %v", listName(e.URL), e.Err)
+			g.say("hint: verification goes on, for the list proves nothing; let this machine reach %s, or write verify: {ranges: embedded}", e.URL)
+		case !e.Stale && stale[e.URL]:
+			g.say("the published list %s is refreshed again", listName(e.URL))
+		}
+		stale[e.URL] = e.Stale
 	}
-	g.log.Event("ranges", fields)
 }
 
 func (g *gateway) say(format string, args ...any) {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"path"
+	"strings"
+
 	"gate421/gate/admin"
 	"gate421/gate/origin"
 	"gate421/verify"
@@ -28,6 +31,18 @@ func inSeconds(h verify.Histogram) admin.Histogram {
 	}
 	return out
 }
+
+// rangeLists are the published lists that are refreshed.
+func (g *gateway) rangeLists() []admin.RangeList {
+	var out []admin.RangeList
+	for _, list := range g.ranges.Lists() {
+		out = append(out, admin.RangeList{Name: listName(list.URL), Prefixes: list.Prefixes, Fetched: list.Fetched, Stale: list.Stale})
+	}
+	return out
+}
+
+// listName is what a published list is called: the end of its address.
+func listName(url string) string { return strings.TrimSuffix(path.Base(url), ".json") }
 
 // servers are the sites' own servers, in the order of the configuration.
 func (g *gateway) servers() []admin.Origin {

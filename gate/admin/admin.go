@@ -49,7 +49,9 @@
 //	gate421_log_refusals_given_up_total                  the line was not taken in time, so the request was served
 //	gate421_log_write_failures_total, _rotations_total
 //	gate421_certificate_expiry_timestamp_seconds{host}   the earliest of several
-//	gate421_ranges_prefixes, _fetched_timestamp_seconds  the published ranges in use
+//	gate421_ranges_prefixes{list}                        in a published list of address ranges
+//	gate421_ranges_fetched_timestamp_seconds{list}       when its publisher last confirmed it; 0: never
+//	gate421_ranges_stale{list}                           1 if that was more than three days ago, in spite of all attempts
 //	gate421_build_info{version,goversion}                1
 //
 // and those of the process and of Go's runtime. Counts begin with the process; those of a
@@ -109,9 +111,8 @@ type Config struct {
 	Origins func() []Origin
 	// Certificates are those being served. nil: certificates are not shown.
 	Certificates func() []Certificate
-	// Ranges says how many prefixes the published ranges in use have, and when they were last confirmed, zero for never. nil:
-	// there are none.
-	Ranges func() (prefixes int, fetched time.Time)
+	// Ranges are the published lists of address ranges that are refreshed. nil: not shown.
+	Ranges func() []RangeList
 	// Serving says what keeps the gateway from serving, in words for its owner, such as "draining". nil, or nil returned:
 	// nothing does.
 	Serving func() error

@@ -175,8 +175,11 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 	ready := g.desc("log_ready", "1 while the decision log takes lines; while it does not, nobody is refused.")
 	expiry := g.desc("certificate_expiry_timestamp_seconds", "When the host's certificate ends, the earliest of several.", "host")
 	working := g.desc("resolver_working", "0 if the DNS did not prove an address of Googlebot's when it was last tried, so that nobody is refused; else 1.")
-	prefixes := g.desc("ranges_prefixes", "Prefixes in the published ranges of addresses that are in use.")
-	fetched := g.desc("ranges_fetched_timestamp_seconds", "When the published ranges were last confirmed by who publishes them; 0: never.")
+	prefixes := g.desc("ranges_prefixes", "Prefixes in a published list of address ranges, as it is in use.", "list")
+	fetched := g.desc("ranges_fetched_timestamp_seconds",
+		"When a published list of address ranges was last confirmed by its publisher; 0: never.", "list")
+	stale := g.desc("ranges_stale",
+		"1 if the publisher of a list of address ranges has not confirmed it for three days, in spite of all attempts.", "list")
 	reloaded := g.desc("config_last_reload_successful", "1 while the configuration file is in use as it stands; 0 while its last change is rejected.")
 	reloadedAt := g.desc("config_last_reload_timestamp_seconds", "When a version of the configuration was last taken up.")
 	build := g.desc("build_info", "Always 1.", "version", "goversion")
@@ -192,9 +195,11 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 			s.gauge(working, number(!failing))
 		}
 		if a.config.Ranges != nil {
-			count, when := a.config.Ranges()
-			s.gauge(prefixes, float64(count))
-			s.gauge(fetched, timestamp(when))
+			for _, list := range a.config.Ranges() {
+				s.gauge(prefixes, float64(list.Prefixes), list.Name)
+				s.gauge(fetched, timestamp(list.Fetched), list.Name)
+				s.gauge(stale, number(list.Stale), list.Name)
+			}
 		}
 		if a.config.Reload != nil {
 			r := a.config.Reload()

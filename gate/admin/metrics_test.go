@@ -115,7 +115,11 @@ func whole(t *testing.T) *Admin {
 		c.Origins = func() []Origin {
 			return []Origin{{Site: "example.com", Address: "http://127.0.0.1:3000", InFlight: 14}, {Site: "example.com", Address: "unix:/run/app.sock", OutUntil: noon()}}
 		}
-		c.Ranges = func() (int, time.Time) { return 300, time.Unix(1_780_000_000, 0) }
+		c.Ranges = func() []RangeList {
+			return []RangeList{
+				{Name: "common-crawlers", Prefixes: 300, Fetched: time.Unix(1_780_000_000, 0)}, {Name: "special-crawlers", Stale: true},
+			}
+		}
 		c.Certificates = func() []Certificate {
 			return []Certificate{{Hosts: []string{"example.com"}, NotAfter: time.Unix(1_800_000_000, 0)}}
 		}
@@ -142,7 +146,10 @@ func TestMetricsOfTheSources(t *testing.T) {
 		`gate421_guard_refusals{crawler="",site="shop.example.com"} 0`,
 		`gate421_guard_last_http1_timestamp_seconds{crawler="googlebot",site="example.com"} 1.79e+09`,
 		`gate421_guard_last_http1_timestamp_seconds{crawler="",site="shop.example.com"} 0`,
-		`gate421_ranges_prefixes 300`,
+		`gate421_ranges_prefixes{list="common-crawlers"} 300`,
+		`gate421_ranges_prefixes{list="special-crawlers"} 0`,
+		`gate421_ranges_stale{list="common-crawlers"} 0`,
+		`gate421_ranges_stale{list="special-crawlers"} 1`,
 		`gate421_origin_up{origin="http://127.0.0.1:3000",site="example.com"} 1`, `gate421_origin_up{origin="unix:/run/app.sock",site="example.com"} 0`,
 		`gate421_origin_requests_in_flight{origin="http://127.0.0.1:3000",site="example.com"} 14`,
 		`gate421_log_queue_lines 21`, `gate421_log_queue_bytes 22`, `gate421_log_written_lines_total 23`, `gate421_log_written_bytes_total 24`,

@@ -134,6 +134,7 @@ func (a *Admin) alarms(v *view) []alarm {
 			"Nobody is refused without a line in the log, so every crawler is served over HTTP/2 until the log takes lines again. " +
 				"Look at its disk: full, gone, or no longer writable?"})
 	}
+	out = append(out, a.staleRanges(a.config.Now())...)
 	if r, ok := a.rejected(); ok {
 		out = append(out, r.alarm(a.config.Now()))
 	}

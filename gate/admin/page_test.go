@@ -120,6 +120,14 @@ func TestBanners(t *testing.T) {
 		wanted string
 	}{
 		{"log", func(c *Config) { c.LogReady = func() bool { return false } }, "The decision log takes no lines Nobody is refused without a line in the log"},
+		{"ranges that are old", func(c *Config) {
+			c.Ranges = func() []RangeList {
+				return []RangeList{{Name: "common-crawlers"}, {Name: "special-crawlers", Fetched: noon().Add(-80 * time.Hour), Stale: true}}
+			}
+		}, "The published list special-crawlers cannot be refreshed It was last confirmed 3 days ago and is in use as it was then. Verification goes on"},
+		{"ranges that never came", func(c *Config) {
+			c.Ranges = func() []RangeList { return []RangeList{{Name: "special-crawlers", Stale: true}} }
+		}, "The published list special-crawlers cannot be refreshed It has never been fetched"},
 		{"no site", func(c *Config) { c.Policy = nil }, "The gateway is not serving: no site is live"},
 		{"certificate", func(c *Config) {
 			c.Certificates = func() []Certificate {
