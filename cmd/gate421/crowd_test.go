@@ -26,7 +26,7 @@ sites:
 		{call{method: "GET", url: "https://shop.test/a", from: crawler, proto: "HTTP/2.0", agent: agentOf("googlebot")}, 421, "refused"},
 		{call{method: "GET", url: "https://shop.test/a", from: crawler, proto: "HTTP/1.1", agent: agentOf("googlebot")}, 200, "http1"},
 		{call{method: "GET", url: "https://shop.test/robots.txt", from: crawler, proto: "HTTP/2.0", agent: agentOf("googlebot")}, 200, "allowed"},
-		{call{method: "GET", url: "https://shop.test/a", from: crawler, proto: "HTTP/2.0", agent: agentOf("adsbot")}, 200, "impostor"},
+		{call{method: "GET", url: "https://shop.test/a", from: local("127.0.0.3"), proto: "HTTP/2.0", agent: agentOf("adsbot")}, 200, "impostor"},
 		{call{method: "GET", url: "https://blog.test/a", from: crawler, proto: "HTTP/2.0", agent: agentOf("googlebot")}, 200, "observed"},
 		{call{method: "GET", url: "https://shop.test/a", from: "127.0.0.1", proto: "HTTP/2.0", agent: agentOf("browser")}, 200, "no_claim"},
 		{call{method: "POST", url: "https://shop.test/a", from: "127.0.0.1", proto: "HTTP/1.1", agent: agentOf("browser"), body: "a body"}, 200, "http1"},

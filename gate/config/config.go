@@ -186,6 +186,9 @@ func (c *Config) Notes() []Problem { return c.notes }
 // names that exist in the catalogue of crawlers.
 func Load(path string, crawlers []string) (*Config, error) {
 	text, err := file.Read(path, maxFileBytes)
+	if errors.Is(err, file.ErrTooLarge) {
+		return nil, Problems{tooLarge(path)}
+	}
 	if err != nil {
 		var pathError *fs.PathError
 		if errors.As(err, &pathError) {
@@ -194,6 +197,11 @@ func Load(path string, crawlers []string) (*Config, error) {
 		return nil, fmt.Errorf("configuration %q cannot be read: %w", path, err)
 	}
 	return Parse(path, text, crawlers)
+}
+
+// tooLarge is what is wrong with a file of more than maxFileBytes.
+func tooLarge(path string) Problem {
+	return Problem{File: path, Line: 1, Column: 1, Message: "the file is larger than 1 MiB", Hint: "is it the right file?"}
 }
 
 // Parse reads a configuration from its text; name is the file's, for messages and for Config.File. The error is Problems.

@@ -80,7 +80,7 @@ func parseTokens(tokens token.Tokens) (file *ast.File, err error) {
 func (r *reader) clean(source []byte) bool {
 	switch {
 	case len(source) > maxFileBytes:
-		r.problemAt(1, 1, "is it the right file?", "the file is larger than 1 MiB")
+		r.problems = append(r.problems, tooLarge(r.file))
 		return false
 	case bytes.HasPrefix(source, []byte("\xff\xfe")) || bytes.HasPrefix(source, []byte("\xfe\xff")):
 		r.problemAt(1, 1, "save it as UTF-8", "the file is encoded as UTF-16")

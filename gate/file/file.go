@@ -12,7 +12,11 @@ import (
 	"os"
 )
 
-// Read reads a regular file of at most so many bytes. Links are followed. An error is an *fs.PathError that names the path.
+// ErrTooLarge says that a file has more bytes than its reader takes.
+var ErrTooLarge = errors.New("is too large")
+
+// Read reads a regular file of at most so many bytes. Links are followed. An error is an *fs.PathError that names the path; it
+// wraps ErrTooLarge where there is more.
 func Read(path string, most int64) ([]byte, error) {
 	f, err := open(path)
 	if err != nil {
@@ -28,7 +32,7 @@ func Read(path string, most int64) ([]byte, error) {
 	}
 	content, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(content)) > most {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than %d KiB", most>>10)}
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w: more than %d KiB", ErrTooLarge, most>>10)}
 	}
 	if err != nil {
 		return nil, err

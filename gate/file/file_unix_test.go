@@ -43,7 +43,7 @@ func TestRead(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		at("empty"): "", at("most"): "", at("link"): "",
-		at("more"): "is larger than 1024 KiB", at("huge"): "is larger than 1024 KiB",
+		at("more"): "is too large: more than 1024 KiB", at("huge"): "is too large: more than 1024 KiB",
 		at("pipe"): "is a pipe, not a file", at("link to pipe"): "is a pipe, not a file",
 		folder: "is a folder, not a file", "/dev/zero": "is a device, not a file",
 		at("dangling"): "no such file or directory", at("loop"): "too many levels of symbolic links", at("empty/x"): "not a directory",
