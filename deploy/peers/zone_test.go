@@ -137,11 +137,25 @@ func (z *zone) answer(query []byte) []byte {
 	case named && question.Type == dnsmessage.TypeAAAA && address.Is6():
 		add(&dnsmessage.AAAAResource{AAAA: address.As16()})
 	}
+	if len(m.Answers) == 0 {
+		m.Authorities = []dnsmessage.Resource{startOfAuthority(name)}
+	}
 	packed, err := m.Pack()
 	if err != nil {
 		return nil
 	}
 	return packed
+}
+
+// startOfAuthority is the SOA record of the zone that a name is in, which proves that there is nothing of that name (RFC 2308).
+func startOfAuthority(name string) dnsmessage.Resource {
+	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
+	zone := strings.Join(labels[max(0, len(labels)-2):], ".") + "."
+	host := dnsmessage.MustNewName("ns.google.com.")
+	return dnsmessage.Resource{
+		Header: dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(zone), Type: dnsmessage.TypeSOA, Class: dnsmessage.ClassINET, TTL: 60},
+		Body:   &dnsmessage.SOAResource{NS: host, MBox: host, MinTTL: 60},
+	}
 }
 
 // reverseName is the name that an address's PTR records are under (RFC 1035 section 3.5, RFC 3596 section 2.5).
