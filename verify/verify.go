@@ -1,5 +1,5 @@
-// Package verify answers one question: is the client at this address really the crawler that its User-Agent claims
-// to be?
+// Package verify answers one question: is the client at this address really the crawler that its User-Agent claims to
+// be?
 //
 // A User-Agent is a claim and proves nothing. [Claims] reads it. The proof is forward-confirmed reverse DNS, the way
 // Google documents at developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests, and [Verifier]
@@ -17,20 +17,25 @@
 // The verdict is one of three.
 //
 //   - [Genuine]: a trusted name resolved back. Nothing else leads here.
-//   - [Impostor]: the DNS said a definite no: no PTR name, no trusted name, or every trusted name definitely resolves
-//     elsewhere or not at all.
-//   - [Unknown]: anything that could have changed the answer went wrong, such as a time-out, SERVFAIL, REFUSED or an
-//     answer that is no answer to the question. Result.Cause says what. Unknown is the zero value: whoever forgets to
-//     ask, asks too late or cannot ask must treat the client as any other client.
+//   - [Impostor]: the DNS said no: no PTR name, no trusted name, or every trusted name resolves elsewhere or not at
+//     all. A no is NXDOMAIN, or NOERROR with the SOA record of the zone and no record of the type asked for (RFC 2308
+//     section 2). Whether a name does not exist is only believed of the name as it is, not of one in mixed case.
+//   - [Unknown]: anything that could have changed the answer went wrong, such as a time-out, SERVFAIL, REFUSED, an
+//     answer that is no answer to the question or contradicts itself, a NOERROR that has nothing, or the address of a
+//     filter (0.0.0.0, a private one) in place of a public one. Result.Cause says what, Result.Why with the DNS server.
+//     Unknown is the zero value: whoever forgets to ask, asks too late or cannot ask must treat the client as any other
+//     client.
 //
 // Aliases in the answers (RFC 2317 delegates reverse zones with them) are followed, 8 in all for one question.
 //
 // What is learned about an address serves every crawler of the catalogue and is remembered: genuine for the time to
-// live of the records (not under a minute, not over a day), impostor for 10 minutes, trouble for 3 seconds, which is
-// long enough to spare a resolver that is down and short enough for fresh verdicts within 5 seconds of its recovery.
-// An address that is asked for in the last tenth of its time is looked up again in the background. While the DNS is in
-// trouble, an address once proven stays genuine for up to a day longer. Proven addresses are kept apart from the others,
-// so that a flood of impostors pushes none of them out; 100,000 of each are kept, in at most 64 MiB together.
+// live of the records (not under a minute, not over a day), impostor for 10 minutes (for a minute if NXDOMAIN came
+// without an SOA record, which RFC 2308 section 5 forbids to keep), trouble for 3 seconds, which is long enough to
+// spare a resolver that is down and short enough for fresh verdicts within 5 seconds of its recovery. An address that
+// is asked for in the last tenth of its time is looked up again in the background. A proof in its time ends with the
+// second definite no, a minute or more after the first; NXDOMAIN without an SOA record ends none. While the DNS is in
+// trouble, an address once proven stays genuine for up to a day longer. Proven addresses are kept apart from the
+// others, so that a flood of impostors pushes none of them out; 100,000 of each are kept, in at most 64 MiB together.
 //
 // So an outage of the resolver never makes an impostor of a genuine crawler, and what it leaves unknown is known again
 // within 5 seconds of its end.
@@ -118,7 +123,8 @@ type Result struct {
 	Took    time.Duration // how long the lookup took, its time in the queue left out; 0 if it is remembered
 }
 
-// Why is the cause with its server and its detail, as in "unreachable 192.0.2.53:53 connection refused"; "" without a cause.
+// Why is the cause with its server and its detail, as in "unreachable 192.0.2.53:53 connection refused"; "" without a
+// cause.
 func (r *Result) Why() string {
 	why := r.Cause
 	for _, more := range []string{r.Server, r.Detail} {

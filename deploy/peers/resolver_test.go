@@ -198,6 +198,73 @@ func TestOddServersBesideTheCLibrary(t *testing.T) {
 	}
 }
 
+// TestServersThatDenyBesideTheCLibrary: what neither proves nor properly denies leaves Googlebot unknown, never an impostor;
+// a server that takes more than a second for every answer proves it all the same.
+func TestServersThatDenyBesideTheCLibrary(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	z := googleZone(t)
+	always := func(change func(reply *dns.Msg)) func(query, reply *dns.Msg) *dns.Msg {
+		return func(_, reply *dns.Msg) *dns.Msg {
+			change(reply)
+			return reply
+		}
+	}
+	for i, row := range []struct {
+		about   string
+		odd     func(query, reply *dns.Msg) *dns.Msg
+		library bool // it finds Googlebot
+		verdict string
+	}{
+		{"NXDOMAIN with the records", always(func(reply *dns.Msg) { reply.Rcode = dns.RcodeNameError }), false, "unknown (garbage)"},
+		{"NOERROR with nothing", always(func(reply *dns.Msg) { reply.Answer, reply.Ns = nil, nil }), false, "unknown (indefinite)"},
+		{"SERVFAIL, a header", always(func(reply *dns.Msg) { bare(reply, dns.RcodeServerFailure) }), false, "unknown (servfail)"},
+		{"REFUSED, a header", always(func(reply *dns.Msg) { bare(reply, dns.RcodeRefused) }), false, "unknown (refused)"},
+		{"records of another name", always(func(reply *dns.Msg) {
+			for _, rr := range reply.Answer {
+				rr.Header().Name = "other.example."
+			}
+		}), false, "unknown (garbage)"},
+		{"0.0.0.0 for every address", always(func(reply *dns.Msg) {
+			for _, rr := range reply.Answer {
+				if a, ok := rr.(*dns.A); ok {
+					a.A = net.IPv4zero
+				}
+			}
+		}), false, "unknown (filtered)"},
+		{"NXDOMAIN with its SOA record", func(query, reply *dns.Msg) *dns.Msg {
+			reply.Rcode, reply.Answer = dns.RcodeNameError, nil
+			reply.Ns = []dns.RR{&dns.SOA{
+				Hdr: dns.RR_Header{Name: query.Question[0].Name, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60},
+				Ns:  "ns.google.com.", Mbox: "host.google.com.", Minttl: 60,
+			}}
+			return reply
+		}, false, "impostor"},
+		{"1.1 s for every answer", always(func(*dns.Msg) { time.Sleep(1100 * time.Millisecond) }), true, "genuine"},
+		{"1.1 s, and it drops EDNS", withEDNS(silent), true, "genuine"},
+	} {
+		t.Run(row.about, func(t *testing.T) {
+			odd := row.odd
+			if strings.HasPrefix(row.about, "1.1 s, and") {
+				odd = func(query, reply *dns.Msg) *dns.Msg {
+					time.Sleep(1100 * time.Millisecond)
+					return row.odd(query, reply)
+				}
+			}
+			address := fmt.Sprintf("127.0.4.%d", i+1)
+			startOdd(t, z, address+":53", true, odd)
+			conf := "nameserver " + address + "\n"
+			library := cLibrary(t, conf, googlebot4, "crawl-66-249-66-1.googlebot.com")
+			verdict, took := verified(t, conf, googlebot4)
+			t.Logf("the C library finds it: %v; gate421 says %s after %v", library, verdict, took.Round(time.Millisecond))
+			if library != row.library || verdict != row.verdict {
+				t.Errorf("the C library finds it: %v, want %v; gate421 says %s, want %s", library, row.library, verdict, row.verdict)
+			}
+		})
+	}
+}
+
 // forwarder is a real resolver in front of the zone.
 type forwarder struct {
 	name  string
