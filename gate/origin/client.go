@@ -67,20 +67,28 @@ func clientOf(r *http.Request) *Client {
 	return c
 }
 
-// take returns the client's own connection to one of a list's servers, nil where it has none for a host.
-func (c *Client) take(l *list, authority string) *kept {
+// take returns the client's own connection to one of a list's servers, nil where it has none for a host. The next
+// step of a login also goes to a server of another list, if it has the same address: the configuration has changed
+// meanwhile.
+func (c *Client) take(l *list, login bool, authority string) *kept {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, k := range slices.Backward(c.kept) {
-		if k.list != l || k.conn.host != k.server.direct.pooledBy(authority) {
+		ours := k.list == l || login && k.conn.halfDone && l.has(k.server.address)
+		if !ours || k.conn.host != k.server.direct.pooledBy(authority) {
 			continue
 		}
 		c.kept = slices.Delete(c.kept, i, i+1)
-		if l.kept.remove(k.conn) {
+		if k.list.kept.remove(k.conn) {
 			return &k
 		}
 	}
 	return nil
+}
+
+// has says whether one of the servers has an address.
+func (l *list) has(address string) bool {
+	return slices.ContainsFunc(l.servers, func(s *server) bool { return s.address == address })
 }
 
 // put keeps a connection.

@@ -3,6 +3,7 @@ package origin
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -153,6 +154,35 @@ func TestLoginStaysWithItsServer(t *testing.T) {
 	for _, s := range o.Status() {
 		if s.InFlight != 0 {
 			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// A login goes on where it began when the configuration changes in the middle of it.
+func TestLoginGoesOnAfterAChange(t *testing.T) {
+	p := &personal{scheme: "NTLM"}
+	server := "http://" + listen(t, nil, p.converse)
+	old, other := reach(t, server), reach(t, "http://"+listen(t, nil, (&personal{scheme: "NTLM"}).converse), server)
+	client := NewClient(t.Context())
+	defer client.End()
+	said := ""
+	for i, o := range []*Origin{old, other, other} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(client, "GET", "/", nil)
+		if i < 2 {
+			r.Header.Set("Authorization", "NTLM "+token("ann"+said))
+		}
+		if _, _, _, err := o.Serve(w, r); err != nil {
+			t.Fatal(err)
+		}
+		switch step := strings.TrimPrefix(w.Header().Get("Www-Authenticate"), "NTLM "); {
+		case i == 0:
+			text, _ := base64.StdEncoding.DecodeString(step)
+			said = "/" + string(text)
+		case i == 1 && (w.Code != 200 || w.Body.String() != "ann"):
+			t.Errorf("%d %q", w.Code, w.Body)
+		case i == 2 && w.Code != 401: // a new login is a matter of the client's
+			t.Errorf("later: %d %q", w.Code, w.Body)
 		}
 	}
 }

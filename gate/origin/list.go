@@ -76,6 +76,7 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 	if !l.resume(&c, r) {
 		l.pick(&c, nil)
 	}
+	l = c.list
 	var body *pacedBody
 	if r.ContentLength != 0 {
 		body = &pacedBody{ReadCloser: r.Body}
@@ -108,18 +109,18 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 
 // resume chooses the connection that is the client's own, and with it the server.
 func (l *list) resume(c *call, r *http.Request) bool {
-	if l.kept.count.Load() == 0 {
+	if l.kept.count.Load() == 0 && !c.login {
 		return false
 	}
 	client := clientOf(r)
 	if client == nil {
 		return false
 	}
-	k := client.take(l, r.Host)
+	k := client.take(l, c.login, r.Host)
 	if k == nil {
 		return false
 	}
-	c.own, c.server = k.conn, k.server
+	c.own, c.list, c.server = k.conn, k.list, k.server
 	k.server.flying.Add(1)
 	return true
 }
