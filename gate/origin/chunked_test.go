@@ -68,3 +68,20 @@ func TestTrailersOfChunkedBody(t *testing.T) {
 		}
 	}
 }
+
+// An answer that is next to nothing but extensions of its chunks is no answer.
+func TestExtensionsOfAnswers(t *testing.T) {
+	chunk := "1;" + strings.Repeat("x", 3900) + "\r\nx\r\n"
+	said := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat(chunk, 20_000) + "0\r\n\r\n"
+	origin := &tape{said: []byte(said), piece: 16 << 10}
+	d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
+	d.idle.put(newConn(origin, "", d.wait))
+	w := &client{header: http.Header{}}
+	_, _, _, err := alone(d).Serve(w, httptest.NewRequest("GET", "/", nil).WithContext(t.Context()))
+	if !(outcome{err: err}).cut() || w.body.Len() > 5 {
+		t.Errorf("%d bytes, %v", w.body.Len(), err)
+	}
+	if d.idle.count > 0 {
+		t.Error("the connection is used again")
+	}
+}
