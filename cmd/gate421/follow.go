@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"gate421/gate/config"
-	"gate421/gate/file"
+	"gate421/gate/files"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -14,7 +14,7 @@ import (
 // versionOf is the version of a file's text, "" where it cannot be read.
 func versionOf(path string) string {
 	const most = 2 << 20 // more than a configuration may have
-	text, err := file.Read(path, most)
+	text, err := files.Read(path, most)
 	if err != nil {
 		return ""
 	}

@@ -31,7 +31,7 @@ import (
 	"net/netip"
 	"time"
 
-	"gate421/gate/file"
+	"gate421/gate/files"
 	"gate421/gate/policy"
 )
 
@@ -185,8 +185,8 @@ func (c *Config) Notes() []Problem { return c.notes }
 // Load reads the file at path and parses it. The error is Problems, or says why the file could not be read. crawlers are the
 // names that exist in the catalogue of crawlers.
 func Load(path string, crawlers []string) (*Config, error) {
-	text, err := file.Read(path, maxFileBytes)
-	if errors.Is(err, file.ErrTooLarge) {
+	text, err := files.Read(path, maxFileBytes)
+	if errors.Is(err, files.ErrTooLarge) {
 		return nil, Problems{tooLarge(path)}
 	}
 	if err != nil {

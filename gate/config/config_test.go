@@ -17,7 +17,7 @@ import (
 // catalogue stands for the crawlers that exist.
 func catalogue() []string { return []string{"googlebot", "googlebot-image", "googleother"} }
 
-func files(t *testing.T, pattern string, atLeast int) []string {
+func namesOf(t *testing.T, pattern string, atLeast int) []string {
 	t.Helper()
 	names, err := filepath.Glob(pattern)
 	if err != nil || len(names) < atLeast {
@@ -37,7 +37,7 @@ func read(t *testing.T, name string) []byte {
 
 // Every bad file has beside it the exact text that its owner reads.
 func TestBad(t *testing.T) {
-	for _, name := range files(t, "testdata/bad/*.yaml", 140) {
+	for _, name := range namesOf(t, "testdata/bad/*.yaml", 140) {
 		c, err := Parse(filepath.Base(name), read(t, name), catalogue())
 		if c != nil || err == nil {
 			t.Errorf("%s: accepted", name)
@@ -48,7 +48,7 @@ func TestBad(t *testing.T) {
 			t.Errorf("%s:\ngot\n%s\nwant\n%s", name, got, want)
 		}
 	}
-	for _, name := range files(t, "testdata/bad/*.txt", 140) {
+	for _, name := range namesOf(t, "testdata/bad/*.txt", 140) {
 		read(t, strings.TrimSuffix(name, ".txt")+".yaml")
 	}
 }
@@ -56,7 +56,7 @@ func TestBad(t *testing.T) {
 // What a golden text must have, so that none is accepted unread that lacks it.
 func TestBadTextsSayWhatAndWhere(t *testing.T) {
 	first := regexp.MustCompile(`^[a-z0-9_]+\.yaml:[1-9][0-9]*:[1-9][0-9]*: \S`)
-	for _, name := range files(t, "testdata/bad/*.txt", 140) {
+	for _, name := range namesOf(t, "testdata/bad/*.txt", 140) {
 		for line := range strings.Lines(string(read(t, name))) {
 			line = strings.TrimSuffix(line, "\n")
 			switch {
@@ -72,7 +72,7 @@ func TestBadTextsSayWhatAndWhere(t *testing.T) {
 }
 
 func TestGood(t *testing.T) {
-	for _, name := range files(t, "testdata/good/*.yaml", 12) {
+	for _, name := range namesOf(t, "testdata/good/*.yaml", 12) {
 		c, err := Load(name, catalogue())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

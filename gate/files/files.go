@@ -12,6 +12,8 @@
 //     followed wherever it leads, such as one to /dev/stdout.
 //
 // On systems without these rights nothing is looked at.
+//
+// And it answers a second one: what does this file hold, whatever may stand under its name? See [Read].
 package files
 
 import (

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gate421/gate/file"
+	"gate421/gate/files"
 )
 
 // place is where a server is, or a folder.
@@ -109,11 +109,11 @@ func (s *server) close() {
 const maxPEM = 16 << 20
 
 func clientPair(c Config) (tls.Certificate, error) {
-	certificate, err := file.Read(c.ClientCert, maxPEM)
+	certificate, err := files.Read(c.ClientCert, maxPEM)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := file.Read(c.ClientKey, maxPEM)
+	key, err := files.Read(c.ClientKey, maxPEM)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -132,7 +132,7 @@ func tlsConfig(c Config) (*tls.Config, error) {
 	if c.CA == "" {
 		return t, nil
 	}
-	pem, err := file.Read(c.CA, maxPEM)
+	pem, err := files.Read(c.CA, maxPEM)
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}

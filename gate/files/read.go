@@ -1,8 +1,4 @@
-// Package file answers one question: what does this file hold, whatever may stand under its name?
-//
-// Under the name that a configuration gives there may be a named pipe that nobody writes to, a device without an end, a folder
-// or a file of gigabytes. [Read] waits for none of them and says what it has found.
-package file
+package files
 
 import (
 	"errors"
@@ -15,10 +11,11 @@ import (
 // ErrTooLarge says that a file has more bytes than its reader takes.
 var ErrTooLarge = errors.New("is too large")
 
-// Read reads a regular file of at most so many bytes. Links are followed. An error is an *fs.PathError that names the path; it
+// Read reads a regular file of at most so many bytes. A pipe that nobody writes to, a device without an end or a file of
+// gigabytes under its name is said, and not waited for. Links are followed. An error is an *fs.PathError that names the path; it
 // wraps ErrTooLarge where there is more.
 func Read(path string, most int64) ([]byte, error) {
-	f, err := open(path)
+	f, err := openToRead(path)
 	if err != nil {
 		return nil, err
 	}
