@@ -30,7 +30,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -57,11 +56,12 @@ type Server struct {
 	// Refused is told the status of every answer that is given without the Handler, by the list above. nil: nobody is.
 	Refused func(status int)
 
-	ending atomic.Bool
-	mu     sync.Mutex
-	open   map[net.Conn]*conn
-	rooms  sync.Pool // of *[]byte, where answers are put together
-	date   atomic.Pointer[stamp]
+	ending    atomic.Bool
+	lingering atomic.Int64 // connections
+	mu        sync.Mutex
+	open      map[net.Conn]*conn
+	rooms     sync.Pool // of *[]byte, where answers are put together
+	date      atomic.Pointer[stamp]
 }
 
 // conn is one connection.
@@ -261,22 +261,4 @@ func (k *conn) end(how after) {
 	default:
 		k.Conn.Close()
 	}
-}
-
-// linger waits a moment for the client to read what it was told: a socket that is closed with bytes unread resets its
-// connection, and the answer is lost on the way (RFC 9112 section 9.6).
-func (k *conn) linger() {
-	const patience = 2 * time.Second
-	half, ok := k.Conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	if t, ok := k.Conn.(*tls.Conn); ok {
-		if half, ok := t.NetConn().(interface{ CloseWrite() error }); ok {
-			half.CloseWrite()
-		}
-	}
-	k.inlet.enter(inLinger)
-	k.Conn.SetReadDeadline(time.Now().Add(patience))
-	io.Copy(io.Discard, k.r)
 }
