@@ -41,6 +41,9 @@ func house() map[string]room {
 		"gate/admin":       {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config", "gate/visible"}, []string{"github.com/prometheus/client_golang"}},
 		"cmd/gate421":      {[]string{"*"}, []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
 		"deploy/peers":     {nil, nil},
+
+		// A module of its own: its tests need a library that the product does not.
+		"deploy/peers/grpc": {nil, nil},
 	}
 }
 
@@ -166,7 +169,7 @@ func TestRoomsAreTidy(t *testing.T) {
 		}
 	}
 	for dir := range house() {
-		if len(comments[dir]) == 0 && dir != "deploy/peers" {
+		if len(comments[dir]) == 0 && !strings.HasPrefix(dir, "deploy/peers") {
 			t.Errorf("%s has no package comment", dir)
 		}
 	}

@@ -27,6 +27,7 @@ type direct struct {
 	wait      time.Duration
 	pace      pace
 	dialer    net.Dialer
+	connector connector // nil: dialer
 	idle      pool
 	abandoned abandoned
 	copies    sync.Pool    // of *[copySize]byte, for bodies
@@ -187,7 +188,7 @@ func (d *direct) connect(c *call, r *http.Request, fresh bool) (*conn, error) {
 func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 	dialing, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	raw, err := d.dialer.DialContext(dialing, d.network, d.address)
+	raw, err := d.connector.or(&d.dialer)(dialing, d.network, d.address)
 	if err != nil {
 		return nil, err
 	}

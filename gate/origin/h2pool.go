@@ -24,11 +24,12 @@ import (
 // connection has wide windows and takes few requests, what is more goes over connections with narrow ones. A client connection
 // that reads nothing of 100 answers costs 8 × 256 KiB and 92 × 32 KiB, 5 MiB; all of a server's wide windows together 256 MiB.
 type h2pool struct {
-	address string      // host:port of the server
-	secure  *tls.Config // nil: no TLS; ServerName "": the request's host
-	dialer  net.Dialer
-	wide    *http2.Transport
-	narrow  *http2.Transport
+	address   string      // host:port of the server
+	secure    *tls.Config // nil: no TLS; ServerName "": the request's host
+	dialer    net.Dialer
+	connector connector // nil: dialer
+	wide      *http2.Transport
+	narrow    *http2.Transport
 
 	mu     sync.Mutex
 	busy   map[owner][]*h2conn

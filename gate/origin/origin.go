@@ -82,8 +82,10 @@ package origin
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 )
@@ -99,6 +101,8 @@ type Config struct {
 	Wait               time.Duration // the longest until an answer begins, and between its bytes; 0: 60 s
 	StallTime          time.Duration // an answer of known length has to come so fast: in so much time …; 0: 60 s
 	StallBytes         int           // … so many bytes, see pace; 0: 64 KiB
+	// Dial connects to a server: tcp and its host:port, or unix and its path. nil: net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// OnHealth is told when a server or the folder has stopped answering, after three failures in a row, and when it answers
 	// again. It is called by the goroutine of a request, which waits for it, and by several at once. nil: nobody is told.
 	OnHealth func(Health)

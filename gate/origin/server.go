@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -44,6 +45,16 @@ func parse(written string) (place, error) {
 	return place{u.Scheme, net.JoinHostPort(u.Hostname(), port)}, nil
 }
 
+// connector is a Config's Dial.
+type connector func(ctx context.Context, network, address string) (net.Conn, error)
+
+func (c connector) or(dialer *net.Dialer) connector {
+	if c == nil {
+		return dialer.DialContext
+	}
+	return c
+}
+
 // server is one of an origin's servers and what is known of its health.
 type server struct {
 	address string  // as configured
@@ -70,16 +81,17 @@ func newServer(written string, where place, c Config) (*server, error) {
 		s.proxy, err = newProxy(where.dial, secure, c.Wait)
 		if err == nil {
 			s.proxy.pace = slow
+			s.proxy.pool.connector = c.Dial
 		}
 		return s, err
 	case "unix":
 		if where.dial == "" {
 			return nil, errors.New("has no path")
 		}
-		s.direct = &direct{network: "unix", address: where.dial, wait: c.Wait, pace: slow}
+		s.direct = &direct{network: "unix", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial}
 		return s, nil
 	}
-	s.direct = &direct{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
+	s.direct = &direct{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
 	if secure != nil {
 		secure.NextProtos = []string{"http/1.1"}
 		s.direct.secure = secure
