@@ -39,28 +39,49 @@ const (
 
 type claimToken struct {
 	lower string // the product token in lower case
-	name  string // of the catalogue entry
+	name  string // of the crawler
 }
 
 // NewClaims returns the Claims for the named entries of the Catalogue. Without names it claims nothing. The error names
 // every name that is not in the catalogue, and the ones that are.
 func NewClaims(names []string) (*Claims, error) {
 	catalogue := Catalogue()
-	c := &Claims{}
+	var crawlers []Crawler
 	var problems []error
 	for _, name := range names {
-		known := false
-		for _, crawler := range catalogue {
-			if crawler.Name != name {
-				continue
-			}
-			known = true
-			for _, token := range crawler.Tokens {
-				c.add(strings.ToLower(token), name)
-			}
-		}
-		if !known {
+		at := slices.IndexFunc(catalogue, func(c Crawler) bool { return c.Name == name })
+		if at < 0 {
 			problems = append(problems, fmt.Errorf("crawler %q: not known; the known ones are %s", name, listNames(catalogue)))
+			continue
+		}
+		if !slices.ContainsFunc(crawlers, func(c Crawler) bool { return c.Name == name }) {
+			crawlers = append(crawlers, catalogue[at])
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return ClaimsOf(crawlers)
+}
+
+// ClaimsOf returns the Claims for crawlers of the caller's own, the same that Verifier.Crawlers has. The error says
+// everything that is wrong with them.
+func ClaimsOf(crawlers []Crawler) (*Claims, error) {
+	c := &Claims{}
+	var problems []error
+	names := map[string]bool{}
+	for i, crawler := range crawlers {
+		problems = append(problems, crawler.check())
+		if names[crawler.Name] {
+			problems = append(problems, fmt.Errorf("crawler %q: is there twice", crawler.Name))
+		}
+		if names[crawler.Name] = true; i == mostCrawlers {
+			problems = append(problems, fmt.Errorf("%d crawlers: more than %d", len(crawlers), mostCrawlers))
+		}
+		for _, token := range crawler.Tokens {
+			if tokenProblem(token) == "" {
+				c.add(strings.ToLower(token), crawler.Name)
+			}
 		}
 	}
 	if err := errors.Join(problems...); err != nil {

@@ -31,7 +31,7 @@ func Masks(class string) []string {
 // Crawler is an entry of the catalogue: how a crawler names itself and how it is recognised.
 type Crawler struct {
 	Name   string   // as in the configuration: "googlebot"
-	Class  string   // ClassCommon or ClassSpecialCase
+	Class  string   // ClassCommon or ClassSpecialCase; of a caller's own whatever he likes
 	Tokens []string // product tokens in the User-Agent, in Google's spelling
 	Names  []string // masks of its reverse names; the package comment says what a mask matches
 	About  string   // what it crawls for, one line

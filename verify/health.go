@@ -37,7 +37,6 @@ type Condition struct {
 }
 
 const (
-	probeCrawler   = "googlebot"
 	troublesInARow = 10
 	probeLeast     = 10 * time.Second // between two probes
 	probeMost      = 5 * time.Minute  // between two probes while they fail
@@ -47,9 +46,15 @@ const (
 // ProbeAddr is the address that is probed.
 func ProbeAddr() netip.Addr { return netip.AddrFrom4([4]byte{66, 249, 66, 1}) }
 
-// Probe looks up an address that is Googlebot's for sure, as Lookup does. With any verdict but Genuine the resolver can
-// verify nobody.
-func (v *Verifier) Probe(ctx context.Context) Result { return v.Lookup(ctx, probeCrawler, ProbeAddr()) }
+// Probe looks up an address that is Googlebot's for sure, as Lookup does, whatever Crawlers there are. With any verdict
+// but Genuine the resolver can verify nobody.
+func (v *Verifier) Probe(ctx context.Context) Result {
+	v.start()
+	if v.closed.Load() {
+		return Result{Cause: CauseClosed}
+	}
+	return v.lookUp(ctx, Catalogue()[:1], 1, ProbeAddr())
+}
 
 // Condition is what came of one probe, now.
 func (v *Verifier) Condition(ctx context.Context) Condition {

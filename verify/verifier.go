@@ -13,6 +13,10 @@ import (
 //
 // It fails towards Unknown: whatever goes wrong, no client becomes Genuine by it, and nobody waits longer than Wait.
 type Verifier struct {
+	// Crawlers are those that can be verified, 32 at most, recognised in requests by ClaimsOf. One that ClaimsOf would
+	// not take is not known here: its verdict is Unknown, CauseCrawler. Nil: those of the Catalogue.
+	Crawlers []Crawler
+
 	// Resolver is asked. Nil: every verdict is Unknown, CauseResolver.
 	Resolver *Resolver
 
@@ -46,7 +50,9 @@ type Verifier struct {
 
 func (v *Verifier) start() {
 	v.once.Do(func() {
-		v.crawlers = Catalogue()
+		if v.crawlers = Catalogue(); v.Crawlers != nil {
+			v.crawlers = sound(v.Crawlers)
+		}
 		v.memory = newMemory()
 		v.life, v.end = context.WithCancel(context.Background())
 		v.flights = make(map[netip.Addr]*flight)
@@ -77,7 +83,7 @@ func (v *Verifier) admit(crawler string, addr netip.Addr) (set crawlerSet, plain
 	return 0, addr, CauseCrawler
 }
 
-// Identify returns the verdict on addr, which claims to be the named crawler of the Catalogue. Known addresses are
+// Identify returns the verdict on addr, which claims to be the named one of the crawlers. Known addresses are
 // answered from memory. For others a lookup is started, or the one under way joined, and waited for until Wait or ctx
 // ends; then the verdict is Unknown, with what the lookup was waiting for as its cause, and the lookup goes on and will have
 // filled the memory for the next request.
@@ -196,12 +202,16 @@ func (v *Verifier) Lookup(ctx context.Context, crawler string, addr netip.Addr) 
 	if cause != "" {
 		return Result{Cause: cause}
 	}
+	return v.lookUp(ctx, v.crawlers, set, addr)
+}
+
+func (v *Verifier) lookUp(ctx context.Context, crawlers []Crawler, set crawlerSet, addr netip.Addr) Result {
 	bounded, cancel := context.WithTimeout(ctx, lookupAtMost)
 	defer cancel()
 	stop := context.AfterFunc(v.life, cancel)
 	defer stop()
 	one := lookup{resolver: v.Resolver}
-	result := one.confirm(bounded, v.crawlers, addr).detailed(set)
+	result := one.confirm(bounded, crawlers, addr).detailed(set)
 	if result.Verdict == Unknown {
 		switch {
 		case v.life.Err() != nil:

@@ -47,6 +47,7 @@
 package verify
 
 import (
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -101,9 +102,24 @@ const (
 	CausePending  = "pending"  // a lookup is under way and Verifier.Wait is 0
 	CauseClosed   = "closed"   // the Verifier is closed
 	CauseAddress  = "address"  // not a valid address
-	CauseCrawler  = "crawler"  // no such crawler in the catalogue
+	CauseCrawler  = "crawler"  // no such crawler
 	CauseResolver = "resolver" // no resolver to ask
 )
+
+// MarshalText gives what String gives.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText takes the three words of String and nothing else; after an error the verdict is Unknown.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for _, known := range []Verdict{Unknown, Impostor, Genuine} {
+		if string(text) == known.String() {
+			*v = known
+			return nil
+		}
+	}
+	*v = Unknown
+	return fmt.Errorf("verdict %.40q: not one of unknown, impostor and genuine", text)
+}
 
 // Result is a verdict and what it rests on. The zero value is Unknown.
 type Result struct {
@@ -154,8 +170,10 @@ const (
 // match none that is longer.
 const longestKept = 96
 
-// crawlerSet is a set of catalogue entries, one bit each, in the catalogue's order.
+// crawlerSet is a set of a Verifier's crawlers, one bit each, in their order.
 type crawlerSet uint32
+
+const mostCrawlers = 32 // bits of a crawlerSet
 
 // finding is what one lookup learned about an address, for all crawlers of the catalogue. It is small, for there can be
 // many, and immutable once it is remembered.
