@@ -33,8 +33,7 @@ const (
 	// the response speaks of that zone (RFC 2308 sections 2.1 and 2.2, types 1 and 2).
 	readingNo
 	// readingWeakNo: NXDOMAIN without an SOA record. It is no referral (RFC 2308 section 2.1) and must not be
-	// remembered as others are (section 5). Caches that drop the SOA record, as systemd-resolved and dnsmasq do, answer
-	// so; so do filters.
+	// remembered as others are (section 5). Some caches and stub resolvers leave the record out; so do filters.
 	readingWeakNo
 )
 

@@ -342,7 +342,7 @@ controls { };
 }
 
 // TestRealResolvers: through real resolvers, in plain and in odd settings, crawlers are proven and impostors denied,
-// also from the resolver's own cache, of which dnsmasq's forgets who says so.
+// also from the resolver's own cache.
 func TestRealResolvers(t *testing.T) {
 	if !inside(t) {
 		return
