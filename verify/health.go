@@ -10,7 +10,8 @@ import (
 
 // Health watches whether the resolver of a Verifier can verify anybody. It looks up an address that has been
 // Googlebot's for twenty years, 66.249.66.1: at the start, after 10 lookups in a row that came to nothing, when the
-// servers change, and, while it fails, again and again until it succeeds. There are never two probes within 10 seconds.
+// servers change, and, while it fails, again and again until it succeeds, soon if another lookup proves somebody. There
+// are never two probes within 10 seconds.
 // A resolver that does not answer fails; so does one that denies that address, as captive portals and filters do.
 //
 // It decides nothing: what cannot be verified is Unknown whether anybody watches or not. The fields are set before
@@ -38,6 +39,7 @@ type Condition struct {
 
 const (
 	troublesInARow = 10
+	proved         = -1               // the count of troubles after a proof
 	probeLeast     = 10 * time.Second // between two probes
 	probeMost      = 5 * time.Minute  // between two probes while they fail
 	followEvery    = 5 * time.Second
@@ -103,7 +105,8 @@ func (h *Health) Run(ctx context.Context) {
 			due = false
 		default:
 			again := !last.Working && time.Since(last.At) >= last.every
-			due = again || !slices.Equal(now, servers) || v.troubles.Load() >= troublesInARow
+			due = again || !slices.Equal(now, servers) || v.troubles.Load() >= troublesInARow ||
+				!last.Working && v.troubles.Load() == proved
 		}
 		if due {
 			servers = now
@@ -130,11 +133,14 @@ func (h *Health) probe(ctx context.Context) {
 	}
 }
 
-// heed counts lookups that came to nothing. That a published address is denied is no good sign, either.
+// heed counts lookups in a row that came to nothing. That a published address is denied is no good sign, either.
 func (v *Verifier) heed(found *report, published bool) {
-	if found.genuine == 0 && (found.troubled != 0 || published) {
+	switch {
+	case found.genuine != 0:
+		v.troubles.Store(proved)
+	case found.troubled != 0 || published:
 		v.troubles.Add(1)
-		return
+	default:
+		v.troubles.Store(0)
 	}
-	v.troubles.Store(0)
 }

@@ -104,6 +104,20 @@ func TestHealthOverTime(t *testing.T) {
 	})
 }
 
+// TestHealthAfterAProof: that somebody was proved is reason to look again soon.
+func TestHealthAfterAProof(t *testing.T) {
+	healthIn(t, googlebotZone+"\nfault * servfail", func(t *testing.T, z *zone, v *Verifier, said func() string) {
+		time.Sleep(time.Hour)
+		said()
+		z.trouble("", 0)
+		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Genuine, SourceDNS, "")
+		time.Sleep(probeLeast + followEvery)
+		if got := said(); !strings.HasSuffix(got, " well") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // TestHealthOfALiar: when the addresses that Google publishes are denied one after the other, the resolver is probed.
 func TestHealthOfALiar(t *testing.T) {
 	healthIn(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier, said func() string) {

@@ -37,7 +37,7 @@ type Verifier struct {
 	crawlers []Crawler
 	memory   memory
 	counts   counts
-	troubles atomic.Int32    // lookups in a row that came to nothing
+	troubles atomic.Int32    // lookups in a row that came to nothing, or proved
 	life     context.Context // of the background lookups
 	end      context.CancelFunc
 

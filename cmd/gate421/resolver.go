@@ -71,14 +71,13 @@ func (g *gateway) heardCondition(c verify.Condition) {
 	}
 	g.log.Event("resolver", fields)
 	words, well := resolverWords(g.config.Verify.Resolver, c)
-	switch {
-	case !well:
+	switch said := g.unproved.Swap(!well); {
+	case !well && !said:
 		g.say("%s", words)
 		g.say("hint: %s", resolverHint)
-	case g.unproved.Load():
+	case well && said:
 		g.say("%s", words)
 	}
-	g.unproved.Store(!well)
 }
 
 // heardServers says when the system asks other DNS servers than before.

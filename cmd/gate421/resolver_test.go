@@ -81,7 +81,7 @@ func TestResolverThatWorks(t *testing.T) {
 	// It is said once when that ends, and once when it begins again.
 	bad, good := verify.Condition{Servers: []string{"192.0.2.53:53"}}, verify.Condition{Working: true, Servers: []string{"192.0.2.53:53"}}
 	bad.Result.Cause = verify.CauseRefused
-	for _, c := range []verify.Condition{bad, good} {
+	for _, c := range []verify.Condition{bad, bad, good, good} {
 		s.gateway.heardCondition(c)
 	}
 	s.gateway.heardServers(verify.ServersEvent{Servers: []string{"192.0.2.1:53"}})
