@@ -48,6 +48,7 @@
 //	gate421_log_left_out_lines_total                     of networks that had had their share
 //	gate421_log_refusals_given_up_total                  the line was not taken in time, so the request was served
 //	gate421_log_write_failures_total, _rotations_total
+//	gate421_log_sync_failures_total                      the disk did not confirm what was written
 //	gate421_certificate_expiry_timestamp_seconds{host}   the earliest of several
 //	gate421_ranges_prefixes{list}                        in a published list of address ranges
 //	gate421_ranges_fetched_timestamp_seconds{list}       when its publisher last confirmed it; 0: never

@@ -127,6 +127,7 @@ func (a *Admin) logMetrics() prometheus.Collector {
 	gaps := g.desc("log_gaps_total", "Lines in the decision log that tell of dropped or left out ones.")
 	givenUp := g.desc("log_refusals_given_up_total", "Refusals that did not happen, because their line was not taken in time.")
 	failures := g.desc("log_write_failures_total", "Writes to the decision log's file that failed.")
+	syncs := g.desc("log_sync_failures_total", "Times that the disk did not confirm what was written to the decision log's file, or not within ten seconds.")
 	rotations := g.desc("log_rotations_total", "Times that the decision log went on in a new file.")
 	g.collect = func(s sink) {
 		l := a.config.Log()
@@ -139,6 +140,7 @@ func (a *Admin) logMetrics() prometheus.Collector {
 		s.counter(gaps, l.Gaps)
 		s.counter(givenUp, l.GivenUp)
 		s.counter(failures, l.Failures)
+		s.counter(syncs, l.SyncFailures)
 		s.counter(rotations, l.Rotations)
 	}
 	return g

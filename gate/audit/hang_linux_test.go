@@ -15,6 +15,11 @@ func TestReopenWhileAWriteHangs(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	idle, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
 	l, err := Open(Config{File: path, Patience: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

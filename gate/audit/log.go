@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -20,8 +21,8 @@ type Config struct {
 	Rotate   Rotation         // the zero value: never
 	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
-	// Troubled is told when the file stops taking lines, with the reason, and with nil when it takes them again. It is called
-	// by the goroutine that writes and must not use the Log. nil: nobody is told.
+	// Troubled is told when the file stops taking lines or the disk does not keep them, with the reason, and with nil when both
+	// are well again. It is called once at a time and must not use the Log. nil: nobody is told.
 	Troubled func(error)
 	// Rotated is told of every file that was rotated away, and why where that or its compression did not work; the log goes
 	// on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: nobody is told.
@@ -55,9 +56,59 @@ type Log struct {
 	givenUp atomic.Uint64
 
 	failed  atomic.Bool // the last write did not succeed
+	unsure  atomic.Bool // the last sync did not succeed
 	stalled atomic.Bool // a refusal gave up waiting for a write that has not come back
 	done    chan struct{}
 	idle    sync.WaitGroup
+
+	troubles sync.Mutex // held while Troubled is called
+	wrong    [2]error   // with writing, with syncing
+	safe     uint64     // lines written when a sync last went well, or was last told to have failed; under mu
+	safeAt   time.Time
+}
+
+// What can be wrong with the file.
+const (
+	writing = iota
+	syncing
+)
+
+// trouble notes what is wrong with the file, or that it no longer is, and tells whoever is to be told.
+func (l *Log) trouble(with int, err error) {
+	l.troubles.Lock()
+	defer l.troubles.Unlock()
+	before := l.wrong[writing] != nil || l.wrong[syncing] != nil
+	l.wrong[with] = err
+	after := l.wrong[writing] != nil || l.wrong[syncing] != nil
+	if before != after && l.config.Troubled != nil {
+		l.config.Troubled(err)
+	}
+}
+
+// synced is told what came of a sync. Until a later one goes well, of lines that were written after it failed, nobody is
+// refused; and the log says how many lines may not be on the disk.
+func (l *Log) synced(err error) {
+	if err == nil {
+		l.mu.Lock()
+		l.safe, l.safeAt = l.stats.WrittenLines, time.Now()
+		l.mu.Unlock()
+		if l.unsure.Swap(false) {
+			l.trouble(syncing, nil)
+		}
+		return
+	}
+	first := !l.unsure.Swap(true)
+	l.mu.Lock()
+	l.stats.SyncFailures++
+	lines, since := l.stats.WrittenLines-l.safe, l.safeAt
+	l.safe, l.safeAt = l.stats.WrittenLines, time.Now()
+	l.mu.Unlock()
+	if first {
+		l.trouble(syncing, err)
+	}
+	if lines > 0 {
+		l.Event("gap", Fields{"unsynced": lines, "since": since, "error": err.Error()})
+	}
 }
 
 // Open opens the file for appending, creates it 0640 if need be, closes a line that a crash left torn, and starts the
@@ -78,6 +129,12 @@ func Open(c Config) (*Log, error) {
 	l := &Log{config: c, boot: hex.EncodeToString(boot[:]), out: out, allowed: newAllowances(), done: make(chan struct{})}
 	l.wake, l.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.encoders.New = func() any { return newEncoder(l.boot) }
+	l.safeAt = c.Now()
+	out.synced = l.synced
+	if wrong := cmp.Or(out.lost, out.vain); wrong != nil {
+		l.failed.Store(true)
+		l.trouble(writing, wrong)
+	}
 	l.idle.Go(l.write)
 	l.idle.Go(func() { out.keep(l.done) })
 	l.idle.Go(func() { out.archive(l.done) })
@@ -88,8 +145,9 @@ func Open(c Config) (*Log, error) {
 func (l *Log) Boot() string { return l.boot }
 
 // Ready says whether a refusal's line would, by all that is known, be taken. It is true until a write fails or hangs and
-// again after the next one that succeeds.
-func (l *Log) Ready() bool { return !l.failed.Load() && !l.stalled.Load() }
+// again after the next one that succeeds; and false from a sync that failed to the next one that did not, or for good where
+// nobody keeps what is written.
+func (l *Log) Ready() bool { return !l.failed.Load() && !l.unsure.Load() && !l.stalled.Load() }
 
 // Decision queues the line of a request that was served. It never waits; a line that finds the queue full, or whose client's
 // network has had its share, is counted. The record is the caller's again on return.

@@ -51,7 +51,7 @@ func (o *output) turn() {
 		o.tell(o.path, fmt.Errorf("decision log %q: cannot be set aside: %w", o.path, reason(err)))
 		return
 	}
-	f, _, err := files.Open(o.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640)
+	f, _, err := o.openPath()
 	if err == nil {
 		var here os.FileInfo
 		if here, err = f.Stat(); err == nil {
@@ -94,14 +94,10 @@ func (o *output) archive(done <-chan struct{}) {
 		select {
 		case f := <-o.aside:
 			name := o.latest()
-			err := f.Sync()
-			f.Close()
-			o.tell(name, err)
+			o.tell(name, o.settle(f))
 		case <-done:
 			for len(o.aside) > 0 {
-				f := <-o.aside
-				f.Sync()
-				f.Close()
+				o.settle(<-o.aside)
 			}
 			return
 		}

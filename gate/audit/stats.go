@@ -10,6 +10,7 @@ type LogStats struct {
 	Gaps                   uint64 // gap lines, which tell of both
 	GivenUp                uint64 // refusals that were not made because their line was not taken in time
 	Failures               uint64 // writes that failed
+	SyncFailures           uint64 // times that the disk did not confirm what was written
 	Rotations              uint64
 }
 

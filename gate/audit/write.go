@@ -47,10 +47,14 @@ func (l *Log) write() {
 		}
 		written, err := l.out.Write(w.batch)
 		if err == nil {
-			w.settle(len(w.placed))
-			if l.failed.Swap(false) && l.config.Troubled != nil {
-				l.config.Troubled(nil)
+			vain := l.out.keepsNothing()
+			if l.failed.Swap(vain != nil) != (vain != nil) {
+				l.trouble(writing, vain)
 			}
+			if vain != nil {
+				w.refuseAll(vain)
+			}
+			w.settle(len(w.placed))
 			l.stalled.Store(false)
 			timer.Reset(rest)
 			select {
@@ -132,7 +136,7 @@ func (w *writer) settle(n int) {
 	w.Log.settle(next-w.next, gone, n, bytes)
 	w.next = next
 	for _, p := range w.placed[:n] {
-		if r := w.work.tickets[p.mark].refusal; r != nil {
+		if r := w.work.tickets[p.mark].refusal; r != nil && r.state.Load() != abandoned {
 			r.result <- nil
 		}
 	}
@@ -166,13 +170,20 @@ func (w *writer) fail(written int, err error) {
 	first := !w.failed.Swap(true) // from here on no refusal enters the queue
 	w.mu.Lock()
 	w.stats.Failures++
+	w.mu.Unlock()
+	w.refuseAll(err)
+	if first {
+		w.trouble(writing, err)
+	}
+}
+
+// refuseAll answers all who wait for a line that is not in the file.
+func (w *writer) refuseAll(err error) {
+	w.mu.Lock()
 	waiting := append(w.work.tickets[w.next:len(w.work.tickets):len(w.work.tickets)], w.queue.tickets...)
 	w.mu.Unlock()
-	for _, m := range waiting {
-		m.refuse(err)
-	}
-	if first && w.config.Troubled != nil {
-		w.config.Troubled(err)
+	for i := range waiting {
+		waiting[i].refuse(err)
 	}
 }
 

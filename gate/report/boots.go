@@ -25,7 +25,7 @@ type boots struct {
 	gaps      int64
 	runs      []run // scratch
 
-	lost, leftOut, removed int64
+	lost, leftOut, removed, unsynced int64
 }
 
 // numbers are a boot's.
@@ -90,10 +90,11 @@ func (b *boots) chunk(c *chunk) {
 	for _, r := range c.runs {
 		n := b.of(c.boots[r.boot])
 		if r.gap {
-			if r.lost > 0 || r.leftOut == 0 && r.removed == 0 {
+			if r.lost > 0 || r.leftOut == 0 && r.removed == 0 && r.unsynced == 0 {
 				b.gaps++
 			}
 			b.lost, b.leftOut, b.removed = sum(b.lost, r.lost), sum(b.leftOut, r.leftOut), sum(b.removed, r.removed)
+			b.unsynced = sum(b.unsynced, r.unsynced)
 			if explains := r.explains(); n != nil && explains > 0 && r.from > 0 {
 				b.explain(n, stretch{r.from - min(explains, r.from), r.from - 1})
 			}
@@ -211,6 +212,7 @@ func sum(a int64, b uint64) int64 {
 
 func (b *boots) report(log *Reading) {
 	log.Boots, log.Gaps, log.Lost, log.LeftOut, log.Removed = int64(len(b.known)), b.gaps, b.lost, b.leftOut, b.removed
+	log.Unsynced = b.unsynced
 	for _, n := range b.known {
 		log.Missing = sum(log.Missing, n.holes())
 	}

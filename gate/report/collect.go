@@ -51,6 +51,7 @@ type run struct {
 	boot                   uint32 // index into the chunk's boots
 	from, to               uint64
 	lost, leftOut, removed uint64 // a gap line's, whose number stands in from
+	unsynced               uint64 // likewise
 	gap                    bool
 }
 
@@ -208,7 +209,8 @@ func (w *collector) number(c *chunk) bool {
 		lost, _ := l.count(memberLost)
 		leftOut, _ := l.count(memberLeftOut)
 		removed, _ := l.count(memberRemoved)
-		w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq, lost: lost, leftOut: leftOut, removed: removed, gap: true})
+		unsynced, _ := l.count(memberUnsynced)
+		w.run(c, run{boot: c.runs[at].boot, from: seq, to: seq, lost: lost, leftOut: leftOut, removed: removed, unsynced: unsynced, gap: true})
 	}
 	return true
 }

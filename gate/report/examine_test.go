@@ -119,7 +119,7 @@ func drawLog(t *rapid.T, name string) []byte {
 			put(m)
 		case 10:
 			put(map[string]any{"event": word("gap", "start", "stop"), "lost": rapid.IntRange(0, 4).Draw(t, "lost"),
-				"left_out": rapid.IntRange(0, 3).Draw(t, "left_out"), "removed": rapid.IntRange(0, 3).Draw(t, "removed")})
+				"left_out": rapid.IntRange(0, 3).Draw(t, "left_out"), "removed": rapid.IntRange(0, 3).Draw(t, "removed"), "unsynced": rapid.IntRange(0, 2).Draw(t, "unsynced")})
 		case 11:
 			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse", "to": "observe", "what": word("", "tripped", "trouble")})
 		case 12:

@@ -32,6 +32,7 @@ const (
 	memberLost
 	memberLeftOut
 	memberRemoved
+	memberUnsynced
 	memberFrom
 	memberTo
 	memberWhat
@@ -91,6 +92,8 @@ func memberOf(name []byte) member {
 		return memberLeftOut
 	case "removed":
 		return memberRemoved
+	case "unsynced":
+		return memberUnsynced
 	case "from":
 		return memberFrom
 	case "to":

@@ -107,7 +107,9 @@ func newReference(q Question, sources [][]byte) *reference {
 					lost, _ := l.num("lost")
 					leftOut, _ := l.num("left_out")
 					removed, _ := l.num("removed")
-					if lost > 0 || leftOut+removed == 0 {
+					unsynced, _ := l.num("unsynced")
+					r.log.Unsynced += int64(unsynced)
+					if lost > 0 || leftOut+removed+unsynced == 0 {
 						r.log.Gaps++
 					}
 					r.log.Lost += int64(lost)

@@ -66,6 +66,7 @@ type Reading struct {
 	Lost      int64    `json:"lost"`           // lines that gap lines say were lost
 	LeftOut   int64    `json:"left_out"`       // those that they say were left out: too many of one network
 	Removed   int64    `json:"removed"`        // those removed by age, of whose files only what proves something was kept
+	Unsynced  int64    `json:"unsynced"`       // those that the disk did not confirm; they may be here all the same
 	Missing   int64    `json:"missing"`        // numbers that miss in seq inside of a boot, and that no gap line explains
 	Withdrawn int64    `json:"withdrawn"`      // refusals that a later line of the same request takes back: it was served
 	Damaged   []string `json:"damaged"`        // files that could not be read to their end, each with ": " and why

@@ -149,7 +149,7 @@ func anyReport(t *rapid.T) *Report {
 	r := &Report{From: day.Draw(t, "from"), Until: day.Draw(t, "until"), Asked: Asked{day.Draw(t, "since"), day.Draw(t, "before"), word.Draw(t, "site"), word.Draw(t, "path")}, Step: count.Draw(t, "step"), Crawl: crawl.Draw(t, "crawl")}
 	r.Log = Reading{Files: rapid.SliceOfN(word, 0, 3).Draw(t, "files"), Damaged: rapid.SliceOfN(word, 0, 3).Draw(t, "damaged")}
 	for _, n := range []*int64{&r.Log.Bytes, &r.Log.Lines, &r.Log.Records, &r.Log.Broken, &r.Log.Foreign, &r.Log.Repeated, &r.Log.Other, &r.Log.Boots,
-		&r.Log.Gaps, &r.Log.Lost, &r.Log.LeftOut, &r.Log.Removed, &r.Log.Missing, &r.Log.Withdrawn} {
+		&r.Log.Gaps, &r.Log.Lost, &r.Log.LeftOut, &r.Log.Removed, &r.Log.Unsynced, &r.Log.Missing, &r.Log.Withdrawn} {
 		*n = count.Draw(t, "log")
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "sites") {

@@ -241,6 +241,7 @@ func (l *Reading) words() []string {
 	add(max(l.Gaps, l.Lost), countText(l.Lost, "line was", "lines were")+" lost while the log could not be written, as "+countText(l.Gaps, "gap line says.", "gap lines say.")+" They were of requests that were served: no refusal goes without its line.")
 	add(l.LeftOut, countText(l.LeftOut, "line was", "lines were")+" left out because networks sent far more requests than anybody needs to. None of them was of a verified crawler.")
 	add(l.Removed, countText(l.Removed, "line was", "lines were")+" removed by age. The lines of verified crawlers and the events of that time were kept; claims that were not verified are missing from it.")
+	add(l.Unsynced, "The disk did not confirm "+countText(l.Unsynced, "line", "lines")+" that "+isAre(l.Unsynced, "was", "were")+" written. What of them is not here counts as missing.")
 	add(l.Missing, countText(l.Missing, "line is", "lines are")+" missing: the numbers of the lines have holes that no gap line explains. Was a rotated file left out, or were lines removed?")
 	add(l.Withdrawn, countText(l.Withdrawn, "refusal was", "refusals were")+" taken back by a later line: the request was served after all, and counts as served.")
 	add(l.Repeated, countText(l.Repeated, "line was", "lines were")+" there more than once, as shippers deliver them or in a copy of a file, and counted once.")
