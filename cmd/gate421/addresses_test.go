@@ -126,7 +126,12 @@ func TestVerifyRefusesWhatIsNoAddress(t *testing.T) {
 		t.Errorf("it looked up addresses before it had read them all: %q", out)
 	}
 	fails(t, 2, "gate421: \"crawl-66-249-66-1.googlebot.com\" is no IP address\n"+looks, "verify", "crawl-66-249-66-1.googlebot.com")
-	fails(t, 2, "gate421: crawler \"bingbot\" is not in the catalogue\nhint: gate421 verify --list shows the names", "verify", "66.249.66.1", "--crawler", "bingbot")
+	fails(t, 2, "gate421: --crawler: no crawler is known as \"Bingbot\"\nhint: only Google documents 421 as the way to opt out of "+
+		"crawling over HTTP/2, so only its crawlers can be sent back: nearest is googlebot; known are googlebot, storebot-google, "+
+		"google-inspectiontool, googleother, google-cloudvertexbot, apis-google, adsbot-google, mediapartners-google and google-safety "+
+		"(gate421 verify --list says more of each)", "verify", "66.249.66.1", "--crawler", "Bingbot")
+	fails(t, 2, "gate421: --crawler: no crawler is known as \"Googlebot\"\nhint: did you mean googlebot? (gate421 verify --list "+
+		"says more of each)", "verify", "66.249.66.1", "--crawler", "Googlebot")
 	_, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", "dns.example"}, "")
 	if exitCode(err) != 2 || !strings.HasPrefix(message(err), `gate421: resolver "dns.example": `) || !strings.Contains(message(err), "\nhint: write --resolver 192.0.2.53:53") {
 		t.Errorf("a resolver that is no address: exit %d, %s", exitCode(err), message(err))

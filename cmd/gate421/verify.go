@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gate421/gate/config"
 	"gate421/gate/visible"
 	"gate421/verify"
 )
@@ -38,7 +39,8 @@ func (c *verifyCommand) Run(w *world) error {
 		return c.list(w)
 	}
 	if !slices.Contains(crawlerNames(), c.Crawler) {
-		return &problem{err: fmt.Errorf("crawler %q is not in the catalogue", c.Crawler), hint: "gate421 verify --list shows the names", code: 2}
+		return &problem{err: fmt.Errorf("--crawler: no crawler is known as %q", c.Crawler),
+			hint: config.CrawlerHint(c.Crawler, crawlerNames()) + " (gate421 verify --list says more of each)", code: 2}
 	}
 	resolver, err := verify.ParseResolver(c.Resolver)
 	if err != nil {

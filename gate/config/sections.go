@@ -136,11 +136,7 @@ func (r *reader) crawlerNames(n *node) []string {
 		case slices.Contains(names, name):
 			r.problem(item, "keep one of them", "crawlers: %s is listed twice", quote(name))
 		case !slices.Contains(r.crawlers, name):
-			hint := "known are " + enumerate(r.crawlers, "and")
-			if near := Nearest(name, r.crawlers); near != "" {
-				hint = "did you mean " + near + "?"
-			}
-			r.problem(item, hint, "crawlers: no crawler is known as %s", quote(name))
+			r.problem(item, CrawlerHint(name, r.crawlers), "crawlers: no crawler is known as %s", quote(name))
 		default:
 			names = append(names, name)
 		}
