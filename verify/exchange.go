@@ -144,7 +144,15 @@ func unpack(packet []byte) (m *dns.Msg, ok bool) {
 		}
 	}()
 	m = new(dns.Msg)
-	return m, m.Unpack(packet) == nil
+	if m.Unpack(packet) == nil {
+		return m, true
+	}
+	switch code := int(packet[3] & 0xf); code { // servers that fail may send back a part of the question
+	case dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNotImplemented, dns.RcodeRefused:
+		m = new(dns.Msg)
+		return m, m.Unpack(packet[:header]) == nil
+	}
+	return nil, false
 }
 
 // answers reports whether m is a response to query: its id, its question, its direction (RFC 5452 section 9.1). Servers

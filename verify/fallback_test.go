@@ -14,7 +14,7 @@ const googlebotZone6 = `
 // whatever they make of EDNS(0) and of names in mixed case, and whether or not they answer over TCP.
 func TestFallback(t *testing.T) {
 	behaviours := []string{
-		"edns:formerr", "edns:formerr-header", "edns:notimp", "edns:notimp-header", "edns:servfail", "edns:servfail-header",
+		"edns:formerr", "edns:formerr-header", "edns:formerr-part", "edns:notimp", "edns:notimp-header", "edns:servfail", "edns:servfail-header",
 		"edns:badvers", "edns:refused", "edns:refused-header", "edns:bare", "edns:silent", "edns:garbage", "edns:notauth",
 		"edns:referral", "edns:lame", "edns:noerror-header", "edns:nosoa", "edns:nxdomain", "edns:nodata",
 		"mixed:foldcase", "mixed:silent", "mixed:nxdomain", "mixed:nosoa", "mixed:nodata", "mixed:bare", "mixed:servfail",
@@ -77,6 +77,7 @@ func TestFallbackEnds(t *testing.T) {
 	for fault, cause := range map[string]string{
 		"servfail": CauseServfail, "servfail-header": CauseServfail, "refused": CauseRefused, "refused-header": CauseRefused,
 		"formerr": CauseFormErr, "formerr-header": CauseFormErr, "badvers": CauseFormErr, "notimp-header": CauseNotImp,
+		"formerr-part": CauseFormErr, "servfail-part": CauseServfail,
 		"notauth": CauseGarbage, "noerror-header": CauseGarbage, "nxdomain-header": CauseGarbage,
 		"bare": CauseIndefinite, "referral": CauseLame, "lame": CauseLame, "nxdomain-answers": CauseGarbage, "truncated": CauseTruncated,
 	} {

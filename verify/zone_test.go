@@ -184,6 +184,14 @@ func spoil(m *dns.Msg, fault, network string, edns bool) []byte {
 	case "servfail-header", "refused-header", "formerr-header", "notimp-header", "nxdomain-header", "noerror-header":
 		name, _, _ := strings.Cut(fault, "-")
 		m.Rcode, m.Question, m.Answer, m.Ns = dns.StringToRcode[strings.ToUpper(name)], nil, nil, nil
+	case "formerr-part", "servfail-part":
+		name, _, _ := strings.Cut(fault, "-")
+		m.Rcode, m.Answer, m.Ns = dns.StringToRcode[strings.ToUpper(name)], nil, nil
+		wire, err := m.Pack()
+		if err != nil {
+			panic(err)
+		}
+		return wire[:20]
 	case "badvers":
 		m.Answer, m.Ns = nil, nil
 		m.SetEdns0(udpSize, false)
