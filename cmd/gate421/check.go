@@ -96,7 +96,7 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 		}
 	}
 	for _, s := range c.Sites {
-		o, err := originOf(s, s.Origin, c.Limits, nil)
+		o, err := originOf(s, s.Origin, c.Limits, nil, nil)
 		if err != nil {
 			at := config.Problem{Message: err.Error(), Hint: originHint} // the site's name stands in the file, too
 			at = c.AtMentioned(at)
@@ -110,12 +110,12 @@ func unopened(ctx context.Context, c *config.Config) config.Problems {
 }
 
 // originOf prepares some or all of a site's own servers; onHealth is as in origin.Config.
-func originOf(s config.Site, servers []string, limits config.Limits, onHealth func(origin.Health)) (*origin.Origin, error) {
+func originOf(s config.Site, servers []string, limits config.Limits, onHealth func(origin.Health), files *origin.Files) (*origin.Origin, error) {
 	t := s.OriginTLS
 	return origin.New(origin.Config{
 		Servers: servers, ServerName: t.ServerName, CA: t.CA, InsecureSkipVerify: t.InsecureSkipVerify,
 		ClientCert: t.ClientCert, ClientKey: t.ClientKey, Wait: cmp.Or(s.OriginTime, limits.OriginTime),
-		StallTime: limits.StallTime, StallBytes: limits.StallBytes, OnHealth: onHealth,
+		StallTime: limits.StallTime, StallBytes: limits.StallBytes, OnHealth: onHealth, Files: files,
 	})
 }
 

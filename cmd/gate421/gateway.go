@@ -42,7 +42,8 @@ type gateway struct {
 	proxies  *gate.Proxies
 	handler  *gate.Handler
 	door     atomic.Pointer[front.Server] // nil until it opens
-	bounds   front.Limits                 // of the door; set before it opens
+	bounds   front.Limits                 // of the door
+	files    *origin.Files                // of all origins; nil: nobody knows how many there may be
 
 	toldLimits seldom
 
@@ -70,6 +71,8 @@ func openGateway(ctx context.Context, c *config.Config, stdout, trouble io.Write
 			g.close()
 		}
 	}()
+	g.bounds = g.limits()
+	g.files = originFiles(openFiles(), g.bounds.Connections)
 	for _, step := range []func(context.Context) error{
 		g.openState,
 		func(context.Context) error { return g.openLog() },

@@ -125,7 +125,7 @@ func inspectName(ctx context.Context, host string) found {
 func inspectOrigin(ctx context.Context, s config.Site, server string) found {
 	name := fmt.Sprintf("origin %s of %s", server, s.Hosts[0])
 	s.OriginTime = 0
-	o, err := originOf(s, []string{server}, config.Limits{OriginTime: 10 * time.Second}, nil)
+	o, err := originOf(s, []string{server}, config.Limits{OriginTime: 10 * time.Second}, nil, nil)
 	if err != nil {
 		return found{what: fmt.Sprintf("site %q: %v", s.Hosts[0], err), bad: true, hint: originHint}
 	}

@@ -66,7 +66,7 @@ func (g *gateway) build(v *prepared) error {
 	var errs []error
 	for i, site := range rules.Sites() {
 		s := v.config.Sites[i]
-		o, err := originOf(s, s.Origin, v.config.Limits, func(h origin.Health) { g.onOriginHealth(site.Name, h) })
+		o, err := originOf(s, s.Origin, v.config.Limits, func(h origin.Health) { g.onOriginHealth(site.Name, h) }, g.files)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("site %q: %w", site.Name, err))
 			continue

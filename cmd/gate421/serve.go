@@ -24,7 +24,6 @@ func (g *gateway) serve(ctx context.Context) error {
 		"product": product(), "config": g.config.Version, "https": g.secure.Addr().String(), "http": addressOf(g.plain), "admin": addressOf(g.page), "sites": len(g.config.Sites),
 	})
 	c := g.config
-	g.bounds = g.limits()
 	door := &front.Server{
 		Handler: g.handler,
 		Plain:   &gate.Redirect{Live: &g.live, Log: &g.log, Port: redirectPort(g.secure), Proxies: g.proxies},

@@ -34,7 +34,8 @@ type admission struct {
 	networks  map[netip.Prefix]*group
 	shared    *group    // those of no single visitor
 	greedy    greediest // networks in which something can make way
-	young     queue     // connections that have shown nothing yet, the oldest first
+	young     queue     // connections that have just come
+	settling  queue     // those of them that have begun to say something
 	leaving   queue     // connections that were asked to make way, the first one first; they hold no slot
 }
 
@@ -106,6 +107,7 @@ func (a *admission) enter(c *conn, client netip.Addr) (entered, full bool) {
 		a.notices.add(limitedConnections, netip.Prefix{})
 	}
 	a.join(c, address, network)
+	c.place.since = time.Now()
 	a.young.add(c)
 	if a.waiting > 0 && a.open < a.limit {
 		a.wake()

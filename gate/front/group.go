@@ -1,9 +1,6 @@
 package front
 
-import (
-	"net/netip"
-	"time"
-)
+import "net/netip"
 
 // group are the connections of one address or of one network.
 type group struct {
@@ -104,7 +101,7 @@ func (g *greediest) Pop() any {
 	return one
 }
 
-// queue are connections in the order in which they were added. The zero value is ready for use.
+// queue are connections in the order of their since. The zero value is ready for use.
 type queue struct {
 	first, last *conn
 	len         int
@@ -112,7 +109,7 @@ type queue struct {
 
 func (q *queue) add(c *conn) {
 	p := &c.place
-	p.queue, p.since, p.previous, p.next = q, time.Now(), q.last, nil
+	p.queue, p.previous, p.next = q, q.last, nil
 	if q.last == nil {
 		q.first = c
 	} else {

@@ -6,10 +6,13 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"gate421/gate/socket"
 )
 
 const (
-	settleTime   = time.Second            // until a connection that has shown nothing may be told to make way
+	silentTime   = 100 * time.Millisecond // until a connection that says nothing may be told to make way
+	settleTime   = time.Second            // until one that has begun to say something, and has not asked, may be
 	leaveTime    = 100 * time.Millisecond // that a connection has to leave in when others wait for it
 	leastLeaving = 16                     // may be about to leave at once; more where there are many slots
 )
@@ -57,14 +60,31 @@ func (a *admission) makeWay(g *group) bool {
 	return false
 }
 
-// grow lists those that have had time to show something and have not.
+// grow lists those that have had time to show something and have not. What a client has sent may be there and not read yet, where
+// the processor has much to do.
 func (a *admission) grow() {
-	for c := a.young.first; c != nil && time.Since(c.place.since) >= settleTime; c = a.young.first {
+	for c := a.young.first; c != nil && time.Since(c.place.since) >= silentTime; c = a.young.first {
 		a.young.remove(c)
-		if rank := c.place.rank.Load(); rank != busy && !c.place.listed {
+		switch rank := c.place.rank.Load(); {
+		case rank == busy:
+		case classOf(rank) == classSilent && c.quiet():
+			a.list(c, rank)
+		default:
+			a.settling.add(c)
+		}
+	}
+	for c := a.settling.first; c != nil && time.Since(c.place.since) >= settleTime; c = a.settling.first {
+		a.settling.remove(c)
+		if rank := c.place.rank.Load(); rank != busy {
 			a.list(c, rank)
 		}
 	}
+}
+
+// quiet says whether nothing has come from a client that has not been read.
+func (c *conn) quiet() bool {
+	s, ok := c.Conn.(*socket.Conn)
+	return !ok || s.Quiet()
 }
 
 // try has a listed connection make way, or puts right what is known of it and returns false.
@@ -87,6 +107,11 @@ func (a *admission) try(c *conn) bool {
 		}
 		a.settle(p.groups[ofNetwork])
 		return false
+	case classOf(rank) == classHandshake && time.Since(p.since) < settleTime: // it was silent when it was listed
+		a.unlist(c)
+		p.since = time.Now()
+		a.settling.add(c)
+		return false
 	}
 	return a.leave(c, classOf(rank))
 }
@@ -99,10 +124,12 @@ func (a *admission) leave(c *conn, of class) bool {
 		c.Conn.Close()
 	} else if !(*makeWay)() { // a request has begun to come
 		p.queue.remove(c)
-		a.young.add(c)
+		p.since = time.Now()
+		a.settling.add(c)
 		return false
 	}
 	p.queue.remove(c)
+	p.since = time.Now()
 	a.leaving.add(c)
 	a.part(c)
 	p.state = leaving

@@ -83,7 +83,7 @@ func (c *crowd) count(of func(netip.Addr) netip.Prefix, client netip.Addr) (n in
 // first is who is expected to make way among those that are wanted; nil: nobody can.
 func (c *crowd) first(wanted func(*visit) bool) (first *visit) {
 	for _, v := range c.visits {
-		if !v.busy && (v.settled || time.Since(v.entered) >= settleTime) && wanted(v) && v.before(first) {
+		if !v.busy && (v.settled || time.Since(v.entered) >= settleTime || v.class == classSilent && time.Since(v.entered) >= silentTime) && wanted(v) && v.before(first) {
 			first = v
 		}
 	}
@@ -184,7 +184,8 @@ func makesWay(t *rapid.T, clients []string) {
 			}
 		},
 		"show": func(t *rapid.T) {
-			if v := c.any(t); v != nil && (v.busy || v.class == classSilent) {
+			// Who has been silent for a while and then says hello gets some more time; see TestWhoSaysHelloAtLast.
+			if v := c.any(t); v != nil && (v.busy || v.class == classSilent && time.Since(v.entered) < silentTime) {
 				v.show(map[bool]class{true: classIdle, false: classHandshake}[v.busy])
 			}
 		},
@@ -206,7 +207,7 @@ func makesWay(t *rapid.T, clients []string) {
 			c.leaving = nil
 		},
 		"wait": func(t *rapid.T) {
-			time.Sleep(time.Duration(rapid.IntRange(1, int(settleTime)).Draw(t, "time")))
+			time.Sleep(time.Duration(rapid.IntRange(1, int(settleTime/3)).Draw(t, "time")))
 		},
 		"": func(t *rapid.T) {
 			if c.open != len(c.visits) || c.admission.leaving.len != len(c.leaving) {
@@ -221,7 +222,7 @@ func makesWay(t *rapid.T, clients []string) {
 		c.exit(v.conn)
 	}
 	a := c.admission
-	if a.open+len(a.addresses)+len(a.networks)+len(a.greedy)+a.young.len+a.leaving.len+a.shared.open+a.shared.idle.Len() > 0 {
+	if a.open+len(a.addresses)+len(a.networks)+len(a.greedy)+a.young.len+a.settling.len+a.leaving.len+a.shared.open+a.shared.idle.Len() > 0 {
 		t.Errorf("it remembers %+v", a)
 	}
 }
@@ -328,6 +329,36 @@ func TestWhoIsAboutToAskStays(t *testing.T) {
 		time.Sleep(settleTime)
 		if entered, _ := a.enter(next.conn, next.client); !entered {
 			t.Error("it stays")
+		}
+	})
+}
+
+// A client that was silent and says hello when it is its turn to make way has the time that a handshake takes.
+func TestWhoSaysHelloAtLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(&Server{}, Limits{Connections: 2}.withDefaults())
+		first, second, third, fourth := newVisit(a, "192.0.2.1"), newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1"), newVisit(a, "198.51.100.1")
+		a.enter(first.conn, first.client)
+		a.enter(second.conn, second.client)
+		if entered, _ := a.enter(third.conn, third.client); entered {
+			t.Fatal("one that has just come makes way")
+		}
+		time.Sleep(silentTime)
+		a.mu.Lock()
+		a.grow()
+		a.mu.Unlock()
+		first.show(classHandshake)
+		if entered, _ := a.enter(third.conn, third.client); !entered || first.socket.closed || !second.socket.closed {
+			t.Errorf("entered %v, the first closed %v, the second %v", entered, first.socket.closed, second.socket.closed)
+		}
+		third.ask()
+		if entered, _ := a.enter(fourth.conn, fourth.client); entered {
+			t.Error("one in its handshake makes way at once")
+		}
+		time.Sleep(settleTime)
+		if entered, _ := a.enter(fourth.conn, fourth.client); !entered || !first.socket.closed {
+			t.Errorf("entered %v, the first closed %v", entered, first.socket.closed)
 		}
 	})
 }

@@ -40,7 +40,7 @@ type place struct {
 	groups         [2]*group // of its address, nil for no single visitor, and of its network
 	queue          *queue    // that it waits in; nil: none
 	previous, next *conn     // in that
-	since          time.Time // it is in that
+	since          time.Time // since then
 }
 
 // state says what a connection takes of the admission.

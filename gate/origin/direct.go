@@ -28,6 +28,7 @@ type direct struct {
 	pace      pace
 	dialer    net.Dialer
 	connector connector // nil: dialer
+	files     *Files
 	idle      pool
 	abandoned abandoned
 	copies    sync.Pool    // of *[copySize]byte, for bodies
@@ -188,7 +189,7 @@ func (d *direct) connect(c *call, r *http.Request, fresh bool) (*conn, error) {
 func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 	dialing, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	raw, err := d.connector.or(&d.dialer)(dialing, d.network, d.address)
+	raw, err := d.files.dial(dialing, d.connector.or(&d.dialer), d.network, d.address)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type folder struct {
 	name       string    // as configured
 	trouble    trouble
 	told       func(Health) // nil: nobody is
+	files      *Files
 }
 
 func newFolder(dir string) (*folder, error) {
@@ -57,6 +58,12 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 		w.Header().Set("Allow", "GET, HEAD")
 		return refuseFile(w, http.StatusMethodNotAllowed, start)
 	}
+	if err := f.files.take(r.Context()); err != nil {
+		w.Header().Set("Retry-After", "10")
+		refuseFile(w, http.StatusServiceUnavailable, start)
+		return 0, time.Since(start), name(err, r.Context().Err() != nil)
+	}
+	defer f.files.give()
 	name := path.Clean("/" + r.URL.Path)[1:]
 	if hidden(name) {
 		return refuseFile(w, http.StatusNotFound, start)

@@ -76,7 +76,7 @@ func (p *h2pool) dial(ctx context.Context, c *h2conn) error {
 func (p *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	raw, err := p.connector.or(&p.dialer)(ctx, "tcp", p.address)
+	raw, err := p.files.dial(ctx, p.connector.or(&p.dialer), "tcp", p.address)
 	if err != nil {
 		return nil, err
 	}

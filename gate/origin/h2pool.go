@@ -28,6 +28,7 @@ type h2pool struct {
 	secure    *tls.Config // nil: no TLS; ServerName "": the request's host
 	dialer    net.Dialer
 	connector connector // nil: dialer
+	files     *Files
 	wide      *http2.Transport
 	narrow    *http2.Transport
 
@@ -236,6 +237,15 @@ func (p *h2pool) evict() {
 		p.unstack(c)
 		go c.engine.Close()
 		return
+	}
+}
+
+// closeIdle closes all idle connections, for others are wanted more.
+func (p *h2pool) closeIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.count > 0 {
+		p.evict()
 	}
 }
 

@@ -99,6 +99,7 @@ type Config struct {
 	ClientCert         string        // over TLS: a PEM file of the certificate to show, with its chain; "": none
 	ClientKey          string        // the PEM file of its key
 	Wait               time.Duration // the longest until an answer begins, and between its bytes; 0: 60 s
+	Files              *Files        // shared with the other origins; nil: no bound
 	StallTime          time.Duration // an answer of known length has to come so fast: in so much time …; 0: 60 s
 	StallBytes         int           // … so many bytes, see pace; 0: 64 KiB
 	// Dial connects to a server: tcp and its host:port, or unix and its path. nil: net.Dialer.
@@ -137,7 +138,7 @@ func New(c Config) (*Origin, error) {
 		default:
 			var f *folder
 			if f, err = newFolder(where.dial); err == nil {
-				f.name, f.told = written, c.OnHealth
+				f.name, f.told, f.files = written, c.OnHealth, c.Files
 				return &Origin{folder: f, name: written}, nil
 			}
 		}

@@ -181,6 +181,18 @@ func (p *pool) close() {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	p.empty()
+}
+
+// closeIdle closes all idle connections, for others are wanted more.
+func (p *pool) closeIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.empty()
+}
+
+// empty closes all. The caller holds mu.
+func (p *pool) empty() {
 	for c := p.oldest; c != nil; c = p.oldest {
 		p.remove(c)
 		c.raw.Close()

@@ -60,6 +60,7 @@ type server struct {
 	address string  // as configured
 	direct  *direct // for HTTP/1.1
 	proxy   *proxy  // for HTTP/2; nil: direct
+	files   *Files
 
 	flying   atomic.Int64  // requests
 	failures atomic.Uint64 // since New
@@ -68,7 +69,7 @@ type server struct {
 }
 
 func newServer(written string, where place, c Config) (*server, error) {
-	s, slow := &server{address: written}, pace{c.StallTime, c.StallBytes}
+	s, slow := &server{address: written, files: c.Files}, pace{c.StallTime, c.StallBytes}
 	var secure *tls.Config
 	var err error
 	if where.scheme == "https" || where.scheme == "h2" {
@@ -78,20 +79,23 @@ func newServer(written string, where place, c Config) (*server, error) {
 	}
 	switch where.scheme {
 	case "h2", "h2c":
-		s.proxy, err = newProxy(where.dial, secure, c.Wait)
-		if err == nil {
-			s.proxy.pace = slow
-			s.proxy.pool.connector = c.Dial
+		if s.proxy, err = newProxy(where.dial, secure, c.Wait); err != nil {
+			return nil, err
 		}
-		return s, err
+		s.proxy.pace = slow
+		s.proxy.pool.connector, s.proxy.pool.files = c.Dial, c.Files
+		c.Files.add(s, s.proxy.pool.closeIdle)
+		return s, nil
 	case "unix":
 		if where.dial == "" {
 			return nil, errors.New("has no path")
 		}
-		s.direct = &direct{network: "unix", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial}
+		s.direct = &direct{network: "unix", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Files}
+		c.Files.add(s, s.direct.idle.closeIdle)
 		return s, nil
 	}
-	s.direct = &direct{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
+	s.direct = &direct{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Files, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
+	c.Files.add(s, s.direct.idle.closeIdle)
 	if secure != nil {
 		secure.NextProtos = []string{"http/1.1"}
 		s.direct.secure = secure
@@ -110,6 +114,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, c *call) {
 }
 
 func (s *server) close() {
+	s.files.remove(s)
 	if s.proxy != nil {
 		s.proxy.close()
 		return

@@ -70,6 +70,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return t.done("write", c.Conn, err)
 }
 
+// Quiet says whether nothing has come that has not been read, neither bytes nor the end.
+func (c *Conn) Quiet() bool {
+	quiet := true
+	c.raw.Control(func(fd uintptr) { quiet = Quiet(fd, make([]byte, 1)) })
+	return quiet
+}
+
 // CloseWrite ends our side of the connection.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The program may open few files, and strangers hold what they can: connections to the admin page, silent ones and idle ones to the
+// sites, requests that an origin does not answer. Whoever comes then is served, on record, and health answers.
+func TestFewFiles(t *testing.T) {
+	const files, crowd = 400, 600
+	s := newSetting(t)
+	s.write(`
+listen: {https: "127.0.0.1:0", http: "127.0.0.1:0"}
+admin: "127.0.0.1:0"
+sites:
+  - {hosts: [slow.test], origin: $slow, http2_crawl: observe}
+  - {hosts: [shop.test], origin: $echo, http2_crawl: observe}
+`)
+	stderr := &transcript{}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, files), self, "run", "--config", s.file)
+	program.Env = append(os.Environ(), asProgram+"=1")
+	program.Stdout, program.Stderr = stderr, stderr
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if program.ProcessState == nil {
+			program.Process.Kill()
+			program.Wait()
+		}
+	})
+	s.log = &logbook{t: t, path: filepath.Join(s.folder, "decisions.log")}
+	start := s.log.wait(map[string]string{"event": "start"})
+	address := func(key string) string { return fmt.Sprint(start[key]) }
+	s.gateway = &gateway{secure: fixed(address("https"))}
+	s.roots = trusted(t, filepath.Join(s.state(), "local-ca", "root.pem"))
+
+	hold := func(to, says string) {
+		c, err := net.Dial("tcp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		io.WriteString(c, says)
+	}
+	for i := range crowd {
+		hold(address("admin"), "GET / HTTP/1.1\r\nHost: localhost\r\n")
+		if i%10 == 0 {
+			hold(address("https"), "")
+			hold(address("http"), "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+		}
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	for range 2 { // each over one connection
+		transport := s.transport(address("https"), true, false)
+		defer transport.CloseIdleConnections()
+		for range 50 {
+			go func() {
+				r, _ := http.NewRequestWithContext(ctx, "GET", "https://slow.test/", nil)
+				if answer, err := transport.RoundTrip(r); err == nil {
+					answer.Body.Close()
+				}
+			}()
+		}
+	}
+	for range 20 {
+		fresh := s.transport(address("https"), true, true)
+		if err := ask(fresh); err != nil {
+			t.Errorf("not served: %v", err)
+		}
+		fresh.CloseIdleConnections()
+		answer, err := http.Get("http://" + address("admin") + "/health")
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("health: %v, %v", answer, err)
+			continue
+		}
+		answer.Body.Close()
+	}
+	s.log.wait(map[string]string{"event": "decision", "host": "shop.test", "status": "200"})
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", program.Process.Pid))
+	t.Logf("%d files are open", len(open))
+	if err != nil || len(open) >= files || strings.Contains(stderr.String(), "too many open files") {
+		t.Errorf("%d files are open, %v\n%s", len(open), err, stderr)
+	}
+	leave()
+	quit(t, program, stderr)
+}
