@@ -34,6 +34,7 @@ func (p *Proxies) Trusts(peer netip.Addr) bool {
 
 // client is who asks, and how, as far as that is known.
 type client struct {
+	peer    netip.Addr // who has connected
 	ip      netip.Addr // the zero Addr where there is none: its verdict is unknown
 	proto   string     // what it speaks, to us or to the proxy; "": the proxy does not say
 	major   int        // of its version of HTTP; 0: not known
@@ -44,9 +45,9 @@ type client struct {
 func (p *Proxies) client(r *http.Request) client {
 	peer := clientIP(r.RemoteAddr)
 	if !p.Trusts(peer) {
-		return client{ip: peer, proto: r.Proto, major: r.ProtoMajor}
+		return client{peer: peer, ip: peer, proto: r.Proto, major: r.ProtoMajor}
 	}
-	c := client{ip: p.hop(r.Header, peer), proxied: true}
+	c := client{peer: peer, ip: p.hop(r.Header, p.address, peer, nil), proxied: true}
 	if said := r.Header[p.protocol]; p.protocol != "" && len(said) == 1 {
 		c.proto, c.major = protocol(said[0])
 	}
@@ -55,10 +56,10 @@ func (p *Proxies) client(r *http.Request) client {
 
 // hop is the client's address out of the header: from the right, each proxy added whom it heard, so that the first one that is
 // no proxy of ours is the client, and what stands further left is what that client made up. Where all are proxies it is the
-// leftmost. One that cannot be read leaves the peer's address.
-func (p *Proxies) hop(header http.Header, peer netip.Addr) netip.Addr {
-	lines := header[p.address]
-	if p.address == "" {
+// leftmost. One that cannot be read leaves the peer's address. hops, if not nil, gets the addresses that were read up to it.
+func (p *Proxies) hop(header http.Header, name string, peer netip.Addr, hops *[]netip.Addr) netip.Addr {
+	lines := header[name]
+	if name == "" {
 		return peer
 	}
 	last := peer
@@ -67,7 +68,13 @@ func (p *Proxies) hop(header http.Header, peer netip.Addr) netip.Addr {
 			comma := strings.LastIndexByte(rest, ',')
 			ip, ok := hopIP(rest[comma+1:])
 			if !ok {
+				if hops != nil {
+					*hops = nil
+				}
 				return peer
+			}
+			if hops != nil {
+				*hops = append(*hops, ip)
 			}
 			if last = ip; !p.Trusts(ip) {
 				return ip

@@ -163,9 +163,8 @@ func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
 func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	host := hostname(r.Host)
 	path := syntax.OriginForm(r.RequestURI)
-	if x.client = h.Proxies.client(r); x.client.proxied {
-		r.RemoteAddr = netip.AddrPortFrom(x.client.ip, 0).String() // for the origin
-	}
+	x.client = h.Proxies.client(r)
+	h.Proxies.vouch(r, x.client)
 	record := &x.record
 	record.Host, record.Method, record.Path, record.Proto = host, r.Method, path, x.client.proto
 	record.ClientIP, record.Agent, record.RequestID, record.Config = x.client.ip, r.UserAgent(), h.ids.next(), live.Version

@@ -117,7 +117,7 @@ func fieldRows() []feature {
 			}))},
 		{name: "a client's own words about itself are dropped",
 			ask:  ask{target: "/echo/a", header: fields("X-Forwarded-For", "192.0.2.1", "Forwarded", "for=192.0.2.1", "X-Real-Ip", "192.0.2.1", "X-Forwarded-Proto", "http")},
-			want: all(header("X-Forwarded-For", laneClient), header("X-Forwarded-Proto", "https"), header("Forwarded"), header("X-Real-Ip")), apart: []string{"Forwarded", "X-Real-Ip"}},
+			want: all(header("X-Forwarded-For", laneClient), header("X-Forwarded-Proto", "https"), header("Forwarded"), header("X-Real-Ip", laneClient)), apart: []string{"Forwarded", "X-Real-Ip"}},
 	}
 }
 

@@ -69,7 +69,7 @@ func TestReadersSeeWhatIsAmbiguous(t *testing.T) {
 		t.Errorf("of three requests %d are seen, %q, %q", len(requests), broken, differences)
 	}
 	// A view shows what is added, whatever it looks like.
-	ours := "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: shop.test\r\nX-Forwarded-Proto: https\r\n"
+	ours := "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: shop.test\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 127.0.0.1\r\n"
 	requests, _, _ := compare([][]byte{[]byte(head(ours) + head("X-Forwarded-Port: 1\r\nX: "+strings.Repeat("y", 500)+"z\r\n"+ours) + head(ours+"X: \xff\r\n"))})
 	for i, want := range []string{"POST /p shop.test", "POST /p shop.test; X-Forwarded-Port: 1; X: y{500}z", "POST /p shop.test; X: <ff>"} {
 		if i >= len(requests) || requests[i].view(t, want) != want {

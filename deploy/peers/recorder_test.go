@@ -176,7 +176,7 @@ func spelled(requests []heardRequest, rest string) string {
 func (r heardRequest) view(t *testing.T, what string) string {
 	t.Helper()
 	host := strings.Join(readers[0].values(r, "Host"), ", ")
-	ours := map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": host, "X-Forwarded-Proto": "https"}
+	ours := map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": host, "X-Forwarded-Proto": "https", "X-Real-IP": "127.0.0.1"}
 	for name, want := range ours {
 		if got := (reader{underscore: true}).values(r, name); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: the origin got %s %q, want %q", what, name, got, want)

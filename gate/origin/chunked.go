@@ -38,7 +38,7 @@ func (c *conn) readTrailers() error {
 	}
 	c.behindNames = f.names
 	for name, values := range f.header {
-		if name != "Content-Length" && name != "Trailer" {
+		if trails(name) {
 			c.behind[http.TrailerPrefix+name] = values
 		}
 	}

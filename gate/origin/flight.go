@@ -60,7 +60,7 @@ func (f *flight) abandon() {
 
 // answer takes the body of the server's answer.
 func (f *flight) answer(answer *http.Response) *downstream {
-	d := &downstream{body: answer.Body, flight: f, drip: f.pace.drip(answer.Header, answer.ContentLength, f.stall.wait)}
+	d := &downstream{body: answer.Body, flight: f, answer: answer, drip: f.pace.drip(answer.Header, answer.ContentLength, f.stall.wait)}
 	f.mu.Lock()
 	f.body = d
 	abandoned := f.abandoned
@@ -83,6 +83,7 @@ func (f *flight) release() {
 type downstream struct {
 	body   io.ReadCloser
 	flight *flight
+	answer *http.Response
 	drip   *drip
 	closed atomic.Bool
 }
@@ -102,6 +103,7 @@ func (d *downstream) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		d.flight.ended = true
+		strip(d.answer.Trailer)
 	case err != nil:
 		if over {
 			err = os.ErrDeadlineExceeded // as from a conn, and not that the stream was ended for it

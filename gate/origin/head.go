@@ -72,6 +72,7 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 	if bodiless && method != http.MethodHead {
 		delete(header, "Content-Length") // 204 must not have it; over HTTP/2 some clients miss the body then, in a 304 too
 	}
+	announceable(header)
 	switch {
 	case f.encoded && (f.sized || minor == '0'):
 		return answerHead{}, malformed("Transfer-Encoding beside Content-Length or in HTTP/1.0")

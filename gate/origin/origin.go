@@ -17,8 +17,10 @@
 //     before it, content encodings untouched. Repeated fields keep their order; different fields go in the
 //     order of their names. Between HTTP/1.1 and HTTP/1.1 names are written as the other side wrote them; those of HTTP/2, in
 //     lower case alone, and the gate's own as they are registered;
-//   - X-Forwarded-For, -Host and -Proto are set to what the gate saw. Whatever a client sent under these names, Forwarded
-//     and their kin included, is dropped: an origin may believe them;
+//   - who the client is, in X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto and X-Real-IP: see package forwarding. Whatever a
+//     stranger sent under these names and their like is dropped, in every spelling that CGI and its heirs take for the same:
+//     an origin may believe them;
+//   - no field behind a body that could be taken for one of the header's: see trails;
 //   - an Upgrade over HTTP/1.1 (WebSocket) to an HTTP/1.1 origin, after which bytes go both ways as they come. HTTP/2
 //     clients are not offered extended CONNECT (RFC 8441): they open an HTTP/1.1 connection for a WebSocket, as browsers do.
 //

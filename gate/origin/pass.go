@@ -33,6 +33,7 @@ func inspect(answer *http.Response) error {
 	if answer.Header["Content-Type"] == nil {
 		f.client.Header()["Content-Type"] = nil // keeps a server from guessing one
 	}
+	strip(answer.Trailer)
 	if len(answer.Trailer) > 0 && f.request.ProtoMajor == 1 {
 		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
 	}

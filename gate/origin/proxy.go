@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gate421/gate/forwarding"
 	"gate421/gate/syntax"
 )
 
@@ -136,7 +137,7 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 		out.URL.Opaque, out.URL.ForceQuery = path, query
 	}
 	for name := range out.Header {
-		if plain := hyphens(name); forwarding(plain) || plain != name && framing(plain) {
+		if plain := forwarding.Fold(name); forwarding.Name(plain) || plain != name && framing(plain) {
 			delete(out.Header, name)
 		}
 	}
@@ -147,30 +148,10 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 		strip(in.Trailer)
 		out.Trailer = in.Trailer // the values come at the end of the body, into this very map
 	}
-	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
-		out.Header["X-Forwarded-For"] = []string{ip}
+	var room forwarding.Room
+	for _, field := range forwarding.Of(in, &room) {
+		out.Header[field.Name] = []string{field.Value}
 	}
-	out.Header["X-Forwarded-Host"] = []string{in.Host}
-	out.Header["X-Forwarded-Proto"] = []string{"https"}
-}
-
-// strip removes what may not come behind a body.
-func strip(trailer http.Header) {
-	for name := range trailer {
-		if !trails(name) {
-			delete(trailer, name)
-		}
-	}
-}
-
-// forwarding says whether a field is one that proxies name the client and its request in.
-func forwarding(name string) bool {
-	switch name {
-	case "Forwarded", "X-Forwarded", "Forwarded-For", "X-Real-Ip", "X-Client-Ip", "Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip",
-		"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Fastly-Client-Ip", "X-Original-Forwarded-For", "X-Original-Host":
-		return true
-	}
-	return strings.HasPrefix(name, "X-Forwarded-")
 }
 
 // hostname is the name that stands for a host in the handshake and in the pool: without port, brackets and final dot.

@@ -154,7 +154,7 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 // What goes on goes on as one request that nobody can take for another.
 func TestRequestAsTheOriginHearsIt(t *testing.T) {
 	const shop = "shop.example"
-	const ours = "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Proto: https\r\n"
+	const ours = "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 192.0.2.1\r\n"
 	long := "/" + strings.Repeat("a", 30<<10)
 	get := func(fields http.Header) asked { return asked{method: "GET", target: "/", host: shop, fields: fields} }
 	for _, test := range []struct {

@@ -103,7 +103,7 @@ func TestHeaderOfRequest(t *testing.T) {
 		}
 		_, got := fields(t, receive(t, heads))
 		for name, value := range map[string]string{
-			"Host": "Shop.Example:8443", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "Shop.Example:8443", "X-Forwarded-Proto": "https", "X-Last": "1",
+			"Host": "Shop.Example:8443", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "Shop.Example:8443", "X-Forwarded-Proto": "https", "X-Real-Ip": "127.0.0.1", "X-Last": "1",
 		} {
 			if !reflect.DeepEqual(got[name], []string{value}) {
 				t.Errorf("%s: %s is %q, want %q", test.name, name, got[name], value)
@@ -122,7 +122,7 @@ func TestHeaderOverHTTP2(t *testing.T) {
 	g.get(t, "/", "X-A: 1", "X-A: 2", "X-Forwarded-For: 66.249.66.1", "Te: trailers")
 	_, got := fields(t, receive(t, heads))
 	want := http.Header{
-		"Host": {"shop.example"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Host": {"shop.example"}, "X-Forwarded-Proto": {"https"},
+		"Host": {"shop.example"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Host": {"shop.example"}, "X-Forwarded-Proto": {"https"}, "X-Real-Ip": {"127.0.0.1"},
 		"X-A": {"1", "2"}, "Te": {"trailers"}, "User-Agent": {"Go-http-client/2.0"},
 	}
 	if !reflect.DeepEqual(got, want) {

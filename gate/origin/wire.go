@@ -2,12 +2,12 @@ package origin
 
 import (
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
+	"gate421/gate/forwarding"
 	"gate421/gate/syntax"
 )
 
@@ -71,7 +71,7 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	named := r.Header["Connection"]
 	sorted := (*names)[:0]
 	for name := range r.Header {
-		if plain := hyphens(name); !framing(plain) && !forwarding(plain) && (named == nil || !syntax.Lists(named, name)) {
+		if plain := forwarding.Fold(name); !framing(plain) && !forwarding.Name(plain) && (named == nil || !syntax.Lists(named, name)) {
 			sorted = append(sorted, name)
 		}
 	}
@@ -91,11 +91,10 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	if syntax.Lists(r.Header["Te"], "trailers") {
 		dst = appendField(dst, "TE", "trailers")
 	}
-	if ip, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		dst = appendField(dst, "X-Forwarded-For", ip)
+	var room forwarding.Room
+	for _, field := range forwarding.Of(r, &room) {
+		dst = appendField(dst, syntax.Registered(field.Name), field.Value)
 	}
-	dst = appendField(dst, "X-Forwarded-Host", r.Host)
-	dst = appendField(dst, "X-Forwarded-Proto", "https")
 	return append(appendFraming(dst, r), "\r\n"...)
 }
 
@@ -139,21 +138,16 @@ func mayHaveBody(method string) bool {
 // sized says whether a body goes on with its length; HTTP/1.1 has trailers on chunked bodies only.
 func sized(r *http.Request) bool { return r.ContentLength > 0 && len(r.Trailer) == 0 }
 
-// trails says whether a field may come behind a body: not one that says how the message is to be read, nor one that the
-// gate alone may say.
-func trails(name string) bool {
-	plain := hyphens(name)
-	return syntax.Token(name) && !framing(plain) && !forwarding(plain) && plain != "Expect"
-}
-
 // upgrade is the protocol that a request may be answered with a change to, "" for none. No origin may turn a connection
-// into HTTP/2: other requests would walk past the gate.
+// into another version of HTTP: other requests would walk past the gate. Nor into TLS (RFC 2817), which is ours.
 func upgrade(r *http.Request) string {
 	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.ContentLength != 0 || !syntax.Lists(r.Header["Connection"], "upgrade") || len(r.Header["Upgrade"]) != 1 {
 		return ""
 	}
 	protocol := r.Header["Upgrade"][0]
-	if name, _, _ := strings.Cut(protocol, "/"); !syntax.Token(name) || strings.Contains(strings.ToLower(protocol), "h2c") || strings.Contains(protocol, ",") {
+	name, _, _ := strings.Cut(protocol, "/")
+	switch lower := strings.ToLower(name); {
+	case !syntax.Token(name), strings.Contains(protocol, ","), lower == "http", lower == "tls", lower == "h2", lower == "h3", strings.Contains(lower, "h2c"):
 		return ""
 	}
 	return protocol
@@ -164,23 +158,6 @@ func appendField(dst []byte, name, value string) []byte {
 	dst = append(dst, ": "...)
 	dst = append(dst, value...)
 	return append(dst, "\r\n"...)
-}
-
-// hyphens is a field's name as CGI and what descends from it see it, where all but letters and digits is the same.
-func hyphens(name string) string {
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
-			return http.CanonicalHeaderKey(strings.Map(plain, name))
-		}
-	}
-	return name
-}
-
-func plain(c rune) rune {
-	if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' {
-		return c
-	}
-	return '-'
 }
 
 // framing says whether a field is about one connection or the limits of one message: the origin gets ours.
