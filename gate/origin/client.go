@@ -113,6 +113,25 @@ func (k kept) close() {
 	k.conn.raw.Close()
 }
 
+// keep gives the connection back: to everybody, or to its client where it may have been told who that is. One that
+// is not whole is closed; that it was is remembered where a login is half done.
+func (d *direct) keep(c *conn, asked *call, r *http.Request, h answerHead, whole bool) {
+	own := asked.login || c.own || h.login.bound
+	c.answered, c.keptFor = asked.start.Add(asked.first), h.keptFor
+	if whole && !own {
+		d.idle.put(c)
+		return
+	}
+	c.halfDone = h.halfDone()
+	client := clientOf(r)
+	if !whole || client == nil {
+		c.close()
+	}
+	if client != nil && (whole || c.halfDone) {
+		client.put(kept{asked.list, asked.server, c})
+	}
+}
+
 // keptConns are the connections that a list's servers keep for clients, as far as no request uses them. The zero
 // value is ready.
 type keptConns struct {

@@ -261,8 +261,11 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 	if h.length < 0 && r.ProtoMajor == 1 {
 		header["Transfer-Encoding"] = []string{"chunked"} // keeps a server from counting a short body
 	}
+	goesOn := false
 	if c.up != nil && r.ProtoMajor == 1 && !c.up.ended() {
-		header["Connection"] = []string{"close"} // what is left of the body would be taken for the next request
+		if goesOn = c.up.goesOn(r, h); !goesOn {
+			header["Connection"] = []string{"close"} // what is left of the body would be taken for the next request
+		}
 	}
 	if h.halfDone() && r.ProtoMajor == 1 && (!h.keep || unusual(r)) {
 		header["Connection"] = []string{"close"} // the client has to begin anew, as the server has it
@@ -275,7 +278,8 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 	whole, left := true, r.Context().Err() != nil
 	if c.up != nil {
 		left = left || c.up.broke.Load()
-		whole = c.up.ended() || c.up.stop(w, r) // which may end the context
+		goesOn = goesOn && lost == nil && gone == nil
+		whole = goesOn && c.up.finish(w, r) || c.up.ended() || c.up.stop(w, r) // which may end the context
 	}
 	switch {
 	case lost == nil && gone == nil:
@@ -291,25 +295,6 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 		word = Timeout
 	}
 	return &Failure{word, cut(lost)}
-}
-
-// keep gives the connection back: to everybody, or to its client where it may have been told who that is. One that
-// is not whole is closed; that it was is remembered where a login is half done.
-func (d *direct) keep(c *conn, asked *call, r *http.Request, h answerHead, whole bool) {
-	own := asked.login || c.own || h.login.bound
-	c.answered, c.keptFor = asked.start.Add(asked.first), h.keptFor
-	if whole && !own {
-		d.idle.put(c)
-		return
-	}
-	c.halfDone = h.halfDone()
-	client := clientOf(r)
-	if !whole || client == nil {
-		c.close()
-	}
-	if client != nil && (whole || c.halfDone) {
-		client.put(kept{asked.list, asked.server, c})
-	}
 }
 
 // unusual says that a request has a body which some servers do not read, whatever its length says: what is left of it would be

@@ -55,7 +55,8 @@
 // its client's alone: it serves no other [Client], and is closed with it. A request with such a login goes on the
 // client's own connection, or on a new one. The next step of a login that is half done is sent on its own
 // connection to its own server, or not at all: where that is gone, the answer is a 502 and the end of the client's
-// connection, so that the client begins anew.
+// connection, so that the client begins anew. Where a server asks for the next step before it has read a body of known
+// length, it gets the rest of it: clients keep their connection for the login, too.
 //
 // Of HTTP/2's clients nothing is kept, nor where a request's context has no Client or where it says that it is
 // forwarded: a request with a login then has a connection for itself, so that a login of one step is served and one

@@ -89,6 +89,28 @@ func (u *upload) ended() bool {
 	}
 }
 
+// goesOn says whether the rest of a body is sent although the server has answered: it asks for the next step of a
+// login on this connection, and clients keep theirs for it. Its length is known, so that a client that sends no
+// more is not waited for without end.
+func (u *upload) goesOn(r *http.Request, h answerHead) bool {
+	return h.halfDone() && h.keep && h.length >= 0 && r.ContentLength > 0 && !unusual(r) && u.goAhead == nil &&
+		clientOf(r) != nil
+}
+
+// finish lets the client have its answer, and returns when the upload has ended. It says whether the body was sent
+// whole.
+func (u *upload) finish(w http.ResponseWriter, r *http.Request) bool {
+	if flush(w) != nil {
+		return false
+	}
+	select {
+	case <-u.done:
+		return u.whole
+	case <-r.Context().Done():
+		return false
+	}
+}
+
 // stop ends an upload, and the connection with it where it is not complete. It says whether the body was sent whole.
 func (u *upload) stop(w http.ResponseWriter, r *http.Request) bool {
 	select {
