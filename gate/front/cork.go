@@ -43,6 +43,9 @@ type cork struct {
 	held    int              // bytes of it
 	waiting int              // headers among them that have no end yet
 	failed  error            // of a write that nobody was told of
+
+	postponed postponed
+	spans     []int // where frames that are not to go out now begin in what is written
 }
 
 // small says that the answer is all in the engine's buffer, with a body, so that its end follows its header. Trailers change
@@ -93,7 +96,23 @@ func (c *cork) write(p []byte) (int, error) {
 	if c.failed != nil {
 		return 0, c.failed
 	}
+	whole := len(p)
 	c.out.follow(p)
+	if len(c.spans) > 0 {
+		p = c.without(p)
+	}
+	n, err := c.pass(p)
+	if n == len(p) {
+		n = whole
+	}
+	return n, err
+}
+
+// pass is write, of what is to go out now.
+func (c *cork) pass(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if c.held+len(p) > heldBytes {
 		if err := c.send(); err != nil {
 			return 0, err

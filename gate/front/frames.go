@@ -39,10 +39,14 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 		counts.received(h)
 		ours.windows.granted(h)
 		f.cork.received(h)
+		f.cork.postponed.received(h)
 		f.streams.received(h)
 		f.received(h)
 	}}
 	f.cork.out = frames{seen: func(h frameHead) {
+		if f.cork.postpone(h) {
+			return
+		}
 		counts.sent(h)
 		ours.windows.sent(h)
 		f.cork.sent(h)
@@ -132,6 +136,7 @@ type frames struct {
 	skip int                                         // bytes until the next head begins
 	head [headBytes + mostSettings*settingBytes]byte // a head, and what follows it as far as want
 	have int                                         // bytes of head
+	at   int                                         // bytes of the piece that is followed, up to the end of what was seen
 }
 
 // frameHead is what is known of a frame.
@@ -147,7 +152,7 @@ type frameHead struct {
 }
 
 func (f *frames) follow(p []byte) {
-	for len(p) > 0 {
+	for all := len(p); len(p) > 0; {
 		if f.skip > 0 {
 			n := min(f.skip, len(p))
 			f.skip -= n
@@ -158,6 +163,7 @@ func (f *frames) follow(p []byte) {
 		n := copy(f.head[f.have:want], p)
 		f.have += n
 		p = p[n:]
+		f.at = all - len(p)
 		if f.have == want && f.want() == want {
 			f.whole()
 		}

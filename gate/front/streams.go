@@ -78,8 +78,8 @@ func (s *streams) sent(h frameHead) {
 	}
 	one, open := s.open[h.id]
 	switch {
-	case h.kind == frameResetStream && provoked(h.code):
-		s.reset(h.id)
+	case h.kind == frameResetStream && provoked(h.code) && (open || http2.ErrCode(h.code) != http2.ErrCodeStreamClosed):
+		s.reset(h.id) // of a stream that has ended the client may still be sending what it sent before it knew
 	case h.kind == frameResetStream:
 		delete(s.open, h.id)
 	case !open || h.kind > frameHeaders:
