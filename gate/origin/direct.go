@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,6 +150,10 @@ func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Req
 		if err != nil {
 			return nil, answerHead{}, err
 		}
+		if err := r.Context().Err(); err != nil {
+			k.close()
+			return nil, answerHead{}, err
+		}
 		h, err := answerHead{}, errStale
 		if !k.closed {
 			k.begin(r.Context(), r.ContentLength != 0)
@@ -187,6 +192,11 @@ func (d *direct) connect(c *call, r *http.Request, fresh bool) (*conn, error) {
 }
 
 func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
+	ctx.Done() // from now on an HTTP/1 client's leaving is looked for,
+	runtime.Gosched()
+	if err := ctx.Err(); err != nil { // and who has left already needs no connection
+		return nil, err
+	}
 	dialing, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	raw, err := d.files.dial(dialing, d.connector.or(&d.dialer), d.network, d.address)
