@@ -59,6 +59,11 @@ func (g *gateway) limitWords(n front.LimitNotice) (title, cure string) {
 				"its next ones are closed", who, limits.ConnectionsPerAddress),
 			"if it is a load balancer or a proxy of yours, list it: under listen.proxy_protocol if it sends the PROXY protocol, under listen.trusted_proxies " +
 				"if it is an HTTP proxy; if many visitors share that address, raise limits.connections_per_address"
+	case "requests":
+		return fmt.Sprintf("%s has %d requests under way at your sites' own servers, as many as one address may have (limits.requests_per_address): "+
+				"more wait for up to %v and then get 503", who, limits.RequestsPerAddress, limits.HeaderTime),
+			"if it is a load balancer or a proxy of yours, list it: under listen.proxy_protocol if it sends the PROXY protocol, under listen.trusted_proxies " +
+				"if it is an HTTP proxy; if many visitors share that address, raise limits.requests_per_address"
 	case "network":
 		return fmt.Sprintf("the network %s has half of all connections (limits.connections: %d), all with requests under way: its next ones are closed", who, limits.Connections),
 			"if load balancers or proxies of yours are there, list them under listen.proxy_protocol or listen.trusted_proxies; else raise limits.connections"

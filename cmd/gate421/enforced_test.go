@@ -57,13 +57,13 @@ sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]
 }
 
 func TestWordsOfLimits(t *testing.T) {
-	for _, limit := range []string{"address", "network", "connections", "files", "proxy_protocol"} {
+	for _, limit := range []string{"address", "network", "requests", "connections", "files", "proxy_protocol"} {
 		for _, test := range []struct{ clientIP, client, shown string }{
 			{"full", "192.0.2.7/32", "192.0.2.7"}, {"full", "2001:db8:1:2::/64", "2001:db8:1:2::/64"},
 			{"truncated", "192.0.2.7/32", "192.0.2.0/24"}, {"truncated", "2001:db8:1:2::/64", "2001:db8:1::/48"}, {"truncated", "192.0.2.0/24", "192.0.2.0/24"},
 		} {
 			c := &config.Config{Log: config.Log{ClientIP: test.clientIP}}
-			g := &gateway{config: c, latest: c, bounds: front.Limits{Connections: 16_384, ConnectionsPerAddress: 4096}}
+			g := &gateway{config: c, latest: c, bounds: front.Limits{Connections: 16_384, ConnectionsPerAddress: 4096, RequestsPerAddress: 1024, HeaderTime: 10 * time.Second}}
 			n := front.LimitNotice{Limit: limit, Client: g.hidden(netip.MustParsePrefix(test.client))}
 			title, cure := g.limitWords(n)
 			if personal := limit != "connections" && limit != "files"; strings.Contains(title, test.shown+" ") != personal || strings.Contains(title+cure, "%!") || cure == "" {

@@ -10,7 +10,8 @@ import (
 // one when it has not happened for a minute.
 type LimitNotice struct {
 	// Limit is a word of Stats.Limits: address and network (of whom new connections are closed), connections (all slots are taken:
-	// idle connections make way, or new ones wait), files (this process has no file descriptor left), proxy_protocol (a balancer's
+	// idle connections make way, or new ones wait), files (this process has no file descriptor left), requests (an address
+	// has as many under way at the sites' own servers as it may have, and more wait), proxy_protocol (a balancer's
 	// connection did not begin with a sound PROXY header).
 	Limit string
 	// Client is one of those whom it concerns: an address or a network. The zero Prefix: it concerns everybody.

@@ -76,6 +76,9 @@ func (s *slots) enter(c *conn, r *http.Request) bool {
 		t = &turns{}
 		s.addresses[c.visitor] = t
 	}
+	if t.held >= s.perAddress && c.admission != nil {
+		c.admission.notices.add(limitedRequests, c.visitor)
+	}
 	ok := s.take(t, s.perAddress, r)
 	if !ok {
 		c.turns.leave()
