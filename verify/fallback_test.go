@@ -14,13 +14,15 @@ const googlebotZone6 = `
 // whatever they make of EDNS(0) and of names in mixed case, and whether or not they answer over TCP.
 func TestFallback(t *testing.T) {
 	behaviours := []string{
-		"edns:formerr", "edns:formerr-header", "edns:formerr-part", "edns:notimp", "edns:notimp-header", "edns:servfail", "edns:servfail-header",
+		"edns:formerr", "edns:formerr-header", "edns:formerr-part", "edns:notimp", "edns:notimp-header",
+		"edns:servfail", "edns:servfail-header",
 		"edns:badvers", "edns:refused", "edns:refused-header", "edns:bare", "edns:silent", "edns:garbage", "edns:notauth",
 		"edns:referral", "edns:lame", "edns:noerror-header", "edns:nosoa", "edns:nxdomain", "edns:nodata",
 		"mixed:foldcase", "mixed:silent", "mixed:nxdomain", "mixed:nosoa", "mixed:nodata", "mixed:bare", "mixed:servfail",
 		"mixed:servfail-header", "mixed:refused-header", "mixed:formerr", "mixed:formerr-header", "mixed:notimp-header",
 		"mixed:wrongquestion", "mixed:garbage", "mixed:nxdomain-answers",
-		"edns:formerr-header+mixed:foldcase", "edns:silent+mixed:silent", "edns:formerr+mixed:silent", "edns:servfail+mixed:nxdomain",
+		"edns:formerr-header+mixed:foldcase", "edns:silent+mixed:silent", "edns:formerr+mixed:silent",
+		"edns:servfail+mixed:nxdomain",
 		"edns:silent+mixed:nxdomain", "edns:silent+mixed:foldcase", "edns:notimp-header+mixed:refused-header",
 	}
 	types := []struct{ addr, only string }{
@@ -59,7 +61,9 @@ func TestFallback(t *testing.T) {
 
 // TestFallbackAmongServers: two servers of the same kind, or a dead one before it, change nothing.
 func TestFallbackAmongServers(t *testing.T) {
-	for _, fault := range []string{"edns:silent", "mixed:silent", "edns:formerr-header", "mixed:nxdomain", "edns:silent+mixed:silent"} {
+	for _, fault := range []string{
+		"edns:silent", "mixed:silent", "edns:formerr-header", "mixed:nxdomain", "edns:silent+mixed:silent",
+	} {
 		for _, servers := range [][]string{
 			{"192.0.2.53:53", "192.0.2.54:53"}, {"192.0.2.53:53", "192.0.2.54:53", "192.0.2.55:53"},
 		} {
@@ -79,7 +83,8 @@ func TestFallbackEnds(t *testing.T) {
 		"formerr": CauseFormErr, "formerr-header": CauseFormErr, "badvers": CauseFormErr, "notimp-header": CauseNotImp,
 		"formerr-part": CauseFormErr, "servfail-part": CauseServfail,
 		"notauth": CauseGarbage, "noerror-header": CauseGarbage, "nxdomain-header": CauseGarbage,
-		"bare": CauseIndefinite, "referral": CauseLame, "lame": CauseLame, "nxdomain-answers": CauseGarbage, "truncated": CauseTruncated,
+		"bare": CauseIndefinite, "referral": CauseLame, "lame": CauseLame, "nxdomain-answers": CauseGarbage,
+		"truncated": CauseTruncated,
 	} {
 		for _, tcp := range []string{"", "closed"} {
 			t.Run(fault+" tcp "+tcp, func(t *testing.T) {
@@ -102,7 +107,9 @@ func TestFallbackEnds(t *testing.T) {
 
 // TestImpostorsStay: whoever is denied properly is an impostor, however the server has to be asked.
 func TestImpostorsStay(t *testing.T) {
-	for _, fault := range []string{"none", "edns:formerr-header", "edns:silent", "mixed:foldcase", "mixed:silent", "mixed:nxdomain"} {
+	for _, fault := range []string{
+		"none", "edns:formerr-header", "edns:silent", "mixed:foldcase", "mixed:silent", "mixed:nxdomain",
+	} {
 		inBubble(t, "fault * "+fault, func(t *testing.T, z *zone, v *Verifier) {
 			for range 2 {
 				want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("192.0.2.1")), Impostor, SourceDNS, "")

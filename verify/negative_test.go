@@ -44,9 +44,10 @@ func denials() []struct {
 // TestDenials: what RFC 2308 does not make definite makes no impostor, but for NXDOMAIN without an SOA record, and
 // takes no proof away. In its time a proof ends with the second definite denial, a minute after the first.
 func TestDenials(t *testing.T) {
+	const addr6 = "2001:4860:4801:10::1"
 	clients := []struct{ addr, reverse, forward string }{
 		{googlebotAddr, googlebotPTR, googlebotName + "."},
-		{"2001:4860:4801:10::1", reverseOf(t, netip.MustParseAddr("2001:4860:4801:10::1")), "crawl-2001-4860-4801-10--1.googlebot.com."},
+		{addr6, reverseOf(t, netip.MustParseAddr(addr6)), "crawl-2001-4860-4801-10--1.googlebot.com."},
 	}
 	for _, client := range clients {
 		addr := netip.MustParseAddr(client.addr)

@@ -47,7 +47,8 @@ const (
 func resultWords() [results]string {
 	return [...]string{
 		resultGenuine, resultImpostor, CauseTimeout, CauseServfail, CauseRefused, CauseFormErr, CauseNotImp,
-		CauseLame, CauseIndefinite, CauseFiltered, CauseGarbage, CauseTruncated, CauseLoop, CauseUnreachable, CauseTLS, CauseResolver, resultOther,
+		CauseLame, CauseIndefinite, CauseFiltered, CauseGarbage, CauseTruncated, CauseLoop, CauseUnreachable, CauseTLS,
+		CauseResolver, resultOther,
 	}
 }
 

@@ -85,8 +85,8 @@ func (v *Verifier) admit(crawler string, addr netip.Addr) (set crawlerSet, plain
 
 // Identify returns the verdict on addr, which claims to be the named one of the crawlers. Known addresses are
 // answered from memory. For others a lookup is started, or the one under way joined, and waited for until Wait or ctx
-// ends; then the verdict is Unknown, with what the lookup was waiting for as its cause, and the lookup goes on and will have
-// filled the memory for the next request.
+// ends; then the verdict is Unknown, with what the lookup was waiting for as its cause, and the lookup goes on and will
+// have filled the memory for the next request.
 func (v *Verifier) Identify(ctx context.Context, crawler string, addr netip.Addr) Result {
 	set, addr, cause := v.admit(crawler, addr)
 	if cause != "" {

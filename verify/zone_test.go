@@ -150,8 +150,9 @@ func (z *zone) fill(m *dns.Msg, name string, qtype uint16) {
 // authority is the SOA record of the zone that a name is in: all but its first label.
 func authority(name string) dns.RR {
 	labels := dns.SplitDomainName(name)
+	zone := dns.Fqdn(strings.Join(labels[min(1, len(labels)-1):], "."))
 	return &dns.SOA{
-		Hdr: dns.RR_Header{Name: dns.Fqdn(strings.Join(labels[min(1, len(labels)-1):], ".")), Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60},
+		Hdr: dns.RR_Header{Name: zone, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60},
 		Ns:  "ns.example.", Mbox: "host.example.", Minttl: 60,
 	}
 }

@@ -198,8 +198,8 @@ func TestOddServersBesideTheCLibrary(t *testing.T) {
 	}
 }
 
-// TestServersThatDenyBesideTheCLibrary: what neither proves nor properly denies leaves Googlebot unknown, never an impostor;
-// a server that takes more than a second for every answer proves it all the same.
+// TestServersThatDenyBesideTheCLibrary: what neither proves nor properly denies leaves Googlebot unknown, never an
+// impostor; a server that takes more than a second for every answer proves it all the same.
 func TestServersThatDenyBesideTheCLibrary(t *testing.T) {
 	if !inside(t) {
 		return

@@ -174,7 +174,8 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 	g := &group{}
 	ready := g.desc("log_ready", "1 while the decision log takes lines; while it does not, nobody is refused.")
 	expiry := g.desc("certificate_expiry_timestamp_seconds", "When the host's certificate ends, the earliest of several.", "host")
-	working := g.desc("resolver_working", "0 if the DNS did not prove an address of Googlebot's when it was last tried, so that nobody is refused; else 1.")
+	working := g.desc("resolver_working",
+		"0 if the DNS did not prove an address of Googlebot's when it was last tried, so that nobody is refused; else 1.")
 	prefixes := g.desc("ranges_prefixes", "Prefixes in a published list of address ranges, as it is in use.", "list")
 	fetched := g.desc("ranges_fetched_timestamp_seconds",
 		"When a published list of address ranges was last confirmed by its publisher; 0: never.", "list")

@@ -143,9 +143,9 @@ func (a *Admin) alarms(v *view) []alarm {
 	}
 	if failed, failing := a.failing(); failing {
 		out = append(out, alarm{"warn", "Nobody can be verified",
-			"Since " + day(failed.Since) + " the DNS does not prove that an address of Googlebot's is Googlebot's: " + visible.Text(failed.Why) + ". " +
-				"Until it does, everyone is served and nobody is refused. Let verify.resolver name a DNS server that answers reverse " +
-				"lookups; gate421 check --live tries it."})
+			"Since " + day(failed.Since) + " the DNS does not prove that an address of Googlebot's is Googlebot's: " +
+				visible.Text(failed.Why) + ". Until it does, everyone is served and nobody is refused. Let verify.resolver " +
+				"name a DNS server that answers reverse lookups; gate421 check --live tries it."})
 	}
 	if a.config.Enforced != nil {
 		for _, limit := range a.config.Enforced() {
