@@ -117,7 +117,7 @@ func newcomer(t *testing.T, g *gateway) *http.Client {
 	tr.Protocols.SetHTTP1(g.TLS == nil)
 	tr.Protocols.SetHTTP2(g.TLS != nil)
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 4 * patience}
+	return &http.Client{Transport: tr, Timeout: 24 * patience}
 }
 
 // ask sends a request of a newcomer's.
@@ -256,7 +256,7 @@ func TestResetStreamsHoldUpNobody(t *testing.T) {
 		c := newcomer(t, two)
 		hold := two.ask(t, c, "GET", "/endless", nil) // keeps the connection
 		defer hold.Body.Close()
-		for range 200 {
+		for range 100 {
 			ctx, leave := context.WithCancel(t.Context())
 			answer, err := c.Do(two.request(t, "GET", "/endless", nil).WithContext(ctx))
 			if err != nil {
