@@ -112,7 +112,7 @@ func unlike(direct, through got, apart []string) string {
 	without := func(header map[string][]string) map[string][]string {
 		rest := map[string][]string{}
 		for name, values := range header {
-			if !slices.Contains(perConnection, name) && !slices.Contains(apart, name) && !strings.HasPrefix(name, "X-Forwarded-") {
+			if !slices.Contains(perConnection, name) && !slices.Contains(apart, name) && !strings.HasPrefix(name, "X-Forwarded-") && name != "X-Real-Ip" {
 				rest[name] = values
 			}
 		}
