@@ -60,11 +60,11 @@ func wsgi(t *testing.T, dir string) (own, gunicorn string) {
 	return own, gunicorn
 }
 
-// cgi starts Apache with the script for every path.
-func cgi(t *testing.T, dir string) string {
+// cgi starts Apache with a script for every path.
+func cgi(t *testing.T, dir, content string) string {
 	t.Helper()
 	address := freePort(t)
-	script := write(t, filepath.Join(dir, "counting.cgi"), []byte(countingScript))
+	script := write(t, filepath.Join(dir, "script.cgi"), []byte(content))
 	if err := os.Chmod(script, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func cgi(t *testing.T, dir string) string {
 func TestUploadsOfUnknownLength(t *testing.T) {
 	dir := folder(t)
 	own, gunicorn := wsgi(t, dir)
-	script := cgi(t, dir)
+	script := cgi(t, dir, countingScript)
 	front := freePort(t)
 	nginx(t, dir, fmt.Sprintf("server { listen %s; location / { proxy_pass http://%s; } }", front, gunicorn))
 	g := serve(t, setup{sites: fmt.Sprintf(`
