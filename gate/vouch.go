@@ -8,8 +8,8 @@ import (
 	"gate421/gate/forwarding"
 )
 
-// vouch prepares what the origin is told of the client. Headers that name the client to the gate are nobody's but a proxy's; what
-// else may name it the origin's side drops in any case.
+// vouch prepares what the origin is told of the client. Headers that name the client to the gate are nobody's but a
+// proxy's; what else may name it the origin's side drops in any case.
 func (p *Proxies) vouch(r *http.Request, c client) {
 	if p == nil {
 		return
@@ -28,7 +28,8 @@ func (p *Proxies) vouch(r *http.Request, c client) {
 		return
 	}
 	said := &forwarding.Said{
-		For: p.chain(r.Header, c), Host: forwarding.Host(r.Header), Proto: forwarding.Proto(r.Header), Port: forwarding.Port(r.Header), RealIP: c.ip.String(),
+		For: p.chain(r.Header, c), Host: forwarding.Host(r.Header), Proto: forwarding.Proto(r.Header),
+		Port: forwarding.Port(r.Header), RealIP: c.ip.String(),
 	}
 	if said.Host == "" {
 		said.Host = r.Host
@@ -49,7 +50,8 @@ func (p *Proxies) vouch(r *http.Request, c client) {
 	r.RemoteAddr = netip.AddrPortFrom(c.ip, 0).String()
 }
 
-// chain is the client's address, those of the proxies behind it, and the peer's. What the client has put before them is left out.
+// chain is the client's address, those of the proxies behind it, and the peer's. What the client has put before them
+// is left out.
 func (p *Proxies) chain(header http.Header, c client) string {
 	var hops []netip.Addr
 	switch p.address {
@@ -69,7 +71,8 @@ func (p *Proxies) chain(header http.Header, c client) string {
 	return out.String()
 }
 
-// own is the value of the header that names the client: as the proxy sent it where it is one address; "" where it is none.
+// own is the value of the header that names the client: as the proxy sent it where it is one address; "" where it is
+// none.
 func (p *Proxies) own(header http.Header, c client) string {
 	if said := header[p.address]; len(said) == 1 {
 		if _, ok := hopIP(said[0]); ok {

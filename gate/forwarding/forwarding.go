@@ -1,6 +1,7 @@
 // Package forwarding answers one question: what is an origin told of the client, and who may tell it?
 //
-// An origin believes what it reads under these names, so nobody but the gate may write there. Of every client the origin gets
+// An origin believes what it reads under these names, so nobody but the gate may write there. Of every client the
+// origin gets
 //
 //	X-Forwarded-For    the client's address
 //	X-Forwarded-Host   the host that it asked for
@@ -17,8 +18,8 @@
 //	X-Forwarded-Port   the proxy's own, if it is a port
 //	X-Real-IP          the client's address; the proxy's own where no header names the client
 //
-// and the header that names the client to the gate, under its own name. A field that a proxy's client can send through it
-// is not made better by that: whoever lists a proxy answers for what it lets through.
+// and the header that names the client to the gate, under its own name. A field that a proxy's client can send
+// through it is not made better by that: whoever lists a proxy answers for what it lets through.
 package forwarding
 
 import (
@@ -61,7 +62,8 @@ func Of(r *http.Request, room *Room) []Field {
 	}
 	fields := room[:0]
 	for _, field := range [...]Field{
-		{"X-Forwarded-For", said.For}, {"X-Forwarded-Host", said.Host}, {"X-Forwarded-Proto", said.Proto}, {"X-Forwarded-Port", said.Port}, {"X-Real-Ip", said.RealIP}, said.Client,
+		{"X-Forwarded-For", said.For}, {"X-Forwarded-Host", said.Host}, {"X-Forwarded-Proto", said.Proto},
+		{"X-Forwarded-Port", said.Port}, {"X-Real-Ip", said.RealIP}, said.Client,
 	} {
 		if field.Value != "" {
 			fields = append(fields, field)
@@ -70,23 +72,27 @@ func Of(r *http.Request, room *Room) []Field {
 	return fields
 }
 
-// Name says whether a field, by its name as Fold has it, is one that proxies name the client or its request in, or that some
-// application takes for one. Proxy is among them: CGI makes HTTP_PROXY of it, which many libraries take for a proxy of their own
-// (CVE-2016-5385 and its kin).
+// Name says whether a field, by its name as Fold has it, is one that proxies name the client or its request in, or
+// that some application takes for one. Proxy is among them: CGI makes HTTP_PROXY of it, which many libraries take for
+// a proxy of their own (CVE-2016-5385 and its kin).
 func Name(folded string) bool {
 	switch folded {
-	case "Forwarded", "X-Forwarded", "Forwarded-For", "Forwarded-Host", "Forwarded-Proto", "X-Original-Forwarded-For", "X-Original-Host", "Proxy",
-		"X-Real-Ip", "X-Client-Ip", "Client-Ip", "X-Cluster-Client-Ip", "X-Remote-Ip", "X-Remote-Addr", "X-Originating-Ip", "Http-Client-Ip",
-		"True-Client-Ip", "Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4", "Fastly-Client-Ip", "Fly-Client-Ip", "Do-Connecting-Ip",
-		"X-Azure-Clientip", "X-Azure-Socketip", "X-Appengine-User-Ip", "X-Envoy-External-Address", "X-Nf-Client-Connection-Ip", "X-Vercel-Forwarded-For",
+	case "Forwarded", "X-Forwarded", "Forwarded-For", "Forwarded-Host", "Forwarded-Proto", "X-Original-Forwarded-For",
+		"X-Original-Host", "Proxy",
+		"X-Real-Ip", "X-Client-Ip", "Client-Ip", "X-Cluster-Client-Ip", "X-Remote-Ip", "X-Remote-Addr", "X-Originating-Ip",
+		"Http-Client-Ip",
+		"True-Client-Ip", "Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4", "Fastly-Client-Ip", "Fly-Client-Ip",
+		"Do-Connecting-Ip",
+		"X-Azure-Clientip", "X-Azure-Socketip", "X-Appengine-User-Ip", "X-Envoy-External-Address",
+		"X-Nf-Client-Connection-Ip", "X-Vercel-Forwarded-For",
 		"Ali-Cdn-Real-Ip", "Cdn-Src-Ip", "Incap-Client-Ip", "X-Sucuri-Clientip", "Wl-Proxy-Client-Ip", "Proxy-Client-Ip":
 		return true
 	}
 	return strings.HasPrefix(folded, "X-Forwarded-")
 }
 
-// Fold is a field's name as CGI and what descends from it see it, where all but letters and digits is the same: X_Real_IP and
-// X~Real~Ip are X-Real-Ip.
+// Fold is a field's name as CGI and what descends from it see it, where all but letters and digits is the same:
+// X_Real_IP and X~Real~Ip are X-Real-Ip.
 func Fold(name string) string {
 	for i := 0; i < len(name); i++ {
 		if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
@@ -103,8 +109,8 @@ func plain(c rune) rune {
 	return '-'
 }
 
-// Host is the one that a proxy says the client has asked for; "" where it says none, more than one, or what is none. Proto and
-// Port are likewise.
+// Host is the one that a proxy says the client has asked for; "" where it says none, more than one, or what is none.
+// Proto and Port are likewise.
 func Host(header http.Header) string {
 	if said := header["X-Forwarded-Host"]; len(said) == 1 && syntax.Host(said[0]) {
 		return said[0]

@@ -17,15 +17,15 @@ import (
 	"gate421/gate/syntax"
 )
 
-// folder serves files: GET and HEAD, ranges, conditional requests by ETag and time, index.html for a folder. It lists no
-// folders, and serves no name that begins with a dot but .well-known.
+// folder serves files: GET and HEAD, ranges, conditional requests by ETag and time, index.html for a folder. It lists
+// no folders, and serves no name that begins with a dot but .well-known.
 //
-// Every request opens the folder anew by its name, and everything of that request comes from what it has opened: a folder
-// that is replaced, or a link that is switched to another release, is followed by the next request, and no request gets a
-// part of either. A file that is being sent stays the one that was opened.
+// Every request opens the folder anew by its name, and everything of that request comes from what it has opened: a
+// folder that is replaced, or a link that is switched to another release, is followed by the next request, and no
+// request gets a part of either. A file that is being sent stays the one that was opened.
 //
-// Symbolic links are followed where they lead to something in the folder, however they are written. What leads outside is
-// not found, also where it is switched at that very moment: the file is opened by os.Root in any case.
+// Symbolic links are followed where they lead to something in the folder, however they are written. What leads
+// outside is not found, also where it is switched at that very moment: the file is opened by os.Root in any case.
 type folder struct {
 	path       string    // absolute
 	beginnings sync.Pool // of *[lookedAt]byte, of texts
@@ -143,8 +143,8 @@ func (c *whole) Read(p []byte) (int, error) {
 // Seek serves io.Seeker.
 func (c *whole) Seek(offset int64, whence int) (int64, error) { return c.file.Seek(offset, whence) }
 
-// open opens a regular file or a folder; anything else might block. os.Root follows no link that is absolute or leaves the
-// folder on its way: where such a link leads is found out first, and opened by a name without links.
+// open opens a regular file or a folder; anything else might block. os.Root follows no link that is absolute or
+// leaves the folder on its way: where such a link leads is found out first, and opened by a name without links.
 func (f *folder) open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	file, info, err := openIn(root, name)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {

@@ -11,9 +11,9 @@ import (
 // mostRanges are answered; a client that wants more gets the whole.
 const mostRanges = 200
 
-// cleanRange leaves of a Range what is to be answered, in the words that package net/http understands as RFC 9110 section 14
-// does. What is no range of bytes, in whatever way, is ignored, as section 14.2 lets a server do, and the answer is the whole:
-// that is never wrong.
+// cleanRange leaves of a Range what is to be answered, in the words that package net/http understands as RFC 9110
+// section 14 does. What is no range of bytes, in whatever way, is ignored, as section 14.2 lets a server do, and the
+// answer is the whole: that is never wrong.
 func cleanRange(r *http.Request, size int64) {
 	said := r.Header["Range"]
 	if said == nil {
@@ -28,7 +28,8 @@ func cleanRange(r *http.Request, size int64) {
 	delete(r.Header, "Range")
 }
 
-// byteRanges reads the ranges that a file of some size has bytes for; where there are none it returns one that cannot be had.
+// byteRanges reads the ranges that a file of some size has bytes for; where there are none it returns one that cannot
+// be had.
 func byteRanges(said string, size int64) (ranges string, ok bool) {
 	unit, set, _ := strings.Cut(said, "=")
 	if !syntax.Same(unit, "bytes") {

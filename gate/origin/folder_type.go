@@ -10,16 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// lookedAt is how much of a text is looked at. A page has to say what it is written in within its first 1 KiB (HTML section
-// 4.2.5.4); more is looked at for those that do not.
+// lookedAt is how much of a text is looked at. A page has to say what it is written in within its first 1 KiB (HTML
+// section 4.2.5.4); more is looked at for those that do not.
 const (
 	lookedAt     = 16 << 10
 	lookedAtHTML = 4 << 10
 )
 
-// contentType is a file's media type, by its name or else its beginning. A text gets charset=utf-8 only where it is UTF-8, as
-// far as it was looked at, and says nothing else of itself: the field would win over what the text says, and nobody could read
-// it (RFC 9110 section 8.3.2).
+// contentType is a file's media type, by its name or else its beginning. A text gets charset=utf-8 only where it is
+// UTF-8, as far as it was looked at, and says nothing else of itself: the field would win over what the text says,
+// and nobody could read it (RFC 9110 section 8.3.2).
 func (f *folder) contentType(name string, file *os.File) string {
 	kind := mime.TypeByExtension(filepath.Ext(name))
 	if kind != "" && !strings.Contains(kind, "charset=") {
@@ -68,8 +68,8 @@ func isUTF8(kind string, text []byte) bool {
 	return utf8.Valid(text) && bytes.IndexByte(text, 0) < 0
 }
 
-// declared is the encoding that a text says it is in, "" where it says none: XML in its declaration (XML 1.0 section 2.8), CSS
-// in @charset (CSS Syntax section 3.2), HTML in a meta element.
+// declared is the encoding that a text says it is in, "" where it says none: XML in its declaration (XML 1.0 section
+// 2.8), CSS in @charset (CSS Syntax section 3.2), HTML in a meta element.
 func declared(kind string, text []byte) string {
 	if rest, ok := bytes.CutPrefix(text, []byte("<?xml")); ok {
 		declaration, _, _ := bytes.Cut(rest, []byte("?>"))

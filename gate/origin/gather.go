@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// gathered is a client's body of unknown length that was waited for a moment: where all of it has come by then, its length is
-// known.
+// gathered is a client's body of unknown length that was waited for a moment: where all of it has come by then, its
+// length is known.
 //
-// HTTP/1.1 has chunked bodies for the others. But many an application reads no body without a Content-Length (CGI and WSGI hand
-// it none), and takes a chunked one for an empty one.
+// HTTP/1.1 has chunked bodies for the others. But many an application reads no body without a Content-Length (CGI and
+// WSGI hand it none), and takes a chunked one for an empty one.
 //
-// A goroutine reads until the body has ended, it is longer than gatherBytes, or nobody waits any more and what it was reading has
-// come. Then reading is the caller's.
+// A goroutine reads until the body has ended, it is longer than gatherBytes, or nobody waits any more and what it was
+// reading has come. Then reading is the caller's.
 type gathered struct {
 	io.ReadCloser               // the client's
 	held          *atomic.Int64 // bodies that are held
@@ -37,8 +37,9 @@ const (
 	gatherMost  = 1024 // bodies that are held for one server at a time: 64 MiB
 )
 
-// gather waits for a body of unknown length where that may help. It returns nil where it does not: where the server is to hear
-// of the request before its body comes, where fields are to come behind the body, and for gRPC, whose messages may be far apart.
+// gather waits for a body of unknown length where that may help. It returns nil where it does not: where the server
+// is to hear of the request before its body comes, where fields are to come behind the body, and for gRPC, whose
+// messages may be far apart.
 func (d *direct) gather(r *http.Request) *gathered {
 	if r.ContentLength >= 0 || len(r.Trailer) > 0 || r.Header["Expect"] != nil || r.Header["Upgrade"] != nil ||
 		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
@@ -69,7 +70,8 @@ func (d *direct) gather(r *http.Request) *gathered {
 	return g
 }
 
-// whole ends the waiting and says whether all of the body is there. If it is not, the fields behind it may come at any moment.
+// whole ends the waiting and says whether all of the body is there. If it is not, the fields behind it may come at
+// any moment.
 func (g *gathered) whole() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,8 +137,8 @@ func (g *gathered) leave() {
 	}
 }
 
-// interrupt ends the goroutine where nobody has begun to send the body, so that an HTTP/1 server finds nobody reading it. What
-// comes later can be read all the same.
+// interrupt ends the goroutine where nobody has begun to send the body, so that an HTTP/1 server finds nobody reading
+// it. What comes later can be read all the same.
 func (g *gathered) interrupt(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-g.done:

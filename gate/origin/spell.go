@@ -6,8 +6,8 @@ import (
 	"gate421/gate/syntax"
 )
 
-// spell has the client's side write the names of the fields that come next as the server did, where it can: names mean the same
-// in any case, but some clients compare them as bytes. Over HTTP/2 they are in lower case.
+// spell has the client's side write the names of the fields that come next as the server did, where it can: names
+// mean the same in any case, but some clients compare them as bytes. Over HTTP/2 they are in lower case.
 func spell(w http.ResponseWriter, names syntax.Spelling) {
 	if len(names) == 0 {
 		return

@@ -8,10 +8,11 @@ import (
 	"gate421/gate/syntax"
 )
 
-// trails says whether a field may come behind a body, announced or not, in either direction. RFC 9110 section 6.5.1 lets only
-// those come there that are made for it, and warns of receivers that put them with the others without a thought. Which are made
-// for it only applications know (gRPC's, checksums, timings), so it is those that are known not to be that are dropped: what
-// says how the message is to be read, for whom it is, who sent it, what is to be done with it, or what else its content is.
+// trails says whether a field may come behind a body, announced or not, in either direction. RFC 9110 section 6.5.1
+// lets only those come there that are made for it, and warns of receivers that put them with the others without a
+// thought. Which are made for it only applications know (gRPC's, checksums, timings), so it is those that are known
+// not to be that are dropped: what says how the message is to be read, for whom it is, who sent it, what is to be
+// done with it, or what else its content is.
 func trails(name string) bool {
 	folded := forwarding.Fold(name)
 	if !syntax.Token(name) || framing(folded) || forwarding.Name(folded) {
@@ -21,14 +22,17 @@ func trails(name string) bool {
 	case "Content-Digest", "Content-Md5": // which are known at the end alone
 		return true
 	case "Authorization", "Www-Authenticate", "Cookie", "Cookie2", "Set-Cookie", "Set-Cookie2", "Realm", // who
-		"Expect", "Max-Forwards", "Range", "Pragma", "Cache-Control", "Prefer", "Early-Data", "Http-Method", "X-Http-Method-Override", "X-Http-Method",
+		"Expect", "Max-Forwards", "Range", "Pragma", "Cache-Control", "Prefer", "Early-Data", "Http-Method",
+		"X-Http-Method-Override", "X-Http-Method",
 		"X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "Depth", "Destination", "Overwrite", "Soapaction", // what
 		"User-Agent", "Referer", "Origin", "From", "Via", "Accept", "Status",
-		"Age", "Date", "Expires", "Last-Modified", "Location", "Refresh", "Retry-After", "Vary", "Warning", "Allow", "Alt-Svc", "Clear-Site-Data",
+		"Age", "Date", "Expires", "Last-Modified", "Location", "Refresh", "Retry-After", "Vary", "Warning", "Allow",
+		"Alt-Svc", "Clear-Site-Data",
 		"Strict-Transport-Security", "X-Frame-Options", "X-Accel-Redirect", "X-Sendfile", "Link", "Mime-Version":
 		return false
 	}
-	for _, kind := range [...]string{"Content-", "If-", "Accept-", "Access-Control-", "Cross-Origin-", "Proxy-", "Sec-", "X-Accel-"} {
+	for _, kind := range [...]string{"Content-", "If-", "Accept-", "Access-Control-", "Cross-Origin-", "Proxy-", "Sec-",
+		"X-Accel-"} {
 		if strings.HasPrefix(folded, kind) {
 			return false
 		}

@@ -1,8 +1,8 @@
 package syntax
 
-// Registered is how a field's name is registered, or else commonly written, given the form in which net/http's Header has it: in
-// most cases that very form. The names are those of IANA's "HTTP Field Name Registry" and of the documents of those who made up
-// the others.
+// Registered is how a field's name is registered, or else commonly written, given the form in which net/http's Header
+// has it: in most cases that very form. The names are those of IANA's "HTTP Field Name Registry" and of the documents
+// of those who made up the others.
 func Registered(name string) string {
 	switch name {
 	case "A-Im":

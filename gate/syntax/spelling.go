@@ -2,8 +2,8 @@ package syntax
 
 import "context"
 
-// Spelling is how a peer wrote the names of fields that it wrote unlike Registered. Names mean the same in any case (RFC 9110
-// section 5.1), but devices compare them as bytes. It is nil for most messages.
+// Spelling is how a peer wrote the names of fields that it wrote unlike Registered. Names mean the same in any case
+// (RFC 9110 section 5.1), but devices compare them as bytes. It is nil for most messages.
 type Spelling []string
 
 // Note adds a name that a message has written, given the form in which net/http's Header has it.

@@ -2,8 +2,9 @@ package syntax
 
 import "strings"
 
-// OriginForm is the path and query of a request's target, byte for byte as they came (RFC 9112 section 3.2): all of one in origin
-// form and of the asterisk, and what stands behind the authority of one in absolute form, "/" where nothing does.
+// OriginForm is the path and query of a request's target, byte for byte as they came (RFC 9112 section 3.2): all of
+// one in origin form and of the asterisk, and what stands behind the authority of one in absolute form, "/" where
+// nothing does.
 func OriginForm(target string) string {
 	if target == "" || target[0] == '/' || target == "*" {
 		return target
@@ -21,8 +22,8 @@ func OriginForm(target string) string {
 	return rest[end:]
 }
 
-// Escaped says whether every percent sign in a target's path begins an escaped byte (RFC 3986 section 2.1). Of those in a query
-// nobody is sure.
+// Escaped says whether every percent sign in a target's path begins an escaped byte (RFC 3986 section 2.1). Of those
+// in a query nobody is sure.
 func Escaped(target string) bool {
 	path, _, _ := strings.Cut(target, "?")
 	for {
