@@ -1,9 +1,12 @@
 package gate
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -39,6 +42,27 @@ func TestSlotIsHeldUntilTheOriginLetsGo(t *testing.T) {
 			t.Errorf("%s: not left", name)
 		}
 	}
+}
+
+// upgradable is a connection that can be taken over.
+type upgradable struct{ *httptest.ResponseRecorder }
+
+func (upgradable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, nil }
+
+// A connection that has become something else than HTTP holds no slot.
+func TestUpgradeHoldsNoSlot(t *testing.T) {
+	slot := make(ticket)
+	f := setup(t, policy.Observe, func(w http.ResponseWriter, _ *http.Request) (int, time.Duration, error) {
+		http.NewResponseController(w).Hijack()
+		select {
+		case <-slot:
+		case <-time.After(10 * time.Second):
+			t.Error("the slot is held")
+		}
+		return 101, 0, nil
+	})
+	f.handler.Admit = func(*http.Request) (Slot, bool) { return slot, true }
+	f.handler.ServeHTTP(upgradable{httptest.NewRecorder()}, request(1, "example.com", "/", "a browser"))
 }
 
 // Who may not go on is told, or has left; either is on record, and no origin is asked.

@@ -1,8 +1,10 @@
 package gate
 
 import (
+	"bufio"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -85,7 +87,8 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 		return
 	}
 	var failed error
-	defer func() { leave(slot, failed) }()
+	out.slot = slot
+	defer func() { leave(out.slot, failed) }()
 	asked, status, first, err := origin.Serve(out, r)
 	failed = err
 	out.trailers()
@@ -123,10 +126,21 @@ type response struct {
 	status   int   // the final one; 0: none yet
 	bytes    int64 // of the body
 	noAltSvc bool
+	slot     Slot // nil: there is none, or it was given back
 }
 
 // Unwrap serves http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack serves http.Hijacker. What goes on from here is a connection, and counts as one and not as a request.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rest, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil && w.slot != nil {
+		w.slot.Leave()
+		w.slot = nil
+	}
+	return c, rest, err
+}
 
 // WriteHeader passes on informational answers (1xx but 101) without taking them for the final one. The origin's Alt-Svc
 // is dropped where the site refuses: another service would carry the crawler past the gate (RFC 7838).
