@@ -35,18 +35,14 @@ func (g *gateway) heardLimit(n front.LimitNotice) {
 }
 
 // hidden is a network as log.client_ip lets it be written down.
-func (g *gateway) hidden(client netip.Prefix) netip.Prefix {
-	g.mu.Lock()
-	truncated := g.latest.Log.ClientIP == "truncated"
-	g.mu.Unlock()
-	bits := 48
-	if client.Addr().Is4() {
-		bits = 24
+func (g *gateway) hidden(client netip.Prefix) netip.Prefix { return g.privacy().Network(client) }
+
+// privacy is what the configuration in use says of it.
+func (g *gateway) privacy() audit.Privacy {
+	if p := g.private.Load(); p != nil {
+		return *p
 	}
-	if !truncated || client.Bits() <= bits {
-		return client
-	}
-	return netip.PrefixFrom(client.Addr(), bits).Masked()
+	return audit.Privacy{}
 }
 
 // limitWords say what is going on and what can be done about it.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gate421/gate/audit"
 	"gate421/gate/config"
 	"gate421/gate/front"
 )
@@ -64,6 +65,8 @@ func TestWordsOfLimits(t *testing.T) {
 		} {
 			c := &config.Config{Log: config.Log{ClientIP: test.clientIP}}
 			g := &gateway{config: c, latest: c, bounds: front.Limits{Connections: 16_384, ConnectionsPerAddress: 4096, RequestsPerAddress: 1024, HeaderTime: 10 * time.Second}}
+			private := privacyOf(c.Log)
+			g.private.Store(&private)
 			n := front.LimitNotice{Limit: limit, Client: g.hidden(netip.MustParsePrefix(test.client))}
 			title, cure := g.limitWords(n)
 			if personal := limit != "connections" && limit != "files"; strings.Contains(title, test.shown+" ") != personal || strings.Contains(title+cure, "%!") || cure == "" {
@@ -71,7 +74,8 @@ func TestWordsOfLimits(t *testing.T) {
 			}
 		}
 	}
-	none := &gateway{latest: &config.Config{Log: config.Log{ClientIP: "truncated"}}}
+	none := &gateway{}
+	none.private.Store(&audit.Privacy{Truncate: true})
 	if got := none.hidden(netip.Prefix{}); got.IsValid() {
 		t.Errorf("everybody is %v", got)
 	}

@@ -15,6 +15,7 @@ import (
 	"gate421/certs"
 	"gate421/gate"
 	"gate421/gate/admin"
+	"gate421/gate/audit"
 	"gate421/gate/config"
 	"gate421/gate/files"
 	"gate421/gate/front"
@@ -39,6 +40,7 @@ type gateway struct {
 	ranges   *verify.LiveRanges // nil: they are not refreshed
 	certs    atomic.Pointer[certs.Certificates]
 	admin    *admin.Admin
+	private  atomic.Pointer[audit.Privacy] // of the live configuration
 	proxies  *gate.Proxies
 	handler  *gate.Handler
 	door     atomic.Pointer[front.Server] // nil until it opens

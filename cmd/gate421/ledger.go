@@ -31,7 +31,7 @@ func (l *ledger) close() error { return l.current.Load().Close() }
 // newLog opens the log that a version asks for.
 func (g *gateway) newLog(c *config.Config) (*audit.Log, error) {
 	r := c.Log.Rotate
-	wanted := audit.Config{File: c.Log.File, Stdout: g.stdout, Privacy: privacy(c.Log),
+	wanted := audit.Config{File: c.Log.File, Stdout: g.stdout, Privacy: privacyOf(c.Log),
 		Troubled: func(err error) { g.heardLog(c.Log.File, err) }, Rotated: g.heardRotation,
 		Rotate: audit.Rotation{Size: r.Size, Keep: r.Keep, Compress: r.Compress == "zstd"}}
 	if c.Log.Scope == "crawlers" {
@@ -47,7 +47,7 @@ func (g *gateway) newLog(c *config.Config) (*audit.Log, error) {
 	return log, nil
 }
 
-// privacy is what the log's settings say of it.
-func privacy(l config.Log) audit.Privacy {
+// privacyOf is what the log's settings say of it.
+func privacyOf(l config.Log) audit.Privacy {
 	return audit.Privacy{Truncate: l.ClientIP == "truncated", NoQuery: l.Query == "drop"}
 }

@@ -60,6 +60,8 @@
 //
 // # Strangers
 //
+// Whatever the log may not say of a client ([Config.Privacy]) is neither remembered nor shown here.
+//
 // Agent, path, host and reverse name of a record are chosen by strangers. They are cut, bytes that cannot be seen are
 // replaced, html/template escapes them, and the Content-Security-Policy allows no script and nothing inline. Labels of
 // metrics are the names of configured sites and fixed words: no request can add a series.
@@ -98,6 +100,8 @@ type Config struct {
 	Guard func() []guard.Status
 	// LogReady says whether a refusal's line would be taken. nil: it would.
 	LogReady func() bool
+	// Privacy says what may be remembered and shown of clients that claim no crawler; it is the log's. nil: everything.
+	Privacy func() audit.Privacy
 	// Log is what the decision log holds and has done. nil: not shown.
 	Log func() audit.LogStats
 	// Lookups is what verification does and has done. nil: not in the metrics.
@@ -172,6 +176,9 @@ func New(c Config) *Admin {
 	}
 	if c.Guard == nil {
 		c.Guard = func() []guard.Status { return nil }
+	}
+	if c.Privacy == nil {
+		c.Privacy = func() audit.Privacy { return audit.Privacy{} }
 	}
 	if c.LogReady == nil {
 		c.LogReady = func() bool { return true }

@@ -115,11 +115,11 @@ func (a *Admin) view(refresh bool) view {
 	v.Sites, v.Tripped = a.siteViews(now)
 	v.Alarms = a.alarms(&v)
 	v.Figures, v.Outcomes = a.totals()
-	v.Claims = recordViews(a.claims.list(), now)
+	v.Claims = recordViews(a.claims.list(), a.config.Privacy(), now)
 	if len(v.Claims) > shownAtOnce {
 		v.Claims, v.Older = v.Claims[:shownAtOnce], v.Claims[shownAtOnce:]
 	}
-	v.Others = recordViews(a.others.list(), now)
+	v.Others = recordViews(a.others.list(), a.config.Privacy(), now)
 	return v
 }
 

@@ -66,7 +66,7 @@ func newRecent(size int) *recent {
 	return q
 }
 
-func (q *recent) add(r *audit.Record, at time.Time) {
+func (q *recent) add(r *audit.Record, privacy audit.Privacy, at time.Time) {
 	number := q.added.Add(1)
 	s := &q.slots[number%uint64(len(q.slots))]
 	s.mu.Lock()
@@ -74,12 +74,12 @@ func (q *recent) add(r *audit.Record, at time.Time) {
 	if number < s.number {
 		return // overtaken by a whole round
 	}
-	s.number, s.at, s.client, s.status = number, at, r.ClientIP, r.Status
+	s.number, s.at, s.client, s.status = number, at, privacy.Client(r), r.Status
 	s.bytes = s.bytes[:0]
 	s.keep(textSite, r.Site, maxName)
 	s.keep(textHost, r.Host, maxName)
 	s.keep(textMethod, r.Method, maxWord)
-	s.keep(textPath, r.Path, maxLong)
+	s.keep(textPath, privacy.Path(r), maxLong)
 	s.keep(textProto, r.Proto, maxWord)
 	s.keep(textAgent, r.Agent, maxLong)
 	s.keep(textClaim, r.Claim, maxWord)

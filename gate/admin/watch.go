@@ -27,9 +27,9 @@ func (a *Admin) Watch(r *audit.Record) {
 	}
 	site.origin.count(r)
 	if r.Claim != "" {
-		a.claims.add(r, a.config.Now())
+		a.claims.add(r, a.config.Privacy(), a.config.Now())
 	} else {
-		a.others.add(r, a.config.Now())
+		a.others.add(r, a.config.Privacy(), a.config.Now())
 	}
 }
 

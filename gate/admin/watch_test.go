@@ -94,9 +94,9 @@ func TestRemembersWithinBounds(t *testing.T) {
 
 func TestASlotOvertakenKeepsTheLater(t *testing.T) {
 	q := newRecent(1)
-	q.add(&audit.Record{Path: "/1"}, noon())
+	q.add(&audit.Record{Path: "/1"}, audit.Privacy{}, noon())
 	q.slots[0].number = 9 // somebody came by eight rounds later and was faster
-	q.add(&audit.Record{Path: "/2"}, noon())
+	q.add(&audit.Record{Path: "/2"}, audit.Privacy{}, noon())
 	if got := q.list()[0].text[textPath]; got != "/1" {
 		t.Errorf("remembers %q", got)
 	}

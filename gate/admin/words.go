@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"gate421/gate/audit"
 	"gate421/gate/visible"
 )
 
@@ -24,13 +25,16 @@ type recordView struct {
 	Rule          string
 }
 
-func recordViews(list []memory, now time.Time) []recordView {
+// recordViews hide what may not be shown now, even if it could be when it was remembered.
+func recordViews(list []memory, privacy audit.Privacy, now time.Time) []recordView {
 	out := make([]recordView, 0, len(list))
 	for _, m := range list {
 		t := m.text
+		kept := &audit.Record{Claim: t[textClaim], ClientIP: m.client, Path: t[textPath]}
+		client := privacy.Client(kept)
 		v := recordView{
 			Time: clock(m.at, now), Stamp: m.at.UTC().Format(time.RFC3339),
-			Site: t[textSite], Path: t[textPath], Proto: strings.TrimSuffix(t[textProto], ".0"),
+			Site: t[textSite], Path: privacy.Path(kept), Proto: strings.TrimSuffix(t[textProto], ".0"),
 			PTR: t[textPTR], Agent: t[textAgent], Claim: t[textClaim], Verdict: t[textVerdict], Cause: t[textCause],
 			Action: t[textAction], Reason: t[textReason], Would: t[textWould], Rule: t[textRule],
 		}
@@ -43,8 +47,8 @@ func recordViews(list []memory, now time.Time) []recordView {
 		if t[textHost] != v.Site {
 			v.Host = t[textHost]
 		}
-		if m.client.IsValid() {
-			v.Client = visible.Text(m.client.String())
+		if client.IsValid() {
+			v.Client = visible.Text(client.String())
 		}
 		if m.status != 0 {
 			v.Status = strconv.Itoa(m.status)

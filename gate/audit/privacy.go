@@ -29,6 +29,14 @@ func (p Privacy) Path(r *Record) string {
 	return r.Path
 }
 
+// Network is an address or a network, of nobody who is known to claim a crawler, as it may be kept and shown.
+func (p Privacy) Network(client netip.Prefix) netip.Prefix {
+	if wide := network(client.Addr()); p.Truncate && wide.IsValid() && client.Bits() > wide.Bits() {
+		return wide
+	}
+	return client
+}
+
 // network is that of an address, /24 or /48; the zero Prefix for the zero Addr.
 func network(ip netip.Addr) netip.Prefix {
 	bits := 48

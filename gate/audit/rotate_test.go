@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,5 +158,19 @@ func TestQueryIsDropped(t *testing.T) {
 	got := lines(t, out.Bytes())
 	if got[0]["path"] != "/shop/?a=1" || got[1]["path"] != "/shop/" {
 		t.Errorf("%v %v", got[0]["path"], got[1]["path"])
+	}
+}
+
+func TestPrivacyOfNetworks(t *testing.T) {
+	p := Privacy{Truncate: true}
+	for given, want := range map[string]string{
+		"192.0.2.77/32": "192.0.2.0/24", "192.0.2.0/24": "192.0.2.0/24", "192.0.0.0/16": "192.0.0.0/16", "2001:db8:1:2::/64": "2001:db8:1::/48",
+	} {
+		if got := p.Network(netip.MustParsePrefix(given)); got.String() != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
+	}
+	if got := p.Network(netip.Prefix{}); got.IsValid() {
+		t.Errorf("%v of nobody", got)
 	}
 }

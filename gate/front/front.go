@@ -43,6 +43,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -242,6 +243,13 @@ func (q quiet) Write(line []byte) (int, error) {
 	} {
 		if bytes.HasPrefix(line, []byte(noise)) {
 			return len(line), nil
+		}
+	}
+	// Whose request it was is in the decision log, as far as that may say it.
+	if before, rest, found := bytes.Cut(line, []byte("panic serving ")); found {
+		if _, what, found := bytes.Cut(rest, []byte(": ")); found {
+			_, err := q.out.Write(slices.Concat(before, []byte("panic serving a client: "), what))
+			return len(line), err
 		}
 	}
 	return q.out.Write(line)
