@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Client is one connection of a client's, and what origins keep open for it alone: see the package comment on
@@ -79,7 +80,11 @@ func (c *Client) take(l *list, login bool, authority string) *kept {
 			continue
 		}
 		c.kept = slices.Delete(c.kept, i, i+1)
-		if k.list.kept.remove(k.conn) {
+		there := k.list.kept.remove(k.conn)
+		if !there && login && k.conn.halfDone {
+			k.conn.closed, there = true, true // it made way: the login cannot go on
+		}
+		if there {
 			return &k
 		}
 	}
@@ -93,7 +98,7 @@ func (l *list) has(address string) bool {
 
 // put keeps a connection.
 func (c *Client) put(k kept) {
-	k.conn.own, k.conn.used = true, true
+	k.conn.own, k.conn.used, k.conn.since = true, true, time.Now()
 	k.conn.shrink()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -167,6 +172,20 @@ func (k *keptConns) remove(c *conn) bool {
 	delete(k.idle, c)
 	k.count.Add(-1)
 	return true
+}
+
+// closeIdle makes room for other connections: whoever has let theirs be idle for a while logs in again.
+func (k *keptConns) closeIdle() {
+	const aWhile = time.Second
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for c := range k.idle {
+		if time.Since(c.since) >= aWhile {
+			delete(k.idle, c)
+			k.count.Add(-1)
+			c.raw.Close()
+		}
+	}
 }
 
 func (k *keptConns) close() {

@@ -15,6 +15,7 @@ type list struct {
 	servers []*server
 	wait    time.Duration
 	kept    keptConns
+	files   *Files
 	told    func(Health) // nil: nobody is
 
 	mu   sync.Mutex // guards next and every server's health
@@ -238,6 +239,7 @@ func (l *list) status() []Status {
 }
 
 func (l *list) close() {
+	l.files.remove(l)
 	l.kept.close()
 	for _, s := range l.servers {
 		s.close()

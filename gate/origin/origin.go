@@ -148,6 +148,8 @@ func New(c Config) (*Origin, error) {
 		l.close()
 		return nil, fmt.Errorf("origin %q: %w", written, err)
 	}
+	l.files = c.Files
+	l.files.add(l, l.kept.closeIdle)
 	return &Origin{list: l, name: c.Servers[0]}, nil
 }
 
