@@ -83,7 +83,7 @@ func TestBodyTrickles(t *testing.T) {
 // The time that a client takes over an answer is its own.
 func TestClientIsSlowToTakeTheBody(t *testing.T) {
 	t.Parallel()
-	const wait, size = time.Second, 32 << 20 // more than fits between them
+	const wait, size = time.Second, 16 << 20 // more than fits between them
 	c := Config{Wait: wait, Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, io.LimitReader(zeros{}, size))
 	})}}
