@@ -29,7 +29,11 @@ func (p *postponed) received(h frameHead) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, known := p.streams[h.id]; known {
+	switch _, known := p.streams[h.id]; {
+	case !known:
+	case h.kind == frameResetStream: // what comes on the stream from now on is an error
+		delete(p.streams, h.id)
+	default:
 		p.streams[h.id] = true
 	}
 }
@@ -76,10 +80,10 @@ func (c *cork) reset(stream uint32) {
 		return
 	}
 	c.postponed.mu.Lock()
-	ended := c.postponed.streams[stream]
+	ended, known := c.postponed.streams[stream]
 	delete(c.postponed.streams, stream)
 	c.postponed.mu.Unlock()
-	if !ended && c.failed == nil {
+	if known && !ended && c.failed == nil {
 		c.pass(slices.Concat([]byte{0, 0, 4, frameResetStream, 0}, binary.BigEndian.AppendUint32(nil, stream), []byte{0, 0, 0, 0}))
 	}
 }
