@@ -48,6 +48,7 @@ type gateway struct {
 	files    *origin.Files                // of all origins; nil: nobody knows how many there may be
 
 	toldLimits seldom
+	ending     atomic.Bool // a signal has come
 
 	secure, plain, page net.Listener // plain and page may be nil
 
@@ -212,6 +213,7 @@ func (g *gateway) openAdmin() {
 		Origins:        g.servers,
 		Door:           g.doorway,
 		Enforced:       g.enforced,
+		Serving:        g.serves,
 		Certificates:   g.certificates,
 		ResumeCommand:  g.resumeCommand,
 		ExplainCommand: g.explainCommand,

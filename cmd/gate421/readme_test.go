@@ -148,7 +148,7 @@ func contractKeys() map[string]string {
 		"certificates": "source email ca files cert key",
 		"verify":       "resolver wait ranges",
 		"log":          "file scope client_ip rotate",
-		"limits":       "header_bytes header_fields header_time stall_time stall_bytes stream_idle_time idle_time ping_after ping_time streams frame_bytes stream_window connection_window write_time connections connections_per_address requests_per_address origin_time drain_time",
+		"limits":       "header_bytes header_fields header_time stall_time stall_bytes stream_idle_time idle_time ping_after ping_time streams frame_bytes stream_window connection_window write_time connections connections_per_address requests_per_address origin_time drain_grace drain_time",
 		"sites":        "hosts origin origin_tls server_name insecure_skip_verify client_cert client_key origin_time http2_crawl refuse_with guard refusals within paths",
 	}
 }

@@ -112,7 +112,7 @@ func (g *gateway) attend(ctx context.Context, hup <-chan os.Signal, file string,
 		}
 		select {
 		case <-ctx.Done():
-			notifyStopping()
+			notifyStopping(g.grace(time.Now()) + g.config.Limits.DrainTime)
 			if looking != nil {
 				g.endWithin(looking)
 			}

@@ -58,7 +58,16 @@ func (g *gateway) serve(ctx context.Context) error {
 	closePage := g.servePage()
 	refreshing, stop := context.WithCancel(ctx)
 	refreshed, watched := g.refreshRanges(refreshing), g.watchResolver(refreshing)
-	err := door.Serve(ctx, g.secure, g.plain)
+	taking, closeDoor := context.WithCancel(context.WithoutCancel(ctx))
+	lingered := make(chan struct{})
+	go func() {
+		defer close(lingered)
+		g.linger(ctx, taking)
+		closeDoor()
+	}()
+	err := door.Serve(taking, g.secure, g.plain)
+	closeDoor()
+	<-lingered
 	closePage()
 	stop()
 	<-refreshed

@@ -81,7 +81,11 @@ func notifyReloading() {
 	daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 }
 
-func notifyStopping() { daemon.SdNotify(false, daemon.SdNotifyStopping) }
+// notifyStopping also says how long that may take, and has systemd wait a little longer than that before it ends the process by force,
+// whatever TimeoutStopSec= says.
+func notifyStopping(takes time.Duration) {
+	daemon.SdNotify(false, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (takes+10*time.Second).Microseconds()))
+}
 
 func notifyAlive() { daemon.SdNotify(false, daemon.SdNotifyWatchdog) }
 

@@ -6,7 +6,9 @@
 //	/           the page: sites and their state, the guard, decisions by reason, the latest crawlers, certificates, the log
 //	/style.css  its style sheet
 //	/metrics    the same numbers for Prometheus
-//	/health     200 "ok" as long as the gateway can serve its sites
+//	/readyz     200 "ok" as long as the gateway can serve its sites and takes new connections; 503 from the first moment of its end on
+//	/health     the same
+//	/livez      200 "ok" as long as the process answers
 //
 // # Health
 //
@@ -79,6 +81,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -149,7 +152,8 @@ type Admin struct {
 	started time.Time
 	page    *template.Template
 	tallies tallies
-	claims  *recent // records that claim a crawler
+	asked   atomic.Int64 // when, in Unix nanoseconds; see Asked
+	claims  *recent      // records that claim a crawler
 	others  *recent
 	waiting *waiting
 }
@@ -217,7 +221,9 @@ func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.servePage)
 	mux.HandleFunc("GET /style.css", a.serveStyle)
-	mux.HandleFunc("GET /health", a.serveHealth)
+	mux.HandleFunc("GET /livez", a.serveLive)
+	mux.HandleFunc("GET /readyz", a.serveReady)
+	mux.HandleFunc("GET /health", a.serveReady)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry(), promhttp.HandlerOpts{}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		harden(w.Header())
@@ -284,10 +290,27 @@ func (a *Admin) serveStyle(w http.ResponseWriter, r *http.Request) {
 	answer(w, r, "text/css; charset=utf-8", http.StatusOK, styleText)
 }
 
-func (a *Admin) serveHealth(w http.ResponseWriter, r *http.Request) {
+// serveLive answers for as long as the process can: whoever restarts it for another reason makes things worse.
+func (a *Admin) serveLive(w http.ResponseWriter, r *http.Request) {
+	answer(w, r, "text/plain; charset=utf-8", http.StatusOK, []byte("ok\n"))
+}
+
+// Asked is when somebody last asked whether the gateway is ready; zero: nobody ever did.
+func (a *Admin) Asked() time.Time {
+	if at := a.asked.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+func (a *Admin) serveReady(w http.ResponseWriter, r *http.Request) {
+	a.asked.Store(a.config.Now().UnixNano())
 	status, words := http.StatusOK, "ok"
 	if why := a.unwell(); why != "" {
 		status, words = http.StatusServiceUnavailable, why
+	}
+	if !a.config.LogReady() {
+		words += "\nthe decision log takes no lines, so nobody is refused"
 	}
 	if rejected, ok := a.rejected(); ok {
 		words += "\nthe configuration file was rejected, and the one before is in use: " + rejected.Error

@@ -101,7 +101,7 @@ func TestAnswersToItsNamesOnly(t *testing.T) {
 
 func TestMethodsAndPaths(t *testing.T) {
 	a := example(t, nil)
-	for _, path := range []string{"/", "/health", "/metrics", "/style.css"} {
+	for _, path := range []string{"/", "/health", "/livez", "/readyz", "/metrics", "/style.css"} {
 		for _, test := range []struct {
 			method string
 			status int
@@ -181,14 +181,26 @@ func TestHealth(t *testing.T) {
 		{"a policy without a site", func(c *Config) { c.Policy = func() *policy.Policy { return empty } }, 503, "not serving: no site is live\n"},
 		{"told so", func(c *Config) { c.Serving = func() error { return errors.New("draining") } }, 503, "not serving: draining\n"},
 		{"nothing to tell", func(c *Config) { c.Serving = func() error { return nil } }, 200, "ok\n"},
-		{"the log takes no lines", func(c *Config) { c.LogReady = func() bool { return false } }, 200, "ok\n"},
+		{"the log takes no lines", func(c *Config) { c.LogReady = func() bool { return false } }, 200, "ok\nthe decision log takes no lines, so nobody is refused\n"},
 		{"a certificate has ended", func(c *Config) {
 			c.Certificates = func() []Certificate { return []Certificate{{Hosts: []string{"example.com"}, NotAfter: noon().Add(-1)}} }
 		}, 200, "ok\n"},
 	} {
-		got := get(t, example(t, test.change), "/health")
-		if words := body(t, got); got.StatusCode != test.status || words != test.words {
-			t.Errorf("%s: %d %q, want %d %q", test.name, got.StatusCode, words, test.status, test.words)
+		a := example(t, test.change)
+		if !a.Asked().IsZero() {
+			t.Error("somebody has asked")
+		}
+		for _, path := range []string{"/readyz", "/health"} {
+			got := get(t, a, path)
+			if words := body(t, got); got.StatusCode != test.status || words != test.words {
+				t.Errorf("%s: %s: %d %q, want %d %q", test.name, path, got.StatusCode, words, test.status, test.words)
+			}
+		}
+		if !a.Asked().Equal(noon()) {
+			t.Errorf("asked at %v", a.Asked())
+		}
+		if live := get(t, a, "/livez"); live.StatusCode != http.StatusOK || body(t, live) != "ok\n" {
+			t.Errorf("%s: not alive: %d", test.name, live.StatusCode)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func standard() Config {
 			HeaderBytes: 32 << 10, HeaderTime: 10 * time.Second, IdleTime: 120 * time.Second,
 			PingAfter: 30 * time.Second, PingTime: 15 * time.Second, Streams: 100, FrameBytes: 16 << 10,
 			StreamWindow: 256 << 10, ConnectionWindow: 1 << 20, WriteTime: time.Minute, OriginTime: time.Minute,
-			DrainTime: 30 * time.Second, HeaderFields: 128, StallTime: time.Minute, StallBytes: 64 << 10, Connections: 16_384,
+			DrainGrace: 5 * time.Second, DrainTime: 30 * time.Second, HeaderFields: 128, StallTime: time.Minute, StallBytes: 64 << 10, Connections: 16_384,
 			ConnectionsPerAddress: 4096, StreamIdleTime: 10 * time.Minute, RequestsPerAddress: 1024,
 		},
 		Sites: []Site{{

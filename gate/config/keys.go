@@ -33,7 +33,7 @@ func keys(section string) []string {
 	case "limits":
 		return []string{"header_bytes", "header_fields", "header_time", "stall_time", "stall_bytes", "stream_idle_time", "idle_time", "ping_after",
 			"ping_time", "streams", "frame_bytes", "stream_window", "connection_window", "connections",
-			"connections_per_address", "requests_per_address", "write_time", "origin_time", "drain_time"}
+			"connections_per_address", "requests_per_address", "write_time", "origin_time", "drain_grace", "drain_time"}
 	case "sites":
 		return []string{"hosts", "origin", "origin_tls", "origin_time", "http2_crawl", "refuse_with", "guard", "paths"}
 	case "origin_tls":

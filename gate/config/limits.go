@@ -27,6 +27,9 @@ type Limits struct {
 	RequestsPerAddress int // of one IPv4 address or IPv6 /64, that sites' own servers work on at once; default 1,024; 1 to 1,000,000
 
 	OriginTime time.Duration // until an origin begins its answer, and between its bytes; default 60s; 100ms to 1h
+	// DrainGrace is how long new connections are taken after the end has been asked for; default 5s where somebody has asked
+	// whether the gateway is ready within the last minute, else none; 0 to 10m
+	DrainGrace time.Duration
 	DrainTime  time.Duration // at the end, for what is under way; default 30s; 100ms to 10m
 }
 
@@ -62,6 +65,7 @@ func (l *Limits) all() []limit {
 		{key: "requests_per_address", count: &l.RequestsPerAddress, standard: 1024, low: 1, high: 1_000_000},
 		{key: "write_time", time: &l.WriteTime, standard: 60 * s, low: 100 * ms, high: 10 * m},
 		{key: "origin_time", time: &l.OriginTime, standard: 60 * s, low: 100 * ms, high: h},
+		{key: "drain_grace", time: &l.DrainGrace, standard: 5 * s, low: 0, high: 10 * m},
 		{key: "drain_time", time: &l.DrainTime, standard: 30 * s, low: 100 * ms, high: 10 * m},
 	}
 }
