@@ -3,11 +3,16 @@
 package peers
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // balancer starts HAProxy in front of a gateway as a TCP balancer that sends no PROXY header, so that all visitors have its one
@@ -85,5 +90,86 @@ func TestVisitorsOfOneAddress(t *testing.T) {
 	}
 	if len(told) != 2 || told[0].What != "began" || told[1].What != "ended" || told[0].Limit != "address" || told[0].Network != forgedBack+"/32" || closed < 2 || closed > 180 {
 		t.Errorf("the log says %+v", told)
+	}
+}
+
+// One of two gateways behind HAProxy, which asks them whether they are ready, is ended while visitors come on new connections: none of
+// them is turned away.
+func TestBalancerLosesNobodyAtTheEnd(t *testing.T) {
+	dir := folder(t)
+	page(t, dir, "www", "index.html", 1024)
+	var gateways []*gateway
+	servers := ""
+	for i := range 2 {
+		g := serve(t, setup{admin: "127.0.0.1:0", sites: fmt.Sprintf("\n  - {hosts: [%s], origin: \"file:%s/www\", http2_crawl: refuse}\n", shop, dir)})
+		gateways = append(gateways, g)
+		_, admin, _ := strings.Cut(g.await(t, "metrics and health on "), "metrics and health on http://127.0.0.1:")
+		servers += fmt.Sprintf("\tserver gateway%d 127.0.0.1:%s check port %s inter 100ms fall 2 rise 1\n", i, g.port, strings.TrimSuffix(admin, "/"))
+	}
+	address := freePort(t)
+	config := write(t, filepath.Join(dir, "haproxy.cfg"), fmt.Appendf(nil, `
+global
+	maxconn 1000
+	log stdout format raw local0 notice
+defaults
+	mode tcp
+	timeout connect 10s
+	timeout client 60s
+	timeout server 60s
+frontend visitors
+	bind %s
+	default_backend gateways
+backend gateways
+	option httpchk GET /readyz
+	option log-health-checks
+	retries 0
+%s`, address, servers))
+	start(t, "Loading success", tool(t, "haproxy", fromHAProxy), "-W", "-db", "-f", config)
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: shop},
+	}}
+	var answered atomic.Int64
+	stop, ended := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			default:
+			}
+			r, _ := http.NewRequest("GET", "https://"+address+"/index.html", nil)
+			r.Host = shop
+			answer, err := client.Do(r)
+			if err != nil {
+				ended <- err
+				return
+			}
+			answer.Body.Close()
+			answered.Add(1)
+		}
+	}()
+	more := func(n int64) {
+		for from, deadline := answered.Load(), time.Now().Add(patience); answered.Load() < from+n; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("nobody is answered any more")
+			}
+		}
+	}
+	more(50)
+	gateways[0].signal(t, syscall.SIGTERM)
+	gateways[0].await(t, "gate421: not ready any more; new connections are taken for another 5s")
+	gateways[0].wait(t)
+	if code := gateways[0].cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+	more(50)
+	close(stop)
+	if err := <-ended; err != nil {
+		t.Errorf("after %d answers: %v", answered.Load(), err)
+	}
+	t.Logf("%d visitors were answered", answered.Load())
+	if records := gateways[1].finish(t); len(records) < 50 {
+		t.Errorf("the other gateway has %d records", len(records))
 	}
 }
