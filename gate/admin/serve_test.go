@@ -201,6 +201,7 @@ func TestListenerFails(t *testing.T) {
 			s.Serve(ctx, newFailing(&net.OpError{Op: "accept", Err: syscall.EMFILE}, &net.OpError{Op: "accept", Err: syscall.EMFILE}, errors.New("broken")))
 		}()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if got, want := fmt.Sprint(told), "[0s accept: too many open files 15s <nil>]"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
