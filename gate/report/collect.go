@@ -332,7 +332,7 @@ func (w *collector) change(c *chunk, at int64) {
 	change := Change{Time: instant(at), Event: "rule", Site: w.string(memberSite), Rule: w.string(memberRule),
 		From: w.string(memberFrom), To: w.string(memberTo), What: w.string(memberWhat), By: w.string(memberBy)}
 	if guard {
-		change.Event = "guard"
+		change.Event, change.Crawler = "guard", w.string(memberCrawler)
 	}
 	c.changes = append(c.changes, change)
 	c.events = append(c.events, event{at: at, what: changed, change: uint32(len(c.changes) - 1)})

@@ -121,7 +121,7 @@ func drawLog(t *rapid.T, name string) []byte {
 			put(map[string]any{"event": word("gap", "start", "stop"), "lost": rapid.IntRange(0, 4).Draw(t, "lost"),
 				"left_out": rapid.IntRange(0, 3).Draw(t, "left_out"), "removed": rapid.IntRange(0, 3).Draw(t, "removed"), "unsynced": rapid.IntRange(0, 2).Draw(t, "unsynced")})
 		case 11:
-			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse", "to": "observe", "what": word("", "tripped", "trouble")})
+			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse", "to": "observe", "what": word("", "tripped", "trouble"), "crawler": word("googlebot", "adsbot-google")})
 		case 12:
 			log.WriteString(word("{\n", "x\n", "[1]\n", "gate421: the guard has tripped\n", "{\"v\":1,\"time\":\n", "\x00\x00\n", "\"proto\":\"HTTP/2.0\"}\n", "{\"v\":1}\n", "{\"v\":\"1\",\"event\":\"decision\"}\n", "null\n", "\n", "{\"v\":2,\"event\":\"x\",\"time\":\"2026-11-22T00:00:00Z\"}\n",
 				"{\"v\":1,\"event\":\"decision\",\"time\":\"1969-12-31T23:59:59Z\"}\n", "{\"v\":1,\"event\":\"decision\",\"time\":\"2026-11-22T00:00:00+14:00\",\"site\":\"a.test\"}\n"))

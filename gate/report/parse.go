@@ -37,6 +37,7 @@ const (
 	memberTo
 	memberWhat
 	memberBy
+	memberCrawler
 	memberMessage // systemd's journal as JSON: the line that was written
 	memberOutput  // Docker's json-file: likewise
 	members       // how many there are
@@ -102,6 +103,8 @@ func memberOf(name []byte) member {
 		return memberWhat
 	case "by":
 		return memberBy
+	case "crawler":
+		return memberCrawler
 	case "MESSAGE":
 		return memberMessage
 	case "log":

@@ -14,7 +14,7 @@ import (
 
 func names() map[string]member {
 	all := map[string]member{}
-	for _, name := range strings.Fields("v time boot seq event site host path proto client_ip claim verdict verdict_cause ptr rule state action reason status request_id lost left_out removed unsynced from to what by MESSAGE log") {
+	for _, name := range strings.Fields("v time boot seq event site host path proto client_ip claim verdict verdict_cause ptr rule state action reason status request_id lost left_out removed unsynced from to what by crawler MESSAGE log") {
 		all[name] = memberOf([]byte(name))
 	}
 	return all

@@ -204,7 +204,8 @@ func (r *reference) report() *Report {
 			continue
 		}
 		if e := l.str("event"); e == "rule" || e == "guard" && (l.str("what") == "tripped" || l.str("what") == "resumed") {
-			out.Changes = append(out.Changes, Change{l.at, e, l.str("site"), l.str("rule"), l.str("from"), l.str("to"), l.str("what"), l.str("by")})
+			out.Changes = append(out.Changes, Change{Time: l.at, Event: e, Site: l.str("site"), Rule: l.str("rule"), From: l.str("from"), To: l.str("to"), What: l.str("what"),
+				Crawler: map[bool]string{true: l.str("crawler")}[e == "guard"], By: l.str("by")})
 		}
 		if l.str("event") != "decision" {
 			continue

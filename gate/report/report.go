@@ -167,14 +167,15 @@ type Cause struct {
 
 // Change is something that could bend the curve: a rule's change, or the guard stopping or resuming refusals.
 type Change struct {
-	Time  time.Time `json:"time"`
-	Event string    `json:"event"` // rule or guard
-	Site  string    `json:"site"`
-	Rule  string    `json:"rule,omitempty"`
-	From  string    `json:"from,omitempty"` // "": the rule was not there
-	To    string    `json:"to,omitempty"`   // "": it is gone
-	What  string    `json:"what,omitempty"` // guard: tripped or resumed
-	By    string    `json:"by,omitempty"`
+	Time    time.Time `json:"time"`
+	Event   string    `json:"event"` // rule or guard
+	Site    string    `json:"site"`
+	Rule    string    `json:"rule,omitempty"`
+	From    string    `json:"from,omitempty"`    // "": the rule was not there
+	To      string    `json:"to,omitempty"`      // "": it is gone
+	What    string    `json:"what,omitempty"`    // guard: tripped or resumed
+	Crawler string    `json:"crawler,omitempty"` // guard: whose refusals stopped or go on; "": every crawler's
+	By      string    `json:"by,omitempty"`
 }
 
 // JSON writes the report as one indented JSON object. What shows nothing or does something to a terminal is escaped.

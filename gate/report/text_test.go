@@ -163,7 +163,7 @@ func anyReport(t *rapid.T) *Report {
 		r.Waiting = append(r.Waiting, Refused{word.Draw(t, "c"), word.Draw(t, "s"), word.Draw(t, "h"), word.Draw(t, "p"), day.Draw(t, "f"), day.Draw(t, "l"), count.Draw(t, "n"), day.Draw(t, "came"), rapid.IntRange(0, 599).Draw(t, "status")})
 		r.Impostors = append(r.Impostors, Network{word.Draw(t, "n"), word.Draw(t, "c"), count.Draw(t, "r"), count.Draw(t, "2"), word.Draw(t, "p"), day.Draw(t, "f"), day.Draw(t, "l")})
 		r.Unknown = append(r.Unknown, Cause{word.Draw(t, "cause"), count.Draw(t, "r"), count.Draw(t, "2")})
-		r.Changes = append(r.Changes, Change{day.Draw(t, "t"), rapid.SampledFrom([]string{"rule", "guard"}).Draw(t, "e"), word.Draw(t, "s"), word.Draw(t, "r"), word.Draw(t, "f"), word.Draw(t, "t"), rapid.SampledFrom([]string{"tripped", "resumed", "\x1b"}).Draw(t, "w"), word.Draw(t, "b")})
+		r.Changes = append(r.Changes, Change{day.Draw(t, "t"), rapid.SampledFrom([]string{"rule", "guard"}).Draw(t, "e"), word.Draw(t, "s"), word.Draw(t, "r"), word.Draw(t, "f"), word.Draw(t, "t"), rapid.SampledFrom([]string{"tripped", "resumed", "\x1b"}).Draw(t, "w"), word.Draw(t, "crawler"), word.Draw(t, "b")})
 	}
 	return r
 }
@@ -209,7 +209,7 @@ func TestNotices(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	r.Changes, r.Log = r.Changes[:4], Reading{}
-	if n := r.notices(); len(n) != 1 || n[0].Kind != kindBad || n[0].Title != "The guard has stopped refusing on shop.example" {
+	if n := r.notices(); len(n) != 1 || n[0].Kind != kindBad || n[0].Title != "The guard has stopped refusing every crawler on shop.example" {
 		t.Errorf("%+v", n)
 	}
 }

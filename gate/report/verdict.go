@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -169,20 +170,30 @@ func (r *Report) oldest() (time.Duration, bool) {
 // notices are what bears on the headline, the most urgent first.
 func (r *Report) notices() []headline {
 	var out []headline
-	last := map[string]Change{}
-	var sites []string
+	type guarded struct{ site, crawler string }
+	last := map[guarded]Change{}
+	var seen []guarded
 	for _, c := range r.Changes {
 		if c.Event != "guard" || c.What != "tripped" && c.What != "resumed" {
 			continue
 		}
-		if _, known := last[c.Site]; !known {
-			sites = append(sites, c.Site)
+		if c.What == "resumed" && c.Crawler == "" { // of the whole site
+			for g := range last {
+				if g.site == c.Site {
+					last[g] = c
+				}
+			}
 		}
-		last[c.Site] = c
+		g := guarded{c.Site, c.Crawler}
+		if _, known := last[g]; !known {
+			seen = append(seen, g)
+		}
+		last[g] = c
 	}
-	for _, site := range sites {
-		if c := last[site]; c.What == "tripped" {
-			out = append(out, headline{kindBad, "The guard has stopped refusing on " + site, "From " + stampText(c.Time) + " UTC on everyone is served there, crawlers over HTTP/2 too, because no verified crawler came back over HTTP/1.x in time. When the cause is mended: gate421 rules resume " + site})
+	for _, g := range seen {
+		if c := last[g]; c.What == "tripped" {
+			whom := cmp.Or(g.crawler, "every crawler")
+			out = append(out, headline{kindBad, "The guard has stopped refusing " + whom + " on " + g.site, "From " + stampText(c.Time) + " UTC on it is served there over HTTP/2 too, because it did not come over HTTP/1.x, verified, in time. When the cause is mended: gate421 rules resume " + g.site})
 		}
 	}
 	if h, ok := r.hidden(); ok {

@@ -218,11 +218,15 @@ func causeWords(cause string) string {
 // what says what changed; the site comes apart.
 func (c Change) what() string {
 	if c.Event == "guard" {
+		whom := ""
+		if c.Crawler != "" {
+			whom = " " + c.Crawler
+		}
 		switch c.What {
 		case "tripped":
-			return "guard tripped: refusing stopped"
+			return "guard tripped: refusing" + whom + " stopped"
 		case "resumed":
-			return "guard resumed: refusing again"
+			return "guard resumed: refusing" + whom + " again"
 		}
 		return "guard: " + c.What
 	}
