@@ -30,8 +30,19 @@ type washer struct {
 	resets bool        // it does not wait for answers
 }
 
-// wash sends so many requests over one connection, fifty at once, and returns how many bytes that took.
+// wash sends so many requests, and comes again when it is sent away. It returns how many bytes that took.
 func (w washer) wash(t *testing.T, g *gateway, requests int) (wire int64) {
+	t.Helper()
+	for requests > 0 {
+		sent, bytes := w.connection(t, g, requests)
+		requests -= sent
+		wire += bytes
+	}
+	return wire
+}
+
+// connection sends up to so many requests over one connection, fifty at once.
+func (w washer) connection(t *testing.T, g *gateway, requests int) (sent int, wire int64) {
 	t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(w.from)}, Timeout: patience}
 	socket, err := dialer.Dial("tcp", "127.0.0.1:"+g.port)
@@ -48,7 +59,7 @@ func (w washer) wash(t *testing.T, g *gateway, requests int) (wire int64) {
 	var packed bytes.Buffer
 	packer := hpack.NewEncoder(&packed)
 	stream := uint32(1)
-	for sent := 0; sent < requests; {
+	for sent < requests {
 		open := 0
 		for ; open < 50 && sent < requests; open++ {
 			packed.Reset()
@@ -65,8 +76,11 @@ func (w washer) wash(t *testing.T, g *gateway, requests int) (wire int64) {
 		framer.WritePing(false, [8]byte{1})
 		for ended, pong := 0, false; !pong || !w.resets && ended < open; {
 			frame, err := framer.ReadFrame()
+			if err != nil && sent == 0 {
+				t.Fatal(err)
+			}
 			if err != nil {
-				t.Fatalf("after %d requests: %v", sent, err)
+				return sent, count.written
 			}
 			switch f := frame.(type) {
 			case *http2.PingFrame:
@@ -76,7 +90,7 @@ func (w washer) wash(t *testing.T, g *gateway, requests int) (wire int64) {
 					framer.WriteSettingsAck()
 				}
 			case *http2.GoAwayFrame:
-				t.Fatalf("after %d requests: %v", sent, f)
+				return sent, count.written
 			case *http2.HeadersFrame:
 				if f.StreamEnded() {
 					ended++
@@ -91,7 +105,7 @@ func (w washer) wash(t *testing.T, g *gateway, requests int) (wire int64) {
 			}
 		}
 	}
-	return count.written
+	return sent, count.written
 }
 
 type countedConn struct {
