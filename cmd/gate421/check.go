@@ -41,7 +41,7 @@ func (c *checkCommand) Run(w *world) error {
 		})
 		return problems
 	}
-	for _, note := range loaded.Notes() {
+	for _, note := range append(loaded.Notes(), unsafe(loaded)...) {
 		fmt.Fprintf(w.stdout, "%s %s\n", paint(w.stdout, "note", "note:"), note)
 	}
 	fmt.Fprintf(w.stdout, "%s: no problems; %s: %s\n", loaded.File, count(len(loaded.Sites), "site"), siteNames(loaded))

@@ -8,7 +8,25 @@ import (
 	"path/filepath"
 
 	"gate421/gate/config"
+	"gate421/gate/files"
 )
+
+// unsafe lists where root would not write, because somebody else could lead it elsewhere. A service that runs as its own user
+// has its folders for itself, and whoever looks at it with sudo has nothing to mend.
+func unsafe(c *config.Config) (notes []config.Problem) {
+	add := func(value, key string, err error) {
+		if cure := files.Cure(err); cure != "" {
+			notes = append(notes, c.At(value, config.Problem{Message: key + ": run by root, gate421 would not start: " + err.Error(), Hint: cure}))
+		}
+	}
+	_, err := files.Folder(c.State)
+	add(c.State, "state", err)
+	if c.Log.File != "-" {
+		_, err := files.Resolve(c.Log.File)
+		add(c.Log.File, "log.file", err)
+	}
+	return notes
+}
 
 const whoRuns = "let the user that gate421 runs as write there, and run check as that user"
 

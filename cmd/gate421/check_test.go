@@ -323,3 +323,23 @@ hint: correct the path in the configuration, or make the file or folder readable
 func TestCheckTakesTheShippedExample(t *testing.T) {
 	works(t, "check", "--config", filepath.Join("..", "..", "deploy", "gate421.yaml"))
 }
+
+// A folder of the service's own user is right for the service, and looked at with sudo it is no problem.
+func TestCheckAsRootOfAnothersFolder(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("only root can give a folder away")
+		return
+	}
+	folder := filepath.Join(t.TempDir(), "theirs")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(folder, 1234, 1234); err != nil {
+		t.Fatal(err)
+	}
+	file := fileOf(t, "state: "+folder+"\ncertificates: {source: local}\nsites: [{hosts: [shop.test], origin: \"http://127.0.0.1:3000\", http2_crawl: refuse}]\n")
+	got := works(t, "check", "--config", file)
+	if !strings.Contains(got, "note: "+file+":1:8: state: run by root, gate421 would not start: ") || !strings.Contains(got, "no problems") {
+		t.Errorf("check says\n%s\nwant a note and no problem", got)
+	}
+}

@@ -218,7 +218,7 @@ func (f *Failure) blames() bool {
 	var host x509.HostnameError
 	var fields *unfit
 	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host) && !errors.As(f, &fields) &&
-		!refusedName(f) && !errors.Is(f, errStale)
+		!refusedName(f) && !errors.Is(f, errStale) && !errors.Is(f, errNoFiles)
 }
 
 // refusedName says whether a server has refused the name in the handshake (RFC 6066 section 3).

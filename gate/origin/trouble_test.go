@@ -146,3 +146,18 @@ func TestSingleFailuresAreNoNews(t *testing.T) {
 		}
 	}
 }
+
+// What is scarce here is no fault of a server's.
+func TestScarceFilesPutNoServerOut(t *testing.T) {
+	l := &list{servers: []*server{{address: "a"}}}
+	for range 10 {
+		l.failed(&call{list: l, server: l.servers[0], failure: &Failure{Unreachable, errNoFiles}})
+	}
+	if s := l.status()[0]; s.Failures != 0 || s.Down || !s.OutUntil.IsZero() {
+		t.Errorf("%+v, want a server that is asked", s)
+	}
+	l.failed(&call{list: l, server: l.servers[0], failure: &Failure{Unreachable, nil}})
+	if s := l.status()[0]; s.Failures != 1 {
+		t.Errorf("%+v, want one failure", s)
+	}
+}
