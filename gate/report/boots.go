@@ -144,11 +144,13 @@ func (b *boots) forget(n *numbers) {
 
 // overlaps says whether one of the lines is known to have been read.
 func (n *numbers) overlaps(from, to uint64) bool {
-	from = max(from, n.forgotten)
-	if n.forgotten > 0 {
-		from++
+	if n.forgotten > 0 && from <= n.forgotten {
+		if to <= n.forgotten {
+			return false
+		}
+		from = n.forgotten + 1
 	}
-	return from <= to && covered(n.read, stretch{from, to}) > 0
+	return covered(n.read, stretch{from, to}) > 0
 }
 
 // holes counts the numbers that miss between the lowest and the highest that was read or explained.

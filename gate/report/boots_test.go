@@ -120,6 +120,26 @@ func TestRepeatedBeyondBounds(t *testing.T) {
 	}
 }
 
+// A line above those that were forgotten is known again when it comes twice, alone or at the beginning of others.
+func TestRepeatedAboveForgotten(t *testing.T) {
+	b := newBoots()
+	const last = 4*maxStretches - 1
+	for seq := uint64(1); seq <= last; seq += 2 {
+		b.take(1, seq)
+	}
+	n := b.known[1]
+	switch {
+	case n.forgotten == 0 || n.forgotten >= last:
+		t.Fatalf("up to %d of %d are forgotten", n.forgotten, last)
+	case b.take(1, last), b.take(1, n.forgotten+2):
+		t.Error("a line that was read is taken again")
+	case !n.overlaps(last, last+100), n.overlaps(last+1, last+100), n.overlaps(1, n.forgotten):
+		t.Error("stretches at the end are not told apart")
+	case !b.take(1, n.forgotten):
+		t.Error("a line that is not known again counts as repeated")
+	}
+}
+
 // What a journal, a container's runtime or a shipper puts around a line is no part of it; lines of others are not torn ones.
 func TestAround(t *testing.T) {
 	line := func(seq int) string { return strings.TrimSuffix(crawlLine(1, seq, "HTTP/2.0", "/ü\"", ""), "\n") }
