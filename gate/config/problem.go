@@ -148,15 +148,21 @@ func byPosition(a, b Problem) int {
 // secretKey is a key that no value but a secret goes with. There is none in the contract, but who writes one has a secret there.
 const secretKey = `(?i)(?:token|secret|passw(?:or)?d|api_?key|hmac_key|credentials?)["']?\s*:\s*`
 
-// masked hides the value of a secretKey, and what an address says before its @, which may be a password: what is shown ends up in logs. Half-written
+// masked hides the values of secretKeys, and what an address says before its @, which may be a password: what is shown ends up in logs. Half-written
 // addresses count too, so it hides rather too much. The width stays, for the caret's sake.
 func masked(s string) string {
-	if secret := secretIn(s); secret != nil {
-		from, to := secret[2], secret[3]
-		if end := strings.IndexAny(s[from:to], ",}]"); end > 0 && strings.ContainsAny(s[:from], "{[") { // where it ends in a line of several
-			to = from + end
+	const most = 16 // secrets in a line that are told apart
+	for at, n := 0, 1; n <= most; n++ {
+		secret := secretIn(s[at:])
+		if secret == nil {
+			break
 		}
-		s = s[:from] + strings.Repeat("*", utf8.RuneCountInString(s[from:to])) + s[to:]
+		from, to := at+secret[2], len(s)
+		if n < most {
+			to = from + secretEnd(s[from:], strings.ContainsAny(s[:from], "{["))
+		}
+		stars := strings.Repeat("*", utf8.RuneCountInString(s[from:to]))
+		s, at = s[:from]+stars+s[to:], from+len(stars)
 	}
 	if !strings.Contains(s, "@") {
 		return s
@@ -167,6 +173,26 @@ func masked(s string) string {
 	}
 	from, to := found[2], found[3]
 	return s[:from] + strings.Repeat("*", utf8.RuneCountInString(s[from:to])) + s[to:]
+}
+
+// secretEnd is how long the value is that a text begins with: to its closing quote, to where it ends in a line of several, or
+// all of the text.
+func secretEnd(s string, several bool) int {
+	if s[0] == '"' || s[0] == '\'' {
+		for i := 1; i < len(s); i++ {
+			switch {
+			case s[i] == '\\' && s[0] == '"':
+				i++
+			case s[i] == s[0]:
+				return i + 1
+			}
+		}
+		return len(s)
+	}
+	if end := strings.IndexAny(s, ",}]"); end > 0 && several {
+		return end
+	}
+	return len(s)
 }
 
 // secretIn finds a secretKey and its value. Most lines, and they may be long, are looked at no closer than for its words.

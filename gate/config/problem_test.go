@@ -39,6 +39,24 @@ func TestNoPasswordIsShown(t *testing.T) {
 	}
 }
 
+// However many secrets a line has, and whatever stands in them, none is shown.
+func TestEverySecretOfALineIsHidden(t *testing.T) {
+	for _, line := range []string{
+		`  dns: {provider: cloudflare, token: s3cret-a, api_key: s3cret-b}`,
+		`  dns: {provider: cloudflare, token: "a,s3cret", secret: 's3cret, b'}`,
+		`  ca: [{directory: "https://a.example/d", eab: {hmac_key: s3cret}}, {eab: {hmac_key: "}s3cret\"s3cret", password: s3cret}}]`,
+		`  api_key: 's3cret`,
+		`  token: x, s3cret`,
+		`  {token: "", secret: s3cret`,
+		`  {` + strings.Repeat("token: s3cret, ", 100) + `}`,
+	} {
+		shown := masked(line)
+		if strings.Contains(shown, "s3cret") || len(shown) != len(line) {
+			t.Errorf("%s\nis shown as\n%s", line, shown)
+		}
+	}
+}
+
 // An acme-dns server elsewhere that is asked without TLS is worth a note; one on this machine is usual.
 func TestUnencryptedACMEDNSIsNoted(t *testing.T) {
 	for server, want := range map[string]bool{
