@@ -123,12 +123,12 @@ func (a *admission) force(c *conn) {
 }
 
 // move counts a connection that has entered for a client who was not known then. It returns false where that client has all that it
-// may have, or the connection has been closed meanwhile.
+// may have, or the connection has been closed or told to make way meanwhile.
 func (a *admission) move(c *conn, client netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	address, network := a.groups(client)
-	if c.place.state == outside || a.crowded(address, network, client) {
+	if c.place.state != inside || a.crowded(address, network, client) {
 		return false
 	}
 	if network == c.place.groups[ofNetwork] { // shared, still

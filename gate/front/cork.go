@@ -119,7 +119,9 @@ func (c *cork) pass(p []byte) (int, error) {
 		}
 	}
 	if c.waiting == 0 && c.held == 0 {
-		return c.tls.Write(p)
+		n, err := c.tls.Write(p)
+		c.failed = err // TLS fails for good, and the rest of a frame never comes
+		return n, err
 	}
 	if c.room == nil {
 		c.room = c.spare.Get().(*[heldBytes]byte)

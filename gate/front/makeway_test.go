@@ -397,3 +397,25 @@ func TestWhoDoesNotLeaveIsClosed(t *testing.T) {
 		}
 	})
 }
+
+// A balancer's connection that was told to make way before it said whose it is does not come back with that, nor gives its slot back
+// twice.
+func TestWhoWasToldToMakeWayIsNotMoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())
+		first, second := newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1")
+		a.enter(first.conn, netip.Addr{})
+		time.Sleep(settleTime)
+		if entered, _ := a.enter(second.conn, netip.Addr{}); !entered || !first.socket.closed {
+			t.Fatalf("entered %v, the first closed %v", entered, first.socket.closed)
+		}
+		if a.move(first.conn, first.client) {
+			t.Error("it is moved")
+		}
+		a.exit(first.conn)
+		if a.open != 1 || a.shared.open != 1 {
+			t.Errorf("%d open, %d of no single visitor; want 1, 1", a.open, a.shared.open)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -68,4 +69,32 @@ func TestUploadEndsAfterItsResponse(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A reset that is to follow a frame of which the client has taken a part only is given up with the connection, and no timer goes on
+// asking for the rest of that frame.
+func TestPostponedResetEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, s, f := held(0, func() bool { return false })
+		c.out.seen = func(h frameHead) {
+			if !c.postpone(h) {
+				c.sent(h)
+			}
+		}
+		f.WriteRSTStream(1, http2.ErrCodeNo)
+		c.write([]byte{0, 0, 100, frameData, 0, 0, 0, 0, 3, 'd'})
+		s.failed = net.ErrClosed
+		if _, err := c.write([]byte("dd")); err == nil {
+			t.Fatal("the write did not fail")
+		}
+		time.Sleep(resetTime)
+		synctest.Wait()
+		asked := c.postponed.streams
+		time.Sleep(2 * heldTime)
+		synctest.Wait()
+		if len(asked) != 0 {
+			t.Errorf("%d resets are still to come", len(asked))
+		}
+	})
 }
