@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -100,5 +102,39 @@ func TestConnectionsOfOneAddressAreAQuarter(t *testing.T) {
 		if got := perAddress(test[0], test[1]); got != test[2] {
 			t.Errorf("%d of %d: %d, want %d", test[0], test[1], got, test[2])
 		}
+	}
+}
+
+// What log.client_ip and log.query keep out of the log is neither on the page nor in what is said of limits, from the start and from
+// the reload on that asks for it.
+func TestPageAndLimitsKeepTheLogsPrivacy(t *testing.T) {
+	s := startGateway(t, "log: {file: $folder/decisions.log, client_ip: truncated, query: drop}\n"+fmt.Sprintf(oneSite, "observe"))
+	visitor, network := local("127.0.0.7"), netip.MustParsePrefix("198.51.100.77/32")
+	shown := func(secret string) (full bool) {
+		t.Helper()
+		got, _ := s.recorded(call{method: http.MethodGet, url: "https://shop.test/?" + secret, from: visitor, proto: "HTTP/2.0", agent: browserAgent})
+		if got.status != http.StatusOK {
+			t.Fatal(got)
+		}
+		w := httptest.NewRecorder()
+		s.gateway.admin.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil))
+		full = strings.Contains(w.Body.String(), secret)
+		if limits := s.gateway.hidden(network) == network; limits != full {
+			t.Errorf("the page shows all %v, what is said of limits %v", full, limits)
+		}
+		return full
+	}
+	if shown("one-secret") {
+		t.Error("the page shows what the log must not have")
+	}
+	s.write("log: {file: $folder/decisions.log}\n" + fmt.Sprintf(oneSite, "observe"))
+	s.reload()
+	if !shown("no-secret") {
+		t.Error("the page hides what the log may have")
+	}
+	s.write("log: {file: $folder/decisions.log, client_ip: truncated, query: drop}\n" + fmt.Sprintf(oneSite, "observe"))
+	s.reload()
+	if shown("two-secret") {
+		t.Error("the page shows what the log must not have any more")
 	}
 }

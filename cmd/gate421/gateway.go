@@ -207,6 +207,7 @@ func (g *gateway) openAdmin() {
 		Version:        func() string { return g.live.Load().Version },
 		Guard:          g.guard.Status,
 		LogReady:       g.log.Ready,
+		Privacy:        g.privacy,
 		Log:            g.log.Stats,
 		Lookups:        g.lookups,
 		Verification:   g.verification,

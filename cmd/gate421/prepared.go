@@ -95,6 +95,8 @@ func (v *prepared) drop() {
 // adopt takes a version over. Each part is swapped whole, and what a request is decided and served by is one part. What was in
 // use is closed when whoever began with it can be expected to be done.
 func (g *gateway) adopt(v *prepared) {
+	private := privacyOf(v.config.Log)
+	g.private.Store(&private)
 	if v.log != nil {
 		old := g.log.current.Swap(v.log)
 		g.retire(time.Second, old.Close) // no call takes longer
