@@ -118,6 +118,11 @@ func (g *gateway) adopt(v *prepared) {
 	}
 	g.guard.Limit(v.limits, v.config.Crawlers)
 	g.live.Store(v.live)
+	for _, site := range v.live.Policy.Sites() {
+		if !site.Refuses() {
+			g.guard.Forget(site.Name)
+		}
+	}
 	old := g.origins
 	g.origins, g.latest = v.origins, v.config
 	time.AfterFunc(time.Minute, func() { // by then whoever began with the old rules has its file open or its connection

@@ -61,6 +61,45 @@ func TestCrawlersAreCountedApart(t *testing.T) {
 	})
 }
 
+// TestSiteThatRefusesNobodyIsForgotten has a site observe for a week, and refuse again.
+func TestSiteThatRefusesNobodyIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		g, err := Open(Config{Folder: folder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		limits, crawlers := map[string]Limit{"s": {2, day}, "other": {2, day}}, []string{"a", "b"}
+		g.Limit(limits, crawlers)
+		for range 2 {
+			g.Refused("s", "a")
+			g.Refused("other", "a")
+		}
+		g.Forget("s")
+		if err := g.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if g, err = Open(Config{Folder: folder}); err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		g.Limit(limits, crawlers)
+		time.Sleep(7 * day)
+		g.Refused("s", "a")
+		g.Refused("s", "a")
+		if !g.Armed("s", "a") || g.Armed("other", "a") {
+			t.Errorf("a week later: %+v", g.Status())
+		}
+		time.Sleep(day)
+		if g.Armed("s", "a") {
+			t.Errorf("refused anew for a day: %+v", g.Status())
+		}
+		if g.Forget("s"); g.Armed("s", "a") {
+			t.Error("what tripped it is forgotten")
+		}
+	})
+}
+
 // TestResumeReArmsEveryCrawler has both tripped.
 func TestResumeReArmsEveryCrawler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

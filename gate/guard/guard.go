@@ -8,6 +8,9 @@
 // catalogue, all its tokens together: Googlebot-Image is Googlebot, AdsBot-Google is another crawler, and the visits of
 // the one say nothing of the other.
 //
+// A site that is set to observe or allow serves its pages over HTTP/2 again, so that nobody has a reason to come back. What
+// was counted there is forgotten then, see Guard.Forget, but for trips.
+//
 // # Time
 //
 // The time that has to go by is what a running guard has seen go by on the monotonic clock. What the wall clock does,
@@ -228,6 +231,19 @@ func (g *Guard) CameBack(site, crawler string) {
 		}
 	}
 	g.dirty = true
+}
+
+// Forget ends the counts of a site that refuses nobody any more. One that has tripped stays until somebody resumes the site.
+func (g *Guard) Forget(site string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for k, n := range g.counts {
+		if k.site != site || n.tripped || n.refusals == 0 {
+			continue
+		}
+		n.reset()
+		g.dirty = true
+	}
 }
 
 // Resume re-arms a site for every crawler and forgets what was counted of those that had tripped. It says whether any
