@@ -47,8 +47,13 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		delete(r.Header, "Expect") // HTTP/1.0 knows none (RFC 9110 section 10.1.1)
 	}
 	if g := d.gather(r); g != nil {
+		c.gathered = g
 		defer g.leave()
-		defer g.interrupt(w, r)
+		defer func() {
+			if !c.elsewhere { // another server may want the rest
+				g.interrupt(w, r)
+			}
+		}()
 	}
 	k, h, failure := d.ask(w, r, c)
 	if failure != nil {

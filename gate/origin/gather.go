@@ -138,7 +138,7 @@ func (g *gathered) leave() {
 }
 
 // interrupt ends the goroutine where nobody has begun to send the body, so that an HTTP/1 server finds nobody reading
-// it. What comes later can be read all the same.
+// it. What comes later cannot be read any more: the reader of chunks may have stopped anywhere.
 func (g *gathered) interrupt(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-g.done:
@@ -150,8 +150,5 @@ func (g *gathered) interrupt(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	<-g.done
-	if timeout(g.err) {
-		g.err = nil
-	}
 	control.SetReadDeadline(time.Time{})
 }

@@ -228,6 +228,33 @@ func TestGatheredBodyForTheNextServer(t *testing.T) {
 	}
 }
 
+// A client's body that comes slowly over HTTP/1.1 is read by the server that is reached, and by none that was tried before.
+func TestSlowBodyForTheNextServer(t *testing.T) {
+	url, heard := framed(t)
+	for _, kind := range []string{"http", "h2c"} {
+		nobody := strings.Replace(deserted(t), "http", kind, 1)
+		g := connected(t, several(t, nobody, deserted(t), url), false)
+		for range 2 {
+			c, r := g.dial(t)
+			io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo")
+			time.Sleep(2 * gatherTime)
+			io.WriteString(c, "\r\n2\r\ndy\r\n0\r\n\r\n")
+			if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 200 {
+				t.Fatalf("%s: %+v, %v", kind, answer, err)
+			}
+			if got := receive(t, heard); got != "[chunked] 4 map[]" {
+				t.Errorf("%s: %s", kind, got)
+			}
+		}
+	}
+	g := connected(t, several(t, deserted(t), deserted(t)), false) // where there is none the client need not end before the answer
+	c, r := g.dial(t)
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo")
+	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 502 {
+		t.Errorf("%+v, %v", answer, err)
+	}
+}
+
 // A body that breaks off at once is as bad as one that breaks off later.
 func TestGatheredBodyBreaks(t *testing.T) {
 	url, heard := framed(t)

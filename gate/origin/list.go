@@ -53,6 +53,7 @@ type call struct {
 	begun     bool           // the client has the beginning of an answer
 	elsewhere bool           // with failure: another server may be asked
 	source    *source        // the client's body, where an HTTP/2 server was asked
+	gathered  *gathered      // the client's body, where it was waited for
 	unread    bool           // with failure: the client's body was not read to its end
 	waited    bool           // with failure: the client's body was waited for
 	anew      bool           // with failure: the client has to begin its login anew, on another connection
@@ -95,6 +96,12 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 	l.failed(&c)
 	if c.elsewhere {
 		l.retry(w, r, &c)
+		if c.gathered != nil {
+			if c.source != nil {
+				c.source.finish()
+			}
+			c.gathered.interrupt(w, r)
+		}
 	}
 	if c.failure == nil {
 		return c.server.address, c.status, c.first, nil
@@ -130,7 +137,7 @@ func (l *list) resume(c *call, r *http.Request) bool {
 func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
 	tried := []*server{c.server}
 	for c.failure != nil && c.elsewhere && !c.begun && time.Since(c.start) < l.wait && r.Context().Err() == nil {
-		next := call{list: l, start: c.start, login: c.login, source: c.source}
+		next := call{list: l, start: c.start, login: c.login, source: c.source, gathered: c.gathered}
 		if l.pick(&next, tried); next.server == nil {
 			return
 		}
