@@ -61,7 +61,7 @@ func (c *Client) End() {
 // says that it forwards a request may forward those of others on the same connection, whether it is known as a proxy or
 // not.
 func clientOf(r *http.Request) *Client {
-	if r.ProtoMajor != 1 || r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil {
+	if r.ProtoMajor != 1 || r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil || r.Header["Via"] != nil {
 		return nil
 	}
 	c, _ := r.Context().Value(clientKey{}).(*Client)

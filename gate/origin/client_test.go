@@ -63,7 +63,7 @@ func TestLoginWithoutAClient(t *testing.T) {
 
 // Whoever forwards a request may forward other people's on the same connection.
 func TestLoginThatIsForwarded(t *testing.T) {
-	for _, field := range []string{"X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1"} {
+	for _, field := range []string{"X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1", "Via: 1.1 proxy"} {
 		p := &personal{scheme: "NTLM", silent: true}
 		g := connected(t, reach(t, "http://"+listen(t, nil, p.converse)), false)
 		for _, c := range []struct {
