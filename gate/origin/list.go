@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -219,13 +220,14 @@ func (l *list) restore(s *server) {
 	s.health = health{}
 }
 
-// blames says whether a failure tells of the server, and not of the client or of one host: whoever may choose the host must
-// not be able to put a server out.
+// blames says whether a failure tells of the server, and not of the client, of one host or of this machine's descriptors: whoever
+// may choose the host, or has many requests under way, must not be able to put a server out.
 func (f *Failure) blames() bool {
 	var host x509.HostnameError
 	var fields *unfit
 	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host) && !errors.As(f, &fields) &&
-		!refusedName(f) && !errors.Is(f, errStale) && !errors.Is(f, errNoFiles)
+		!refusedName(f) && !errors.Is(f, errStale) && !errors.Is(f, errNoFiles) &&
+		!errors.Is(f, syscall.EMFILE) && !errors.Is(f, syscall.ENFILE)
 }
 
 // refusedName says whether a server has refused the name in the handshake (RFC 6066 section 3).

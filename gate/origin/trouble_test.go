@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,7 +152,9 @@ func TestSingleFailuresAreNoNews(t *testing.T) {
 func TestScarceFilesPutNoServerOut(t *testing.T) {
 	l := &list{servers: []*server{{address: "a"}}}
 	for range 10 {
-		l.failed(&call{list: l, server: l.servers[0], failure: &Failure{Unreachable, errNoFiles}})
+		for _, err := range []error{errNoFiles, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}} {
+			l.failed(&call{list: l, server: l.servers[0], failure: &Failure{Unreachable, err}})
+		}
 	}
 	if s := l.status()[0]; s.Failures != 0 || s.Down || !s.OutUntil.IsZero() {
 		t.Errorf("%+v, want a server that is asked", s)
