@@ -116,6 +116,7 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	header.Set("Etag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
 	header.Set("Content-Type", f.contentType(info.Name(), file))
 	cleanRange(r, info.Size())
+	root.Close() // a slow client holds one descriptor, as counted
 	first := time.Since(start)
 	content := &whole{file: file}
 	http.ServeContent(w, r, info.Name(), info.ModTime(), content)

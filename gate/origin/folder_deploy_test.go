@@ -5,6 +5,7 @@ package origin
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,47 @@ func switchTo(t *testing.T, name, target string) {
 	if err := os.Rename(name+".next", name); err != nil {
 		t.Error(err)
 	}
+}
+
+// While a client takes a file its descriptor alone is held.
+func TestFolderHoldsOneDescriptor(t *testing.T) {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil || len(open) == 0 {
+		t.Skip("no /proc")
+	}
+	root, url := site(t, "sub/b.txt")
+	o, err := New(Config{Servers: []string{url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held []string
+	w := looking{httptest.NewRecorder(), func() {
+		open, _ := os.ReadDir("/proc/self/fd")
+		for _, fd := range open {
+			if where, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(where, real) {
+				held = append(held, strings.TrimPrefix(where, real))
+			}
+		}
+	}}
+	o.Serve(w, httptest.NewRequest("GET", "/sub/b.txt", nil))
+	if len(held) != 1 || held[0] != "/sub/b.txt" {
+		t.Errorf("%q", held)
+	}
+}
+
+// looking looks before the response begins.
+type looking struct {
+	*httptest.ResponseRecorder
+	look func()
+}
+
+func (l looking) WriteHeader(status int) {
+	l.look()
+	l.ResponseRecorder.WriteHeader(status)
 }
 
 // A folder that is replaced is served at once, however that is done.
