@@ -12,7 +12,7 @@ import (
 // the connection ends) and then waited for, so that whoever counts what is under way there can go on counting it.
 
 const (
-	// abandonedConns are waited for at most, of one server; each has a file descriptor.
+	// abandonedConns are waited for at most, of one server; each has a file descriptor, which counts among Files.
 	abandonedConns = 256
 	// abandonedBytes are read of what the server still says. Who says more notices when nobody takes it.
 	abandonedBytes = 64 << 10
@@ -26,10 +26,12 @@ type abandoned struct{ count atomic.Int64 }
 
 // close closes a connection for whoever reads from it, and then our side of it. It closes over when the server has ended its own, or
 // the time is up.
-func (a *abandoned) close(raw net.Conn, most time.Duration, over chan struct{}) {
+func (a *abandoned) close(raw net.Conn, files *Files, most time.Duration, over chan struct{}) {
 	var rest halfConn
-	if a.count.Add(1) <= abandonedConns {
-		rest = duplicate(raw)
+	if a.count.Add(1) <= abandonedConns && files.spare() {
+		if rest = duplicate(raw); rest == nil {
+			files.give()
+		}
 	}
 	raw.Close()
 	if rest == nil {
@@ -41,6 +43,7 @@ func (a *abandoned) close(raw net.Conn, most time.Duration, over chan struct{}) 
 	go func() {
 		defer close(over)
 		defer a.count.Add(-1)
+		defer files.give()
 		defer rest.Close()
 		rest.SetReadDeadline(time.Now().Add(most))
 		io.CopyN(io.Discard, rest, abandonedBytes)

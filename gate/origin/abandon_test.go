@@ -1,8 +1,10 @@
 package origin
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -18,7 +20,8 @@ func TestServerWorksOnForNobody(t *testing.T) {
 		asked <- struct{}{}
 		<-release // and the client's leaving is not looked for
 	}
-	o, err := New(Config{Servers: []string{handling(t, h)}})
+	files := NewFiles(3)
+	o, err := New(Config{Servers: []string{handling(t, h)}, Files: files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +43,32 @@ func TestServerWorksOnForNobody(t *testing.T) {
 		t.Error("it has ended while the server works")
 	case <-time.After(2 * abandonedTime):
 	}
+	if n := len(files.slots); n != 1 {
+		t.Errorf("%d descriptors count, want the one that is open", n)
+	}
 	close(release)
 	receive(t, later.Ended())
+	if n := len(files.slots); n != 0 {
+		t.Errorf("%d descriptors count when it has ended", n)
+	}
+}
+
+// Where descriptors are scarce nobody has one for a server that works on: the time is short then.
+func TestServerWorksOnWhereFilesAreScarce(t *testing.T) {
+	t.Parallel()
+	files, release := NewFiles(4), make(chan struct{})
+	defer close(release)
+	address := listen(t, nil, func(net.Conn, *bufio.Reader) { <-release })
+	raw, err := files.dial(t.Context(), connector(nil).or(&net.Dialer{}), "tcp", address)
+	if err != nil || files.take(t.Context()) != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	new(abandoned).close(raw, files, time.Hour, over)
+	if n := len(files.slots); n != 1 {
+		t.Errorf("%d descriptors", n)
+	}
+	receive(t, over)
 }
 
 // Nobody is asked for a client that has left before.

@@ -212,7 +212,7 @@ func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 	c.hangUp = func() {
 		over := make(chan struct{})
 		c.over.Store(&over)
-		d.abandoned.close(raw, d.wait, over)
+		d.abandoned.close(raw, d.files, d.wait, over)
 	}
 	if d.secure != nil {
 		config := d.secure.Clone()

@@ -84,6 +84,22 @@ func (f *Files) closeIdle() {
 	}
 }
 
+// spare takes one for what can be done without: there is none where half of them are in use.
+func (f *Files) spare() bool {
+	if f == nil {
+		return true
+	}
+	if 2*len(f.slots) >= cap(f.slots) {
+		return false
+	}
+	select {
+	case f.slots <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 func (f *Files) give() {
 	if f != nil {
 		<-f.slots
