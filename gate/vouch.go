@@ -46,8 +46,10 @@ func (p *Proxies) vouch(r *http.Request, c client) {
 		said.Client = forwarding.Field{Name: p.address, Value: p.own(r.Header, c)}
 		delete(r.Header, p.address)
 	}
-	*r = *said.With(r) // in its place: whoever reads the body puts the fields behind it there
-	r.RemoteAddr = netip.AddrPortFrom(c.ip, 0).String()
+	*r = *said.With(r)  // in its place: whoever reads the body puts the fields behind it there
+	if c.ip != c.peer { // where the client is not named, the proxy's connections are all that tells people apart
+		r.RemoteAddr = netip.AddrPortFrom(c.ip, 0).String()
+	}
 }
 
 // chain is the client's address, those of the proxies behind it, and the peer's. What the client has put before them

@@ -81,3 +81,18 @@ func TestOriginIsToldWhoAsks(t *testing.T) {
 		}
 	}
 }
+
+// Origins tell apart whom a proxy names by their addresses, and others by the proxy's connections.
+func TestConnectionsOfAProxy(t *testing.T) {
+	for sent, want := range map[string]string{"192.0.2.7": "192.0.2.7:0", "x": "198.51.100.1:4711"} {
+		f := setup(t, policy.Refuse, fine)
+		f.handler.Proxies = NewProxies([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, "X-Forwarded-For", "")
+		r := request(1, "example.com", "/", "")
+		r.RemoteAddr = "198.51.100.1:4711"
+		r.Header.Set("X-Forwarded-For", sent)
+		f.handler.ServeHTTP(httptest.NewRecorder(), r)
+		if r.RemoteAddr != want {
+			t.Errorf("%s: %s, want %s", sent, r.RemoteAddr, want)
+		}
+	}
+}

@@ -44,7 +44,7 @@ type h2pool struct {
 
 // owner is whose requests a connection carries.
 type owner struct {
-	client string // its address and port; without a port where a proxy names it
+	client string // its address and port; where a proxy names it without a port, where one does not the proxy's
 	host   string // over TLS; "": connections serve all hosts
 }
 
