@@ -147,15 +147,15 @@ func (q *query) hasten(ctx context.Context, c *candidate) {
 	switch step := c.waves % manners; {
 	case q.from.attempts > 0 && c.waves >= manners*q.from.attempts || c.truncated:
 	case usual.tcp:
-		q.send(ctx, c, manner{tcp: true, edns: step != 1})
+		q.sendBeside(ctx, c, manner{tcp: true, edns: step != 1})
 	case c.folded, c.denied, step == 2:
-		q.send(ctx, c, manner{})
+		q.sendBeside(ctx, c, manner{})
 	case step == 0 || c.start.tcp:
-		q.send(ctx, c, usual)
+		q.sendBeside(ctx, c, usual)
 	default:
-		q.send(ctx, c, manner{mixed: c.start.mixed})
+		q.sendBeside(ctx, c, manner{mixed: c.start.mixed})
 		if c.tcp == tcpUntried {
-			q.send(ctx, c, manner{tcp: true, edns: usual.edns})
+			q.sendBeside(ctx, c, manner{tcp: true, edns: usual.edns})
 		}
 	}
 }

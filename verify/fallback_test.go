@@ -1,8 +1,14 @@
 package verify
 
 import (
+	"context"
+	"net"
 	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -114,6 +120,56 @@ func TestImpostorsStay(t *testing.T) {
 			for range 2 {
 				want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("192.0.2.1")), Impostor, SourceDNS, "")
 				time.Sleep(impostorFor + time.Second)
+			}
+		})
+	}
+}
+
+// silentConn is a connection on which nothing comes back.
+type silentConn struct {
+	net.Conn
+	closed   func()
+	deadline chan struct{}
+	once     sync.Once
+}
+
+func (c *silentConn) Read([]byte) (int, error) { <-c.deadline; return 0, os.ErrDeadlineExceeded }
+
+func (c *silentConn) Write(p []byte) (int, error) { return len(p), nil }
+
+func (c *silentConn) SetDeadline(time.Time) error {
+	c.once.Do(func() { close(c.deadline) })
+	return nil
+}
+
+func (c *silentConn) Close() error { c.closed(); return nil }
+
+// TestSilenceTakesFewSockets: while the DNS is silent, lookups do not take the files that the process needs to serve.
+func TestSilenceTakesFewSockets(t *testing.T) {
+	for _, servers := range [][]string{{"192.0.2.1:53"}, {"192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"}} {
+		synctest.Test(t, func(t *testing.T) {
+			var open atomic.Int64
+			r := &Resolver{Servers: servers, Dial: func(context.Context, string, string) (net.Conn, error) {
+				open.Add(1)
+				return &silentConn{closed: func() { open.Add(-1) }, deadline: make(chan struct{})}, nil
+			}}
+			v := &Verifier{Resolver: r}
+			defer v.Close()
+			const lookups = 64 // at a time, by default
+			for i := range 2 * lookups {
+				v.Later("googlebot", netip.AddrFrom4([4]byte{66, 249, 66, byte(i + 1)}), func(Result) {})
+			}
+			var most int64
+			for range 110 {
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				most = max(most, open.Load())
+			}
+			if most < ownAttempts*lookups || most > ownAttempts*lookups+sharedAttempts {
+				t.Errorf("%d servers: up to %d sockets", len(servers), most)
+			}
+			if open.Load() != 0 || r.shared.Load() != 0 {
+				t.Errorf("%d servers: %d sockets are left, %d of what is shared", len(servers), open.Load(), r.shared.Load())
 			}
 		})
 	}

@@ -20,7 +20,7 @@ import (
 //   - "no such name" or "no such records" to a name in mixed case: the name as it is, because some servers know no
 //     other. Only that response denies anything.
 //   - silence: the next server, and the same one without EDNS(0) and over TCP; then with the name as it is; then again.
-//     Earlier attempts are still listened to.
+//     Earlier attempts are still listened to. While many lookups wait for silent servers, each tries less of this.
 //
 // A forged response has to have the id and come from the server's address to the right port before any of this happens.
 // So whoever cannot read the traffic needs as many guesses for making a query easier to forge as for forging one that
@@ -73,6 +73,8 @@ const (
 	udpPace        = 300 * time.Millisecond // of silence before something else is tried
 	tcpPace        = time.Second
 	attemptsAtMost = 20 // of one query, at all servers together: each keeps a socket until the query ends
+	ownAttempts    = 3  // at a time, of one query, to which others may be added …
+	sharedAttempts = 32 // … as long as no more of all queries of a Resolver are under way
 )
 
 // strays is the detail of trouble with messages that do not belong to the question.
@@ -235,8 +237,21 @@ func (q *query) begin(ctx context.Context, c *candidate) {
 	q.send(ctx, c, c.start)
 }
 
-// send makes an attempt, in a goroutine of its own.
-func (q *query) send(ctx context.Context, c *candidate, how manner) {
+// sendBeside makes an attempt beside others that a server is silent to. While the servers answer nobody, most queries have to
+// do with few of them, or lookups would take the files that the process needs to serve.
+func (q *query) sendBeside(ctx context.Context, c *candidate, how manner) {
+	shared := q.pending >= ownAttempts && q.sent < attemptsAtMost
+	if shared && q.resolver.shared.Add(1) > sharedAttempts {
+		q.resolver.shared.Add(-1)
+		return
+	}
+	q.attempt(ctx, c, how, shared)
+}
+
+func (q *query) send(ctx context.Context, c *candidate, how manner) { q.attempt(ctx, c, how, false) }
+
+// attempt makes an attempt, in a goroutine of its own.
+func (q *query) attempt(ctx context.Context, c *candidate, how manner, shared bool) {
 	if q.sent == attemptsAtMost {
 		c.done = c.pending == 0
 		return
@@ -254,5 +269,11 @@ func (q *query) send(ctx context.Context, c *candidate, how manner) {
 		q.note(troubleAt(c.server.address, CauseTimeout, ""))
 	}
 	a := attempt{to: c, how: how, sent: time.Now()}
-	q.running.Go(func() { q.outcomes <- q.exchange(ctx, a) })
+	q.running.Go(func() {
+		out := q.exchange(ctx, a)
+		if shared {
+			q.resolver.shared.Add(-1)
+		}
+		q.outcomes <- out
+	})
 }

@@ -62,6 +62,7 @@ type Resolver struct {
 	once    sync.Once
 	current atomic.Pointer[upstream]
 	file    followed
+	shared  atomic.Int32 // of sharedAttempts
 }
 
 const (
@@ -73,10 +74,9 @@ const (
 
 // ParseResolver reads the three ways to name a resolver:
 //
-// system                             the servers of /etc/resolv.conf, followed; search domains and the hosts file play
-// no part 192.0.2.53:53                      one server, over UDP and TCP; the port may be left out, IPv6 is written
-// [2001:db8::53]:53 tls://192.0.2.53:853#dns.example   one server, over TLS; the port may be left out, the
-// certificate's name may not
+//   - system: the servers of /etc/resolv.conf, followed; search domains and the hosts file play no part
+//   - 192.0.2.53:53: one server, over UDP and TCP; the port may be left out, IPv6 is written [2001:db8::53]:53
+//   - tls://192.0.2.53:853#dns.example: one server, over TLS; the port may be left out, the certificate's name may not
 //
 // Servers are given by address, because a name would have to be resolved first. Errors quote s and list the forms.
 func ParseResolver(s string) (*Resolver, error) {
