@@ -32,12 +32,18 @@ func (c *Config) At(value string, p Problem) Problem {
 }
 
 // AtMentioned does the same for the last text of the file that a message mentions, as in `certificate "/etc/ssl/a.pem": …` or
-// `open /etc/ssl/a.pem: …`.
+// `open /etc/ssl/a.pem: …`. What a message has behind a semicolon explains, and is not what is wrong; nor are mere words.
 func (c *Config) AtMentioned(p Problem) Problem {
 	at := p
-	words := strings.FieldsFunc(p.Message, func(r rune) bool { return r == ' ' || r == '"' })
-	for _, word := range append(strings.Split(p.Message, `"`), words...) {
-		if found := c.At(strings.TrimSuffix(word, ":"), p); found.Line > 0 {
+	message, _, _ := strings.Cut(p.Message, "; ")
+	mentioned := strings.Split(message, `"`)
+	for _, word := range strings.FieldsFunc(message, func(r rune) bool { return r == ' ' || r == '"' }) {
+		if strings.Contains(word, "/") {
+			mentioned = append(mentioned, word)
+		}
+	}
+	for _, text := range mentioned {
+		if found := c.At(strings.TrimSuffix(text, ":"), p); found.Line > 0 {
 			at = found
 		}
 	}
