@@ -21,8 +21,8 @@
 // # What a client may hold
 //
 // [Limits] says it. A stream that is opened and reset at once still runs its handler, never more than Limits.Streams at a time; when
-// four times as many wait, or when 500 streams more were reset early than were answered, whoever reset them, the connection ends with
-// ENHANCE_YOUR_CALM. Control frames are answered one for one until 10,000 answers wait. What the engine answers by itself (400 and
+// four times as many wait, or when 500 streams more were reset within a second and before their response than were answered, whoever
+// reset them, the connection ends with ENHANCE_YOUR_CALM. Control frames are answered one for one until 10,000 answers wait. What the engine answers by itself (400 and
 // 431) ends with its connection if the client does not take it.
 //
 // Where all connections are taken, one without a request makes way for a new one: of the network (IPv4 /24, IPv6 /48) that has

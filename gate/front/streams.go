@@ -9,9 +9,13 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// mostEarlyResets is how many streams more may be reset before their response has begun than responses have begun, on one
-// connection. Who leaves a page early resets a screenful; an attacker resets all. It bounds what is begun for nobody.
-const mostEarlyResets = 500
+// mostEarlyResets is how many streams more may be reset early than responses have begun, on one connection: before their own has, and
+// within earlyTime. Who leaves a page early resets a screenful; an attacker resets all. It bounds what is begun for nobody. Who gives
+// up later, on a site's server that is slow or on a poll that found nothing, has waited for a response.
+const (
+	mostEarlyResets = 500
+	earlyTime       = time.Second
+)
 
 // streams are those of one HTTP/2 connection that are open, as far as the frames say: who has ended them, and which of them nobody
 // works for any more.
@@ -27,7 +31,7 @@ type streams struct {
 	mu       sync.Mutex
 	last     uint32                // the highest number that the client has used
 	open     map[uint32]openStream // by number
-	early    int                   // resets before a response, less the responses
+	early    int                   // early resets, less the responses
 	round    int                   // of looking
 	handlers int                   // that run
 	recent   int                   // of them, those that began in this round
@@ -40,8 +44,9 @@ type streams struct {
 
 // openStream is what is known of one.
 type openStream struct {
-	begun bool // its response has
-	round int  // in which it was opened
+	begun bool      // its response has
+	round int       // in which it was opened
+	since time.Time // since then
 }
 
 // received follows the client's frames.
@@ -57,7 +62,7 @@ func (s *streams) received(h frameHead) {
 		if s.open == nil {
 			s.open = map[uint32]openStream{}
 		}
-		s.open[h.id] = openStream{round: s.round}
+		s.open[h.id] = openStream{round: s.round, since: time.Now()}
 		s.tick(s.after)
 	case h.kind == frameResetStream:
 		s.reset(h.id)
@@ -105,9 +110,9 @@ func provoked(code uint32) bool {
 	return false
 }
 
-// reset counts one, unless its response has begun. The caller holds mu.
+// reset counts one, unless its response has begun or was waited for. The caller holds mu.
 func (s *streams) reset(id uint32) {
-	if !s.open[id].begun {
+	if one, open := s.open[id]; !open || !one.begun && time.Since(one.since) < earlyTime {
 		s.early++
 	}
 	delete(s.open, id)

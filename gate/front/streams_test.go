@@ -151,6 +151,37 @@ func TestResetsOfAnOrdinaryClient(t *testing.T) {
 	}
 }
 
+// A client that gives up on slow responses, again and again, keeps its connection.
+func TestResetsOfAPatientClient(t *testing.T) {
+	t.Parallel()
+	certificate := one(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Certificate: certificate, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}
+		bubble(t, s, func(w *wire, _ *atomic.Int64) {
+			w.greet(1<<20, 1<<20)
+			ended := w.drain()
+			for i := range 2 * mostEarlyResets {
+				stream := uint32(2*i + 1)
+				if w.ask(stream, false, "") != nil {
+					break
+				}
+				time.Sleep(earlyTime)
+				if w.framer.WriteRSTStream(stream, http2.ErrCodeCancel) != nil {
+					break
+				}
+				w.framer.WriteRawFrame(http2.FramePing, http2.FlagPingAck, 0, make([]byte, 8))
+			}
+			select {
+			case code := <-ended:
+				t.Errorf("the connection ended with %v", code)
+			default:
+			}
+			w.conn.NetConn().Close()
+			<-ended
+		})
+	})
+}
+
 // A stream whose response the engine makes, or whose response is ours to a request that was not looked at further, ends although
 // its client takes nothing.
 func TestResponsesThatNobodyWaitsFor(t *testing.T) {
