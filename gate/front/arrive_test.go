@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 func (d *door) dial(t *testing.T, to string) net.Conn {
@@ -343,6 +344,26 @@ func TestWhoMakesWayIsAnswered(t *testing.T) {
 			t.Error("nobody had to make way")
 		}
 	})
+}
+
+// A client that is told to make way amid a header of several frames is answered when the rest has come.
+func TestWhoMakesWayEndsItsHeader(t *testing.T) {
+	t.Parallel()
+	d := open(t, &Server{Handler: remote(), Limits: Limits{Connections: 1}})
+	w := d.wire(t)
+	w.request(1, "/")
+	w.headers(1)
+	w.packed.Reset()
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "one.example"}, {":path", "/"}} {
+		w.must(w.packer.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
+	}
+	w.must(w.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: w.packed.Bytes()[:1], EndStream: true}))
+	time.Sleep(50 * time.Millisecond) // until that is read: what comes later is not answered here
+	get(t, d.client(t, true), "https://one.example/")
+	w.must(w.framer.WriteContinuation(3, true, w.packed.Bytes()[1:]))
+	if status := w.headers(3).fields[":status"]; status != "200" {
+		t.Error(status)
+	}
 }
 
 // Where every connection is busy the next one waits, and is served when there is a slot.

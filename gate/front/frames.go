@@ -23,6 +23,7 @@ type framed struct {
 
 	gone     bool        // the engine has been told that the client is; by the goroutine that reads
 	told     []byte      // what it is still to read of that; by the same one
+	within   bool        // a header, of which CONTINUATION frames are to come; by the same one
 	settings atomic.Bool // the client's have come
 	over     atomic.Bool // the connection is to end
 }
@@ -61,7 +62,7 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 // Read serves net.Conn.
 func (c *framed) Read(p []byte) (int, error) {
 	for {
-		if c.over.Load() && !c.gone && c.in.have == 0 && c.in.skip == 0 {
+		if c.over.Load() && !c.gone && c.in.have == 0 && c.in.skip == 0 && !c.within {
 			c.gone, c.told = true, goAway()
 		}
 		if len(c.told) > 0 {
@@ -84,13 +85,16 @@ func (c *framed) Read(p []byte) (int, error) {
 
 // received looks at a client's frame.
 func (c *framed) received(h frameHead) {
-	if h.kind == frameSettings {
+	switch h.kind {
+	case frameSettings:
 		c.settings.Store(true)
+	case frameHeaders, frameContinuation:
+		c.within = h.open
 	}
 }
 
 // makeWay ends the connection gently: the engine is made to read that the client is going away, and does what it does then. It sends
-// GOAWAY, answers what was asked before, and closes. A frame that is on its way is read first.
+// GOAWAY, answers what was asked before, and closes. A frame or header that is on its way is read first.
 func (c *framed) makeWay() bool {
 	if !c.settings.Load() { // a frame before them is an error
 		c.socket.Close()
@@ -122,6 +126,7 @@ const (
 	frameSettings     = 0x4
 	frameGoAway       = 0x7
 	frameWindowUpdate = 0x8
+	frameContinuation = 0x9
 )
 
 const (
@@ -146,6 +151,7 @@ type frameHead struct {
 	id      uint32 // of its stream; 0: it belongs to the connection
 	last    uint32 // GOAWAY: the last stream that is served
 	end     bool   // DATA and HEADERS: END_STREAM, the stream's last
+	open    bool   // HEADERS and CONTINUATION: without END_HEADERS, the header goes on in the next frame
 	code    uint32 // RST_STREAM and GOAWAY: why
 	more    uint32 // WINDOW_UPDATE: by how much
 	initial int64  // SETTINGS: the new initial window of streams, 0 where that may be, -1 where it stays
@@ -195,6 +201,7 @@ func (f *frames) length() int {
 func (f *frames) whole() {
 	h := frameHead{kind: f.head[3], length: f.length(), id: binary.BigEndian.Uint32(f.head[5:]) & (1<<31 - 1), initial: -1}
 	h.end = h.kind <= frameHeaders && f.head[4]&0x1 != 0
+	h.open = (h.kind == frameHeaders || h.kind == frameContinuation) && f.head[4]&0x4 == 0
 	if f.have > headBytes {
 		last := binary.BigEndian.Uint32(f.head[f.have-4 : f.have])
 		switch h.kind {
