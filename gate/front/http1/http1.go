@@ -30,9 +30,11 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -153,6 +155,18 @@ func (k *conn) closeIdle() bool {
 	return true
 }
 
+// asks says whether a connection that has waited until it was to be closed has a request all the same: on a busy machine the deadline
+// may be over before anybody has looked at what came.
+func (k *conn) asks(err error) bool {
+	const look = 5 * time.Millisecond
+	if k.state.Load() != ended || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	k.inlet.lend(time.Now().Add(look))
+	_, err = k.r.Peek(1)
+	return err == nil
+}
+
 // How a connection goes on after a request.
 type after int
 
@@ -166,7 +180,7 @@ const (
 
 // next serves one request.
 func (k *conn) next(first bool) after {
-	if _, err := k.r.Peek(1); err != nil {
+	if _, err := k.r.Peek(1); err != nil && !k.asks(err) {
 		return goodbye
 	}
 	if !k.state.CompareAndSwap(waiting, reading) { // it was to be closed, and asked first

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"sync"
 	"testing"
 	"time"
 )
@@ -73,6 +75,56 @@ func TestCloseWaiting(t *testing.T) {
 	}
 	if !s.CloseWaiting(nil, 0) {
 		t.Error("a connection that is not served any more stays")
+	}
+}
+
+// late is a connection whose reader gets its turn when the deadline is over already.
+type late struct {
+	net.Conn
+	told <-chan struct{}
+	once sync.Once
+}
+
+// Read serves net.Conn.
+func (l *late) Read(p []byte) (n int, err error) {
+	l.once.Do(func() {
+		<-l.told
+		err = os.ErrDeadlineExceeded
+	})
+	if err != nil {
+		return 0, err
+	}
+	return l.Conn.Read(p)
+}
+
+// A request that lies with the kernel when its connection is to be closed is answered, however busy the machine is.
+func TestCloseWaitingLooksAgain(t *testing.T) {
+	t.Parallel()
+	s := &Server{HeaderBytes: 8 << 10, HeaderTime: time.Hour, IdleTime: time.Hour, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	for _, test := range []struct{ says, gets string }{
+		{"", ""},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK"},
+	} {
+		client, server := tcpPair(t)
+		told, served := make(chan struct{}), make(chan struct{})
+		slow := &late{Conn: server, told: told}
+		go func() {
+			defer close(served)
+			s.Serve(t.Context(), slow, nil)
+		}()
+		io.WriteString(client, test.says)
+		for !serves(s, slow, waiting, false) {
+			time.Sleep(time.Millisecond)
+		}
+		if !s.CloseWaiting(slow, 0) {
+			t.Error("it stays")
+		}
+		close(told)
+		got, _ := io.ReadAll(client)
+		if string(got[:min(len(got), len(test.gets))]) != test.gets || test.gets == "" && len(got) > 0 {
+			t.Errorf("told %q, want %q", got, test.gets)
+		}
+		<-served
 	}
 }
 
