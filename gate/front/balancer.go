@@ -25,6 +25,14 @@ func (c *conn) RemoteAddr() net.Addr {
 
 // Read serves net.Conn. A connection that was not introduced looks like one that has ended, so that nobody answers it.
 func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	return n, err
+}
+
+func (c *conn) read(p []byte) (int, error) {
 	if !c.balanced {
 		return c.Conn.Read(p)
 	}

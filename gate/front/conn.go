@@ -23,6 +23,7 @@ type conn struct {
 	last  atomic.Pointer[answer]           // connections ask about the same host again and again
 
 	counts   *counts
+	heard    atomic.Bool  // something came, behind a balancer's introduction
 	greeted  bool         // a ClientHello came
 	shaken   bool         // the handshake was completed
 	protocol atomic.Int32 // what is spoken on it

@@ -81,8 +81,11 @@ func (a *admission) grow() {
 	}
 }
 
-// quiet says whether nothing has come from a client that has not been read.
+// quiet says whether nothing has come from a client, read or not.
 func (c *conn) quiet() bool {
+	if c.heard.Load() {
+		return false
+	}
 	s, ok := c.Conn.(*socket.Conn)
 	return !ok || s.Quiet()
 }
@@ -107,7 +110,8 @@ func (a *admission) try(c *conn) bool {
 		}
 		a.settle(p.groups[ofNetwork])
 		return false
-	case classOf(rank) == classHandshake && time.Since(p.since) < settleTime: // it was silent when it was listed
+	case time.Since(p.since) < settleTime && (classOf(rank) == classHandshake || classOf(rank) == classSilent && !c.quiet()):
+		// It was silent when it was listed.
 		a.unlist(c)
 		p.since = time.Now()
 		a.settling.add(c)

@@ -363,6 +363,29 @@ func TestWhoSaysHelloAtLast(t *testing.T) {
 	})
 }
 
+// A client whose hello has been read, and not understood yet, has the time that a handshake takes, too, also where it was silent
+// before; who says no more does not have it twice.
+func TestWhoIsBeingHeard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())
+		first, second := newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1")
+		a.enter(first.conn, first.client)
+		time.Sleep(silentTime)
+		a.mu.Lock()
+		a.grow()
+		a.mu.Unlock()
+		first.heard.Store(true)
+		if entered, _ := a.enter(second.conn, second.client); entered || first.socket.closed {
+			t.Fatalf("entered %v, the first closed %v", entered, first.socket.closed)
+		}
+		time.Sleep(settleTime)
+		if entered, _ := a.enter(second.conn, second.client); !entered || !first.socket.closed {
+			t.Errorf("entered %v, the first closed %v", entered, first.socket.closed)
+		}
+	})
+}
+
 // Who does not leave in time is closed when others wait for it.
 func TestWhoDoesNotLeaveIsClosed(t *testing.T) {
 	t.Parallel()
