@@ -356,13 +356,12 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 		if h.length > 0 && left < int64(len(room)) {
 			room = room[:left] // what comes behind the body is not touched
 		}
-		var began time.Time
+		began, paced := time.Now(), c.up == nil || !c.up.active.Load()
 		if c.up == nil {
-			began = time.Now()
 			c.until = began.Add(c.wait) // for the next byte of the body, whatever comes between
 		}
 		n, err := source.Read(room)
-		if slow != nil && c.up == nil && err == nil {
+		if slow != nil && paced && err == nil {
 			err = slow.came(n, time.Since(began))
 		}
 		if n > 0 {

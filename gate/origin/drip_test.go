@@ -74,16 +74,21 @@ func TestBodyDrips(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			both(t, c, func(t *testing.T, g *gateway) {
-				for _, target := range []string{"/sized", "/events", "/grpc", "/chunked"} {
+				for _, asked := range []string{"GET /sized", "POST /sized", "GET /events", "GET /grpc", "GET /chunked"} {
 					var body []byte
-					answer, err := g.Client().Do(g.request(t, "GET", target, nil))
+					var sent io.Reader
+					method, target, _ := strings.Cut(asked, " ")
+					if method == "POST" {
+						sent = strings.NewReader("x")
+					}
+					answer, err := g.Client().Do(g.request(t, method, target, sent))
 					if err == nil { // the client may have heard of it already
 						body, err = io.ReadAll(answer.Body)
 						answer.Body.Close()
 					}
 					result := receive(t, g.outcomes)
 					if cut := target == "/sized"; (err != nil) != cut || cut != (result.word() == Timeout) || !cut && len(body) != pieces {
-						t.Errorf("%s: %d bytes, %v, %+v", target, len(body), err, result)
+						t.Errorf("%s: %d bytes, %v, %+v", asked, len(body), err, result)
 					}
 				}
 			})
