@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gate421/gate/syntax"
@@ -108,6 +109,10 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	case err == nil:
 	case errors.Is(err, fs.ErrPermission):
 		return refuseFile(w, http.StatusForbidden, start)
+	case unreadable(err):
+		w.Header().Set("Retry-After", "10")
+		refuseFile(w, http.StatusServiceUnavailable, start)
+		return 0, time.Since(start), &Failure{Unreachable, err}
 	default:
 		return refuseFile(w, http.StatusNotFound, start)
 	}
@@ -183,6 +188,17 @@ func openIn(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	return file, info, nil
+}
+
+// unreadable says whether an error tells of this process, the machine or its disks, and not that nothing has the name: a crawler
+// that is told so drops the page.
+func unreadable(err error) bool {
+	for _, trouble := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT} {
+		if errors.Is(err, trouble) {
+			return true
+		}
+	}
+	return false
 }
 
 func hidden(name string) bool {

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -50,6 +52,50 @@ func TestFolderHoldsOneDescriptor(t *testing.T) {
 	o.Serve(w, httptest.NewRequest("GET", "/sub/b.txt", nil))
 	if len(held) != 1 || held[0] != "/sub/b.txt" {
 		t.Errorf("%q", held)
+	}
+}
+
+// No page is said to be missing where this process has no descriptor left.
+func TestFolderWithoutDescriptors(t *testing.T) {
+	const asked = "GATE421_FOLDER"
+	url := os.Getenv(asked)
+	if url == "" {
+		_, url := site(t, "sub/b.txt")
+		alone := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		alone.Env = append(os.Environ(), asked+"="+url)
+		if out, err := alone.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	o, err := New(Config{Servers: []string{url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func() (int, error) {
+		w := httptest.NewRecorder()
+		_, _, _, err := o.Serve(w, httptest.NewRequest("GET", "/a.txt", nil))
+		return w.Code, err
+	}
+	if code, err := get(); code != 200 || err != nil {
+		t.Fatal(code, err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: 64}); err != nil {
+		t.Fatal(err)
+	}
+	var held []*os.File
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		held = append(held, f)
+	}
+	for free := range 3 {
+		if code, err := get(); (code == 200) != (free == 2) || code != 200 && (code != 503 || (outcome{err: err}).word() != Unreachable) {
+			t.Errorf("%d descriptors: %d, %v", free, code, err)
+		}
+		held[free].Close()
 	}
 }
 
