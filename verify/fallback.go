@@ -28,7 +28,9 @@ func (q *query) hear(ctx context.Context, out outcome) (reading, bool) {
 		c.folded = true
 		q.overTCP(ctx, c)
 	default:
-		q.record(out.trouble)
+		if c.vain == 0 { // or else what it said over TCP says more
+			q.record(out.trouble)
+		}
 		c.closed = true
 		q.beginNext(ctx)
 	}
@@ -44,6 +46,9 @@ func (q *query) hearMessage(ctx context.Context, out outcome) (reading, bool) {
 	case r.kind == readingNothing:
 		q.record(troubleAt(c.server.address, r.cause, r.detail))
 		c.done = c.done || out.how == manner{} // it will not say more to any other question
+		if out.how.tcp {
+			c.vain++
+		}
 		if !c.done && (r.cause == CauseFormErr || r.cause == CauseNotImp) {
 			q.degrade(ctx, c)
 		} else {
@@ -120,11 +125,11 @@ func (q *query) beginNext(ctx context.Context) {
 func (q *query) degrade(ctx context.Context, c *candidate) {
 	how, usual := c.how, q.from.usual()
 	switch {
-	case c.closed && (usual.tcp || c.tcp != tcpUntried):
+	case c.closed && (usual.tcp || c.tcp != tcpUntried || c.vain > 1):
 		c.done = true
 		return
 	case c.closed:
-		how = manner{tcp: true, edns: how.edns}
+		how = manner{tcp: true, edns: how.edns && c.vain == 0}
 	case how.edns:
 		how.edns = false
 	case how.tcp && !usual.tcp:

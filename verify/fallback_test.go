@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,6 +109,32 @@ func TestFallbackEnds(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestFallbackEndsOverTCP: a server that is there over TCP alone is not asked again and again for what it cannot say.
+func TestFallbackEndsOverTCP(t *testing.T) {
+	const failing = "1.2.0.192.in-addr.arpa."
+	for fault, cause := range map[string]string{
+		"servfail": CauseServfail, "refused-header": CauseRefused, "formerr": CauseFormErr, "bare": CauseIndefinite, "lame": CauseLame,
+		"truncated": CauseTruncated, "edns:servfail": "",
+	} {
+		inBubble(t, googlebotZone+"\n"+failing+" IN PTR host.example.\nfault "+failing+" "+fault, func(t *testing.T, z *zone, v *Verifier) {
+			v.Resolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if network == "udp" {
+					return nil, syscall.ECONNREFUSED
+				}
+				return z.dial(ctx, network, address)
+			}
+			for range 2 { // without a habit, and with one
+				before := z.total()
+				got := v.Lookup(t.Context(), "googlebot", netip.MustParseAddr("192.0.2.1"))
+				if n := z.total() - before; got.Cause != cause || n > 3 {
+					t.Errorf("%s: %+v after %d queries, want cause %q", fault, got, n, cause)
+				}
+				want(t, v.Lookup(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Genuine, SourceDNS, "")
+			}
+		})
 	}
 }
 

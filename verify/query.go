@@ -54,6 +54,7 @@ type candidate struct {
 	since     int  // the wave that it was asked first in
 	waves     int  // for how many it was silent
 	tcp       tcpState
+	vain      int  // responses over TCP that say nothing
 	truncated bool // over UDP
 	folded    bool // the case of the name is not kept, or others answer
 	denied    bool // a name in mixed case got a "no"
