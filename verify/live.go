@@ -28,8 +28,8 @@ const (
 // the methods are safe for concurrent use. It must not be copied after first use.
 //
 // At any time there are ranges: the newer of the built-in list and the last good copy on disk, and from the first
-// success on what was fetched. A list that cannot be fetched or read, that has no entries, or less than half of those
-// that it replaces is rejected, and the one in use stays in use, however old. The ranges decide nothing, so neither
+// success on what was fetched. A list that cannot be fetched or read, or that has less than half of the entries of the
+// one it replaces, is rejected, and the one in use stays in use, however old. The ranges decide nothing, so neither
 // does their age; but a list whose server has not confirmed it for three days, though it was asked, is called stale.
 type LiveRanges struct {
 	// URLs are the lists, https each; their last path elements, after which the copies on disk are named, must differ.

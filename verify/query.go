@@ -22,9 +22,11 @@ import (
 //   - silence: the next server, and the same one without EDNS(0) and over TCP; then with the name as it is; then again.
 //     Earlier attempts are still listened to. While many lookups wait for silent servers, each tries less of this.
 //
-// A forged response has to have the id and come from the server's address to the right port before any of this happens.
-// So whoever cannot read the traffic needs as many guesses for making a query easier to forge as for forging one that
-// the C library asks, and then has that still before him.
+// But for silence, a forged response has to have the id and come from the server's address to the right port before any
+// of this happens, or 16 of them have to come to that port alone. So whoever cannot read the traffic needs about as many
+// guesses for making a query easier to forge as for forging one that the C library asks, and then has that still before
+// him. Silence, also that of a slow server, leads to attempts that are each as easy to forge as one of the C
+// library's, and a server that such an attempt works with is asked like that for a while, see habit.
 type query struct {
 	resolver *Resolver
 	from     *upstream

@@ -82,11 +82,11 @@ func (g *gateway) heardLog(file string, err error) {
 	g.say("hint: until it does, everyone is served and nobody is refused; is the disk full, or has whoever reads it gone?")
 }
 
-// heardRotation says when a file of the log could not be set aside, compressed or removed. The log goes on.
+// heardRotation says when a file of the log could not be set aside, synced, compressed or removed. The log goes on.
 func (g *gateway) heardRotation(_ string, err error) {
 	if err != nil {
 		g.say("%v", err)
-		g.say("hint: let this user write in the log's folder and see that the disk has room; no line is lost by it")
+		g.say("hint: let this user write in the log's folder and see that the disk has room and is well; new lines are written all the same")
 	}
 }
 
