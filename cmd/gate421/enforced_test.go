@@ -105,6 +105,20 @@ func TestConnectionsOfOneAddressAreAQuarter(t *testing.T) {
 	}
 }
 
+// Each request may need a file at the sites' own servers, and one address must not have all of them.
+func TestRequestsOfOneAddressAreAQuarter(t *testing.T) {
+	for _, test := range []struct {
+		wanted      int
+		files       uint64
+		connections int
+		want        int
+	}{{1024, 0, 16_384, 1024}, {1024, 524_288, 16_384, 1024}, {1024, 4096, 1792, 505}, {1024, 1024, 256, 127}, {1024, 64, 16, 4}, {1000, 1024, 256, 1000}} {
+		if got := requestsPerAddress(test.wanted, originSlots(test.files, test.connections)); got != test.want {
+			t.Errorf("%d with %d files: %d, want %d", test.wanted, test.files, got, test.want)
+		}
+	}
+}
+
 // What log.client_ip and log.query keep out of the log is neither on the page nor in what is said of limits, from the start and from
 // the reload on that asks for it.
 func TestPageAndLimitsKeepTheLogsPrivacy(t *testing.T) {

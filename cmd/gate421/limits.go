@@ -15,13 +15,14 @@ const (
 
 // limits are those of the door.
 func (g *gateway) limits() front.Limits {
-	l, connections := g.config.Limits, g.connections(openFiles())
+	l, files := g.config.Limits, openFiles()
+	connections := g.connections(files)
 	return front.Limits{
 		HeaderBytes: l.HeaderBytes, HeaderFields: l.HeaderFields, HeaderTime: l.HeaderTime, StallTime: l.StallTime, StallBytes: l.StallBytes,
 		StreamIdleTime: l.StreamIdleTime, IdleTime: l.IdleTime, PingAfter: l.PingAfter, PingTime: l.PingTime, WriteTime: l.WriteTime, DrainTime: l.DrainTime,
 		Streams: uint32(l.Streams), FrameBytes: uint32(l.FrameBytes), StreamWindow: int32(l.StreamWindow), ConnectionWindow: int32(l.ConnectionWindow),
 		Connections: connections, ConnectionsPerAddress: perAddress(l.ConnectionsPerAddress, connections),
-		RequestsPerAddress: l.RequestsPerAddress,
+		RequestsPerAddress: requestsPerAddress(l.RequestsPerAddress, originSlots(files, connections)),
 	}
 }
 
@@ -33,6 +34,16 @@ func perAddress(wanted, connections int) int {
 	const standard = 4096
 	if wanted == standard { // it is documented as so many, or a quarter
 		return min(wanted, connections/4)
+	}
+	return wanted
+}
+
+// requestsPerAddress is how many requests one address may have under way where origins may have so many descriptors (0: nobody
+// knows): each may need one, and who takes responses slowly must not have all of them.
+func requestsPerAddress(wanted, slots int) int {
+	const standard = 1024
+	if wanted == standard && slots > 0 { // it is documented as so many, or a quarter
+		return min(wanted, slots/4)
 	}
 	return wanted
 }
@@ -54,12 +65,21 @@ func (g *gateway) connections(files uint64) int {
 	return room
 }
 
-// originFiles are those that origins may have where the process may open so many: what is left beside the clients' connections, with
-// those on their way out, and otherFiles. Without that bound origins could take what new clients and the log need.
+// originFiles bound those that origins have. Without that bound they could take what new clients and the log need.
 func originFiles(files uint64, connections int) *origin.Files {
-	if files == 0 {
+	slots := originSlots(files, connections)
+	if slots == 0 {
 		return nil
 	}
+	return origin.NewFiles(slots)
+}
+
+// originSlots is how many descriptors origins may have where the process may open so many: what is left beside the clients'
+// connections, with those on their way out, and otherFiles. 0: nobody knows.
+func originSlots(files uint64, connections int) int {
+	if files == 0 {
+		return 0
+	}
 	const least = 16
-	return origin.NewFiles(max(int(min(files, 1<<30))-connections-connections/64-otherFiles, least))
+	return max(int(min(files, 1<<30))-connections-connections/64-otherFiles, least)
 }

@@ -24,7 +24,9 @@ type Limits struct {
 	Connections           int // open at once, fewer where the process may not open as many files; default 16,384; 16 to 1,000,000
 	ConnectionsPerAddress int // with requests under way, of one IPv4 address or IPv6 /64; default 4,096, but no more than a quarter of Connections; 1 to 1,000,000
 
-	RequestsPerAddress int // of one IPv4 address or IPv6 /64, that sites' own servers work on at once; default 1,024; 1 to 1,000,000
+	// RequestsPerAddress are those of one IPv4 address or IPv6 /64 that sites' own servers work on at once; default 1,024, but no
+	// more than a quarter of the files that may be open for these; 1 to 1,000,000
+	RequestsPerAddress int
 
 	OriginTime time.Duration // until an origin begins its answer, and between its bytes; default 60s; 100ms to 1h
 	// DrainGrace is how long new connections are taken after the end has been asked for; default 5s where somebody has asked
