@@ -202,6 +202,9 @@ func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 	if err := ctx.Err(); err != nil { // and who has left already needs no connection
 		return nil, err
 	}
+	if err := d.files.take(ctx); err != nil {
+		return nil, err
+	}
 	dialing, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	raw, err := d.files.dial(dialing, d.connector.or(&d.dialer), d.network, d.address)

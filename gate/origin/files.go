@@ -106,11 +106,9 @@ func (f *Files) give() {
 	}
 }
 
-// dial connects with connect.
+// dial connects with connect. The descriptor was taken before, so that the time to wait for one is not the server's; where there is
+// no connection it is given back.
 func (f *Files) dial(ctx context.Context, connect connector, network, address string) (net.Conn, error) {
-	if err := f.take(ctx); err != nil {
-		return nil, err
-	}
 	c, err := connect(ctx, network, address)
 	if err != nil {
 		f.give()

@@ -125,3 +125,32 @@ func TestOriginsShareFiles(t *testing.T) {
 		t.Errorf("%d pools are remembered", len(files.pools))
 	}
 }
+
+// Who has waited for a descriptor has all of the time to connect that others have.
+func TestTimeToConnectBeginsWithADescriptor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, scheme := range []string{"http", "h2c"} {
+			files := NewFiles(1)
+			if err := files.take(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(connectTime-time.Second, files.give)
+			var left time.Duration
+			o, err := New(Config{Servers: []string{scheme + "://192.0.2.1"}, Files: files,
+				Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					until, _ := ctx.Deadline()
+					left = time.Until(until)
+					return nil, errors.New("no")
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "http://one.example/", nil))
+			if left != connectTime || len(files.slots) != 0 {
+				t.Errorf("%s: %v left, %d descriptors", scheme, left, len(files.slots))
+			}
+			o.Close()
+		}
+	})
+}

@@ -74,6 +74,9 @@ func (p *h2pool) dial(ctx context.Context, c *h2conn) error {
 }
 
 func (p *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error) {
+	if err := p.files.take(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	raw, err := p.files.dial(ctx, p.connector.or(&p.dialer), "tcp", p.address)
