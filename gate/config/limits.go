@@ -6,7 +6,7 @@ import "time"
 type Limits struct {
 	HeaderBytes  int           // bytes of a request's headers; default 32 KiB; 4 KiB to 1 MiB
 	HeaderFields int           // fields of a request's header; default 128; 16 to 10,000
-	HeaderTime   time.Duration // from the connection's start to the end of the headers, TLS included; default 10s; 100ms to 2m
+	HeaderTime   time.Duration // for a PROXY header, for a handshake and for a header, each; default 10s; 100ms to 2m
 	StallTime    time.Duration // while a body of known length or a response is under way, StallBytes have to get through in so much; default 60s; 100ms to 10m
 	StallBytes   int           // default 64 KiB; 4 KiB to 16 MiB
 	// StreamIdleTime is how long a request body without a length may be silent before the response begins; default 10m; 100ms to 24h.
