@@ -133,7 +133,7 @@ func beginsWith(name, beginning string) (bool, error) {
 	}
 }
 
-// keep copies the lines that are kept. damage is why the rest of a file could not be read.
+// keep copies the lines that are kept. damage is what is wrong with a file whose rest nobody can read.
 func keep(ctx context.Context, to io.Writer, from io.Reader, compressed, compress bool) (damage, err error) {
 	from = untilDone{ctx, from}
 	if compressed {
@@ -163,10 +163,15 @@ func keep(ctx context.Context, to io.Writer, from io.Reader, compressed, compres
 		}
 		if end != nil {
 			k.gap()
-			if end == io.EOF {
-				end = nil
+			err := errors.Join(ctx.Err(), k.to.Flush())
+			var disk *os.PathError
+			switch {
+			case end == io.EOF:
+				return nil, err
+			case errors.As(end, &disk): // it may be read another time
+				return nil, errors.Join(err, end)
 			}
-			return end, errors.Join(ctx.Err(), k.to.Flush())
+			return end, err
 		}
 	}
 }

@@ -3,12 +3,15 @@ package audit
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -198,6 +201,31 @@ func TestReductionKeepsWhatIsNotOurs(t *testing.T) {
 		damage, err := keep(t.Context(), &out, strings.NewReader(line), false, false)
 		if damage != nil || err != nil || out.String() != line {
 			t.Errorf("%.60q: %.60q, %v, %v", line, out.String(), damage, err)
+		}
+	}
+}
+
+// What a disk cannot read now is not given up for that; what was cut off is.
+func TestDiskThatCannotBeRead(t *testing.T) {
+	line := strings.NewReader(`{"v":1,"time":"2026-11-20T10:00:00.000000Z","boot":"b","seq":1,"event":"rule"}` + "\n")
+	broken := io.MultiReader(line, iotest.ErrReader(&os.PathError{Op: "read", Path: "x", Err: syscall.EIO}))
+	if damage, err := keep(t.Context(), io.Discard, broken, false, false); damage != nil || !errors.Is(err, syscall.EIO) {
+		t.Errorf("damage %v, error %v", damage, err)
+	}
+	var whole bytes.Buffer
+	w, err := newCompressor(&whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(bytes.Repeat([]byte("{}\n"), 1000))
+	w.Close()
+	for _, disk := range []error{nil, &os.PathError{Op: "read", Path: "x", Err: syscall.EIO}} {
+		cut := io.Reader(bytes.NewReader(whole.Bytes()[:whole.Len()-4]))
+		if disk != nil {
+			cut = io.MultiReader(cut, iotest.ErrReader(disk))
+		}
+		if damage, err := keep(t.Context(), io.Discard, cut, true, true); (damage != nil) != (disk == nil) || (err != nil) != (disk != nil) {
+			t.Errorf("compressed, %v: damage %v, error %v", disk, damage, err)
 		}
 	}
 }
