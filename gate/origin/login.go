@@ -44,6 +44,7 @@ func presentsLogin(header http.Header) bool {
 // authenticatesConnection looks for a scheme that authenticates connections in a list of challenges, or in
 // credentials. data says that it does not stand alone. A name inside a quoted string is none.
 func authenticatesConnection(value string) (found, data bool) {
+	quoted := quotes{value: value, end: -1}
 	for at, more := 0, true; more; {
 		element, _, comma := strings.Cut(value[at:], ",")
 		scheme := syntax.TrimBlanks(element)
@@ -51,7 +52,7 @@ func authenticatesConnection(value string) (found, data bool) {
 		if blank := strings.IndexAny(scheme, " \t"); blank >= 0 {
 			scheme, rest = scheme[:blank], syntax.TrimBlanks(scheme[blank:])
 		}
-		if connectionScheme(scheme) && !quoted(value, at) {
+		if connectionScheme(scheme) && !quoted.hold(at) {
 			found, data = true, data || rest != ""
 		}
 		at, more = at+len(element)+1, comma
@@ -68,24 +69,31 @@ func connectionScheme(scheme string) bool {
 	return false
 }
 
-// quoted says whether the byte at a place is inside a quoted string. One that never ends is none: clients read it
-// in several ways.
-func quoted(value string, at int) bool {
-	inside := false
-	for i := 0; i < len(value); i++ {
-		if i == at && !inside {
-			return false
+// quotes finds the quoted strings of a value, one behind the other. One that never ends is none: clients read it in
+// several ways.
+type quotes struct {
+	value     string
+	open, end int // the marks of the latest one
+}
+
+// hold says whether the byte at a place is inside a quoted string. Places come in ascending order, so that a value is
+// gone through once, whatever it is made of.
+func (q *quotes) hold(at int) bool {
+	for q.end < at {
+		next := strings.IndexByte(q.value[q.end+1:], '"')
+		if next < 0 {
+			q.open, q.end = len(q.value), len(q.value)
+			break
 		}
-		switch value[i] {
-		case '\\':
-			if inside {
-				i++
+		q.open = q.end + 1 + next
+		for q.end = q.open + 1; q.end < len(q.value) && q.value[q.end] != '"'; q.end++ {
+			if q.value[q.end] == '\\' {
+				q.end++
 			}
-		case '"':
-			if inside = !inside; !inside && i >= at {
-				return true
-			}
+		}
+		if q.end >= len(q.value) {
+			q.open, q.end = len(q.value), len(q.value)
 		}
 	}
-	return false
+	return at > q.open
 }

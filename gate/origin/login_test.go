@@ -233,3 +233,18 @@ func checkLoginIsOneClients(t *testing.T, scheme string, secure, silent, first, 
 		t.Errorf("after the other's login: %d %q", status, person)
 	}
 }
+
+// Whoever names a scheme again and again has no more work done for it than others of that length.
+func TestCredentialsAreReadOnce(t *testing.T) {
+	const size = 1 << 20
+	for _, value := range []string{strings.Repeat("NTLM,", size/5), `a="` + strings.Repeat("NTLM,", size/5) + `"`, strings.Repeat(`NTLM,",`, size/7)} {
+		read := make(chan bool, 1)
+		go func() {
+			found, _ := authenticatesConnection(value)
+			read <- found
+		}()
+		if found := receive(t, read); found != (value[0] == 'N') {
+			t.Errorf("%.10s: %v", value, found)
+		}
+	}
+}
