@@ -17,7 +17,8 @@ const (
 	// abandonedBytes are read of what the server still says. Who says more notices when nobody takes it.
 	abandonedBytes = 64 << 10
 	// abandonedTime is how long a server may work on where there is nothing to wait for: over HTTP/2 it does not say when a request
-	// that was reset has ended.
+	// that was reset has ended. One that has begun to respond has as long to end: it may go on for ever (server-sent events), and many
+	// servers notice by a write that fails, and by nothing else.
 	abandonedTime = time.Second
 )
 
@@ -46,7 +47,10 @@ func (a *abandoned) close(raw net.Conn, files *Files, most time.Duration, over c
 		defer files.give()
 		defer rest.Close()
 		rest.SetReadDeadline(time.Now().Add(most))
-		io.CopyN(io.Discard, rest, abandonedBytes)
+		if _, err := rest.Read(make([]byte, 1)); err == nil {
+			rest.SetReadDeadline(time.Now().Add(abandonedTime))
+			io.CopyN(io.Discard, rest, abandonedBytes)
+		}
 	}()
 }
 

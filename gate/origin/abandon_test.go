@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -51,6 +52,39 @@ func TestServerWorksOnForNobody(t *testing.T) {
 	if n := len(files.slots); n != 0 {
 		t.Errorf("%d descriptors count when it has ended", n)
 	}
+}
+
+// A server that sends events for as long as it can, and looks for nothing, notices by a write that fails that its client has left.
+func TestServerWithoutEndNotices(t *testing.T) {
+	t.Parallel()
+	noticed := make(chan struct{})
+	address := listen(t, nil, func(c net.Conn, r *bufio.Reader) {
+		http.ReadRequest(r)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for range 100 {
+			if _, err := io.WriteString(c, "8\r\ndata: x\n\r\n"); err != nil {
+				close(noticed)
+				return
+			}
+			time.Sleep(abandonedTime / 10)
+		}
+	})
+	o, err := New(Config{Servers: []string{"http://" + address}, Wait: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+	r.Host = "shop.example"
+	time.AfterFunc(abandonedTime/2, leave)
+	_, _, _, err = o.Serve(httptest.NewRecorder(), r)
+	var later interface{ Ended() <-chan struct{} }
+	if got := (outcome{err: err}); got.word() != ClientGone || !errors.As(err, &later) {
+		t.Fatalf("%+v", got)
+	}
+	receive(t, noticed)
+	receive(t, later.Ended())
 }
 
 // Where descriptors are scarce nobody has one for a server that works on: the time is short then.
