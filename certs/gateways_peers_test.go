@@ -60,6 +60,7 @@ func TestPeersGatewayProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fmt.Println(gatewayListens)
 	go http.Serve(web, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, own := certmagic.GetACMEChallenge(r.Host); r.URL.Path == "/own" && own {
 			fmt.Fprint(w, "own")
@@ -87,6 +88,9 @@ func TestPeersGatewayProcess(t *testing.T) {
 	}
 }
 
+// gatewayListens is what the process says when clients can connect.
+const gatewayListens = "listening"
+
 // gateway is such a process, and what came of the handshakes with it.
 type gateway struct {
 	t    *testing.T
@@ -98,6 +102,7 @@ type gateway struct {
 	served  map[string]*x509.Certificate
 }
 
+// start starts the process and waits until clients can connect.
 func (g *gateway) start() {
 	g.t.Helper()
 	wish, err := json.Marshal(g.wish)
@@ -114,13 +119,23 @@ func (g *gateway) start() {
 	if err := process.Start(); err != nil {
 		g.t.Fatal(err)
 	}
+	listens := make(chan struct{})
 	go func() {
 		for lines := bufio.NewScanner(said); lines.Scan(); {
+			if lines.Text() == gatewayListens {
+				close(listens)
+			}
 			if os.Getenv("GATE421_PEERS_VERBOSE") != "" {
 				fmt.Println(filepath.Base(g.wish.Folder), lines.Text())
 			}
 		}
 	}()
+	select {
+	case <-listens:
+	case <-time.After(6 * patience):
+		_ = process.Process.Kill()
+		g.t.Fatalf("%s does not listen after %v", filepath.Base(g.wish.Folder), 6*patience)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.process, g.life, g.served = process, g.life+1, make(map[string]*x509.Certificate)
