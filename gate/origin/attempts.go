@@ -79,6 +79,10 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 // unprocessed says whether a server has done nothing about a request, by its own word.
 func unprocessed(err error) bool {
 	var stream http2.StreamError
+	var goAway http2.GoAwayError
+	if errors.As(err, &goAway) {
+		return false // for streams that were begun; it says what the server likes in its text
+	}
 	// The engine's errors for streams above a GOAWAY have no names.
 	return errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream ||
 		strings.HasSuffix(err.Error(), "graceful shutdown GOAWAY") || strings.Contains(err.Error(), "received GOAWAY from server")

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	//lint:file-ignore SA1019 the engine that origins are asked with.
+	"golang.org/x/net/http2"
 )
 
 // news collects what OnHealth says.
@@ -162,5 +166,21 @@ func TestScarceFilesPutNoServerOut(t *testing.T) {
 	l.failed(&call{list: l, server: l.servers[0], failure: &Failure{Unreachable, nil}})
 	if s := l.status()[0]; s.Failures != 1 {
 		t.Errorf("%+v, want one failure", s)
+	}
+}
+
+// What a server writes into a GOAWAY is no word of the engine's.
+func TestGoAwayTextIsNotBelieved(t *testing.T) {
+	for err, want := range map[error]bool{
+		http2.GoAwayError{DebugData: "received GOAWAY from server"}:                          false,
+		http2.GoAwayError{DebugData: "x", ErrCode: http2.ErrCodeNo}:                          false,
+		http2.StreamError{StreamID: 1, Code: http2.ErrCodeRefusedStream}:                     true,
+		http2.StreamError{StreamID: 1, Code: http2.ErrCodeCancel}:                            false,
+		errors.New("http2: Transport received Server's graceful shutdown GOAWAY"):            true,
+		errors.New("http2: Transport received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM"): true,
+	} {
+		if got := unprocessed(err); got != want {
+			t.Errorf("%v: unprocessed %v, want %v", err, got, want)
+		}
 	}
 }
