@@ -255,7 +255,8 @@ func TestFloodOfClaims(t *testing.T) {
 	if crawled == 0 || flood.genuine[421] < crawled/2 || flood.genuine[421]+flood.genuine[200] != crawled || flood.genuine[200] != real["genuine log_unavailable"] {
 		t.Errorf("the real Googlebot got %v, on record is %v", flood.genuine, real)
 	}
-	if seen.open > 64 || seen.most > 64 && seen.retries == 0 || seen.perSecond() > 200 {
+	// Each of 64 lookups at a time has three attempts of its own, whose sockets stay open for a late answer, and 32 more are for all.
+	if seen.open > 64*3+32 || seen.most > 64 && seen.retries == 0 || seen.perSecond() > 200 {
 		t.Error("the DNS saw more than the budget")
 	}
 	if flood.most-before > mostGrowth {

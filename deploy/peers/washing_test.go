@@ -125,12 +125,15 @@ func TestNobodyWashesTheLog(t *testing.T) {
 	if !inside(t) {
 		return
 	}
+	for _, network := range []string{"203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24", "198.18.0.0/24"} { // of somebody on the internet
+		output(t, tool(t, "ip", fromIproute), "route", "add", "local", network, "dev", "lo")
+	}
 	long := "/" + strings.Repeat("a", 2047)
 	for name, w := range map[string]washer{
-		"a path, reset":                 {from: "127.0.7.1", resets: true, fields: [][2]string{{":path", long}, {"user-agent", "x"}}},
-		"a path, answered":              {from: "127.0.7.2", fields: [][2]string{{":path", long}, {"user-agent", "x"}}},
-		"a path and an agent, answered": {from: "127.0.7.3", fields: [][2]string{{":path", long[:1500]}, {"user-agent", strings.Repeat("b", 512)}}},
-		"a claim, reset":                {from: "127.0.7.4", resets: true, fields: [][2]string{{":path", long}, {"user-agent", googlebotAgent}}},
+		"a path, reset":                 {from: "203.0.113.1", resets: true, fields: [][2]string{{":path", long}, {"user-agent", "x"}}},
+		"a path, answered":              {from: "198.51.100.2", fields: [][2]string{{":path", long}, {"user-agent", "x"}}},
+		"a path and an agent, answered": {from: "192.0.2.3", fields: [][2]string{{":path", long[:1500]}, {"user-agent", strings.Repeat("b", 512)}}},
+		"a claim, reset":                {from: "198.18.0.4", resets: true, fields: [][2]string{{":path", long}, {"user-agent", googlebotAgent}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			admin := freePort(t)

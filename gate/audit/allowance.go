@@ -10,7 +10,8 @@ import (
 // What a network (/24 or /48) may cost in log. Lines of proved crawlers and events are never counted.
 //
 // Its lines may have 2 MiB a second, which is 4,000 to 5,000 ordinary ones, and 32 MiB at once. What goes beyond is left out,
-// and a gap line says how much. The line of a request whose client did not wait for its answer counts eight times: resets
+// and a gap line says how much. An address of this machine or of a private network is no single visitor's: a balancer or a proxy
+// may stand there, and so it has no bound. The line of a request whose client did not wait for its answer counts eight times: resets
 // cost their sender next to nothing.
 //
 // Values that are longer than brief ones are paid for by who sends them. Over HTTP/2 a value that was sent once can be
@@ -69,12 +70,20 @@ func newAllowances() *allowances { return &allowances{seed: maphash.MakeSeed(), 
 
 // line takes a line's bytes, and says whether they are there.
 func (a *allowances) line(ip netip.Addr, at time.Time, bytes int) bool {
-	return a.lines[a.place(ip)].take(at.Sub(a.began), bytes, lineRate, lineBurst)
+	return many(ip) || a.lines[a.place(ip)].take(at.Sub(a.began), bytes, lineRate, lineBurst)
 }
 
 // long takes the bytes of long values.
 func (a *allowances) long(ip netip.Addr, at time.Time, bytes int) bool {
-	return a.longs[a.place(ip)].take(at.Sub(a.began), bytes, longRate, longBurst)
+	return many(ip) || a.longs[a.place(ip)].take(at.Sub(a.began), bytes, longRate, longBurst)
+}
+
+// many says whether an address may stand for many visitors: of this machine, of a private network, or shared by a carrier's
+// customers (RFC 6598).
+func many(ip netip.Addr) bool {
+	ip = ip.Unmap()
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10)
+	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || shared.Contains(ip)
 }
 
 func (a *allowances) place(ip netip.Addr) uint64 {

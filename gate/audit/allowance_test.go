@@ -169,7 +169,7 @@ func TestOrdinaryTrafficIsNotBounded(t *testing.T) {
 		r.Claim, r.Verdict, r.VerdictSource, r.PTR, r.Rule, r.State, r.Action, r.Reason = "", "", "", "", "", "", "serve", "no_claim"
 		r.VerdictCause, r.Would, r.OriginError = "", "", ""
 		r.Agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1"
-		r.ClientIP = netip.MustParseAddr("172.17.0.1")
+		r.ClientIP = netip.MustParseAddr("198.51.100.1")
 		for range seconds {
 			for n := range each {
 				r.Path, r.Gone = "/a/page/of/the/site?with=some&words=in-its-query&and=more-of-them", n%40 == 0
@@ -256,5 +256,23 @@ func TestAllowanceAndClock(t *testing.T) {
 	}
 	if !a.line(ip, a.began, 1<<20) {
 		t.Error("nothing after the clock was set back")
+	}
+}
+
+// Where many visitors may stand behind one address, it has no bound: whoever they are, their lines are written.
+func TestAddressesOfManyAreNotBounded(t *testing.T) {
+	for address, bounded := range map[string]bool{
+		"127.0.0.1": false, "10.1.2.3": false, "172.17.0.1": false, "192.168.1.1": false, "100.64.0.1": false, "169.254.1.1": false,
+		"::1": false, "fd00::1": false, "fe80::1": false, "::ffff:10.1.2.3": false,
+		"203.0.113.1": true, "100.128.0.1": true, "2001:db8::1": true, "::ffff:203.0.113.1": true,
+	} {
+		a, at := newAllowances(), time.Now()
+		left := false
+		for range 3 {
+			left = !a.line(netip.MustParseAddr(address), at, lineBurst) || left
+		}
+		if left != bounded {
+			t.Errorf("%s: left out %v, want %v", address, left, bounded)
+		}
 	}
 }
