@@ -194,20 +194,28 @@ func TestSlowReadersBeforeHTTP2Servers(t *testing.T) {
 			t.Run(fmt.Sprint(s.name, unread), func(t *testing.T) {
 				slow := g.site(trusted, "HTTP/2.0")
 				slow.Timeout = 0
-				var begun sync.WaitGroup
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				var all sync.WaitGroup
 				var bodies sync.Map
-				var n atomic.Int32
+				heads := make(chan error, unread)
 				for i := range unread {
-					begun.Go(func() {
-						if answer, err := slow.Get(fmt.Sprintf("https://%s.test/big", s.name)); err == nil {
-							bodies.Store(i, answer.Body)
-							n.Add(1)
-						} else {
-							t.Error(err)
+					all.Go(func() {
+						r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s.test/big", s.name), nil)
+						if err == nil {
+							var answer *http.Response
+							if answer, err = slow.Do(r); err == nil {
+								bodies.Store(i, answer.Body)
+							}
 						}
+						heads <- err
 					})
 				}
-				begun.Wait()
+				for range 3 { // some servers answer the rest of one client's requests only when these have been read
+					if err := <-heads; err != nil {
+						t.Fatal(err)
+					}
+				}
 				for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 					c := g.site(trusted, proto)
 					c.Timeout = 20 * time.Second
@@ -218,6 +226,8 @@ func TestSlowReadersBeforeHTTP2Servers(t *testing.T) {
 					}
 					c.CloseIdleConnections()
 				}
+				leave()
+				all.Wait()
 				bodies.Range(func(_, body any) bool { body.(io.Closer).Close(); return true })
 				slow.CloseIdleConnections()
 			})
