@@ -236,7 +236,7 @@ func TestEmptyFramesAreSilence(t *testing.T) {
 			s.headers(false, ":status", "200")
 			s.data(false, "part")
 			go func() {
-				for range 100 {
+				for range 1000 { // for longer than the result is waited for
 					time.Sleep(wait / 10)
 					s.write(func() {
 						if padded {
@@ -249,13 +249,12 @@ func TestEmptyFramesAreSilence(t *testing.T) {
 			}()
 		}, nil)
 		both(t, Config{Servers: []string{o.url()}, Wait: wait}, func(t *testing.T, g *gateway) {
-			start := time.Now()
 			answer := g.get(t, "/")
 			if body, err := io.ReadAll(answer.Body); err == nil {
 				t.Errorf("%q was taken for the whole answer", body)
 			}
-			if result := receive(t, g.outcomes); result.word() != Timeout || time.Since(start) > 4*wait {
-				t.Errorf("%+v after %v", result, time.Since(start))
+			if result := receive(t, g.outcomes); result.word() != Timeout {
+				t.Errorf("%+v, want it cut off", result)
 			}
 		})
 	}
