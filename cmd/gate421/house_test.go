@@ -26,7 +26,7 @@ func house() map[string]room {
 		"verify":           {nil, []string{"github.com/miekg/dns", "github.com/maypok86/otter"}},
 		"certs":            {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
 		"gate/policy":      {[]string{"verify"}, nil},
-		"gate/guard":       {nil, nil},
+		"gate/guard":       {[]string{"gate/files"}, nil},
 		"gate/audit":       {[]string{"gate/files"}, nil},
 		"gate/files":       {nil, nil},
 		"gate/report":      {[]string{"gate/visible"}, nil},

@@ -287,41 +287,13 @@ func openAside(name string) (*os.File, error) {
 	return f, nil
 }
 
-// replaceWith makes a file, with the rights of another, that is there whole and on the disk or not at all.
-func replaceWith(name string, like *os.File, write func(io.Writer) error) (err error) {
-	to, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		to.Close()
-		if err != nil {
-			os.Remove(to.Name())
-		}
-	}()
+// replaceWith makes or replaces a file by Replace, with the permissions of another.
+func replaceWith(name string, like *os.File, write func(io.Writer) error) error {
 	info, err := like.Stat()
 	if err != nil {
 		return err
 	}
-	if err := write(to); err != nil {
-		return err
-	}
-	if err := errors.Join(to.Chmod(info.Mode().Perm()), to.Sync(), to.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(to.Name(), name); err != nil {
-		return err
-	}
-	syncFolder(filepath.Dir(name))
-	return nil
-}
-
-// syncFolder makes renames last, where the system can.
-func syncFolder(folder string) {
-	if f, err := os.Open(folder); err == nil {
-		f.Sync()
-		f.Close()
-	}
+	return files.Replace(name, info.Mode().Perm(), write)
 }
 
 // untilDone is a Reader that ends with a context.

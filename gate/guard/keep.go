@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"gate421/gate/files"
 )
 
 // keep writes changed counts and takes up requests to resume, once a second and whenever it is woken, until Close.
@@ -52,7 +54,7 @@ func (g *Guard) write() error {
 	g.dirty = false
 	g.mu.Unlock()
 	if err == nil {
-		err = replace(g.file(), append(text, '\n'))
+		err = files.ReplaceBytes(g.file(), 0o600, append(text, '\n'))
 	}
 	if err != nil {
 		g.mu.Lock()
@@ -61,26 +63,6 @@ func (g *Guard) write() error {
 		return fmt.Errorf("guard counts %q: %w", g.file(), err)
 	}
 	return nil
-}
-
-// replace writes to a temporary name, syncs and renames.
-func replace(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already if the rename worked
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // The resume folder is how a command on the same machine asks a gateway, running or not, to re-arm a site: one empty
