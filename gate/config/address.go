@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// door is an address to listen on.
-type door struct {
+// listenAddress is an address to listen on.
+type listenAddress struct {
 	name    string // "listen.https"
 	address string // as written
 	node    *node  // nil: the default
@@ -17,52 +17,52 @@ type door struct {
 }
 
 // overlaps says whether two addresses cannot both be listened on. Port 0 is a free one each time.
-func (d door) overlaps(other door) bool {
-	return d.port != 0 && d.port == other.port &&
-		(d.host == other.host || d.host.IsUnspecified() || other.host.IsUnspecified())
+func (a listenAddress) overlaps(other listenAddress) bool {
+	return a.port != 0 && a.port == other.port &&
+		(a.host == other.host || a.host.IsUnspecified() || other.host.IsUnspecified())
 }
 
-func (d door) portText() string { return strconv.Itoa(int(d.port)) }
+func (a listenAddress) portText() string { return strconv.Itoa(int(a.port)) }
 
-// parseDoor reads "host:port" or ":port", where host is an IP address or localhost. Without a host it is every address.
+// parseListenAddress reads "host:port" or ":port", where host is an IP address or localhost. Without a host it is every address.
 // The fault's message goes on after the address. standard is the default address, for hints.
-func parseDoor(s, standard string) (door, *fault) {
+func parseListenAddress(s, standard string) (listenAddress, *fault) {
 	_, usual, _ := net.SplitHostPort(standard)
 	if strings.Contains(s, "://") {
-		return door{}, faultf("leave out what stands before the host", "is not an address to listen on but a URL")
+		return listenAddress{}, faultf("leave out what stands before the host", "is not an address to listen on but a URL")
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		if addr, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-			return door{}, faultf("write "+strconv.Quote(net.JoinHostPort(addr.String(), usual)), "has no port")
+			return listenAddress{}, faultf("write "+strconv.Quote(net.JoinHostPort(addr.String(), usual)), "has no port")
 		}
 		if _, err := strconv.ParseUint(s, 10, 16); err == nil {
-			return door{}, faultf("write "+strconv.Quote(":"+s), "has no colon before the port")
+			return listenAddress{}, faultf("write "+strconv.Quote(":"+s), "has no colon before the port")
 		}
-		return door{}, faultf(`write ":`+usual+`" for every address of this machine, or "127.0.0.1:`+usual+`" for one`, "is not an address with a port")
+		return listenAddress{}, faultf(`write ":`+usual+`" for every address of this machine, or "127.0.0.1:`+usual+`" for one`, "is not an address with a port")
 	}
-	d := door{}
+	a := listenAddress{}
 	number, f := parsePort(port)
 	if f != nil {
-		return door{}, f
+		return listenAddress{}, f
 	}
-	d.port = number
+	a.port = number
 	switch host {
 	case "", "*":
 		if host == "*" {
-			return door{}, faultf("write "+strconv.Quote(":"+port), "has a star; without a host, every address is meant")
+			return listenAddress{}, faultf("write "+strconv.Quote(":"+port), "has a star; without a host, every address is meant")
 		}
-		d.host = netip.IPv6Unspecified()
+		a.host = netip.IPv6Unspecified()
 	case "localhost":
-		d.host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		a.host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	default:
-		d.host, err = netip.ParseAddr(host)
+		a.host, err = netip.ParseAddr(host)
 		if err != nil {
-			return door{}, faultf("write an IP address of this machine, or none: "+strconv.Quote(":"+port), "does not begin with an IP address")
+			return listenAddress{}, faultf("write an IP address of this machine, or none: "+strconv.Quote(":"+port), "does not begin with an IP address")
 		}
-		d.host = d.host.Unmap()
+		a.host = a.host.Unmap()
 	}
-	return d, nil
+	return a, nil
 }
 
 func parsePort(s string) (uint16, *fault) {

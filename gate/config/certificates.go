@@ -6,17 +6,17 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 func (r *reader) certificates(n, root *node, c *Certificates) {
-	*c = Certificates{Source: "acme", CAs: []CA{{Directory: "letsencrypt"}}, UnknownHost: "refuse"}
 	values := map[string]*node{}
 	if n != nil {
 		values = r.section(n, "certificates")
 	}
-	if n := values["source"]; n != nil {
-		c.Source, _ = r.choice(n, "acme", "local", "files")
+	*c = Certificates{
+		Source:      r.word(values, "certificates", "source"),
+		CAs:         []CA{{Directory: key("certificates", "ca").Default}},
+		UnknownHost: r.word(values, "certificates", "unknown_host"),
 	}
 	email, ca, dns, storage, files := values["email"], values["ca"], values["dns"], values["storage"], values["files"]
 	if email != nil {
@@ -27,9 +27,6 @@ func (r *reader) certificates(n, root *node, c *Certificates) {
 	}
 	if dns != nil && dns.kind != null {
 		c.DNS = r.dns(dns)
-	}
-	if n := values["unknown_host"]; n != nil {
-		c.UnknownHost, _ = r.choice(n, "refuse", "default")
 	}
 	if storage != nil {
 		c.Storage = r.storage(storage)
@@ -204,11 +201,12 @@ func (r *reader) dnsProvider(n *node) string {
 }
 
 func (r *reader) dns(n *node) *DNS {
-	d := &DNS{Propagation: 2 * time.Minute}
+	d := &DNS{}
 	values := r.section(n, "dns")
 	if values == nil {
 		return d
 	}
+	d.Propagation = r.durationOf(values, "dns", "propagation")
 	if provider := values["provider"]; provider != nil {
 		d.Provider = r.dnsProvider(provider)
 	} else {
@@ -218,7 +216,7 @@ func (r *reader) dns(n *node) *DNS {
 	if d.Provider != "" {
 		r.needs(n, values, "provider: "+d.Provider+" needs "+enumerate(needed, "and"), needed...)
 		known := append(append([]string{"provider", "resolvers", "propagation"}, needed...), others...)
-		for _, key := range keys("dns") {
+		for _, key := range names("dns") {
 			if value := values[key]; value != nil && !slices.Contains(known, key) {
 				r.problem(value, "leave it out; provider: "+d.Provider+" has "+enumerate(append(needed, others...), "and"), "%s: not used with provider: %s", value.label, d.Provider)
 				delete(values, key)
@@ -230,11 +228,6 @@ func (r *reader) dns(n *node) *DNS {
 	}
 	if resolvers := values["resolvers"]; resolvers != nil {
 		d.Resolvers = r.servers(resolvers)
-	}
-	if propagation := values["propagation"]; propagation != nil {
-		if wait, ok := r.duration(propagation, 0, time.Hour); ok {
-			d.Propagation = wait
-		}
 	}
 	return d
 }
@@ -254,9 +247,7 @@ func (r *reader) provider(values map[string]*node, d *DNS) {
 			*part.target, _ = r.filled(value, part.example)
 		}
 	}
-	if algorithm := values["key_algorithm"]; algorithm != nil {
-		d.KeyAlgorithm, _ = r.choice(algorithm, "hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1")
-	}
+	d.KeyAlgorithm = r.word(values, "dns", "key_algorithm")
 	if server := values["server"]; server != nil {
 		d.Server = r.dnsServer(server, d.Provider)
 	}

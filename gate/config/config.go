@@ -35,8 +35,9 @@ import (
 	"gate421/gate/policy"
 )
 
-// Config is the manual of gate421.yaml, each field a key of it under the same name in lower case with underscores. It is
-// complete: a key left out has its default. It is not to be changed once it is in use.
+// Config is what gate421.yaml says; each field is a key of it under the same name in lower case with underscores. It is
+// complete: a key left out has its default. Keys lists all keys with their defaults and bounds. It is not to be changed once it
+// is in use.
 type Config struct {
 	// File is the path the configuration was read from; "" when it came from flags.
 	File string
@@ -44,14 +45,13 @@ type Config struct {
 	Version string
 
 	Listen Listen
-	// Admin is the address, host:port, of the page, the metrics and the health answer. Default "127.0.0.1:9421"; "" is off.
+	// Admin is the address, host:port, of the page, the metrics and the health answer; "" is off.
 	Admin string
-	// State is the absolute path of the folder that holds certificates, guard counters and the admin token. Default
-	// "/var/lib/gate421".
+	// State is the absolute path of the folder that holds certificates, guard counters and the admin token.
 	State string
 
 	Certificates Certificates
-	// Crawlers are the names of the crawlers that are recognised. Default [googlebot]; never empty.
+	// Crawlers are the names of the crawlers that are recognised; never empty.
 	Crawlers []string
 	Verify   Verify
 	Log      Log
@@ -66,8 +66,8 @@ type Config struct {
 // Listen says where requests come in. No two addresses of a configuration overlap, that of Admin included; port 0 lets the
 // system choose one.
 type Listen struct {
-	HTTPS string // host:port or :port; default ":443"; cannot be turned off
-	HTTP  string // host:port or :port, ACME HTTP-01 and the redirect to https; default ":80"; "" is off
+	HTTPS string // host:port or :port; cannot be turned off
+	HTTP  string // host:port or :port, ACME HTTP-01 and the redirect to https; "" is off
 
 	// ProxyProtocol are the networks of TCP load balancers, whose connections must begin with a PROXY header. Default none.
 	ProxyProtocol []netip.Prefix
@@ -81,11 +81,11 @@ type Listen struct {
 
 // Certificates says where they come from.
 type Certificates struct {
-	Source string // "acme" (default), "local" (an authority of our own) or "files"
+	Source string // "acme", "local" (an authority of our own) or "files"
 	Email  string // ACME account's address; default "", which the authority accepts and cannot warn
-	CAs    []CA   // ACME authorities, tried in order; default Let's Encrypt alone; never empty
+	CAs    []CA   // ACME authorities, tried in order; never empty
 	DNS    *DNS   // nil (default): hosts are proved through our listeners, which wildcards cannot be
-	// UnknownHost is what a handshake for a name nobody configured gets: "refuse" (default) for an alert, "default" for
+	// UnknownHost is what a handshake for a name nobody configured gets: "refuse" for an alert, "default" for
 	// the certificate of the first site's first host.
 	UnknownHost string
 	// Storage is "" (default) for files below State, or the URL (redis, rediss) of a server that several gateways share.
@@ -112,7 +112,7 @@ type DNS struct {
 	TokenFile    string        // path
 	DelegatedTo  string        // where the CNAME of every _acme-challenge leads; "": nowhere else
 	Resolvers    []string      // ip:port; none: the system's
-	Propagation  time.Duration // how long a record is waited for, default 2m; 0: not at all; at most 1h
+	Propagation  time.Duration // how long a record is waited for; 0: not at all
 }
 
 // Pair is a certificate with its key, two paths of PEM files.
@@ -123,12 +123,12 @@ type Pair struct {
 
 // Verify says how a crawler's claim is verified.
 type Verify struct {
-	// Resolver is "system" (default), "ip:port" for plain DNS or "tls://ip:port#name" for DNS over TLS, where name is what the
+	// Resolver is "system", "ip:port" for plain DNS or "tls://ip:port#name" for DNS over TLS, where name is what the
 	// certificate must say. The port is always there: where the file left it out, it is 53, with TLS 853.
 	Resolver string
-	// Wait is the longest that a crawler's first HTTP/2 request waits for its verdict. Default 1s; 10ms to 10s.
+	// Wait is the longest that a crawler's first HTTP/2 request waits for its verdict.
 	Wait time.Duration
-	// Ranges says where Google's published address ranges come from: "auto" (default) fetches them daily, "embedded" has those
+	// Ranges says where Google's published address ranges come from: "auto" fetches them daily, "embedded" has those
 	// that came with the program, "none" has no use for them. They prove nothing; addresses in them are looked up first.
 	Ranges string
 }
@@ -143,9 +143,9 @@ type Site struct {
 	// "file:/absolute/folder". None has a slash at the end.
 	Origin     []string
 	OriginTLS  OriginTLS
-	OriginTime time.Duration // as Limits.OriginTime, for this site; 0: that one; 100ms to 24h
+	OriginTime time.Duration // as Limits.OriginTime, for this site; 0: that one
 	HTTP2Crawl policy.State  // what verified crawlers get over HTTP/2 where no path says otherwise; required
-	Guard      *Guard        // nil: off; by default 100 refusals within 24h
+	Guard      *Guard        // nil: off
 	Paths      []policy.Rule
 }
 
@@ -161,8 +161,8 @@ type OriginTLS struct {
 
 // Guard stops refusing on a site whose crawler does not come back.
 type Guard struct {
-	Refusals int           // after so many refusals, 1 to 1,000,000
-	Within   time.Duration // without one verified come-back for so long, 1m to 30d
+	Refusals int           // after so many refusals
+	Within   time.Duration // without one verified come-back for so long
 }
 
 // Spec is the site in the words of the policy.

@@ -2,164 +2,207 @@ package config
 
 import (
 	"slices"
-	"strings"
+	"strconv"
+	"time"
 )
 
-// keys lists the keys of a section in the contract's order, those not served yet included. The sections are the top-level keys
-// that hold keys, "" for the file, and "sites", "files", "authority" (an entry of certificates.ca), "eab", "dns", "origin_tls",
-// "guard" and "rotate" for what stands in them.
-func keys(section string) []string {
-	switch section {
-	case "":
-		return []string{"listen", "admin", "state", "certificates", "crawlers", "verify", "log", "limits", "sites"}
-	case "listen":
-		return []string{"https", "http", "proxy_protocol", "trusted_proxies", "client_ip_header", "client_protocol_header"}
-	case "certificates":
-		return []string{"source", "email", "ca", "dns", "unknown_host", "storage", "files"}
-	case "authority":
-		return []string{"directory", "root", "eab"}
-	case "eab":
-		return []string{"key_id", "hmac_key_file"}
-	case "dns":
-		return []string{"provider", "server", "key_name", "key_algorithm", "key_file", "account_file", "token_file", "delegated_to", "resolvers", "propagation"}
-	case "files":
-		return []string{"cert", "key"}
-	case "verify":
-		return []string{"resolver", "wait", "ranges"}
-	case "log":
-		return []string{"file", "scope", "client_ip", "query", "rotate"}
-	case "rotate":
-		return []string{"size", "keep", "compress"}
-	case "limits":
-		return []string{"header_bytes", "header_fields", "header_time", "stall_time", "stall_bytes", "stream_idle_time", "idle_time", "ping_after",
-			"ping_time", "streams", "frame_bytes", "stream_window", "connection_window", "connections",
-			"connections_per_address", "requests_per_address", "write_time", "origin_time", "drain_grace", "drain_time"}
-	case "sites":
-		return []string{"hosts", "origin", "origin_tls", "origin_time", "http2_crawl", "refuse_with", "guard", "paths"}
-	case "origin_tls":
-		return []string{"server_name", "ca", "insecure_skip_verify", "client_cert", "client_key"}
-	case "guard":
-		return []string{"refusals", "within"}
-	}
-	return nil
+// Key is a key of the configuration file. Defaults and bounds are written as the file would have them, so that messages,
+// documentation and the decoder say the same.
+type Key struct {
+	Section string // where it stands: "" is the file itself; see Keys
+	Name    string
+	Default string   // of a single value; "" where the key has none: it is required, empty, or explained where it is decoded
+	Low     string   // of a duration, a size or a whole number, the least value taken; "" for all others
+	High    string   // the greatest, likewise
+	Words   []string // if not nil, the value is one of these
 }
 
-func isKey(section, key string) bool { return slices.Contains(keys(section), key) }
+// Keys is the table of all keys, in the order of the example configuration. A section is called like the key that it stands
+// below; "sites" is an entry of the list of sites, "files" and "authority" are entries of certificates.files and
+// certificates.ca, and "eab", "dns", "rotate", "origin_tls" and "guard" stand in a section of their own each.
+func Keys() []Key {
+	return []Key{
+		{Name: "listen"},
+		{Name: "admin", Default: "127.0.0.1:9421"},
+		{Name: "state", Default: "/var/lib/gate421"},
+		{Name: "certificates"},
+		{Name: "crawlers", Default: "[googlebot]"},
+		{Name: "verify"},
+		{Name: "log"},
+		{Name: "limits"},
+		{Name: "sites"},
 
-// unknownHint looks for the key that was meant, first in this section, then in the others.
-func unknownHint(section, key string) string {
-	switch strings.ToLower(strings.Trim(key, "!<")) {
-	case "include", "includes", "import", "imports", "extends", "conf_d", "conf.d":
-		return "no other file is read: everything stands in this one; a program that puts files together can write it"
+		{Section: "listen", Name: "https", Default: ":443"},
+		{Section: "listen", Name: "http", Default: ":80"},
+		{Section: "listen", Name: "proxy_protocol"},
+		{Section: "listen", Name: "trusted_proxies"},
+		{Section: "listen", Name: "client_ip_header"},
+		{Section: "listen", Name: "client_protocol_header"},
+
+		{Section: "certificates", Name: "source", Default: "acme", Words: []string{"acme", "local", "files"}},
+		{Section: "certificates", Name: "email"},
+		{Section: "certificates", Name: "ca", Default: "letsencrypt"},
+		{Section: "certificates", Name: "dns"},
+		{Section: "certificates", Name: "unknown_host", Default: "refuse", Words: []string{"refuse", "default"}},
+		{Section: "certificates", Name: "storage"},
+		{Section: "certificates", Name: "files"},
+
+		{Section: "authority", Name: "directory"},
+		{Section: "authority", Name: "root"},
+		{Section: "authority", Name: "eab"},
+
+		{Section: "eab", Name: "key_id"},
+		{Section: "eab", Name: "hmac_key_file"},
+
+		{Section: "dns", Name: "provider", Words: providers()},
+		{Section: "dns", Name: "server"},
+		{Section: "dns", Name: "key_name"},
+		{Section: "dns", Name: "key_algorithm", Words: []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}},
+		{Section: "dns", Name: "key_file"},
+		{Section: "dns", Name: "account_file"},
+		{Section: "dns", Name: "token_file"},
+		{Section: "dns", Name: "delegated_to"},
+		{Section: "dns", Name: "resolvers"},
+		{Section: "dns", Name: "propagation", Default: "2m", Low: "0s", High: "1h"},
+
+		{Section: "files", Name: "cert"},
+		{Section: "files", Name: "key"},
+
+		{Section: "verify", Name: "resolver", Default: "system"},
+		{Section: "verify", Name: "wait", Default: "1s", Low: "10ms", High: "10s"},
+		{Section: "verify", Name: "ranges", Default: "auto", Words: []string{"auto", "embedded", "none"}},
+
+		{Section: "log", Name: "file", Default: "-"},
+		{Section: "log", Name: "scope", Default: "all", Words: []string{"all", "crawlers"}},
+		{Section: "log", Name: "client_ip", Default: "full", Words: []string{"full", "truncated"}},
+		{Section: "log", Name: "query", Default: "keep", Words: []string{"keep", "drop"}},
+		{Section: "log", Name: "rotate"},
+
+		{Section: "rotate", Name: "size", Default: "256MiB", Low: "1MiB", High: "1024GiB"},
+		{Section: "rotate", Name: "keep", Default: "14", Low: "1", High: "10000"},
+		{Section: "rotate", Name: "compress", Default: "zstd", Words: []string{"zstd", "none"}},
+
+		{Section: "limits", Name: "header_bytes", Default: "32KiB", Low: "4KiB", High: "1MiB"},
+		{Section: "limits", Name: "header_fields", Default: "128", Low: "16", High: "10000"},
+		{Section: "limits", Name: "header_time", Default: "10s", Low: "100ms", High: "2m"},
+		{Section: "limits", Name: "stall_time", Default: "60s", Low: "100ms", High: "10m"},
+		{Section: "limits", Name: "stall_bytes", Default: "64KiB", Low: "4KiB", High: "16MiB"},
+		{Section: "limits", Name: "stream_idle_time", Default: "10m", Low: "100ms", High: "24h"},
+		{Section: "limits", Name: "idle_time", Default: "120s", Low: "100ms", High: "1h"},
+		{Section: "limits", Name: "ping_after", Default: "30s", Low: "100ms", High: "1h"},
+		{Section: "limits", Name: "ping_time", Default: "15s", Low: "100ms", High: "5m"},
+		{Section: "limits", Name: "streams", Default: "100", Low: "1", High: "1000"},
+		{Section: "limits", Name: "frame_bytes", Default: "16KiB", Low: "16KiB", High: "1MiB"},
+		{Section: "limits", Name: "stream_window", Default: "256KiB", Low: "64KiB", High: "16MiB"},
+		{Section: "limits", Name: "connection_window", Default: "1MiB", Low: "64KiB", High: "64MiB"},
+		{Section: "limits", Name: "connections", Default: "16384", Low: "16", High: "1000000"},
+		{Section: "limits", Name: "connections_per_address", Default: "4096", Low: "1", High: "1000000"},
+		{Section: "limits", Name: "requests_per_address", Default: "1024", Low: "1", High: "1000000"},
+		{Section: "limits", Name: "write_time", Default: "60s", Low: "100ms", High: "10m"},
+		{Section: "limits", Name: "origin_time", Default: "60s", Low: "100ms", High: "1h"},
+		{Section: "limits", Name: "drain_grace", Default: "5s", Low: "0s", High: "10m"},
+		{Section: "limits", Name: "drain_time", Default: "30s", Low: "100ms", High: "10m"},
+
+		{Section: "sites", Name: "hosts"},
+		{Section: "sites", Name: "origin"},
+		{Section: "sites", Name: "origin_tls"},
+		{Section: "sites", Name: "origin_time", Low: "100ms", High: "24h"}, // without it that of limits
+		{Section: "sites", Name: "http2_crawl", Words: []string{"refuse", "observe", "allow"}},
+		{Section: "sites", Name: "refuse_with", Default: "421", Words: []string{"421", "alpn"}},
+		{Section: "sites", Name: "guard"},
+		{Section: "sites", Name: "paths"},
+
+		{Section: "origin_tls", Name: "server_name"},
+		{Section: "origin_tls", Name: "ca"},
+		{Section: "origin_tls", Name: "insecure_skip_verify", Default: "false", Words: []string{"true", "false"}},
+		{Section: "origin_tls", Name: "client_cert"},
+		{Section: "origin_tls", Name: "client_key"},
+
+		{Section: "guard", Name: "refusals", Default: "100", Low: "1", High: "1000000"},
+		{Section: "guard", Name: "within", Default: "24h", Low: "1m", High: "30d"},
 	}
-	if isKey(section, key+"_file") {
-		return "secrets stand in files of their own: write " + key + "_file: /path/to/the/file"
-	}
-	if near := Nearest(key, keys(section)); near != "" {
-		return "did you mean " + near + "?"
-	}
-	places := []struct{ section, place string }{
-		{"", "the file, at the left margin"},
-		{"listen", "listen"},
-		{"certificates", "certificates"},
-		{"verify", "verify"},
-		{"log", "log"},
-		{"rotate", "log.rotate"},
-		{"limits", "limits"},
-		{"sites", "a site, below sites"},
-		{"origin_tls", "a site's origin_tls"},
-		{"guard", "a site's guard"},
-		{"files", "an entry of certificates.files"},
-		{"dns", "certificates.dns"},
-		{"authority", "an entry of certificates.ca"},
-		{"eab", "eab, in an entry of certificates.ca"},
-	}
-	for _, p := range places {
-		if p.section != section && isKey(p.section, key) {
-			return key + " is a key of " + p.place
+}
+
+// names lists the keys of a section.
+func names(section string) []string {
+	var all []string
+	for _, k := range Keys() {
+		if k.Section == section {
+			all = append(all, k.Name)
 		}
 	}
-	if section == "sites" && strings.HasPrefix(key, "/") {
-		return "path patterns stand below paths"
-	}
-	return "the keys here are " + enumerate(keys(section), "and")
+	return all
 }
 
-// sectionKind is what messages call a mapping.
-const sectionKind = "a section with keys of its own"
+func isKey(section, name string) bool { return slices.Contains(names(section), name) }
 
-// sectionHint shows how a section is written.
-func sectionHint(section string) string {
-	switch section {
-	case "":
-		return leastFile
-	case "files":
-		return "write {cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}"
-	case "eab":
-		return "write {key_id: …, hmac_key_file: /path/to/key}"
-	case "dns":
-		return "write {provider: rfc2136, server: \"192.0.2.53:53\", key_file: /path/to/key}; null or no dns at all is for hosts without a star"
-	case "sites":
-		return `write {hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}, or these keys below the dash`
-	}
-	const hint = "write its keys below it, indented, or leave it out for the defaults"
-	if known := keys(section); len(known) < 10 {
-		return hint + "; its keys are " + enumerate(known, "and")
-	}
-	return hint
-}
-
-// leastFile is the hint for a file without sites.
-const leastFile = `the least is: sites: [{hosts: [example.com], origin: "http://127.0.0.1:3000", http2_crawl: refuse}]`
-
-func oneOf(words []string) string { return enumerate(words, "or") }
-
-func enumerate(words []string, last string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " " + last + " " + words[len(words)-1]
-}
-
-// Nearest finds the word that differs least from s: in letter case or hyphens only, by a plural's s, or by a few slips. It
-// returns "" when none is near.
-func Nearest(s string, words []string) string {
-	plain := strings.NewReplacer("-", "_", " ", "_")
-	s = plain.Replace(strings.ToLower(s))
-	if s == "" || len(s) > 40 {
-		return ""
-	}
-	best, least := "", 0
-	for _, word := range words {
-		w := plain.Replace(word)
-		d := distance(s, w)
-		if d <= max(1, min(len(w), len(s))/3) && (best == "" || d < least) {
-			best, least = word, d
+// key is an entry of the table; the zero Key where there is none.
+func key(section, name string) Key {
+	for _, k := range Keys() {
+		if k.Section == section && k.Name == name {
+			return k
 		}
 	}
-	return best
+	return Key{}
 }
 
-// distance counts the letters to insert, delete, replace or swap with a neighbour that make b of a.
-func distance(a, b string) int {
-	var before, last []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+// word is the value of a key that has Words; "" if it has a wrong one.
+func (r *reader) word(values map[string]*node, section, name string) string {
+	k := key(section, name)
+	n := values[name]
+	if n == nil {
+		return k.Default
 	}
-	for i := 1; i <= len(a); i++ {
-		before, last, row = last, row, make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
+	word, _ := r.choice(n, k.Words...)
+	return word
+}
+
+// durationOf is the value of a key that is a duration; its default if it has a wrong one.
+func (r *reader) durationOf(values map[string]*node, section, name string) time.Duration {
+	k := key(section, name)
+	if n := values[name]; n != nil {
+		if d, ok := r.duration(n, duration(k.Low), duration(k.High)); ok {
+			return d
 		}
 	}
-	return row[len(b)]
+	return duration(k.Default)
+}
+
+// sizeOf is the value in bytes of a key that is a size; its default if it has a wrong one.
+func (r *reader) sizeOf(values map[string]*node, section, name string) int64 {
+	k := key(section, name)
+	if n := values[name]; n != nil {
+		if v, ok := r.size(n, size(k.Low), size(k.High)); ok {
+			return v
+		}
+	}
+	return size(k.Default)
+}
+
+// numberOf is the value of a key that is a whole number; its default if it has a wrong one.
+func (r *reader) numberOf(values map[string]*node, section, name string) int {
+	k := key(section, name)
+	if n := values[name]; n != nil {
+		if v, ok := r.integer(n, number64(k.Low), number64(k.High)); ok {
+			return int(v)
+		}
+	}
+	return int(number64(k.Default))
+}
+
+// The table's own values are well formed, which its test holds it to. "" is 0.
+
+func duration(s string) time.Duration {
+	d, _ := parseDuration(s)
+	return d
+}
+
+func size(s string) int64 {
+	v, _ := parseSize(s)
+	return v
+}
+
+func number64(s string) int64 {
+	v, _ := strconv.ParseInt(s, 10, 64)
+	return v
 }

@@ -1,28 +1,36 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Log says what the decision log holds and where it goes.
 type Log struct {
-	File     string // a path, or "-" (default) for standard output
-	Scope    string // "all" (default) or "crawlers": only requests that claim to be one
-	ClientIP string // "full" (default) or "truncated" to /24 and /48; crawlers are always full
-	Query    string // "keep" (default) or "drop": the query strings of requests that claim no crawler
+	File     string // a path, or "-" for standard output
+	Scope    string // "all" or "crawlers": only requests that claim to be one
+	ClientIP string // "full" or "truncated" to /24 and /48; crawlers are always full
+	Query    string // "keep" or "drop": the query strings of requests that claim no crawler
 	Rotate   Rotate // the zero value: somebody else renames the file, or nobody; standard output is never rotated
 }
 
 // Rotate says when the log's file is set aside.
 type Rotate struct {
-	Size     int64  // bytes; default 256 MiB; 1 MiB to 1 TiB
-	Keep     int    // files set aside that are kept; default 14; 1 to 10,000
-	Compress string // "zstd" (default) or "none"
+	Size     int64  // bytes
+	Keep     int    // files set aside that are kept
+	Compress string // "zstd" or "none"
 }
 
 func (r *reader) log(n *node, l *Log) {
-	*l = Log{File: "-", Scope: "all", ClientIP: "full", Query: "keep"}
 	values := map[string]*node{}
 	if n != nil {
 		values = r.section(n, "log")
+	}
+	*l = Log{
+		File:     key("log", "file").Default,
+		Scope:    r.word(values, "log", "scope"),
+		ClientIP: r.word(values, "log", "client_ip"),
+		Query:    r.word(values, "log", "query"),
 	}
 	if n := values["file"]; n != nil {
 		if s, ok := r.filled(n, `a path, or "-" for standard output`); ok {
@@ -32,15 +40,6 @@ func (r *reader) log(n *node, l *Log) {
 			}
 		}
 	}
-	if n := values["scope"]; n != nil {
-		l.Scope, _ = r.choice(n, "all", "crawlers")
-	}
-	if n := values["client_ip"]; n != nil {
-		l.ClientIP, _ = r.choice(n, "full", "truncated")
-	}
-	if n := values["query"]; n != nil {
-		l.Query, _ = r.choice(n, "keep", "drop")
-	}
 	if rotate := r.rotate(values["rotate"]); l.File != "-" {
 		l.Rotate = rotate
 	}
@@ -48,33 +47,29 @@ func (r *reader) log(n *node, l *Log) {
 
 // rotate reads how the file is rotated; null leaves it to others, a nil node to the defaults.
 func (r *reader) rotate(n *node) Rotate {
-	rotate := Rotate{Size: 256 << 20, Keep: 14, Compress: "zstd"}
-	const cure = "write null to leave the file to logrotate (rename, then SIGHUP); leave the key out for 256MiB, 14 files, zstd"
+	standard := r.rotation(nil)
+	hint := fmt.Sprintf("write null to leave the file to logrotate (rename, then SIGHUP); leave the key out for %s, %d files, %s",
+		spellSize(standard.Size), standard.Keep, standard.Compress)
 	switch {
 	case n == nil:
-		return rotate
+		return standard
 	case n.kind == null:
 		return Rotate{}
-	case n.kind != mapping && n.kind != nothing:
-		r.wrongType(n, sectionKind, cure)
-		return rotate
 	case n.kind == nothing:
-		r.problem(n, cure, "%s: has no value", n.label)
-		return rotate
+		r.problem(n, hint, "%s: has no value", n.label)
+		return standard
+	case n.kind != mapping:
+		r.wrongType(n, sectionKind, hint)
+		return standard
 	}
-	values := r.section(n, "rotate")
-	if size := values["size"]; size != nil {
-		if v, ok := r.size(size, 1<<20, 1<<40); ok {
-			rotate.Size = v
-		}
+	return r.rotation(r.section(n, "rotate"))
+}
+
+// rotation reads the keys of a rotation.
+func (r *reader) rotation(values map[string]*node) Rotate {
+	return Rotate{
+		Size:     r.sizeOf(values, "rotate", "size"),
+		Keep:     r.numberOf(values, "rotate", "keep"),
+		Compress: r.word(values, "rotate", "compress"),
 	}
-	if keep := values["keep"]; keep != nil {
-		if v, ok := r.integer(keep, 1, 10_000); ok {
-			rotate.Keep = int(v)
-		}
-	}
-	if compress := values["compress"]; compress != nil {
-		rotate.Compress, _ = r.choice(compress, "zstd", "none")
-	}
-	return rotate
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // origins reads a site's own servers, written as one or as a list, and how they are trusted.
-func (r *reader) origins(n, tls *node, hosts []string, doors []door) ([]string, OriginTLS) {
+func (r *reader) origins(n, tls *node, hosts []string, listening []listenAddress) ([]string, OriginTLS) {
 	items := []*node{n}
 	if n.kind == list {
 		if items = n.items; len(items) == 0 {
@@ -19,7 +19,7 @@ func (r *reader) origins(n, tls *node, hosts []string, doors []door) ([]string, 
 	secure, sound := false, true
 	for _, item := range items {
 		item.label = n.label
-		t, ok := r.origin(item, hosts, doors)
+		t, ok := r.origin(item, hosts, listening)
 		before := first[t.origin]
 		switch {
 		case !ok:
@@ -38,7 +38,7 @@ func (r *reader) origins(n, tls *node, hosts []string, doors []door) ([]string, 
 }
 
 // origin reads one server or folder.
-func (r *reader) origin(n *node, hosts []string, doors []door) (target, bool) {
+func (r *reader) origin(n *node, hosts []string, listening []listenAddress) (target, bool) {
 	if n.kind == mapping { // brackets inside of brackets, where YAML takes the colon for a key's
 		r.wrongType(n, "a text", `put it in quotes: "http://127.0.0.1:3000"`)
 		return target{}, false
@@ -52,8 +52,8 @@ func (r *reader) origin(n *node, hosts []string, doors []door) (target, bool) {
 		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(written), f.message)
 		return target{}, false
 	}
-	if d, known := t.door(); known && t.host != "" {
-		for _, own := range doors {
+	if d, known := t.address(); known && t.host != "" {
+		for _, own := range listening {
 			if d.port == own.port && (d.host == own.host || own.host.IsUnspecified() && d.host.IsLoopback()) {
 				r.problem(n, "let the site's own server listen on another port, such as 127.0.0.1:3000, and write that here",
 					"%s: %s is gate421's own address (%s %q): requests would go round in circles", n.label, quote(written), own.name, own.address)

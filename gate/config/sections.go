@@ -3,7 +3,6 @@ package config
 import (
 	"path/filepath"
 	"slices"
-	"time"
 )
 
 // config reads the whole file.
@@ -12,8 +11,8 @@ func (r *reader) config(root *node) *Config {
 	if top == nil {
 		return nil
 	}
-	c := &Config{Admin: "127.0.0.1:9421", State: "/var/lib/gate421", Crawlers: []string{"googlebot"}}
-	doors := r.listen(top["listen"], top["admin"], c)
+	c := &Config{Admin: key("", "admin").Default, State: key("", "state").Default, Crawlers: []string{"googlebot"}}
+	listening := r.listen(top["listen"], top["admin"], c)
 	if n := top["state"]; n != nil {
 		c.State = r.folder(n)
 	}
@@ -25,7 +24,7 @@ func (r *reader) config(root *node) *Config {
 	r.log(top["log"], &c.Log)
 	r.limits(top["limits"], &c.Limits)
 	if n := top["sites"]; n != nil {
-		c.Sites = r.sites(n, c.Certificates, doors)
+		c.Sites = r.sites(n, c.Certificates, listening)
 	} else {
 		r.problem(root, leastFile, "sites is missing")
 	}
@@ -35,14 +34,14 @@ func (r *reader) config(root *node) *Config {
 }
 
 // listen reads the addresses and returns those that are on.
-func (r *reader) listen(n, admin *node, c *Config) []door {
-	c.Listen = Listen{HTTPS: ":443", HTTP: ":80"}
+func (r *reader) listen(n, admin *node, c *Config) []listenAddress {
+	c.Listen = Listen{HTTPS: key("listen", "https").Default, HTTP: key("listen", "http").Default}
 	values := map[string]*node{}
 	if n != nil {
 		values = r.section(n, "listen")
 	}
 	r.proxies(values, &c.Listen)
-	var doors []door
+	var listening []listenAddress
 	for _, a := range []struct {
 		name   string
 		node   *node
@@ -52,11 +51,11 @@ func (r *reader) listen(n, admin *node, c *Config) []door {
 		{"listen.http", values["http"], &c.Listen.HTTP},
 		{"admin", admin, &c.Admin},
 	} {
-		d, ok := r.door(a.node, a.name, a.target)
+		d, ok := r.listenAddress(a.node, a.name, a.target)
 		if !ok {
 			continue
 		}
-		for _, other := range doors {
+		for _, other := range listening {
 			if !d.overlaps(other) {
 				continue
 			}
@@ -71,41 +70,41 @@ func (r *reader) listen(n, admin *node, c *Config) []door {
 			r.problem(at.node, "give each its own port", "%s: %q is taken by %s (%q%s)", at.name, at.address, holder.name, holder.address, standard)
 			break
 		}
-		doors = append(doors, d)
+		listening = append(listening, d)
 	}
-	return doors
+	return listening
 }
 
-// door reads one address. It returns false when that is off or wrong.
-func (r *reader) door(n *node, name string, target *string) (door, bool) {
+// listenAddress reads one address. It returns false when that is off or wrong.
+func (r *reader) listenAddress(n *node, name string, target *string) (listenAddress, bool) {
 	standard := *target
 	if n != nil {
 		example := `"` + *target + `"`
 		switch {
 		case n.kind == number:
 			r.wrongType(n, "an address with a port", `write ":`+n.text+`"`)
-			return door{}, false
+			return listenAddress{}, false
 		case n.kind == boolean && name != "listen.https":
 			r.wrongType(n, "an address with a port", `write "" to turn it off; leave the key out for `+example)
-			return door{}, false
+			return listenAddress{}, false
 		}
 		address, ok := r.text(n, example)
 		if !ok {
-			return door{}, false
+			return listenAddress{}, false
 		}
 		if address == "" && name == "listen.https" {
 			r.problem(n, "leave the key out for "+example, "%s: cannot be turned off: it is what gate421 is for", n.label)
-			return door{}, false
+			return listenAddress{}, false
 		}
 		*target = address
 	}
 	if *target == "" {
-		return door{}, false
+		return listenAddress{}, false
 	}
-	d, f := parseDoor(*target, standard)
+	d, f := parseListenAddress(*target, standard)
 	if f != nil {
 		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(*target), f.message)
-		return door{}, false
+		return listenAddress{}, false
 	}
 	d.name, d.node, d.address = name, n, *target
 	if name == "admin" && n != nil && !d.host.IsLoopback() {
@@ -145,11 +144,15 @@ func (r *reader) crawlerNames(n *node) []string {
 }
 
 func (r *reader) verify(n *node, v *Verify) {
-	*v = Verify{Resolver: "system", Wait: time.Second, Ranges: "auto"}
-	if n == nil {
-		return
+	values := map[string]*node{}
+	if n != nil {
+		values = r.section(n, "verify")
 	}
-	values := r.section(n, "verify")
+	*v = Verify{
+		Resolver: key("verify", "resolver").Default,
+		Wait:     r.durationOf(values, "verify", "wait"),
+		Ranges:   r.word(values, "verify", "ranges"),
+	}
 	if n := values["resolver"]; n != nil {
 		if s, ok := r.filled(n, "system, 192.0.2.53:53 or tls://192.0.2.53:853#dns.example"); ok {
 			resolver, f := parseResolver(s)
@@ -158,13 +161,5 @@ func (r *reader) verify(n *node, v *Verify) {
 			}
 			v.Resolver = resolver
 		}
-	}
-	if n := values["wait"]; n != nil {
-		if d, ok := r.duration(n, 10*time.Millisecond, 10*time.Second); ok {
-			v.Wait = d
-		}
-	}
-	if n := values["ranges"]; n != nil {
-		v.Ranges, _ = r.choice(n, "auto", "embedded", "none")
 	}
 }

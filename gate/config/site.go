@@ -4,15 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"gate421/gate/policy"
 
 	"golang.org/x/net/publicsuffix"
 )
 
-// sites reads all sites. doors are the addresses that are listened on.
-func (r *reader) sites(n *node, certificates Certificates, doors []door) []Site {
+// sites reads all sites. listening are the addresses that are listened on.
+func (r *reader) sites(n *node, certificates Certificates, listening []listenAddress) []Site {
 	n.label = "sites"
 	items, ok := r.list(n, "a list, even of one site: each begins with a dash, as in - hosts: [example.com]")
 	if ok && len(items) == 0 {
@@ -24,7 +23,7 @@ func (r *reader) sites(n *node, certificates Certificates, doors []door) []Site 
 	for i, item := range items {
 		item.label = siteLabel(item, i)
 		if values := r.section(item, "sites"); values != nil {
-			sites = append(sites, r.site(item, values, certificates, doors))
+			sites = append(sites, r.site(item, values, certificates, listening))
 		}
 	}
 	return sites
@@ -63,20 +62,17 @@ func siteLabel(n *node, i int) string {
 	return fmt.Sprintf("site %d: ", i+1)
 }
 
-func (r *reader) site(n *node, values map[string]*node, certificates Certificates, doors []door) Site {
-	s := Site{Guard: &Guard{Refusals: 100, Within: 24 * time.Hour}}
+func (r *reader) site(n *node, values map[string]*node, certificates Certificates, listening []listenAddress) Site {
+	s := Site{Guard: r.guardOf(nil), OriginTime: r.durationOf(values, "sites", "origin_time")}
 	if hosts := values["hosts"]; hosts != nil {
 		s.Hosts = r.siteHosts(hosts, certificates)
 	} else {
 		r.problem(n, "list the names that visitors use: hosts: [example.com, www.example.com]", "%shosts is missing", n.label)
 	}
 	if origin := values["origin"]; origin != nil {
-		s.Origin, s.OriginTLS = r.origins(origin, values["origin_tls"], s.Hosts, doors)
+		s.Origin, s.OriginTLS = r.origins(origin, values["origin_tls"], s.Hosts, listening)
 	} else {
 		r.problem(n, "say where the site's own server is: origin: http://127.0.0.1:3000", "%sorigin is missing", n.label)
-	}
-	if written := values["origin_time"]; written != nil {
-		s.OriginTime, _ = r.duration(written, 100*time.Millisecond, 24*time.Hour)
 	}
 	crawl := values["http2_crawl"]
 	if crawl != nil {
@@ -107,7 +103,7 @@ func (r *reader) choice421(n *node) (string, bool) {
 		r.wrongType(n, "a text", `write "421" with the quotes, or leave the key out`)
 		return "", false
 	}
-	return r.choice(n, "421", "alpn")
+	return r.choice(n, key("sites", "refuse_with").Words...)
 }
 
 func (r *reader) siteHosts(n *node, certificates Certificates) []string {
@@ -148,26 +144,24 @@ func (r *reader) siteHosts(n *node, certificates Certificates) []string {
 
 // guard reads a guard; null turns it off.
 func (r *reader) guard(n *node) *Guard {
-	g := &Guard{Refusals: 100, Within: 24 * time.Hour}
+	g := r.guardOf(nil)
+	hint := fmt.Sprintf("write null to turn the guard off; leave the key out for %d refusals within %s", g.Refusals, key("guard", "within").Default)
 	switch {
 	case n.kind == null:
 		return nil
 	case n.kind == boolean || n.kind == text && n.text != "":
-		r.wrongType(n, sectionKind, "write null to turn the guard off; leave the key out for 100 refusals within 24h")
+		r.wrongType(n, sectionKind, hint)
 		return g
 	case n.kind == nothing:
-		r.problem(n, "write null to turn the guard off; leave the key out for 100 refusals within 24h", "%s: has no value", n.label)
+		r.problem(n, hint, "%s: has no value", n.label)
 		return g
 	}
-	values := r.section(n, "guard")
-	if refusals := values["refusals"]; refusals != nil {
-		v, _ := r.integer(refusals, 1, 1_000_000)
-		g.Refusals = int(v)
-	}
-	if within := values["within"]; within != nil {
-		g.Within, _ = r.duration(within, time.Minute, 30*24*time.Hour)
-	}
-	return g
+	return r.guardOf(r.section(n, "guard"))
+}
+
+// guardOf reads the keys of a guard.
+func (r *reader) guardOf(values map[string]*node) *Guard {
+	return &Guard{Refusals: r.numberOf(values, "guard", "refusals"), Within: r.durationOf(values, "guard", "within")}
 }
 
 // paths reads the exceptions in their order.

@@ -36,6 +36,7 @@ package front
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -84,23 +85,15 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		HeaderBytes: or(l.HeaderBytes, 32<<10), HeaderTime: or(l.HeaderTime, 10*time.Second), IdleTime: or(l.IdleTime, 120*time.Second),
-		PingAfter: or(l.PingAfter, 30*time.Second), PingTime: or(l.PingTime, 15*time.Second), WriteTime: or(l.WriteTime, 60*time.Second),
-		Streams: or(l.Streams, 100), FrameBytes: or(l.FrameBytes, 16<<10), StreamWindow: or(l.StreamWindow, 256<<10),
-		ConnectionWindow: or(l.ConnectionWindow, 1<<20), DrainTime: or(l.DrainTime, 30*time.Second),
-		HeaderFields: or(l.HeaderFields, 128), StallTime: or(l.StallTime, 60*time.Second), StallBytes: or(l.StallBytes, 64<<10),
-		StreamIdleTime: or(l.StreamIdleTime, 10*time.Minute),
-		Connections:    or(l.Connections, 16384), ConnectionsPerAddress: or(l.ConnectionsPerAddress, 4096),
-		RequestsPerAddress: or(l.RequestsPerAddress, 1024),
+		HeaderBytes: cmp.Or(l.HeaderBytes, 32<<10), HeaderTime: cmp.Or(l.HeaderTime, 10*time.Second), IdleTime: cmp.Or(l.IdleTime, 120*time.Second),
+		PingAfter: cmp.Or(l.PingAfter, 30*time.Second), PingTime: cmp.Or(l.PingTime, 15*time.Second), WriteTime: cmp.Or(l.WriteTime, 60*time.Second),
+		Streams: cmp.Or(l.Streams, 100), FrameBytes: cmp.Or(l.FrameBytes, 16<<10), StreamWindow: cmp.Or(l.StreamWindow, 256<<10),
+		ConnectionWindow: cmp.Or(l.ConnectionWindow, 1<<20), DrainTime: cmp.Or(l.DrainTime, 30*time.Second),
+		HeaderFields: cmp.Or(l.HeaderFields, 128), StallTime: cmp.Or(l.StallTime, 60*time.Second), StallBytes: cmp.Or(l.StallBytes, 64<<10),
+		StreamIdleTime: cmp.Or(l.StreamIdleTime, 10*time.Minute),
+		Connections:    cmp.Or(l.Connections, 16384), ConnectionsPerAddress: cmp.Or(l.ConnectionsPerAddress, 4096),
+		RequestsPerAddress: cmp.Or(l.RequestsPerAddress, 1024),
 	}
-}
-
-func or[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // Server is the door. All fields are set before Serve and not changed after.

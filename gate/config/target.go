@@ -168,12 +168,12 @@ func originName(s string) (name string, ok bool) {
 	return name, true
 }
 
-// door is the address that a request to the origin goes to, as far as it is known without asking DNS.
-func (t target) door() (door, bool) {
+// address is where a request to the origin goes to, as far as it is known without asking DNS.
+func (t target) address() (listenAddress, bool) {
 	host := t.host
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	addr, err := netip.ParseAddr(host)
-	return door{host: addr.Unmap(), port: t.port}, err == nil
+	return listenAddress{host: addr.Unmap(), port: t.port}, err == nil
 }
