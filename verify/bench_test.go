@@ -9,7 +9,7 @@ import (
 
 func warm(tb testing.TB) (*Verifier, netip.Addr) {
 	tb.Helper()
-	z := newZone(tb, googlebotZone)
+	z := newZone(googlebotZone)
 	v := &Verifier{Resolver: z.inMemory(), Wait: 5 * time.Second}
 	tb.Cleanup(func() { v.Close() })
 	addr := netip.MustParseAddr(googlebotAddr)

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -152,12 +153,12 @@ func TestConfirm(t *testing.T) {
 // checkConfirm runs a case over real sockets.
 func checkConfirm(t *testing.T, c confirmCase) {
 	checkLeaks(t)
-	z := newZone(t, c.zone)
+	z := newZone(c.zone)
 	z.lazy = c.lazy
 	v := &Verifier{Resolver: &Resolver{Servers: []string{z.serve(t)}}}
 	defer v.Close()
-	addr := netip.MustParseAddr(cmpOr(c.addr, googlebotAddr))
-	got := v.Lookup(context.Background(), cmpOr(c.crawler, "googlebot"), addr)
+	addr := netip.MustParseAddr(cmp.Or(c.addr, googlebotAddr))
+	got := v.Lookup(context.Background(), cmp.Or(c.crawler, "googlebot"), addr)
 	if got.Verdict != c.verdict || got.Cause != c.cause || got.PTR != c.ptr || got.Source != SourceDNS {
 		t.Errorf("got %s, cause %q, ptr %q, source %q; want %s, cause %q, ptr %q",
 			got.Verdict, got.Cause, got.PTR, got.Source, c.verdict, c.cause, c.ptr)
@@ -175,16 +176,9 @@ func checkConfirm(t *testing.T, c confirmCase) {
 	}
 }
 
-func cmpOr(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
-}
-
 func TestLookupDetails(t *testing.T) {
 	checkLeaks(t)
-	z := newZone(t, googlebotZone+`
+	z := newZone(googlebotZone + `
 		1.66.249.66.in-addr.arpa. 300 PTR odd_name\000.example.
 		crawl-66-249-66-1.googlebot.com. 1800 IN A 66.249.66.9`)
 	v := &Verifier{Resolver: z.inMemory()}

@@ -9,19 +9,16 @@ import (
 	"time"
 
 	"gate421/verify"
+	"gate421/verify/verifytest"
 )
 
 // A server of net/http that sends Googlebot back to HTTP/1.1 and serves everyone else. In this example's zone its client is
 // Googlebot.
 func Example_server() {
-	zone, err := serveZone(`
+	zone := verifytest.NewServer(`
 1.0.0.127.in-addr.arpa.        300 IN PTR crawl-127-0-0-1.googlebot.com.
 crawl-127-0-0-1.googlebot.com. 300 IN A   127.0.0.1`)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer zone.Shutdown()
+	defer zone.Close()
 
 	claims, err := verify.NewClaims([]string{"googlebot"})
 	if err != nil {
@@ -29,7 +26,7 @@ crawl-127-0-0-1.googlebot.com. 300 IN A   127.0.0.1`)
 		return
 	}
 	verifier := &verify.Verifier{
-		Resolver: &verify.Resolver{Servers: []string{zone.PacketConn.LocalAddr().String()}},
+		Resolver: &verify.Resolver{Servers: []string{zone.Addr()}},
 		Wait:     time.Second,
 	}
 	defer verifier.Close()
@@ -76,14 +73,10 @@ crawl-127-0-0-1.googlebot.com. 300 IN A   127.0.0.1`)
 
 // Crawlers that the catalogue does not have are recognised and verified in the same way.
 func ExampleVerifier_crawlers() {
-	zone, err := serveZone(`
+	zone := verifytest.NewServer(`
 1.39.55.157.in-addr.arpa.          300 IN PTR msnbot-157-55-39-1.search.msn.com.
 msnbot-157-55-39-1.search.msn.com. 300 IN A   157.55.39.1`)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer zone.Shutdown()
+	defer zone.Close()
 
 	crawlers := append(verify.Catalogue(), verify.Crawler{
 		Name: "bingbot", Tokens: []string{"bingbot"}, Names: []string{"msnbot-*.search.msn.com"},
@@ -95,7 +88,7 @@ msnbot-157-55-39-1.search.msn.com. 300 IN A   157.55.39.1`)
 	}
 	verifier := &verify.Verifier{
 		Crawlers: crawlers,
-		Resolver: &verify.Resolver{Servers: []string{zone.PacketConn.LocalAddr().String()}},
+		Resolver: &verify.Resolver{Servers: []string{zone.Addr()}},
 	}
 	defer verifier.Close()
 

@@ -3,14 +3,11 @@ package verify_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"gate421/verify"
-
-	"github.com/miekg/dns"
+	"gate421/verify/verifytest"
 )
 
 func ExampleClaims_Of() {
@@ -74,18 +71,14 @@ func ExampleRanges_Find() {
 
 // One address of this example's zone is Googlebot's; the other only has a name that says so.
 func ExampleVerifier_Identify() {
-	server, err := serveZone(`
+	server := verifytest.NewServer(`
 1.66.249.66.in-addr.arpa.        300 IN PTR crawl-66-249-66-1.googlebot.com.
 crawl-66-249-66-1.googlebot.com. 300 IN A   66.249.66.1
 1.2.0.192.in-addr.arpa.          300 IN PTR crawl-66-249-66-1.googlebot.com.`)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer server.Shutdown()
+	defer server.Close()
 
 	verifier := &verify.Verifier{
-		Resolver: &verify.Resolver{Servers: []string{server.PacketConn.LocalAddr().String()}},
+		Resolver: &verify.Resolver{Servers: []string{server.Addr()}},
 		Wait:     time.Second,
 	}
 	defer verifier.Close()
@@ -97,34 +90,4 @@ crawl-66-249-66-1.googlebot.com. 300 IN A   66.249.66.1
 	// 66.249.66.1 genuine dns crawl-66-249-66-1.googlebot.com
 	// 66.249.66.1 genuine cache crawl-66-249-66-1.googlebot.com
 	// 192.0.2.1 impostor dns crawl-66-249-66-1.googlebot.com
-}
-
-func serveZone(text string) (*dns.Server, error) {
-	mux := dns.NewServeMux()
-	mux.HandleFunc(".", func(w dns.ResponseWriter, req *dns.Msg) {
-		m := new(dns.Msg)
-		w.WriteMsg(m.SetRcode(req, dns.RcodeNameError))
-	})
-	records := dns.NewZoneParser(strings.NewReader(text), ".", "")
-	for record, ok := records.Next(); ok; record, ok = records.Next() {
-		mux.HandleFunc(record.Header().Name, func(w dns.ResponseWriter, req *dns.Msg) {
-			m := new(dns.Msg)
-			m.SetReply(req)
-			m.Answer = []dns.RR{dns.Copy(record)}
-			m.Answer[0].Header().Name = req.Question[0].Name
-			w.WriteMsg(m)
-		})
-	}
-	if err := records.Err(); err != nil {
-		return nil, err
-	}
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	started := make(chan struct{})
-	server := &dns.Server{PacketConn: conn, Handler: mux, NotifyStartedFunc: func() { close(started) }}
-	go server.ActivateAndServe()
-	<-started
-	return server, nil
 }

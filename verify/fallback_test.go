@@ -217,12 +217,12 @@ func TestHabitsEnd(t *testing.T) {
 		if lookup() == 0 || lookup() != 0 {
 			t.Error("it is not remembered that the server drops names in mixed case")
 		}
-		z.trouble("", 0)
+		z.fail("", 0)
 		time.Sleep(habitFor + time.Second)
 		if lookup() != 0 {
 			t.Error("a server that is well is waited for")
 		}
-		z.trouble("plain:silent", 0)
+		z.fail("plain:silent", 0)
 		if lookup() != 0 {
 			t.Error("names are not asked for in mixed case again")
 		}

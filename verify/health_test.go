@@ -74,7 +74,7 @@ func TestHealthOverTime(t *testing.T) {
 		if n := z.count(googlebotPTR + " PTR"); n < 3*12 || n > 3*20 {
 			t.Errorf("%d queries in an hour", n)
 		}
-		z.trouble("", 0)
+		z.fail("", 0)
 		time.Sleep(probeMost + followEvery)
 		if got := said(); !strings.HasSuffix(got, " well") {
 			t.Errorf("after its end: %q", got)
@@ -84,7 +84,7 @@ func TestHealthOverTime(t *testing.T) {
 		if z.total() != queries {
 			t.Error("a resolver that is well is probed for no reason")
 		}
-		z.trouble("refused", 0)
+		z.fail("refused", 0)
 		lookups := func(n int) {
 			for i := range n {
 				v.Identify(t.Context(), "googlebot", netip.AddrFrom4([4]byte{192, 0, byte(i), 1}))
@@ -109,7 +109,7 @@ func TestHealthAfterAProof(t *testing.T) {
 	healthIn(t, googlebotZone+"\nfault * servfail", func(t *testing.T, z *zone, v *Verifier, said func() string) {
 		time.Sleep(time.Hour)
 		said()
-		z.trouble("", 0)
+		z.fail("", 0)
 		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Genuine, SourceDNS, "")
 		time.Sleep(probeLeast + followEvery)
 		if got := said(); !strings.HasSuffix(got, " well") {
@@ -123,7 +123,7 @@ func TestHealthOfALiar(t *testing.T) {
 	healthIn(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier, said func() string) {
 		time.Sleep(time.Minute)
 		said()
-		z.trouble("nxdomain", 0)
+		z.fail("nxdomain", 0)
 		for i := range troublesInARow {
 			v.Identify(t.Context(), "googlebot", netip.AddrFrom4([4]byte{66, 249, 66, byte(i + 2)}))
 		}

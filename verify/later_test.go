@@ -139,7 +139,7 @@ func TestCloseForgets(t *testing.T) {
 // TestCloseAmongCalls looks for calls that are lost or made twice while Close and everything else race.
 func TestCloseAmongCalls(t *testing.T) {
 	checkLeaks(t)
-	z := newZone(t, googlebotZone)
+	z := newZone(googlebotZone)
 	for range 20 {
 		v := &Verifier{Resolver: z.inMemory(), Wait: time.Minute}
 		var mu sync.Mutex

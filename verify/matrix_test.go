@@ -43,11 +43,11 @@ type crawl struct {
 }
 
 func newCrawl(t *testing.T) *crawl {
-	c := &crawl{t: t, z: newZone(t, matrixZone), seen: map[Verdict]int{}, clients: map[string]Verdict{
+	c := &crawl{t: t, z: newZone(matrixZone), seen: map[Verdict]int{}, clients: map[string]Verdict{
 		googlebotAddr: Genuine, "2001:4860:4801:10::1": Genuine, "127.0.0.1": Genuine,
 		"1.2.3.4": Impostor, "91.208.197.96": Impostor, "95.216.227.158": Impostor, "2001:db8::1": Impostor,
 	}}
-	second := newZone(t, "fault * lame")
+	second := newZone("fault * lame")
 	c.v = &Verifier{Wait: time.Second, Resolver: &Resolver{
 		Servers: []string{"192.0.2.53:53", "192.0.2.54:53"},
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -97,14 +97,14 @@ func matrixFaults() []struct {
 		name       string
 		begin, end func(c *crawl)
 	}
-	always := func(fault string) func(c *crawl) { return func(c *crawl) { c.z.trouble(fault, 0) } }
+	always := func(fault string) func(c *crawl) { return func(c *crawl) { c.z.fail(fault, 0) } }
 	// every second the first server's luck changes
 	flap := func(fault string) func(c *crawl) {
 		return func(c *crawl) {
 			c.until = make(chan struct{})
 			go func(until chan struct{}) {
 				for i := 0; ; i++ {
-					c.z.trouble([]string{fault, ""}[i%2], 0)
+					c.z.fail([]string{fault, ""}[i%2], 0)
 					select {
 					case <-time.After(700 * time.Millisecond):
 					case <-until:
@@ -128,7 +128,7 @@ func matrixFaults() []struct {
 		{"garbage", always("garbage"), nothing},
 		{"wrong id", always("wrongid"), nothing},
 		{"wrong question", always("wrongquestion"), nothing},
-		{"2 s slow", func(c *crawl) { c.z.trouble("", 2*time.Second) }, nothing},
+		{"2 s slow", func(c *crawl) { c.z.fail("", 2*time.Second) }, nothing},
 		{"flapping", flap("silent"), steady},
 		{"dead at start", func(c *crawl) { c.dead = true }, func(c *crawl) { c.dead = false }},
 		{"poisoned hosts", nothing, nothing}, // of the machine: it says that 127.0.0.1 is localhost
@@ -189,7 +189,7 @@ func TestFaultMatrix(t *testing.T) {
 						t.Errorf("what was known became unknown: %s", seen)
 					}
 					fault.end(c)
-					c.z.trouble("", 0)
+					c.z.fail("", 0)
 					ended := time.Now()
 					for !c.ask() {
 						time.Sleep(50 * time.Millisecond)
@@ -220,8 +220,8 @@ func TestFaultMatrixSockets(t *testing.T) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, fault := range []string{"servfail", "silent", "truncated", "garbage", "wrongid", "wrongquestion"} {
-		z := newZone(t, googlebotZone)
-		z.trouble(fault, 0)
+		z := newZone(googlebotZone)
+		z.fail(fault, 0)
 		resolver := &Resolver{Servers: []string{z.serve(t)}}
 		all.Go(func() {
 			v := &Verifier{Resolver: resolver, Wait: time.Second}
@@ -234,7 +234,7 @@ func TestFaultMatrixSockets(t *testing.T) {
 					}
 				}
 			}
-			z.trouble("", 0)
+			z.fail("", 0)
 			for ended := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 				a, b := v.Identify(t.Context(), "googlebot", genuine), v.Identify(t.Context(), "googlebot", impostor)
 				if a.Verdict == Genuine && b.Verdict == Impostor {

@@ -64,7 +64,7 @@ func TestDenials(t *testing.T) {
 					})
 					inBubble(t, googlebotZone+googlebotZone6, func(t *testing.T, z *zone, v *Verifier) {
 						healthy, denied := googlebotZone+googlebotZone6, googlebotZone+googlebotZone6+fault
-						z.set(t, healthy)
+						z.set(healthy)
 						renew := func(verdict Verdict) {
 							t.Helper()
 							v.Prepare(addr)
@@ -75,7 +75,7 @@ func TestDenials(t *testing.T) {
 							}
 						}
 						want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "") // for 30 minutes
-						z.set(t, denied)
+						z.set(denied)
 						time.Sleep(27*time.Minute + time.Second)
 						renew(Genuine)
 						asked := z.total()
@@ -93,7 +93,7 @@ func TestDenials(t *testing.T) {
 							want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 							time.Sleep(time.Hour)
 						}
-						z.set(t, healthy)
+						z.set(healthy)
 						v.Identify(t.Context(), "googlebot", addr)
 						want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
 					})

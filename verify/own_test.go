@@ -14,10 +14,10 @@ func bingbot() Crawler {
 }
 
 func TestCrawlersOfTheCallers(t *testing.T) {
-	z := newZone(t, `
+	z := newZone(`
 1.39.55.157.in-addr.arpa.           300 IN PTR msnbot-157-55-39-1.search.msn.com.
 msnbot-157-55-39-1.search.msn.com.  300 IN A   157.55.39.1
-`+googlebotZone)
+` + googlebotZone)
 	crawlers := []Crawler{bingbot(), {Name: "broken", Tokens: []string{"broken"}, Names: []string{"*.com"}}}
 	v := &Verifier{Crawlers: crawlers, Resolver: z.inMemory(), Wait: 5 * time.Second}
 	defer v.Close()
@@ -41,7 +41,7 @@ msnbot-157-55-39-1.search.msn.com.  300 IN A   157.55.39.1
 
 // TestMoreCrawlersThanFit: what does not fit is unknown and nobody's impostor.
 func TestMoreCrawlersThanFit(t *testing.T) {
-	z := newZone(t, googlebotZone)
+	z := newZone(googlebotZone)
 	var many []Crawler
 	for i := range mostCrawlers + 2 {
 		c := bingbot()

@@ -25,7 +25,8 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 	crawlers := []string{"googlebot", "googleother", "apis-google"}
 
 	rapid.Check(t, func(t *rapid.T) {
-		z := &zone{records: map[string][]dns.RR{}, faults: map[string]string{}, asked: map[string]int{}}
+		text := &strings.Builder{}
+		records, broken := map[string][]dns.RR{}, map[string]string{}
 		addr := netip.MustParseAddr(rapid.SampledFrom(addrs).Draw(t, "addr"))
 		reverse, err := dns.ReverseAddr(addr.String())
 		if err != nil {
@@ -37,13 +38,14 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 				t.Fatal(err)
 			}
 			name := strings.ToLower(rr.Header().Name)
-			z.records[name] = append(z.records[name], rr)
+			records[name] = append(records[name], rr)
+			text.WriteString(line + "\n")
 		}
 		pointers := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, 8, rapid.ID[string]).Draw(t, "pointers")
 		for _, name := range pointers {
 			add(reverse + " 300 PTR " + name)
 		}
-		z.faults[reverse] = rapid.SampledFrom(faults).Draw(t, "fault of the reverse zone")
+		broken[reverse] = rapid.SampledFrom(faults).Draw(t, "fault of the reverse zone")
 		holds := map[string]bool{}
 		for _, name := range names {
 			for _, a := range rapid.SliceOfNDistinct(rapid.SampledFrom(addrs), 0, 3, rapid.ID[string]).Draw(t, "addresses of "+name) {
@@ -54,27 +56,29 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 				add(name + " 300 " + kind + " " + a)
 				holds[name] = holds[name] || a == addr.String()
 			}
-			z.faults[strings.ToLower(name)] = rapid.SampledFrom(faults).Draw(t, "fault of "+name)
+			broken[strings.ToLower(name)] = rapid.SampledFrom(faults).Draw(t, "fault of "+name)
 		}
 
+		z := newZone(text.String())
+		z.faults = broken
 		v := &Verifier{Resolver: z.inMemory()}
 		defer v.Close()
 		for _, c := range Catalogue() {
 			if c.Name != crawlers[0] && c.Name != crawlers[1] && c.Name != crawlers[2] {
 				continue
 			}
-			proof, doubt := false, hurts(z.faults[reverse], len(pointers) > 0)
+			proof, doubt := false, hurts(broken[reverse], len(pointers) > 0)
 			for _, name := range pointers {
 				if doubt || !c.Trusts(name) {
 					continue
 				}
-				fault := z.faults[strings.ToLower(name)]
-				if !hurts(fault, hasKind(z.records[strings.ToLower(name)], addr)) && holds[name] {
+				fault := broken[strings.ToLower(name)]
+				if !hurts(fault, hasKind(records[strings.ToLower(name)], addr)) && holds[name] {
 					proof = true
 				}
 			}
 			for _, name := range pointers {
-				doubt = doubt || c.Trusts(name) && hurts(z.faults[strings.ToLower(name)], hasKind(z.records[strings.ToLower(name)], addr))
+				doubt = doubt || c.Trusts(name) && hurts(broken[strings.ToLower(name)], hasKind(records[strings.ToLower(name)], addr))
 			}
 			want := Impostor
 			switch {
@@ -116,7 +120,7 @@ func hasKind(rrs []dns.RR, addr netip.Addr) bool {
 
 // TestProofsOutliveFloods: however many impostors come, what was proven stays, and memory is bounded.
 func TestProofsOutliveFloods(t *testing.T) {
-	z := newZone(t, googlebotZone)
+	z := newZone(googlebotZone)
 	v := &Verifier{Resolver: z.inMemory()}
 	defer v.Close()
 	addr := netip.MustParseAddr(googlebotAddr)

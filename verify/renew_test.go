@@ -41,7 +41,7 @@ func TestRenewedAhead(t *testing.T) {
 			t.Errorf("%d lookups although it was renewed", n)
 		}
 		// In vain: it stays what it is until its time is over.
-		z.trouble("servfail", 0)
+		z.fail("servfail", 0)
 		time.Sleep(4 * time.Minute)
 		for range 10 {
 			identify(SourceCache)
@@ -52,7 +52,7 @@ func TestRenewedAhead(t *testing.T) {
 		identify(SourceCache)
 		time.Sleep(2 * time.Minute)
 		identify(SourceStale)
-		z.trouble("", 0)
+		z.fail("", 0)
 		time.Sleep(troubleFor)
 		identify(SourceDNS)
 		// Whoever is answered later renews as well.
@@ -64,7 +64,7 @@ func TestRenewedAhead(t *testing.T) {
 		}
 		// It is not Google's any more: the second renewal that says so ends the proof.
 		time.Sleep(28 * time.Minute)
-		z.set(t, "")
+		z.set("")
 		v.Peek("googlebot", addr)
 		v.Prepare(addr)
 		synctest.Wait()
@@ -122,7 +122,7 @@ func TestRangesDecideNothing(t *testing.T) {
 		crawl-1-2-3-4.googlebot.com. 300 A 1.2.3.4`, func(t *testing.T, z *zone, v *Verifier) {
 		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Impostor, SourceDNS, "")
 		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("1.2.3.4")), Genuine, SourceDNS, "")
-		z.trouble("servfail", 0)
+		z.fail("servfail", 0)
 		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("66.249.66.2")), Unknown, SourceDNS, CauseServfail)
 	})
 }
@@ -142,7 +142,7 @@ func TestOutage(t *testing.T) {
 					}
 					time.Sleep(time.Minute)
 				}
-				z.trouble(fault, 0)
+				z.fail(fault, 0)
 				for range 40 {
 					g, i := v.Identify(t.Context(), "googlebot", genuine), v.Identify(t.Context(), "googlebot", impostor)
 					if g.Verdict == Impostor || i.Verdict == Genuine || begin > 0 && g.Verdict != Genuine {
@@ -150,7 +150,7 @@ func TestOutage(t *testing.T) {
 					}
 					time.Sleep(time.Minute)
 				}
-				z.trouble("", 0)
+				z.fail("", 0)
 				time.Sleep(5 * time.Second)
 				for addr, verdict := range map[netip.Addr]Verdict{genuine: Genuine, impostor: Impostor} {
 					if got := v.Identify(t.Context(), "googlebot", addr); got.Verdict != verdict || got.Source == SourceStale {
@@ -216,7 +216,7 @@ func BenchmarkIdentifyWarmParallel(b *testing.B) {
 
 // BenchmarkIdentifyFlood is what a false claim costs when there is no room for its lookup.
 func BenchmarkIdentifyFlood(b *testing.B) {
-	z := newZone(b, "fault * silent")
+	z := newZone("fault * silent")
 	v := &Verifier{Resolver: z.inMemory()}
 	defer v.Close()
 	ctx := context.Background()

@@ -217,7 +217,7 @@ func TestFollowConfig(t *testing.T) {
 func TestFollowWhileLookingUp(t *testing.T) {
 	following(t, func(t *testing.T, c *configFile) {
 		c.write("nameserver 192.0.2.1\n")
-		old, new := newZone(t, googlebotZone), newZone(t, googlebotZone)
+		old, new := newZone(googlebotZone), newZone(googlebotZone)
 		old.delay = 2 * time.Second
 		c.r.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if strings.HasPrefix(address, "192.0.2.1:") {
@@ -280,7 +280,7 @@ func TestConfigOptions(t *testing.T) {
 	setup := func(t *testing.T, options, fault string, test func(t *testing.T, v *Verifier, dials *dialled)) {
 		following(t, func(t *testing.T, c *configFile) {
 			c.write("nameserver 192.0.2.1\nnameserver 192.0.2.2\noptions " + options + "\n")
-			z := newZone(t, googlebotZone+"\nfault * "+fault)
+			z := newZone(googlebotZone + "\nfault * " + fault)
 			var dials dialled
 			c.r.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 				dials.add(network + " " + strings.TrimSuffix(strings.TrimPrefix(address, "192.0.2."), ":53"))

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 func TestParseResolver(t *testing.T) {
@@ -92,7 +90,7 @@ func TestResolverStrays(t *testing.T) {
 	for _, fault := range []string{"wrongid", "garbage", "short"} {
 		t.Run(fault, func(t *testing.T) {
 			checkLeaks(t)
-			z := newZone(t, googlebotZone+"\nfault * "+fault)
+			z := newZone(googlebotZone + "\nfault * " + fault)
 			v := &Verifier{Resolver: &Resolver{Servers: []string{z.serve(t)}, Timeout: 600 * time.Millisecond}}
 			defer v.Close()
 			got := v.Lookup(context.Background(), "googlebot", netip.MustParseAddr(googlebotAddr))
@@ -105,7 +103,7 @@ func TestResolverCopes(t *testing.T) {
 	for _, fault := range []string{"truncated-udp", "foldcase", "formerr-edns"} {
 		t.Run(fault, func(t *testing.T) {
 			checkLeaks(t)
-			z := newZone(t, googlebotZone+"\nfault * "+fault)
+			z := newZone(googlebotZone + "\nfault * " + fault)
 			v := &Verifier{Resolver: &Resolver{Servers: []string{z.serve(t)}}}
 			defer v.Close()
 			if got := v.Lookup(context.Background(), "googlebot", netip.MustParseAddr(googlebotAddr)); got.Verdict != Genuine {
@@ -119,7 +117,7 @@ func TestResolverRotates(t *testing.T) {
 	for _, fault := range []string{"silent", "servfail", "refused", "referral", "lame", "garbage"} {
 		t.Run(fault, func(t *testing.T) {
 			checkLeaks(t)
-			lame, good := newZone(t, "fault * "+fault), newZone(t, googlebotZone)
+			lame, good := newZone("fault * "+fault), newZone(googlebotZone)
 			r := &Resolver{Servers: []string{lame.serve(t), good.serve(t)}}
 			v := &Verifier{Resolver: r}
 			defer v.Close()
@@ -141,7 +139,7 @@ func TestResolverUnreachable(t *testing.T) {
 	}
 	dead := socket.LocalAddr().String()
 	socket.Close()
-	good := newZone(t, googlebotZone)
+	good := newZone(googlebotZone)
 	for _, c := range []struct {
 		resolver *Resolver
 		verdict  Verdict
@@ -185,8 +183,9 @@ func TestResolverOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := newZone(t, googlebotZone)
-	z.run(t, &dns.Server{Listener: listener})
+	z := newZone(googlebotZone)
+	z.Serve(listener)
+	t.Cleanup(z.Close)
 
 	for _, c := range []struct {
 		name    string

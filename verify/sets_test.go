@@ -103,7 +103,7 @@ func TestReverseNameSets(t *testing.T) {
 				zone.WriteString("fault " + name + ". servfail\n")
 			}
 		}
-		v := &Verifier{Resolver: newZone(t, zone.String()).inMemory()}
+		v := &Verifier{Resolver: newZone(zone.String()).inMemory()}
 		for crawler, want := range map[string]Verdict{"googlebot": c.googlebot, "apis-google": c.ads} {
 			if got := v.Lookup(context.Background(), crawler, netip.MustParseAddr(googlebotAddr)); got.Verdict != want {
 				t.Errorf("%.200s\n%s is %s, cause %q, names %q; want %s", c.set, crawler, got.Verdict, got.Cause, got.Names, want)

@@ -20,7 +20,7 @@ func TestStatsCountLookups(t *testing.T) {
 		if s := v.Stats(); len(s.Results) != results || len(counted(s)) != 0 || s.Refused != 0 || slices.Max(s.Took.Counts) != 0 {
 			t.Errorf("before the first lookup: %+v", s)
 		}
-		z.trouble("", 4*time.Millisecond)
+		z.fail("", 4*time.Millisecond)
 		googlebot := netip.MustParseAddr(googlebotAddr)
 		for _, source := range []string{SourceDNS, SourceCache, SourceCache} { // two questions, and no more
 			want(t, v.Identify(t.Context(), "googlebot", googlebot), Genuine, source, "")
@@ -31,9 +31,9 @@ func TestStatsCountLookups(t *testing.T) {
 			want(t, v.Identify(t.Context(), "googlebot", stranger(i)), Impostor, SourceDNS, "")
 		}
 		v.Lookup(t.Context(), "googlebot", stranger(0))
-		z.trouble("servfail", 200*time.Millisecond)
+		z.fail("servfail", 200*time.Millisecond)
 		want(t, v.Identify(t.Context(), "googlebot", stranger(2)), Unknown, SourceDNS, CauseServfail)
-		z.trouble("silent", 0)
+		z.fail("silent", 0)
 		want(t, v.Identify(t.Context(), "googlebot", stranger(3)), Unknown, "", CauseTimeout)
 		if s := v.Stats(); s.InFlight != 1 || s.Queued != 0 {
 			t.Errorf("%d under way and %d waiting, want 1 and 0", s.InFlight, s.Queued)

@@ -15,7 +15,7 @@ import (
 func inBubble(t *testing.T, text string, test func(t *testing.T, z *zone, v *Verifier)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		z := newZone(t, text)
+		z := newZone(text)
 		v := &Verifier{Resolver: z.inMemory(), Wait: time.Second}
 		defer v.Close()
 		test(t, z, v)
@@ -97,12 +97,12 @@ func TestStaleInTrouble(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
-		z.set(t, "fault * servfail")
+		z.set("fault * servfail")
 		time.Sleep(31 * time.Minute)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		want(t, v.Identify(t.Context(), "apis-google", addr), Unknown, SourceCache, CauseServfail)
 		time.Sleep(10 * time.Hour)
-		z.set(t, "fault * silent")
+		z.set("fault * silent")
 		start := time.Now()
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		if waited := time.Since(start); waited != v.Wait {
@@ -118,10 +118,10 @@ func TestStaleInTrouble(t *testing.T) {
 			t.Errorf("waited %v although it was asked in vain just now", waited)
 		}
 		// A definite no ends it at once, and a day in trouble does.
-		z.set(t, "")
+		z.set("")
 		time.Sleep(4 * time.Second)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Impostor, SourceDNS, "")
-		z.set(t, "fault * servfail")
+		z.set("fault * servfail")
 		time.Sleep(11 * time.Minute)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Unknown, SourceDNS, CauseServfail)
 	})
@@ -131,7 +131,7 @@ func TestStaleForADayAtMost(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
-		z.set(t, "fault * servfail")
+		z.set("fault * servfail")
 		time.Sleep(30*time.Minute + 24*time.Hour - time.Second)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		time.Sleep(5 * time.Second)
@@ -148,7 +148,7 @@ func TestRecovery(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		z.set(t, googlebotZone)
+		z.set(googlebotZone)
 		recovered := time.Now()
 		for v.Identify(t.Context(), "googlebot", addr).Verdict != Genuine {
 			time.Sleep(100 * time.Millisecond)

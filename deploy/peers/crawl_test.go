@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gate421/verify/verifytest"
 )
 
 const shop = "shop.test"
@@ -217,7 +219,7 @@ func TestResolverTroubleServes(t *testing.T) {
 		return got
 	}
 	ask(googlebot4, "/proven", 421)
-	z.mute.Store(true)
+	z.SetFault(verifytest.Silent)
 	if took := ask(silent, "/silent", 200).took; took < wait/2 || took > wait+10*time.Second {
 		t.Errorf("a request whose verdict nobody gives took %v; the budget is %v", took, wait)
 	}

@@ -123,8 +123,7 @@ func serveNames(t *testing.T, i int, second bool) *nameservers {
 	n := &nameservers{address: fmt.Sprintf("127.1.%d.1:53", i), hosts: write(t, dir+"/hosts", nil)}
 	config := fmt.Sprintf("nameserver 127.1.%d.1\n", i)
 	begin := func(address string) *zone {
-		z := newZone(names, leads)
-		z.ttl = 1 // the gateway keeps a proof for a minute at least
+		z := newZone(names, leads, 1) // the gateway keeps a proof for a minute at least
 		z.listen(t, address)
 		t.Cleanup(z.stop)
 		return z

@@ -10,9 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"gate421/verify/verifytest"
 
 	"github.com/miekg/dns"
 )
@@ -23,56 +24,40 @@ const (
 	fromLibc    = "apt-get install libc-bin"
 )
 
-// oddServer is a DNS server that knows what its upstream knows, and is odd in one way.
-type oddServer struct {
-	zone    *zone
-	queries atomic.Int64
-	odd     func(query *dns.Msg, reply *dns.Msg) *dns.Msg // nil returned: silence
-}
-
-// startOdd serves at address over UDP and, unless it is closed, TCP.
-func startOdd(t *testing.T, z *zone, address string, tcp bool, odd func(query, reply *dns.Msg) *dns.Msg) *oddServer {
+// startOdd serves what z knows at address, over UDP and, if tcp is set, over TCP, and is odd in one way: odd changes its
+// replies, and returns nil for silence. Nil odd: it is not.
+func startOdd(t *testing.T, z *zone, address string, tcp bool, odd func(query, reply *dns.Msg) *dns.Msg) *verifytest.Server {
 	t.Helper()
-	s := &oddServer{zone: z, odd: odd}
+	s := verifytest.New(z.records)
+	t.Cleanup(s.Close)
+	if odd != nil {
+		s.SetFault(func(_ string, query, reply []byte) []byte {
+			q, r := new(dns.Msg), new(dns.Msg)
+			if q.Unpack(query) != nil || r.Unpack(reply) != nil {
+				return nil
+			}
+			if r = odd(q, r); r == nil {
+				return nil
+			}
+			packed, err := r.Pack()
+			if err != nil {
+				t.Error(err)
+			}
+			return packed
+		})
+	}
+	if tcp {
+		if err := s.Listen(address); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
 	socket, err := net.ListenPacket("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	servers := []*dns.Server{{PacketConn: socket}}
-	if tcp {
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		servers = append(servers, &dns.Server{Listener: listener})
-	}
-	for _, server := range servers {
-		started := make(chan struct{})
-		server.NotifyStartedFunc = func() { close(started) }
-		server.Handler = dns.HandlerFunc(s.serve)
-		go server.ActivateAndServe()
-		<-started
-		t.Cleanup(func() { server.Shutdown() })
-	}
+	s.ServePacket(socket)
 	return s
-}
-
-func (s *oddServer) serve(w dns.ResponseWriter, query *dns.Msg) {
-	s.queries.Add(1)
-	packed, err := query.Pack()
-	if err != nil {
-		return
-	}
-	reply := new(dns.Msg)
-	if reply.Unpack(s.zone.answer(packed)) != nil {
-		return
-	}
-	if s.odd != nil {
-		reply = s.odd(query, reply)
-	}
-	if reply != nil {
-		w.WriteMsg(reply)
-	}
 }
 
 // bare leaves nothing of a reply but its code.
@@ -104,7 +89,7 @@ func silent(*dns.Msg) *dns.Msg { return nil }
 
 func rcode(code int) func(*dns.Msg) *dns.Msg {
 	return func(reply *dns.Msg) *dns.Msg {
-		reply.Rcode, reply.Answer, reply.Ns = code, nil, nil
+		reply.Rcode, reply.Answer, reply.Ns, reply.Extra = code, nil, nil, nil
 		return reply
 	}
 }
@@ -348,12 +333,7 @@ func TestRealResolvers(t *testing.T) {
 		return
 	}
 	z := googleZone(t)
-	startOdd(t, z, "127.0.0.99:53", true, func(query, reply *dns.Msg) *dns.Msg {
-		if query.IsEdns0() != nil {
-			reply.SetEdns0(1232, false)
-		}
-		return reply
-	})
+	startOdd(t, z, "127.0.0.99:53", true, nil)
 	const address = "127.0.0.1" // some of them want one that an interface has
 	for _, f := range forwarders() {
 		t.Run(f.name, func(t *testing.T) {
@@ -418,7 +398,7 @@ func TestResolvConfIsFollowed(t *testing.T) {
 			t.Errorf("%q: %d", step.text, status)
 		}
 	}
-	if second.queries.Load() == 0 {
+	if second.Queries("", "") == 0 {
 		t.Error("the second server was not asked")
 	}
 	g.finish(t)
