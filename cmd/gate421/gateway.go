@@ -136,7 +136,7 @@ func (g *gateway) openLog() error {
 }
 
 func (g *gateway) openGuard() error {
-	watch, err := guard.Open(guard.Config{Folder: g.config.State, Notify: g.heardGuard})
+	watch, err := guard.Open(guard.Config{Folder: g.config.State, OnEvent: g.heardGuard})
 	if err != nil {
 		return hint(err, "if the file cannot be mended, remove it: the guard then counts anew and every site refuses again")
 	}

@@ -24,7 +24,7 @@
 // Counts and trips are kept in a file in the state folder: written within a second of a change, at once when a guard
 // trips or is resumed, by way of a temporary name, so that a crash leaves the file as it was a second ago at the worst.
 // One goroutine writes it. Whoever counts or asks waits for memory alone, however slow the disk is. Trouble with the
-// file never stops the counting; it is reported through Config.Notify, once until it is over.
+// file never stops the counting; it is reported through Config.OnEvent, once until it is over.
 //
 // Files of the first versions did not tell crawlers apart and kept no waited time. Their count of a site is every
 // crawler's: a trip stops refusing for all of them until the site is resumed; a count that has not tripped becomes that
@@ -55,9 +55,9 @@ func (l Limit) Due(refusals int64, waited time.Duration) bool {
 
 // Config of a Guard.
 type Config struct {
-	Folder string           // the state folder; "" keeps nothing across restarts
-	Notify func(Event)      // nil: nobody is told; called without locks held, must not block for long
-	Now    func() time.Time // the wall clock, for what people are shown; nil: time.Now
+	Folder  string           // the state folder; "" keeps nothing across restarts
+	OnEvent func(Event)      // nil: nobody is told; called without locks held, must not block for long
+	Now     func() time.Time // the wall clock, for what people are shown; nil: time.Now
 }
 
 // Event is something the owner should hear of.
@@ -132,8 +132,8 @@ func Open(c Config) (*Guard, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Notify == nil {
-		c.Notify = func(Event) {}
+	if c.OnEvent == nil {
+		c.OnEvent = func(Event) {}
 	}
 	g := &Guard{config: c, limits: map[string]Limit{}, counts: map[key]*count{},
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
@@ -173,7 +173,7 @@ func (g *Guard) Armed(site, crawler string) bool {
 		case limit.Due(n.refusals, n.wait()):
 			event := g.trip(k, n)
 			g.mu.Unlock()
-			g.config.Notify(event)
+			g.config.OnEvent(event)
 			return false
 		}
 	}
@@ -264,7 +264,7 @@ func (g *Guard) Resume(site string) bool {
 	g.mu.Unlock()
 	slices.SortFunc(events, func(a, b Event) int { return strings.Compare(a.Crawler, b.Crawler) })
 	for _, event := range events {
-		g.config.Notify(event)
+		g.config.OnEvent(event)
 	}
 	return len(events) > 0
 }

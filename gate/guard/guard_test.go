@@ -61,7 +61,7 @@ func TestSurvivesRestartAndResumes(t *testing.T) {
 		var mu sync.Mutex
 		var heard []string
 		open := func() *Guard {
-			g, err := Open(Config{Folder: folder, Notify: func(e Event) { mu.Lock(); heard = append(heard, e.What+" "+e.Site+e.Error); mu.Unlock() }})
+			g, err := Open(Config{Folder: folder, OnEvent: func(e Event) { mu.Lock(); heard = append(heard, e.What+" "+e.Site+e.Error); mu.Unlock() }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestTroubleIsReportedOnceAndCountingGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		troubles := 0
-		g, err := Open(Config{Folder: folder, Notify: func(e Event) {
+		g, err := Open(Config{Folder: folder, OnEvent: func(e Event) {
 			if e.What == "trouble" {
 				mu.Lock()
 				troubles++

@@ -36,7 +36,7 @@ func (g *Guard) keep() {
 // tell reports trouble unless it has been told, and says whether there is any.
 func (g *Guard) tell(err error, told bool) bool {
 	if err != nil && !told {
-		g.config.Notify(Event{What: "trouble", Error: err.Error()})
+		g.config.OnEvent(Event{What: "trouble", Error: err.Error()})
 	}
 	return err != nil
 }

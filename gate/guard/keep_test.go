@@ -103,7 +103,7 @@ func TestTroubleIsToldAgainAfterItWasOver(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "state")
 	synctest.Test(t, func(t *testing.T) {
 		var heard hearing
-		g, err := Open(Config{Folder: folder, Notify: heard.notify})
+		g, err := Open(Config{Folder: folder, OnEvent: heard.notify})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func TestTroubleWithRequestsIsToldOnce(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var heard hearing
-		g, err := Open(Config{Folder: folder, Notify: heard.notify})
+		g, err := Open(Config{Folder: folder, OnEvent: heard.notify})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func TestRequestThatStaysIsNotObeyed(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var heard hearing
-		g, err := Open(Config{Folder: folder, Notify: heard.notify})
+		g, err := Open(Config{Folder: folder, OnEvent: heard.notify})
 		if err != nil {
 			t.Fatal(err)
 		}

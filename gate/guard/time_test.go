@@ -23,14 +23,14 @@ type modelled struct {
 	tripped  bool
 }
 
-// deed is something that happens to a guard.
-type deed struct {
+// action is something that happens to a guard.
+type action struct {
 	what          string
 	site, crawler string
 	took, ahead   time.Duration
 }
 
-func deeds() *rapid.Generator[deed] {
+func actions() *rapid.Generator[action] {
 	what := rapid.SampledFrom([]string{
 		"refused", "refused", "came back", "time goes by", "time goes by", "the clock is set", "a restart", "resumed",
 	})
@@ -40,8 +40,8 @@ func deeds() *rapid.Generator[deed] {
 		1, time.Second, time.Minute - 1, time.Minute, 9 * time.Minute, 10 * time.Minute,
 	})
 	years := rapid.Int64Range(-int64(60*365*day), int64(60*365*day))
-	return rapid.Custom(func(t *rapid.T) deed {
-		return deed{
+	return rapid.Custom(func(t *rapid.T) action {
+		return action{
 			what.Draw(t, "what"), site.Draw(t, "site"), crawler.Draw(t, "crawler"),
 			took.Draw(t, "took"), time.Duration(years.Draw(t, "ahead")),
 		}
@@ -53,7 +53,7 @@ func deeds() *rapid.Generator[deed] {
 func TestOnlyTimeThatGoesByTrips(t *testing.T) {
 	folder := t.TempDir()
 	rapid.Check(t, func(r *rapid.T) {
-		all := rapid.SliceOfN(deeds(), 1, 40).Draw(r, "deeds")
+		all := rapid.SliceOfN(actions(), 1, 40).Draw(r, "actions")
 		var wrong string
 		synctest.Test(t, func(*testing.T) { wrong = modelCheck(folder, all) })
 		if wrong != "" {
@@ -63,7 +63,7 @@ func TestOnlyTimeThatGoesByTrips(t *testing.T) {
 }
 
 // modelCheck says what is wrong, if anything.
-func modelCheck(folder string, all []deed) string {
+func modelCheck(folder string, all []action) string {
 	limits := map[string]Limit{"a": {3, 10 * time.Minute}, "b": {1, time.Minute}, "off": {}}
 	os.Remove(filepath.Join(folder, "guard.json"))
 	clock := &jumpyClock{}
@@ -121,16 +121,16 @@ func modelCheck(folder string, all []deed) string {
 			limit := limits[k.site]
 			m.tripped = m.tripped || limit.Refusals > 0 && m.refusals >= limit.Refusals && m.waited >= limit.Within
 			if got := g.Armed(k.site, k.crawler); got == m.tripped {
-				return fmt.Sprintf("after %d deeds %v is armed: %v, want %+v", i+1, k, got, m)
+				return fmt.Sprintf("after %d actions %v is armed: %v, want %+v", i+1, k, got, m)
 			}
 		}
 		for _, s := range g.Status() {
 			now, m := clock.now(), model[key{s.Site, s.Crawler}]
 			if s.Refusals != int64(m.refusals) || s.Waited != m.waited || s.Tripped != m.tripped {
-				return fmt.Sprintf("after %d deeds %+v, want %+v", i+1, s, m)
+				return fmt.Sprintf("after %d actions %+v, want %+v", i+1, s, m)
 			}
 			if s.Since.After(now.Add(-s.Waited)) || s.CameBack.After(now) {
-				return fmt.Sprintf("after %d deeds, at %v, times to come are shown: %+v", i+1, now, s)
+				return fmt.Sprintf("after %d actions, at %v, times to come are shown: %+v", i+1, now, s)
 			}
 		}
 	}
