@@ -86,6 +86,7 @@ func washing() map[string]func(n int) *Record {
 // A client that sends 8,000 requests a second of some 60 bytes, for eight seconds: its lines are bounded, those that are left out
 // are counted, and neither crawlers' lines nor other people's are among them.
 func TestWhatANetworkCostsIsBounded(t *testing.T) {
+	t.Parallel()
 	for name, request := range washing() {
 		synctest.Test(t, func(t *testing.T) {
 			var out bytes.Buffer
@@ -140,6 +141,7 @@ func TestWhatANetworkCostsIsBounded(t *testing.T) {
 
 // Whoever sends slowly gets no further: long values that were not paid for are soon cut.
 func TestSlowWashing(t *testing.T) {
+	t.Parallel()
 	for name, request := range washing() {
 		synctest.Test(t, func(t *testing.T) {
 			var out bytes.Buffer

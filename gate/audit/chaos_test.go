@@ -15,6 +15,7 @@ import (
 // While refusals go on, the file is rotated by its size, renamed by somebody else with and without a word about it, and closed
 // in the end: every refusal that was confirmed is in the files once, and no number stands for two lines.
 func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "decisions.log")
 	l := open(t, Config{File: path, Patience: 5 * time.Second, Rotate: Rotation{Size: 8000, Compress: true}})

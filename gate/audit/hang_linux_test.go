@@ -11,6 +11,7 @@ import (
 
 // Whoever asks for the file to be opened anew while a write hangs, here in a pipe that nobody reads, is not held up by it.
 func TestReopenWhileAWriteHangs(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)

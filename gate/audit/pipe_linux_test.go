@@ -58,6 +58,7 @@ func (r *reader) leave() { r.Close(); <-r.ended }
 // A pipe that nobody reads takes no line, however often it is tried, and nobody is refused; the gateway starts all the same.
 // With a reader the lines that waited come, and refusals; when that leaves, it is as before; with the next one again.
 func TestPipeWithoutAReader(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -107,6 +108,7 @@ func TestPipeWithoutAReader(t *testing.T) {
 
 // A reader that has stopped reading: once the pipe is full nobody is refused; when it goes on, all that waited comes.
 func TestPipeWithAReaderThatStops(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)

@@ -47,6 +47,7 @@ func flooded(t *testing.T, path string, r Rotation, turns int) (proofs []string)
 
 // Whatever number of files strangers fill, every refusal and every event stays, and every other line's number is accounted for.
 func TestProofOutlivesAFlood(t *testing.T) {
+	t.Parallel()
 	for _, compress := range []bool{true, false} {
 		path := filepath.Join(t.TempDir(), "decisions.log")
 		r := Rotation{Size: 100_000, Keep: 3, Compress: compress}

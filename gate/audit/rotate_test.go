@@ -56,6 +56,7 @@ func until(t *testing.T, what string, true func() bool) {
 
 // Whatever is rotated and compressed, the files together hold every line once, and seq has no hole.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	for _, compressed := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "decisions.log")
 		l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 20_000, Compress: compressed}, Rotated: func(_ string, err error) {

@@ -33,6 +33,7 @@ func (o *output) wrap(err error) *unsyncable {
 // A sync that fails is said once; from then on nobody is refused until lines that were written later are on the disk; the log
 // says how many may not be. Where files are set aside, the later lines are in a fresh file.
 func TestSyncThatFails(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		rotate Rotation
 		err    error
@@ -119,6 +120,7 @@ func TestSyncThatFails(t *testing.T) {
 
 // A file set aside, or replaced by somebody else, whose lines the disk does not confirm: what was refused on them is in doubt.
 func TestSyncOfAFormerFileFails(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]func(l *Log, path string){
 		"set aside": func(l *Log, _ string) { l.out.mu.Lock(); l.out.turn(); l.out.mu.Unlock() },
 		"reopened":  func(l *Log, path string) { os.Rename(path, path+".1"); l.Reopen() },
