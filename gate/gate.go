@@ -73,8 +73,8 @@ type Slot interface{ Leave() }
 type Verifier interface {
 	// Identify answers from what is known or waits for its budget.
 	Identify(ctx context.Context, crawler string, addr netip.Addr) verify.Result
-	// Later never blocks; it calls done exactly once, at once or from another goroutine.
-	Later(crawler string, addr netip.Addr, done func(verify.Result))
+	// IdentifyAsync never blocks; it calls done exactly once, at once or from another goroutine.
+	IdentifyAsync(crawler string, addr netip.Addr, done func(verify.Result))
 }
 
 // Log takes the records, and keeps none.

@@ -64,7 +64,7 @@ func (o *oracle) Identify(context.Context, string, netip.Addr) verify.Result {
 	return o.result
 }
 
-func (o *oracle) Later(_ string, _ netip.Addr, done func(verify.Result)) { done(o.result) }
+func (o *oracle) IdentifyAsync(_ string, _ netip.Addr, done func(verify.Result)) { done(o.result) }
 
 // backend is an origin that does as it is told.
 type backend func(http.ResponseWriter, *http.Request) (int, time.Duration, error)

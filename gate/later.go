@@ -27,7 +27,7 @@ func (h *Handler) finishLater(x *exchange) {
 		}
 	}
 	full := h.waiting.Add(size) > mostWaiting
-	h.Verifier.Later(claim, record.ClientIP, func(v verify.Result) {
+	h.Verifier.IdentifyAsync(claim, record.ClientIP, func(v verify.Result) {
 		if back && v.Verdict == verify.Genuine && h.Guard != nil {
 			h.Guard.CameBack(site, claim)
 		}

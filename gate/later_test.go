@@ -21,7 +21,7 @@ type silent struct {
 	done []func(verify.Result)
 }
 
-func (s *silent) Later(_ string, _ netip.Addr, done func(verify.Result)) {
+func (s *silent) IdentifyAsync(_ string, _ netip.Addr, done func(verify.Result)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done = append(s.done, done)

@@ -32,7 +32,7 @@ func TestBudgetInFlight(t *testing.T) {
 			t.Error("over budget, and waited")
 		}
 		calls := 0
-		v.Later("googlebot", stranger(999), func(r Result) {
+		v.IdentifyAsync("googlebot", stranger(999), func(r Result) {
 			calls++
 			want(t, r, Unknown, "", CauseBudget)
 		})
@@ -181,7 +181,7 @@ func TestBudgetIsFair(t *testing.T) {
 		z.gate = make(chan struct{})
 		var order []int
 		for i := range 100 {
-			v.Later("googlebot", stranger(i), func(Result) { order = append(order, i) })
+			v.IdentifyAsync("googlebot", stranger(i), func(Result) { order = append(order, i) })
 		}
 		for range 2 * 100 { // "no such name" is asked for twice
 			z.gate <- struct{}{}
@@ -199,7 +199,7 @@ func TestWaitersAreBounded(t *testing.T) {
 		var mu sync.Mutex
 		causes := map[string]int{}
 		for range 1000 {
-			v.Later("googlebot", stranger(1), func(r Result) {
+			v.IdentifyAsync("googlebot", stranger(1), func(r Result) {
 				mu.Lock()
 				defer mu.Unlock()
 				causes[r.Cause]++

@@ -94,7 +94,7 @@ msnbot-157-55-39-1.search.msn.com. 300 IN A   157.55.39.1`)
 
 	crawler := claims.Of("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)")
 	done := make(chan verify.Result)
-	verifier.Later(crawler, netip.MustParseAddr("157.55.39.1"), func(r verify.Result) { done <- r })
+	verifier.IdentifyAsync(crawler, netip.MustParseAddr("157.55.39.1"), func(r verify.Result) { done <- r })
 	result := <-done
 	fmt.Println(crawler, result.Verdict, result.PTR)
 	// Output:

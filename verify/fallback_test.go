@@ -184,7 +184,7 @@ func TestSilenceTakesFewSockets(t *testing.T) {
 			defer v.Close()
 			const lookups = 64 // at a time, by default
 			for i := range 2 * lookups {
-				v.Later("googlebot", netip.AddrFrom4([4]byte{66, 249, 66, byte(i + 1)}), func(Result) {})
+				v.IdentifyAsync("googlebot", netip.AddrFrom4([4]byte{66, 249, 66, byte(i + 1)}), func(Result) {})
 			}
 			var most int64
 			for range 110 {

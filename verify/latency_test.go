@@ -76,8 +76,8 @@ func TestWaitSaysWhatItWaitsFor(t *testing.T) {
 	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
 		v.Budget = Budget{InFlight: 2}
 		v.Published = func() *Ranges { return nil }
-		v.Later("googlebot", stranger(1), func(Result) {})
-		v.Later("googlebot", stranger(2), func(Result) {})
+		v.IdentifyAsync("googlebot", stranger(1), func(Result) {})
+		v.IdentifyAsync("googlebot", stranger(2), func(Result) {})
 		want(t, v.Identify(t.Context(), "googlebot", stranger(3)), Unknown, "", CauseWait)
 	})
 }

@@ -40,9 +40,9 @@ func TestLater(t *testing.T) {
 		}
 		mu.Lock() // whoever called back in this goroutine would never come back
 		for range 3 {
-			v.Later("googlebot", addr, note)
+			v.IdentifyAsync("googlebot", addr, note)
 		}
-		v.Later("apis-google", addr, note)
+		v.IdentifyAsync("apis-google", addr, note)
 		mu.Unlock()
 		synctest.Wait()
 		if len(results) != 0 {
@@ -61,12 +61,12 @@ func TestLater(t *testing.T) {
 			t.Errorf("%d PTR queries, want 1", n)
 		}
 		// Now it is known: at once, in this goroutine.
-		v.Later("googlebot", addr, note)
+		v.IdentifyAsync("googlebot", addr, note)
 		if len(results) != 5 {
 			t.Fatal("known, and not called at once")
 		}
 		want(t, results[4], Genuine, SourceCache, "")
-		v.Later("googlebot", netip.Addr{}, note)
+		v.IdentifyAsync("googlebot", netip.Addr{}, note)
 		want(t, results[5], Unknown, "", CauseAddress)
 	})
 }
@@ -75,7 +75,7 @@ func TestLaterTrouble(t *testing.T) {
 	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
 		results := make(chan Result, 2)
 		start := time.Now()
-		v.Later("googlebot", netip.MustParseAddr(googlebotAddr), func(r Result) { results <- r })
+		v.IdentifyAsync("googlebot", netip.MustParseAddr(googlebotAddr), func(r Result) { results <- r })
 		want(t, <-results, Unknown, SourceDNS, CauseTimeout)
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("took %v", took)
@@ -90,8 +90,8 @@ func TestClose(t *testing.T) {
 		results := make(chan Result, 4)
 		go func() { results <- v.Identify(t.Context(), "googlebot", addr) }()
 		go func() { results <- v.Lookup(t.Context(), "googlebot", addr) }()
-		v.Later("googlebot", addr, func(r Result) { results <- r })
-		v.Later("googlebot", netip.MustParseAddr("2001:db8::1"), func(r Result) { results <- r })
+		v.IdentifyAsync("googlebot", addr, func(r Result) { results <- r })
+		v.IdentifyAsync("googlebot", netip.MustParseAddr("2001:db8::1"), func(r Result) { results <- r })
 		synctest.Wait()
 		start := time.Now()
 		for range 3 {
@@ -113,7 +113,7 @@ func TestClose(t *testing.T) {
 			t.Error("Peek knows something after Close")
 		}
 		calls := 0
-		v.Later("googlebot", addr, func(r Result) {
+		v.IdentifyAsync("googlebot", addr, func(r Result) {
 			calls++
 			want(t, r, Unknown, "", CauseClosed)
 		})
@@ -148,7 +148,7 @@ func TestCloseAmongCalls(t *testing.T) {
 		for i := range 50 {
 			all.Go(func() {
 				addr := netip.AddrFrom4([4]byte{66, 249, 66, byte(i % 5)})
-				v.Later("googlebot", addr, func(Result) {
+				v.IdentifyAsync("googlebot", addr, func(Result) {
 					mu.Lock()
 					calls[i]++
 					mu.Unlock()

@@ -5,9 +5,9 @@ import "slices"
 // CommonCrawlersURL is where Google publishes the ranges of its common crawlers.
 const CommonCrawlersURL = "https://developers.google.com/static/crawling/ipranges/common-crawlers.json"
 
-// Lists returns the addresses of the lists that Google publishes for a class, nil for any other string. The slice is
+// RangeURLs returns the addresses of the lists that Google publishes for a class, nil for any other string. The slice is
 // the caller's. Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
-func Lists(class string) []string {
+func RangeURLs(class string) []string {
 	const folder = "https://developers.google.com/static/crawling/ipranges/"
 	switch class {
 	case ClassCommon:
@@ -27,13 +27,13 @@ func Lists(class string) []string {
 
 // allLists are the lists of every class.
 func allLists() []string {
-	return slices.Concat(Lists(ClassCommon), Lists(ClassSpecialCase), Lists(ClassUserTriggered))
+	return slices.Concat(RangeURLs(ClassCommon), RangeURLs(ClassSpecialCase), RangeURLs(ClassUserTriggered))
 }
 
 // classOf returns the class that a list is published for, "" if it is none of Google's.
 func classOf(url string) string {
 	for _, class := range []string{ClassCommon, ClassSpecialCase, ClassUserTriggered} {
-		if slices.Contains(Lists(class), url) {
+		if slices.Contains(RangeURLs(class), url) {
 			return class
 		}
 	}

@@ -44,9 +44,9 @@ type LiveRanges struct {
 	// Transport makes the requests. Nil: a copy of http.DefaultTransport, closed when Run returns.
 	Transport http.RoundTripper
 
-	// Told is called after each attempt to load or fetch a list and when one becomes stale, in the goroutine of Load or
+	// OnRanges is called after each attempt to load or fetch a list and when one becomes stale, in the goroutine of Load or
 	// Run, one call at a time. Nil: nobody is told.
-	Told func(RangesEvent)
+	OnRanges func(RangesEvent)
 
 	once    sync.Once
 	busy    sync.Mutex
@@ -325,10 +325,10 @@ func (l *LiveRanges) refresh(ctx context.Context, client *http.Client, list *ran
 }
 
 func (l *LiveRanges) tell(list *rangeList, changed bool, err error, next time.Duration) {
-	if l.Told == nil {
+	if l.OnRanges == nil {
 		return
 	}
-	l.Told(RangesEvent{
+	l.OnRanges(RangesEvent{
 		URL: list.url, Changed: changed, Stale: list.stale, Err: err, Next: next,
 		Prefixes: list.ranges.Len(), Ignored: list.ranges.Ignored(), Created: list.ranges.Created(), Fetched: list.fetched,
 	})

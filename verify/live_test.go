@@ -64,7 +64,7 @@ func follow(t *testing.T, l *LiveRanges) (events func() []RangesEvent) {
 	t.Helper()
 	var mu sync.Mutex
 	var told []RangesEvent
-	l.Told = func(e RangesEvent) {
+	l.OnRanges = func(e RangesEvent) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, e)
@@ -102,7 +102,7 @@ func TestLiveRanges(t *testing.T) {
 			return http.StatusOK, map[string]string{"ETag": tag}, body
 		}
 		dir := t.TempDir()
-		l := &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p}
+		l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}
 		if l.Ranges().Len() < 100 || !l.Fetched().IsZero() {
 			t.Errorf("before the first fetch: %d ranges, fetched %v", l.Ranges().Len(), l.Fetched())
 		}
@@ -132,7 +132,7 @@ func TestLiveRanges(t *testing.T) {
 		}
 		// Another program that starts with the copy on disk asks nobody before its day is over.
 		q := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return http.StatusNotModified, nil, "" }}
-		again := &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: q}
+		again := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: q}
 		followed := follow(t, again)
 		if got := followed(); len(got) != 1 || !got[0].Changed || got[0].Prefixes != 350 || len(q.requests(nil)) != 0 || again.Ranges().Len() != 350 {
 			t.Errorf("from disk: events %+v, asked %q", got, q.requests(nil))
@@ -193,7 +193,7 @@ func TestLiveRangesRefuse(t *testing.T) {
 				now := c.answer
 				p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return now.status, now.header, now.body }}
 				dir := t.TempDir()
-				l := &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p}
+				l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}
 				before := l.Ranges()
 				events := follow(t, l)
 				got := events()
@@ -237,7 +237,7 @@ func TestLiveRangesRedirect(t *testing.T) {
 			}
 			return 200, nil, listOf(later, 400)
 		}
-		l := &LiveRanges{URLs: Lists(ClassCommon), Transport: p}
+		l := &LiveRanges{URLs: RangeURLs(ClassCommon), Transport: p}
 		if got := follow(t, l)(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || l.Ranges().Len() != 400 {
 			t.Errorf("events %+v", got)
 		}
@@ -301,7 +301,7 @@ func TestLiveRangesCopy(t *testing.T) {
 				t.Fatal(err)
 			}
 			var events []RangesEvent
-			l := &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Told: func(e RangesEvent) { events = append(events, e) }}
+			l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, OnRanges: func(e RangesEvent) { events = append(events, e) }}
 			before := l.Ranges()
 			l.Load()
 			if (l.Ranges() != before) != c.changed || c.changed != (l.Ranges().Len() == 300) {
@@ -323,7 +323,7 @@ func TestLiveRangesCopy(t *testing.T) {
 func TestLiveRangesUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return 200, nil, listOf(later, 400) }}
-		l := &LiveRanges{URLs: Lists(ClassCommon), Dir: filepath.Join(t.TempDir(), "missing"), Transport: p}
+		l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: filepath.Join(t.TempDir(), "missing"), Transport: p}
 		if got := follow(t, l)(); len(got) != 1 || !got[0].Changed || got[0].Err == nil || l.Ranges().Len() != 400 {
 			t.Errorf("events %+v", got)
 		}

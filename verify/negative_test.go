@@ -67,7 +67,7 @@ func TestDenials(t *testing.T) {
 						z.set(healthy)
 						renew := func(verdict Verdict) {
 							t.Helper()
-							v.Prepare(addr)
+							v.Prefetch(addr)
 							time.Sleep(lookupAtMost + time.Second)
 							synctest.Wait()
 							if got, _ := v.Peek("googlebot", addr); got.Verdict != verdict || got.Source != SourceCache {

@@ -125,7 +125,7 @@ func TestProofsOutliveFloods(t *testing.T) {
 	defer v.Close()
 	addr := netip.MustParseAddr(googlebotAddr)
 	done := make(chan Result)
-	v.Later("googlebot", addr, func(r Result) { done <- r })
+	v.IdentifyAsync("googlebot", addr, func(r Result) { done <- r })
 	want(t, <-done, Genuine, SourceDNS, "")
 	for i := range uint32(rememberAtMost + 20_000) {
 		var a [16]byte

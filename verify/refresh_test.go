@@ -63,7 +63,7 @@ func TestOneFetchAnHour(t *testing.T) {
 			dir := t.TempDir()
 			began := time.Now()
 			for time.Since(began) < 10*time.Hour {
-				restart(t, &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p}, 12*time.Minute)
+				restart(t, &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}, 12*time.Minute)
 			}
 			if n := len(p.requests(nil)); status == 200 && n != 1 || status == 503 && (n < 8 || n > 11) {
 				t.Errorf("status %d: asked %d times in ten hours", status, n)
@@ -82,7 +82,7 @@ func TestOneFetchAnHour(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "ranges-common-crawlers.json"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			follow(t, &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p})
+			follow(t, &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p})
 			time.Sleep(time.Hour - time.Second)
 			if n := len(p.requests(nil)); n != 0 {
 				t.Errorf("%s: asked within the hour", name)
@@ -104,7 +104,7 @@ func TestStaleLists(t *testing.T) {
 			p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return status, nil, listOf(later, 400) }}
 			dir, began := t.TempDir(), time.Now()
 			var events func() []RangesEvent
-			l := &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p}
+			l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}
 			if step == 0 {
 				events = follow(t, l)
 				for _, e := range events() {
@@ -119,7 +119,7 @@ func TestStaleLists(t *testing.T) {
 				time.Sleep(time.Second)
 			} else {
 				for time.Since(began) < 70*time.Hour {
-					for _, e := range restart(t, &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p}, step) {
+					for _, e := range restart(t, &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}, step) {
 						if e.Stale {
 							t.Errorf("stale after %v", time.Since(began))
 						}
@@ -145,7 +145,7 @@ func TestStaleLists(t *testing.T) {
 // restart runs l for a while and returns its events.
 func restart(t *testing.T, l *LiveRanges, d time.Duration) (all []RangesEvent) {
 	t.Helper()
-	l.Told = func(e RangesEvent) { all = append(all, e) }
+	l.OnRanges = func(e RangesEvent) { all = append(all, e) }
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	if err := l.Run(ctx); err != nil {
@@ -184,7 +184,7 @@ func TestServersSayHowLong(t *testing.T) {
 			p := &publisher{answer: func(*http.Request) (int, map[string]string, string) {
 				return test.status, test.header, listOf(later, 400)
 			}}
-			got := follow(t, &LiveRanges{URLs: Lists(ClassCommon), Transport: p})()
+			got := follow(t, &LiveRanges{URLs: RangeURLs(ClassCommon), Transport: p})()
 			if len(got) != 1 || got[0].Next < test.least || got[0].Next > test.most || (got[0].Err != nil) != (test.says != "") ||
 				got[0].Err != nil && !strings.Contains(got[0].Err.Error(), test.says) {
 				t.Errorf("%s: %+v", name, got)
@@ -201,8 +201,8 @@ func TestServersSayHowLong(t *testing.T) {
 			return 200, header{"Last-Modified": made}, listOf(later, 400)
 		}}
 		dir := t.TempDir()
-		restart(t, &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p}, 25*time.Hour)
-		events := restart(t, &LiveRanges{URLs: Lists(ClassCommon), Dir: dir, Transport: p}, 48*time.Hour)
+		restart(t, &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}, 25*time.Hour)
+		events := restart(t, &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}, 48*time.Hour)
 		if !slices.Equal(asked[:3], []string{"", made, made}) || events[len(events)-1].Err != nil {
 			t.Errorf("asked for what is newer than %q, %+v", asked, events)
 		}

@@ -58,19 +58,19 @@ func TestRenewedAhead(t *testing.T) {
 		// Whoever is answered later renews as well.
 		time.Sleep(28 * time.Minute)
 		before := lookups()
-		v.Later("googlebot", addr, func(r Result) { want(t, r, Genuine, SourceCache, "") })
+		v.IdentifyAsync("googlebot", addr, func(r Result) { want(t, r, Genuine, SourceCache, "") })
 		if n := lookups(); n != before+1 {
-			t.Errorf("Later made %d lookups", n-before)
+			t.Errorf("IdentifyAsync made %d lookups", n-before)
 		}
 		// It is not Google's any more: the second renewal that says so ends the proof.
 		time.Sleep(28 * time.Minute)
 		z.set("")
 		v.Peek("googlebot", addr)
-		v.Prepare(addr)
+		v.Prefetch(addr)
 		synctest.Wait()
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
 		time.Sleep(deniedApart)
-		v.Prepare(addr)
+		v.Prefetch(addr)
 		synctest.Wait()
 		want(t, v.Identify(t.Context(), "googlebot", addr), Impostor, SourceCache, "")
 	})
@@ -79,9 +79,9 @@ func TestRenewedAhead(t *testing.T) {
 func TestPrepare(t *testing.T) {
 	inBubble(t, matrixZone, func(t *testing.T, z *zone, v *Verifier) {
 		for _, addr := range []string{"127.0.0.1", "1.2.3.4", "2001:db8::1", "95.216.227.158"} {
-			v.Prepare(netip.MustParseAddr(addr))
+			v.Prefetch(netip.MustParseAddr(addr))
 		}
-		v.Prepare(netip.Addr{})
+		v.Prefetch(netip.Addr{})
 		synctest.Wait()
 		if n := z.total(); n != 0 {
 			t.Errorf("%d queries for addresses outside the ranges", n)
@@ -91,7 +91,7 @@ func TestPrepare(t *testing.T) {
 		crawlers := []string{googlebotAddr, "::ffff:" + googlebotAddr, "2001:4860:4801:10::1"}
 		for range 3 {
 			for _, addr := range crawlers {
-				v.Prepare(netip.MustParseAddr(addr))
+				v.Prefetch(netip.MustParseAddr(addr))
 			}
 		}
 		if time.Since(start) != 0 {
@@ -104,14 +104,14 @@ func TestPrepare(t *testing.T) {
 		}
 		for _, addr := range crawlers {
 			want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(addr)), Genuine, SourceCache, "")
-			v.Prepare(netip.MustParseAddr(addr))
+			v.Prefetch(netip.MustParseAddr(addr))
 		}
 		synctest.Wait()
 		if z.total() != queries {
 			t.Error("what is known is looked up")
 		}
 		v.Close()
-		v.Prepare(netip.MustParseAddr("66.249.66.9"))
+		v.Prefetch(netip.MustParseAddr("66.249.66.9"))
 	})
 }
 
@@ -169,7 +169,7 @@ func BenchmarkPrepareStranger(b *testing.B) {
 			stranger := netip.MustParseAddr(addr)
 			b.ReportAllocs()
 			for b.Loop() {
-				v.Prepare(stranger)
+				v.Prefetch(stranger)
 			}
 		})
 	}
@@ -179,7 +179,7 @@ func BenchmarkPrepareKnown(b *testing.B) {
 	v, addr := warm(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		v.Prepare(addr)
+		v.Prefetch(addr)
 	}
 }
 

@@ -13,8 +13,8 @@ type Stats struct {
 	InFlight int // lookups under way
 	Queued   int // lookups that wait for their turn
 
-	// Refused are the times that nothing was looked up, or nobody was told, for want of budget.
-	Refused uint64
+	// Shed are the times that nothing was looked up, or nobody was told, for want of budget.
+	Shed uint64
 
 	// Results are the lookups that ended, by what came of them: "genuine" for any crawler of the catalogue, "impostor", the
 	// Cause constant of what went wrong with the DNS, or "other". Every word is there, most of them with 0. A lookup that
@@ -95,7 +95,7 @@ func (v *Verifier) Stats() Stats {
 	v.mu.Lock()
 	s := Stats{InFlight: v.budget.all.flying, Queued: v.budget.all.waiting}
 	v.mu.Unlock()
-	s.Refused = v.counts.refused.Load()
+	s.Shed = v.counts.refused.Load()
 	s.Results = make(map[string]uint64, results)
 	for i, word := range resultWords() {
 		s.Results[word] = v.counts.results[i].Load()

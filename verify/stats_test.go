@@ -17,15 +17,15 @@ func counted(s Stats) map[string]uint64 {
 
 func TestStatsCountLookups(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
-		if s := v.Stats(); len(s.Results) != results || len(counted(s)) != 0 || s.Refused != 0 || slices.Max(s.Took.Counts) != 0 {
+		if s := v.Stats(); len(s.Results) != results || len(counted(s)) != 0 || s.Shed != 0 || slices.Max(s.Took.Counts) != 0 {
 			t.Errorf("before the first lookup: %+v", s)
 		}
 		z.fail("", 4*time.Millisecond)
 		googlebot := netip.MustParseAddr(googlebotAddr)
 		for _, source := range []string{SourceDNS, SourceCache, SourceCache} { // two questions, and no more
 			want(t, v.Identify(t.Context(), "googlebot", googlebot), Genuine, source, "")
-			v.Later("googlebot", googlebot, func(Result) {})
-			v.Prepare(googlebot)
+			v.IdentifyAsync("googlebot", googlebot, func(Result) {})
+			v.Prefetch(googlebot)
 		}
 		for i := range 2 { // one question each, and once more in plain
 			want(t, v.Identify(t.Context(), "googlebot", stranger(i)), Impostor, SourceDNS, "")
@@ -44,7 +44,7 @@ func TestStatsCountLookups(t *testing.T) {
 		if got, want := counted(s), map[string]uint64{resultGenuine: 1, resultImpostor: 2, CauseServfail: 1, CauseTimeout: 1}; !maps.Equal(got, want) {
 			t.Errorf("results %v, want %v", got, want)
 		}
-		if s.InFlight != 0 || s.Queued != 0 || s.Refused != 0 {
+		if s.InFlight != 0 || s.Queued != 0 || s.Shed != 0 {
 			t.Errorf("at rest: %+v", s)
 		}
 		small := s.Took.Counts[:3] // to 1, 2.5 and 5 ms; the next is to 10 ms
@@ -69,11 +69,11 @@ func TestStatsCountTheBudget(t *testing.T) {
 			v.Identify(t.Context(), "googlebot", stranger(i))
 		}
 		for range mostWaiters + 5 {
-			v.Later("googlebot", stranger(0), func(Result) {})
+			v.IdentifyAsync("googlebot", stranger(0), func(Result) {})
 		}
 		synctest.Wait()
-		if s := v.Stats(); s.InFlight != 3 || s.Queued != 6 || s.Refused != 7+5 {
-			t.Errorf("%d under way, %d waiting, %d refused; want 3, 6, 12", s.InFlight, s.Queued, s.Refused)
+		if s := v.Stats(); s.InFlight != 3 || s.Queued != 6 || s.Shed != 7+5 {
+			t.Errorf("%d under way, %d waiting, %d refused; want 3, 6, 12", s.InFlight, s.Queued, s.Shed)
 		}
 		v.Close()
 		if s := v.Stats(); s.InFlight != 0 || s.Queued != 0 || len(counted(s)) != 0 {
@@ -109,13 +109,13 @@ func TestStatsKnowEveryWord(t *testing.T) {
 func TestStatsWhileLookingUp(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		for i := range 200 {
-			v.Later("googlebot", stranger(i), func(Result) {})
+			v.IdentifyAsync("googlebot", stranger(i), func(Result) {})
 			go v.Stats()
 		}
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
-		if s := v.Stats(); s.Results[resultImpostor]+s.Refused != 200 {
-			t.Errorf("%d looked up and %d refused of 200", s.Results[resultImpostor], s.Refused)
+		if s := v.Stats(); s.Results[resultImpostor]+s.Shed != 200 {
+			t.Errorf("%d looked up and %d refused of 200", s.Results[resultImpostor], s.Shed)
 		}
 	})
 }

@@ -133,10 +133,10 @@ func (v *Verifier) await(ctx context.Context, set crawlerSet, addr netip.Addr) R
 	}
 }
 
-// Prepare starts the lookup of addr if it is inside the published ranges and not known, so that the first claim that
+// Prefetch starts the lookup of addr if it is inside the published ranges and not known, so that the first claim that
 // comes from there need not wait. For all other addresses it does nothing. It never blocks and costs little enough to be
 // called for every connection.
-func (v *Verifier) Prepare(addr netip.Addr) {
+func (v *Verifier) Prefetch(addr netip.Addr) {
 	v.start()
 	if _, published := v.budget.published().Find(addr); !published || v.closed.Load() {
 		return
@@ -164,11 +164,11 @@ func (v *Verifier) Peek(crawler string, addr netip.Addr) (Result, bool) {
 	return Result{}, false
 }
 
-// Later calls done exactly once with the verdict and never blocks. If the verdict is in memory, or no lookup will be made
+// IdentifyAsync calls done exactly once with the verdict and never blocks. If the verdict is in memory, or no lookup will be made
 // (no such crawler, no valid address, over budget, closed), done is called at once, in this goroutine. Otherwise it is
 // called in another one, when the lookup ends, however it ends. Of one address at most 256 calls wait at a time; more are
 // over budget. done must not call Close.
-func (v *Verifier) Later(crawler string, addr netip.Addr, done func(Result)) {
+func (v *Verifier) IdentifyAsync(crawler string, addr netip.Addr, done func(Result)) {
 	set, addr, cause := v.admit(crawler, addr)
 	if cause != "" {
 		done(Result{Cause: cause})
@@ -224,7 +224,7 @@ func (v *Verifier) lookUp(ctx context.Context, crawlers []Crawler, set crawlerSe
 }
 
 // Close ends all lookups: whoever waits for one gets Unknown, CauseClosed, and so does whoever asks afterwards. It
-// returns when the functions given to Later have been called and the Verifier's goroutines have ended. It may be called
+// returns when the functions given to IdentifyAsync have been called and the Verifier's goroutines have ended. It may be called
 // more than once. The error is always nil.
 func (v *Verifier) Close() error {
 	v.start()

@@ -112,7 +112,7 @@ func TestStaleInTrouble(t *testing.T) {
 		start = time.Now()
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceStale, "")
 		var later Result
-		v.Later("googlebot", addr, func(r Result) { later = r })
+		v.IdentifyAsync("googlebot", addr, func(r Result) { later = r })
 		want(t, later, Genuine, SourceStale, "")
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("waited %v although it was asked in vain just now", waited)

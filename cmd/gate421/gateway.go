@@ -166,7 +166,7 @@ func (g *gateway) openVerifier() error {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return hint(fmt.Errorf("state folder %q: %w", g.config.State, bare(err)), "run as the user who owns it")
 		}
-		g.ranges = &verify.LiveRanges{Dir: folder, Told: g.heardRanges()}
+		g.ranges = &verify.LiveRanges{Dir: folder, OnRanges: g.heardRanges()}
 		g.ranges.Load()
 		g.verifier.Published = g.ranges.Ranges
 	}

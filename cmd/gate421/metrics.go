@@ -21,7 +21,7 @@ func (g *gateway) certificates() []admin.Certificate {
 
 func (g *gateway) lookups() admin.Lookups {
 	s := g.verifier.Stats()
-	return admin.Lookups{InFlight: s.InFlight, Queued: s.Queued, Refused: s.Refused, Results: s.Results, Took: inSeconds(s.Took)}
+	return admin.Lookups{InFlight: s.InFlight, Queued: s.Queued, Shed: s.Shed, Results: s.Results, Took: inSeconds(s.Took)}
 }
 
 func inSeconds(h verify.Histogram) admin.Histogram {

@@ -38,7 +38,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		Challenge: func(w http.ResponseWriter, r *http.Request) bool { return g.certs.Load().Challenge(w, r) },
 		Accepted: func(client netip.Addr) {
 			if !g.proxies.Trusts(client) { // whose clients nobody knows yet
-				g.verifier.Prepare(client)
+				g.verifier.Prefetch(client)
 			}
 		},
 		ConnContext: func(ctx context.Context, client netip.Addr) (context.Context, func()) {

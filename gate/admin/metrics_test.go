@@ -127,7 +127,7 @@ func whole(t *testing.T) *Admin {
 			return audit.LogStats{QueueLines: 21, QueueBytes: 22, WrittenLines: 23, WrittenBytes: 24, LostLines: 25, Gaps: 26, GivenUp: 27, Failures: 28, Rotations: 29, LeftOutLines: 30, SyncFailures: 31}
 		}
 		c.Lookups = func() Lookups {
-			return Lookups{InFlight: 31, Queued: 32, Refused: 33, Results: map[string]uint64{"genuine": 34, "servfail": 35},
+			return Lookups{InFlight: 31, Queued: 32, Shed: 33, Results: map[string]uint64{"genuine": 34, "servfail": 35},
 				Took: Histogram{Bounds: []float64{0.001, 0.25}, Counts: []uint64{3, 4, 5}, Sum: 36.5}}
 		}
 		c.Door = func() Door {
@@ -155,7 +155,7 @@ func TestMetricsOfTheSources(t *testing.T) {
 		`gate421_log_queue_lines 21`, `gate421_log_queue_bytes 22`, `gate421_log_written_lines_total 23`, `gate421_log_written_bytes_total 24`,
 		`gate421_log_lost_lines_total 25`, `gate421_log_gaps_total 26`, `gate421_log_refusals_given_up_total 27`, `gate421_log_write_failures_total 28`,
 		`gate421_log_rotations_total 29`, `gate421_log_left_out_lines_total 30`, `gate421_log_sync_failures_total 31`,
-		`gate421_lookups_in_flight 31`, `gate421_lookups_queued 32`, `gate421_lookups_refused_total 33`,
+		`gate421_lookups_in_flight 31`, `gate421_lookups_queued 32`, `gate421_lookups_shed_total 33`,
 		`gate421_lookups_total{result="genuine"} 34`, `gate421_lookups_total{result="servfail"} 35`,
 		`gate421_verify_seconds_bucket{le="0.001"} 3`, `gate421_verify_seconds_bucket{le="0.25"} 7`, `gate421_verify_seconds_bucket{le="+Inf"} 12`,
 		`gate421_verify_seconds_count 12`, `gate421_verify_seconds_sum 36.5`,

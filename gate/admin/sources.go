@@ -10,7 +10,7 @@ import (
 // Lookups is what verification is doing, and what it has done since the start.
 type Lookups struct {
 	InFlight, Queued int
-	Refused          uint64            // lookups not made, or asked for in vain, for want of budget
+	Shed             uint64            // lookups not made, or asked for in vain, for want of budget
 	Results          map[string]uint64 // lookups that ended, by what came of them; words of a closed list
 	Took             Histogram         // how long those took
 }
@@ -65,14 +65,14 @@ func (a *Admin) lookupMetrics() prometheus.Collector {
 	took := g.desc("verify_seconds", "How long lookups took, their time in the queue left out. Answers from memory are none.")
 	inFlight := g.desc("lookups_in_flight", "Lookups under way.")
 	queued := g.desc("lookups_queued", "Lookups that wait for their turn.")
-	refused := g.desc("lookups_refused_total", "Lookups that were not made, or not waited for, because the budget was used up; the verdict is then unknown.")
+	shed := g.desc("lookups_shed_total", "Lookups that were not made, or not waited for, because the budget was used up; the verdict is then unknown.")
 	g.collect = func(s sink) {
 		l := a.config.Lookups()
 		s.counters(ended, l.Results)
 		s.histogram(took, l.Took)
 		s.gauge(inFlight, float64(l.InFlight))
 		s.gauge(queued, float64(l.Queued))
-		s.counter(refused, l.Refused)
+		s.counter(shed, l.Shed)
 	}
 	return g
 }
