@@ -73,12 +73,12 @@ func (a *answer) writeHeader(status int) {
 		if a.x.request.ProtoMinor == 0 {
 			return // HTTP/1.0 knows none
 		}
+		if status == http.StatusContinue && !a.x.body.asked.CompareAndSwap(true, false) {
+			return // it was said, or nobody waits for it
+		}
 		a.begin(status)
 		a.out = append(a.out, "\r\n"...)
 		a.send()
-		if status == http.StatusContinue {
-			a.x.body.asked.Store(false)
-		}
 	default:
 		a.status = status
 		a.announce()

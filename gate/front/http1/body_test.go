@@ -48,6 +48,36 @@ func TestContinue(t *testing.T) {
 	}
 }
 
+// Whoever says it, the client hears "100 Continue" once, and only if it waits for it.
+func TestContinueOnce(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(w http.ResponseWriter, r *http.Request) {
+		for range 2 {
+			if r.URL.Path == "/said" {
+				w.WriteHeader(http.StatusContinue)
+			}
+			r.Body.Read(make([]byte, 1))
+		}
+		w.WriteHeader(http.StatusContinue)
+		io.WriteString(w, "end")
+		w.WriteHeader(http.StatusContinue)
+	})
+	for _, path := range []string{"/", "/said"} {
+		for field, want := range map[string]string{
+			"Expect: 100-continue\r\n": "HTTP/1.1 100 Continue\r\n\r\n", "": "",
+		} {
+			for _, body := range []string{
+				"Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+			} {
+				heard := d.say(t, "POST "+path+" HTTP/1.1\r\nHost: a\r\n"+field+body)
+				if got, _, _ := strings.Cut(heard, "HTTP/1.1 200 OK\r\n"); got != want || got == heard {
+					t.Errorf("%s, %q: %q before the answer, want %q", path, field+body, got, want)
+				}
+			}
+		}
+	}
+}
+
 // HTTP/1.0 knows no expectations.
 func TestContinueInHTTP10(t *testing.T) {
 	t.Parallel()
