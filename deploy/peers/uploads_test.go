@@ -97,7 +97,7 @@ func TestUploadsOfUnknownLength(t *testing.T) {
 	curl := func(to, size int, args ...string) string {
 		t.Helper()
 		url := []string{"https://own.test/", "https://gunicorn.test/", "https://cgi.test/", "https://nginx.test/", "http://" + front + "/"}[to]
-		args = append([]string{"-sS", "--max-time", "60", "--cacert", g.root, "-X", "POST", "-T", "-", "-H", "Expect:"}, args...)
+		args = append([]string{"-sS", "--max-time", "60", "--cacert", g.root, "-T", "-", "-H", "Transfer-Encoding: chunked"}, args...)
 		if strings.HasPrefix(url, "https:") {
 			args = append(args, "--connect-to", "::127.0.0.1:"+g.port)
 		}
@@ -109,18 +109,45 @@ func TestUploadsOfUnknownLength(t *testing.T) {
 		}
 		return string(said)
 	}
-	for _, size := range []int{0, 1, 20, 10_000, 60_000} {
+	names := []string{"Python's own server", "gunicorn", "CGI", "gunicorn behind nginx", "nginx alone"}
+	heads := filepath.Join(dir, "heads")
+	same := func(to, size int, method, protocol, expects string) {
+		t.Helper()
+		said := curl(to, size, protocol, "-X", method, "-H", expects, "-D", heads)
 		want := fmt.Sprintf("%d %d %s", size, size, strings.Repeat("x", min(size, 8)))
-		for to, name := range []string{"Python's own server", "gunicorn", "CGI", "gunicorn behind nginx", "nginx alone"} {
+		if said != want && (size > 0 || said != "none 0 ") {
+			t.Errorf("%d bytes of curl %s %s, %q, to %s: %q, want %q", size, protocol, method, expects, names[to], said, want)
+		}
+		answers, err := os.ReadFile(heads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, most := strings.Count(string(answers), " 100 "), 0
+		if expects == "Expect: 100-continue" {
+			most = 1
+		}
+		if got > most || got < most && size > 0 {
+			t.Errorf("%d bytes of curl %s %s, %q, to %s: %d go-aheads, want %d: %q", size, protocol, method, expects, names[to], got, most, answers)
+		}
+	}
+	for _, size := range []int{0, 1, 20, 10_000, 60_000} {
+		for to := range names {
 			for _, protocol := range []string{"--http2", "--http1.1"} {
-				if got := curl(to, size, protocol); got != want && (size > 0 || got != "none 0 ") {
-					t.Errorf("%d bytes of curl %s to %s: %q", size, protocol, name, got)
+				for _, expects := range []string{"Expect:", "Expect: 100-continue"} {
+					same(to, size, "POST", protocol, expects)
 				}
 			}
 		}
 		got := output(t, tool(t, "node", fromNode), node, "https://127.0.0.1:"+g.port, "own.test", fmt.Sprint(size))
-		if got != want {
-			t.Errorf("%d bytes of Node: %q", size, got)
+		if want := fmt.Sprintf("%d %d %s", size, size, strings.Repeat("x", min(size, 8))); got != want {
+			t.Errorf("%d bytes of Node: %q, want %q", size, got, want)
+		}
+	}
+	for _, method := range []string{"PUT", "PATCH", "DELETE", "REPORT"} {
+		for _, protocol := range []string{"--http2", "--http1.1"} {
+			for _, expects := range []string{"Expect:", "Expect: 100-continue"} {
+				same(1, 20, method, protocol, expects)
+			}
 		}
 	}
 }

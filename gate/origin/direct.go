@@ -48,12 +48,11 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 	if g := d.gather(r); g != nil {
 		c.gathered = g
-		defer g.leave()
-		defer func() {
-			if !c.elsewhere { // another server may want the rest
-				g.interrupt(w, r)
-			}
-		}()
+		defer g.end(w, r, c)
+		if err := g.broke(); err != nil { // who reads no chunks would take it for an empty one, and act
+			c.first, c.unread, c.failure = time.Since(c.start), true, &Failure{ClientGone, err}
+			return
+		}
 	}
 	k, h, failure := d.ask(w, r, c)
 	if failure != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/syntax"
 )
 
 // gathered is a client's body of unknown length that was waited for a moment: where all of it has come by then, its
@@ -34,15 +36,18 @@ type gathered struct {
 const (
 	gatherBytes = 64 << 10
 	gatherTime  = 200 * time.Millisecond
-	gatherMost  = 1024 // bodies that are held for one server at a time: 64 MiB
+	// gatherAskedTime is for a client that begins its body when it is told to: a round trip later.
+	gatherAskedTime = time.Second
+	gatherMost      = 1024 // bodies that are held for one server at a time: 64 MiB
 )
 
-// gather waits for a body of unknown length where that may help. It returns nil where it does not: where the server
-// is to hear of the request before its body comes, where fields are to come behind the body, and for gRPC, whose
-// messages may be far apart.
+// gather waits for a body of unknown length where that may help. It returns nil where it does not: where fields are to
+// come behind the body, and for gRPC, whose messages may be far apart.
+//
+// A client that expects a go-ahead gets it here: servers of HTTP give it when the body is read first. So the expectation
+// ends here, too: who hears of one that is met may wait for what is on its way already, or reject it with 417.
 func (d *direct) gather(r *http.Request) *gathered {
-	if r.ContentLength >= 0 || len(r.Trailer) > 0 || r.Header["Expect"] != nil || r.Header["Upgrade"] != nil ||
-		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+	if r.ContentLength >= 0 || len(r.Trailer) > 0 || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 		return nil
 	}
 	if g, again := r.Body.(*gathered); again { // another server was asked before
@@ -54,8 +59,14 @@ func (d *direct) gather(r *http.Request) *gathered {
 	}
 	g := &gathered{ReadCloser: r.Body, held: &d.held, done: make(chan struct{}), room: make([]byte, 4<<10)}
 	r.Body = g
+	most := gatherTime
+	if syntax.Lists(r.Header["Expect"], "100-continue") {
+		delete(r.Header, "Expect")
+		most = gatherAskedTime
+	}
+	delete(r.Header, "Upgrade") // which a request with a body is not granted; one whose body is empty would be
 	go g.read()
-	timer := time.NewTimer(gatherTime)
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
 	case <-g.done:
@@ -77,6 +88,16 @@ func (g *gathered) whole() bool {
 	defer g.mu.Unlock()
 	g.hurry = true
 	return g.err == io.EOF && g.there <= gatherBytes
+}
+
+// broke says why the body cannot come whole any more, as far as that is known.
+func (g *gathered) broke() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == io.EOF {
+		return nil
+	}
+	return g.err
 }
 
 // read is the goroutine.
@@ -125,6 +146,14 @@ func (g *gathered) take(p []byte) (n int) {
 	n = copy(p, g.room[g.given:g.there])
 	g.given += n
 	return n
+}
+
+// end is for when the server has been asked; another one may want the rest.
+func (g *gathered) end(w http.ResponseWriter, r *http.Request, c *call) {
+	if !c.elsewhere {
+		g.interrupt(w, r)
+	}
+	g.leave()
 }
 
 // leave ends its counting. Whoever has not read it may still do so.

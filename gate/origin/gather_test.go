@@ -2,7 +2,6 @@ package origin
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -176,21 +175,23 @@ func TestTrailersOfAGatheredBody(t *testing.T) {
 // Nobody waits where waiting would hold something up, or where too many wait already.
 func TestBodiesThatAreNotWaitedFor(t *testing.T) {
 	for name, change := range map[string]func(*http.Request, *direct){
-		"a length":     func(r *http.Request, _ *direct) { r.ContentLength = 4 },
-		"no body":      func(r *http.Request, _ *direct) { r.ContentLength = 0 },
-		"expectations": func(r *http.Request, _ *direct) { r.Header.Set("Expect", "100-continue") },
-		"trailers":     func(r *http.Request, _ *direct) { r.Trailer = http.Header{"X": nil} },
-		"gRPC":         func(r *http.Request, _ *direct) { r.Header.Set("Content-Type", "application/grpc+proto") },
-		"an upgrade":   func(r *http.Request, _ *direct) { r.Header.Set("Upgrade", "websocket") },
-		"too many":     func(_ *http.Request, d *direct) { d.held.Store(gatherMost) },
+		"a length": func(r *http.Request, _ *direct) { r.ContentLength = 4 },
+		"no body":  func(r *http.Request, _ *direct) { r.ContentLength = 0 },
+		"trailers": func(r *http.Request, _ *direct) { r.Trailer = http.Header{"X": nil} },
+		"gRPC":     func(r *http.Request, _ *direct) { r.Header.Set("Content-Type", "application/grpc+proto") },
+		"too many": func(_ *http.Request, d *direct) { d.held.Store(gatherMost) },
 	} {
 		d := &direct{}
 		r := httptest.NewRequest("POST", "/", nil)
 		r.ContentLength, r.Body = -1, io.NopCloser(strings.NewReader("body"))
+		r.Header.Set("Expect", "100-continue")
 		change(r, d)
 		body, held, length := r.Body, d.held.Load(), r.ContentLength
 		if g := d.gather(r); g != nil || r.Body != body || d.held.Load() != held || r.ContentLength != length {
 			t.Errorf("%s: waited", name)
+		}
+		if r.Header["Expect"] == nil {
+			t.Errorf("%s: the server does not hear of the expectation", name)
 		}
 	}
 }
@@ -255,19 +256,25 @@ func TestSlowBodyForTheNextServer(t *testing.T) {
 	}
 }
 
-// A body that breaks off at once is as bad as one that breaks off later.
+// No server hears of a request whose body has broken off by then: who reads no chunks would take it for one without a
+// body.
 func TestGatheredBodyBreaks(t *testing.T) {
-	url, heard := framed(t)
+	url, heads := answering(t, plainOK)
 	o := several(t, url)
-	r := httptest.NewRequest("POST", "/", nil).WithContext(t.Context())
-	r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader("x"), failing{}))
-	w := httptest.NewRecorder()
-	_, _, _, err := o.Serve(w, r)
-	if failure := (*Failure)(nil); !errors.As(err, &failure) || failure.Word() != ClientGone || w.Code != 400 {
-		t.Errorf("%d, %v", w.Code, err)
-	}
-	if got := receive(t, heard); got != "unexpected EOF" {
-		t.Errorf("the origin got %q", got)
+	for _, expects := range []bool{false, true} {
+		r := httptest.NewRequest("POST", "/", nil).WithContext(t.Context())
+		r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader("x"), failing{}))
+		if expects {
+			r.Header.Set("Expect", "100-continue")
+		}
+		w := httptest.NewRecorder()
+		asked, _, _, err := o.Serve(w, r)
+		if got := (outcome{err: err}); got.word() != ClientGone || w.Code != 400 || asked != url {
+			t.Errorf("%d, %v of %s", w.Code, err, asked)
+		}
+		if n := o.list.servers[0].direct.held.Load(); n != 0 || len(heads) > 0 {
+			t.Errorf("%d are held, and the origin got %d requests", n, len(heads))
+		}
 	}
 }
 

@@ -27,11 +27,16 @@
 // Bodies are passed on as they come: what a client has sent goes on before more is read. An answer that begins before the body
 // has ended is passed on at once; neither connection serves another request after one that never ended.
 //
-// One exception is made for applications that read no body without a Content-Length, as CGI and WSGI let them: a body of unknown
-// length (HTTP/2 needs none, HTTP/1.1 has chunks) is waited for before an HTTP/1.1 server hears of the request, for 200 ms at the
-// longest. If all of it has come by then, and is no longer than 64 KiB, it is sent with its Content-Length. Otherwise it is sent
-// in chunks from then on, as it comes. Nobody waits where a client expects a go-ahead (100 Continue) or announces fields behind
-// the body, and for gRPC.
+// One exception is made for applications that read no body without a Content-Length, as CGI and WSGI let them: a body
+// of unknown length (HTTP/2 needs none, HTTP/1.1 has chunks) is waited for before an HTTP/1.1 server hears of the
+// request, for 200 ms at the longest. If all of it has come by then, and is no longer than 64 KiB, it is sent with its
+// Content-Length. Otherwise it is sent in chunks from then on, as it comes. If it has broken off by then, no server
+// hears of it. Nobody waits where a client announces fields behind the body, and for gRPC.
+//
+// Expect: 100-continue asks the server of a body whose length is known whether it wants it. Where the length is
+// unknown, and is waited for, the client gets its 100 Continue from here, as from nginx, and up to a second for the
+// body; the server hears of no expectation then, and its early final answer reaches the client as to any other upload.
+// Either way a client gets one 100 Continue, and none behind a final answer.
 //
 // A request that HTTP/1.1 cannot carry in one way only is answered 400, and the origin hears nothing of it: HTTP/2 lets a
 // client send methods and targets with spaces in them, and both protocols hosts that are none.

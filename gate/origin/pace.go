@@ -31,6 +31,14 @@ type pacedWriter struct {
 // Unwrap serves http.ResponseController.
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// WriteHeader serves http.ResponseWriter. A server's 100 Continue is no news: the client's body is read from the
+// beginning, and reading it has given the client the one that it may expect.
+func (w *pacedWriter) WriteHeader(status int) {
+	if status != http.StatusContinue {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
 // Write serves io.Writer.
 func (w *pacedWriter) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)

@@ -18,7 +18,7 @@ import (
 // The client's body is its to read, the connection its to write to. Only when it has ended may either be used by others.
 type upload struct {
 	conn    *conn
-	goAhead chan struct{} // nil: none is waited for; over HTTP/2 the door has taken the client's Expect for itself
+	goAhead chan struct{} // nil: none is waited for; the server of HTTP/2 and gather meet the client's Expect themselves
 	client  http.ResponseWriter
 	mu      sync.Mutex
 	given   bool          // the go-ahead; under mu

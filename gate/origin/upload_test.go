@@ -374,7 +374,7 @@ func TestBodyIsNotAsLongAsItSays(t *testing.T) {
 		length int64
 		body   io.Reader
 	}{
-		{10, strings.NewReader("short")}, {4, strings.NewReader("too long")}, {-1, io.MultiReader(strings.NewReader("x"), failing{})}, {10, io.MultiReader(strings.NewReader("x"), failing{})},
+		{10, strings.NewReader("short")}, {4, strings.NewReader("too long")}, {-1, io.MultiReader(strings.NewReader(strings.Repeat("x", gatherBytes+1)), failing{})}, {10, io.MultiReader(strings.NewReader("x"), failing{})},
 	} {
 		r := httptest.NewRequest("POST", "/", nil).WithContext(t.Context())
 		r.ContentLength, r.Body = test.length, io.NopCloser(test.body)
