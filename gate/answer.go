@@ -36,8 +36,8 @@ func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, 
 		w.Header().Set("Connection", "close")
 	}
 	answer(w, r, x.record.Status, body)
-	if h.Watch != nil {
-		h.Watch(&x.record)
+	if h.OnRecord != nil {
+		h.OnRecord(&x.record)
 	}
 	return true
 }

@@ -106,9 +106,9 @@ type Handler struct {
 	Paid func(r *http.Request, bytes int) bool
 	// Admit lets a request go on to its origin, or waits until it may; not ok: it may not, or its client has left. nil: all go on.
 	Admit func(*http.Request) (slot Slot, ok bool)
-	// Watch sees every record after it went to the log; it must be quick, and must not keep or change the record. nil:
+	// OnRecord sees every record after it went to the log; it must be quick, and must not keep or change the record. nil:
 	// nobody watches.
-	Watch func(*audit.Record)
+	OnRecord func(*audit.Record)
 
 	ids       ids
 	exchanges sync.Pool    // of *exchange: the record is large, and nobody keeps it
@@ -236,7 +236,7 @@ func (h *Handler) write(r *audit.Record) {
 	if h.Log != nil {
 		h.Log.Decision(r)
 	}
-	if h.Watch != nil {
-		h.Watch(r)
+	if h.OnRecord != nil {
+		h.OnRecord(r)
 	}
 }

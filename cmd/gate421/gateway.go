@@ -220,7 +220,7 @@ func (g *gateway) openAdmin() {
 		ExplainCommand: g.explainCommand,
 		Product:        product(),
 	})
-	g.handler.Watch = g.admin.Watch
+	g.handler.OnRecord = g.admin.OnRecord
 }
 
 // close closes what was opened, the last first. No reload comes after it; one that hangs in a file system is not waited for

@@ -32,7 +32,7 @@ func (l *ledger) close() error { return l.current.Load().Close() }
 func (g *gateway) newLog(c *config.Config) (*audit.Log, error) {
 	r := c.Log.Rotate
 	wanted := audit.Config{File: c.Log.File, Stdout: g.stdout, Privacy: privacyOf(c.Log),
-		Troubled: func(err error) { g.heardLog(c.Log.File, err) }, Rotated: g.heardRotation,
+		OnTrouble: func(err error) { g.heardLog(c.Log.File, err) }, OnRotate: g.heardRotation,
 		Rotate: audit.Rotation{Size: r.Size, Keep: r.Keep, Compress: r.Compress == "zstd"}}
 	if c.Log.Scope == "crawlers" {
 		wanted.Scope = audit.ScopeCrawlers

@@ -1,6 +1,6 @@
 // Package admin answers one question: what is the gateway doing at this moment, and does it need its owner?
 //
-// It shows and decides nothing. [Admin.Watch] is given every record; it counts, and remembers the latest in a fixed amount of
+// It shows and decides nothing. [Admin.OnRecord] is given every record; it counts, and remembers the latest in a fixed amount of
 // memory. [Admin.Handler] answers at four addresses:
 //
 //	/           the page: sites and their state, the guard, decisions by reason, the latest crawlers, certificates, the log

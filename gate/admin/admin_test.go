@@ -207,8 +207,8 @@ func TestHealth(t *testing.T) {
 
 func TestZeroConfig(t *testing.T) {
 	a := New(Config{})
-	a.Watch(&audit.Record{})
-	a.Watch(refusal())
+	a.OnRecord(&audit.Record{})
+	a.OnRecord(refusal())
 	for _, path := range []string{"/", "/metrics", "/style.css"} {
 		if got := get(t, a, path); got.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d", path, got.StatusCode)

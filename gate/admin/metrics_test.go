@@ -49,7 +49,7 @@ func TestMetricsCountRecords(t *testing.T) {
 	})
 	watch := func(times int, r audit.Record) {
 		for range times {
-			a.Watch(&r)
+			a.OnRecord(&r)
 		}
 	}
 	watch(3, *refusal())
@@ -215,7 +215,7 @@ func TestOriginsAreCounted(t *testing.T) {
 		{Status: 421, Action: "refuse", Reason: "refused"},
 	} {
 		r.Site = "example.com"
-		a.Watch(&r)
+		a.OnRecord(&r)
 	}
 	results := map[string]int{"1xx": 1, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1, "reset": 1, "client_gone": 1, "origin_misdirected": 1, "timeout": 1,
 		"refused": 2, "panic": 1, "unreachable": 0, "certificate": 0, "garbage": 0, "other": 5}
@@ -243,10 +243,10 @@ func TestStrangersAddNoSeries(t *testing.T) {
 	before := len(series(t, a, ""))
 	for i := range 10_000 {
 		name := fmt.Sprintf("n%d.example", i)
-		a.Watch(&audit.Record{Site: name, Host: name, Method: name, Path: name, Agent: name, Proto: name, Action: "serve", Reason: "no_claim"})
-		a.Watch(&audit.Record{Host: name, Claim: name, Verdict: name, VerdictSource: name, VerdictCause: name, PTR: name, Action: name, Reason: name})
-		a.Watch(&audit.Record{Site: "www.example.com", Action: "serve", Reason: "http1"}) // a host, but not a site's name
-		a.Watch(&audit.Record{Site: "example.com", Action: "serve", Reason: "http1", Status: i, OriginStatus: i, OriginError: name})
+		a.OnRecord(&audit.Record{Site: name, Host: name, Method: name, Path: name, Agent: name, Proto: name, Action: "serve", Reason: "no_claim"})
+		a.OnRecord(&audit.Record{Host: name, Claim: name, Verdict: name, VerdictSource: name, VerdictCause: name, PTR: name, Action: name, Reason: name})
+		a.OnRecord(&audit.Record{Site: "www.example.com", Action: "serve", Reason: "http1"}) // a host, but not a site's name
+		a.OnRecord(&audit.Record{Site: "example.com", Action: "serve", Reason: "http1", Status: i, OriginStatus: i, OriginError: name})
 	}
 	// no_claim, http1 and other without a site, and an unknown verdict from elsewhere
 	if after := len(series(t, a, "")); after > before+4 {
@@ -257,14 +257,14 @@ func TestStrangersAddNoSeries(t *testing.T) {
 func TestCountsOutliveAReload(t *testing.T) {
 	live := sites(t)()
 	a := example(t, func(c *Config) { c.Policy = func() *policy.Policy { return live } })
-	a.Watch(refusal())
+	a.OnRecord(refusal())
 	next, err := policy.New([]policy.Spec{{Hosts: []string{"new.example"}, State: policy.Observe}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	live = next
-	a.Watch(refusal()) // decided before the reload
-	a.Watch(&audit.Record{Site: "new.example", Action: "serve", Reason: "no_claim"})
+	a.OnRecord(refusal()) // decided before the reload
+	a.OnRecord(&audit.Record{Site: "new.example", Action: "serve", Reason: "no_claim"})
 	lines := series(t, a, "gate421_decisions_total")
 	for _, want := range []string{
 		`gate421_decisions_total{action="refuse",reason="refused",site="example.com"} 2`,

@@ -50,9 +50,9 @@ func TestPageSaysWhatIsGoingOn(t *testing.T) {
 		}
 	})
 	for range 1234 {
-		a.Watch(refusal())
+		a.OnRecord(refusal())
 	}
-	a.Watch(&audit.Record{
+	a.OnRecord(&audit.Record{
 		Site: "shop.example.com", Host: "shop.example.com", Method: "HEAD", Path: "/late", Proto: "HTTP/2.0", Claim: "googlebot",
 		Verdict: "unknown", VerdictCause: "timeout", Action: "serve", Reason: "unverified", Status: 200,
 	})
@@ -167,9 +167,9 @@ func TestStrangersCannotWriteThePage(t *testing.T) {
 			Site: value, Host: value + ".", Method: value, Path: value, Proto: value, ClientIP: netip.IPv6Unspecified().WithZone(value),
 			Agent: value, Claim: value, Verdict: value, VerdictCause: value, PTR: value, Rule: value, Action: value, Reason: value, Would: value,
 		}
-		a.Watch(&r)
+		a.OnRecord(&r)
 		r.Claim = ""
-		a.Watch(&r)
+		a.OnRecord(&r)
 		return body(t, get(t, a, "/"))
 	}
 	tag := regexp.MustCompile(`</?[a-zA-Z!][^\s>]*|\s[a-z-]+="`)
@@ -190,7 +190,7 @@ func TestStrangersCannotWriteThePage(t *testing.T) {
 
 func TestNothingInlineAndNothingForeign(t *testing.T) {
 	a := example(t, nil)
-	a.Watch(refusal())
+	a.OnRecord(refusal())
 	page := body(t, get(t, a, "/"))
 	expect(t, page, []string{`<link rel="stylesheet" href="/style.css">`, `name="viewport"`, `lang="en"`},
 		[]string{" style=", "<style", "<script", " onclick", "<form", "<img", "<iframe", `src=`, "href=\"http"})

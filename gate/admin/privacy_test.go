@@ -20,7 +20,7 @@ func TestPageKeepsTheLogsPrivacy(t *testing.T) {
 		if claim != "" {
 			r.Verdict, r.Reason = "impostor", "impostor"
 		}
-		a.Watch(r)
+		a.OnRecord(r)
 	}
 	visit("/before?secret=one", "198.51.100.77", "")
 	if page := body(t, get(t, a, "/")); !strings.Contains(page, "/before?secret=one") || !strings.Contains(page, "198.51.100.77") {

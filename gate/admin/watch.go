@@ -10,9 +10,9 @@ import (
 	"gate421/gate/policy"
 )
 
-// Watch counts a record and remembers what the page shows of it. It neither keeps nor changes the record, never waits for
+// OnRecord counts a record and remembers what the page shows of it. It neither keeps nor changes the record, never waits for
 // anything slow and, once a site has been seen, allocates nothing.
-func (a *Admin) Watch(r *audit.Record) {
+func (a *Admin) OnRecord(r *audit.Record) {
 	site := a.tally(r.Site)
 	site.decisions[a.tallies.outcome(r.Action, r.Reason)].Add(1)
 	if r.Verdict != "" {

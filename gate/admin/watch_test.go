@@ -35,8 +35,8 @@ func TestRemembersTheLatest(t *testing.T) {
 	for i := range recentClaims + 30 {
 		r := refusal()
 		r.Path = fmt.Sprintf("/%d", i)
-		a.Watch(r)
-		a.Watch(&audit.Record{Path: fmt.Sprintf("/other/%d", i), Action: "serve", Reason: "no_claim"})
+		a.OnRecord(r)
+		a.OnRecord(&audit.Record{Path: fmt.Sprintf("/other/%d", i), Action: "serve", Reason: "no_claim"})
 	}
 	for _, test := range []struct {
 		name   string
@@ -61,7 +61,7 @@ func TestRemembersAWholeRecord(t *testing.T) {
 	a := example(t, nil)
 	r := refusal()
 	r.VerdictCause, r.Would = "wait", "refuse"
-	a.Watch(r)
+	a.OnRecord(r)
 	*r = audit.Record{} // what was remembered is a copy
 	got := a.claims.list()[0]
 	want := memory{number: 1, at: noon(), client: refusal().ClientIP, status: 421, text: [texts]string{
@@ -81,7 +81,7 @@ func TestRemembersWithinBounds(t *testing.T) {
 		VerdictCause: huge, PTR: huge, Rule: huge, Action: huge, Reason: huge, Would: huge,
 	}
 	before := cap(a.claims.slots[1].bytes)
-	a.Watch(r)
+	a.OnRecord(r)
 	if after := cap(a.claims.slots[1].bytes); after != before || before > 3000 {
 		t.Errorf("a slot grew from %d to %d bytes", before, after)
 	}
@@ -112,8 +112,8 @@ func TestWatchWhileAsked(t *testing.T) {
 			for n := range each {
 				r := refusal()
 				r.Site = p().Sites()[(i+n)%3].Name
-				a.Watch(r)
-				a.Watch(&audit.Record{Site: r.Site, Action: "serve", Reason: "no_claim"})
+				a.OnRecord(r)
+				a.OnRecord(&audit.Record{Site: r.Site, Action: "serve", Reason: "no_claim"})
 			}
 		})
 	}
@@ -150,8 +150,8 @@ func TestWatchAllocatesNothing(t *testing.T) {
 		{Site: "example.com", Action: "serve", Reason: "no_claim", OriginError: "client_gone"},
 	}
 	for _, r := range records {
-		a.Watch(r)
-		if n := testing.AllocsPerRun(1000, func() { a.Watch(r) }); n != 0 {
+		a.OnRecord(r)
+		if n := testing.AllocsPerRun(1000, func() { a.OnRecord(r) }); n != 0 {
 			t.Errorf("site %q, reason %s: %v allocations", r.Site, r.Reason, n)
 		}
 	}
@@ -166,14 +166,14 @@ func BenchmarkWatch(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				a.Watch(r)
+				a.OnRecord(r)
 			}
 		})
 		b.Run(name+"/parallel", func(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					a.Watch(r)
+					a.OnRecord(r)
 				}
 			})
 		})

@@ -91,7 +91,7 @@ func TestLinkInTheLogsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := make(chan error, 10)
-	l := open(t, Config{File: path, Patience: time.Minute, Troubled: func(err error) { said <- err }})
+	l := open(t, Config{File: path, Patience: time.Minute, OnTrouble: func(err error) { said <- err }})
 	if err := l.Refusal(full()); err != nil {
 		t.Fatal(err)
 	}

@@ -21,12 +21,12 @@ type Config struct {
 	Rotate   Rotation         // the zero value: never
 	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
-	// Troubled is told when the file stops taking lines or the disk does not keep them, with the reason, and with nil when both
+	// OnTrouble is told when the file stops taking lines or the disk does not keep them, with the reason, and with nil when both
 	// are well again. It is called once at a time and must not use the Log. nil: nobody is told.
-	Troubled func(error)
-	// Rotated is told of every file that was rotated away, and why where that or its compression did not work; the log goes
+	OnTrouble func(error)
+	// OnRotate is told of every file that was rotated away, and why where that or its compression did not work; the log goes
 	// on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: nobody is told.
-	Rotated func(file string, err error)
+	OnRotate func(file string, err error)
 }
 
 // ErrUnavailable says that a refusal's line is not in the log, so that the request has to be served.
@@ -61,7 +61,7 @@ type Log struct {
 	done    chan struct{}
 	idle    sync.WaitGroup
 
-	troubles sync.Mutex // held while Troubled is called
+	troubles sync.Mutex // held while OnTrouble is called
 	wrong    [2]error   // with writing, with syncing
 	safe     uint64     // lines written when a sync last went well, or was last told to have failed; under mu
 	safeAt   time.Time
@@ -73,15 +73,15 @@ const (
 	syncing
 )
 
-// trouble notes what is wrong with the file, or that it no longer is, and tells whoever is to be told.
+// trouble notes what is wrong with the file, or that it no longer is, and calls OnTrouble when that changes whether anything is.
 func (l *Log) trouble(with int, err error) {
 	l.troubles.Lock()
 	defer l.troubles.Unlock()
 	before := l.wrong[writing] != nil || l.wrong[syncing] != nil
 	l.wrong[with] = err
 	after := l.wrong[writing] != nil || l.wrong[syncing] != nil
-	if before != after && l.config.Troubled != nil {
-		l.config.Troubled(err)
+	if before != after && l.config.OnTrouble != nil {
+		l.config.OnTrouble(err)
 	}
 }
 
@@ -130,7 +130,7 @@ func Open(c Config) (*Log, error) {
 	l.wake, l.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.encoders.New = func() any { return newEncoder(l.boot) }
 	l.safeAt = c.Now()
-	out.synced = l.synced
+	out.onSync = l.synced
 	if wrong := cmp.Or(out.lost, out.vain); wrong != nil {
 		l.failed.Store(true)
 		l.trouble(writing, wrong)

@@ -412,7 +412,7 @@ func TestCloseOfStalledOutput(t *testing.T) {
 func TestCloseOfFullDiskSaysWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var troubles []bool
-		l, err := Open(Config{File: "-", Stdout: &faulty{}, Troubled: func(err error) { troubles = append(troubles, err != nil) }})
+		l, err := Open(Config{File: "-", Stdout: &faulty{}, OnTrouble: func(err error) { troubles = append(troubles, err != nil) }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,7 @@ func TestRotationWithTheClockSetBack(t *testing.T) {
 func TestRotationWithoutDescriptors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	told := make(chan error, 100)
-	l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 3000}, Rotated: func(_ string, err error) { told <- err }})
+	l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 3000}, OnRotate: func(_ string, err error) { told <- err }})
 	if err := l.Refusal(full()); err != nil {
 		t.Fatal(err)
 	}

@@ -29,15 +29,15 @@ type output struct {
 	newest time.Time   // in the name of a file that was set aside
 	pipe   io.Writer   // where path is ""
 	torn   bool        // the last write ended inside a line
-	soil   bool        // written since the last sync
+	dirty  bool        // written since the last sync
 	unsure bool        // that one failed
 	lost   error       // the path leads elsewhere and could not be opened again: what is written now, nobody will find
 	vain   error       // why nothing that is written is kept by anybody, for as long as this is open; nil: it is
 	wrote  error       // vain, at the last write
 
 	rotations atomic.Uint64
-	told      func(file string, err error)
-	synced    func(err error) // told of every sync; set before anything is written
+	onRotate  func(file string, err error)
+	onSync    func(err error) // called after every sync; set before anything is written
 }
 
 // file is what an output needs of a file.
@@ -61,7 +61,7 @@ func openOutput(c Config) (*output, error) {
 		}
 		return o, nil
 	}
-	o := &output{path: c.File, rotate: c.Rotate, told: c.Rotated, synced: func(error) {}}
+	o := &output{path: c.File, rotate: c.Rotate, onRotate: c.OnRotate, onSync: func(error) {}}
 	if err := o.reopen(); errors.Is(err, errNoReader) {
 		o.lost = err // whoever reads may come later
 	} else if err != nil {
@@ -150,7 +150,7 @@ func (o *output) settle(f file) error {
 	err := syncFile(f)
 	if err != nil {
 		err = unsynced(err)
-		o.synced(err)
+		o.onSync(err)
 	}
 	f.Close()
 	return err
@@ -222,13 +222,13 @@ func (o *output) Write(lines []byte) (n int, err error) {
 	if errors.Is(err, syscall.EPIPE) {
 		n = 0 // whoever read has left, and what is still in the pipe goes with it
 	}
-	o.soil = true
+	o.dirty = true
 	o.size += int64(n)
 	if err != nil && n > 0 && lines[n-1] != '\n' {
 		o.torn = true
 	}
 	if err == nil && o.rotate.Size > 0 && o.size >= o.rotate.Size {
-		o.turn()
+		o.rotateNow()
 	}
 	return n, err
 }
@@ -276,13 +276,13 @@ func (o *output) keep(done <-chan struct{}) {
 // synced, and a later one that works says nothing about it: the lines after that go to a fresh file, where there is one.
 func (o *output) sync() {
 	o.mu.Lock()
-	f, soil := o.file, o.soil
-	o.soil = false
+	f, soil := o.file, o.dirty
+	o.dirty = false
 	o.mu.Unlock()
 	if !soil || f == nil {
 		return
 	}
-	late := time.AfterFunc(hung, func() { o.synced(errHangs) })
+	late := time.AfterFunc(hung, func() { o.onSync(errHangs) })
 	err := syncFile(f) // not under the lock: a slow disk must not hold up a write
 	late.Stop()
 	if err != nil {
@@ -290,11 +290,11 @@ func (o *output) sync() {
 	}
 	o.mu.Lock()
 	if err != nil && !o.unsure && o.file == f && o.rotate.Size > 0 {
-		o.turn()
+		o.rotateNow()
 	}
 	o.unsure = err != nil
 	o.mu.Unlock()
-	o.synced(err)
+	o.onSync(err)
 }
 
 var errHangs = errors.New("the disk does not confirm what was written")

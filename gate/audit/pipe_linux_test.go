@@ -65,7 +65,7 @@ func TestPipeWithoutAReader(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var said []string
-	l := open(t, Config{File: path, Patience: 5 * time.Second, Troubled: func(err error) {
+	l := open(t, Config{File: path, Patience: 5 * time.Second, OnTrouble: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
@@ -145,7 +145,7 @@ func TestLogThatKeepsNothing(t *testing.T) {
 	}
 	for _, c := range []Config{{File: "-", Stdout: null}, {File: os.DevNull}, {File: link}} {
 		var said []error
-		c.Patience, c.Troubled = time.Minute, func(err error) { said = append(said, err) }
+		c.Patience, c.OnTrouble = time.Minute, func(err error) { said = append(said, err) }
 		l, err := Open(c)
 		if err != nil {
 			t.Fatal(err)

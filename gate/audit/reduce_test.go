@@ -19,7 +19,7 @@ import (
 // files have been set aside so many times; and returns the ids of those few.
 func flooded(t *testing.T, path string, r Rotation, turns int) (proofs []string) {
 	t.Helper()
-	l := open(t, Config{File: path, Patience: time.Minute, Rotate: r, Rotated: func(_ string, err error) {
+	l := open(t, Config{File: path, Patience: time.Minute, Rotate: r, OnRotate: func(_ string, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -40,7 +40,7 @@ func flooded(t *testing.T, path string, r Rotation, turns int) (proofs []string)
 		}
 	}
 	l.Close()
-	o := &output{path: path, real: path, rotate: r, told: func(_ string, err error) { t.Error(err) }}
+	o := &output{path: path, real: path, rotate: r, onRotate: func(_ string, err error) { t.Error(err) }}
 	o.tidy(t.Context())
 	return proofs
 }
@@ -97,7 +97,7 @@ func TestReductionIsFinished(t *testing.T) {
 		whole, kept := split(files[:len(files)-1])
 		before := bytes.Join([][]byte{content(t, kept[len(kept)-1]), content(t, whole[0])}, nil)
 		old, moved := kept[len(kept)-1], whole[0]
-		o := &output{path: path, real: path, rotate: Rotation{Size: 1 << 20, Keep: 1, Compress: compress}, told: func(_ string, err error) { t.Error(err) }}
+		o := &output{path: path, real: path, rotate: Rotation{Size: 1 << 20, Keep: 1, Compress: compress}, onRotate: func(_ string, err error) { t.Error(err) }}
 		save := map[string][]byte{}
 		for _, name := range []string{old, moved} {
 			text, err := os.ReadFile(name)
@@ -148,7 +148,7 @@ func TestKeptFilesAreBounded(t *testing.T) {
 		}
 	}
 	l.Close()
-	o := &output{path: path, real: path, rotate: r, told: func(_ string, err error) { t.Error(err) }}
+	o := &output{path: path, real: path, rotate: r, onRotate: func(_ string, err error) { t.Error(err) }}
 	o.tidy(t.Context())
 	whole, kept := split(set(t, path))
 	if len(whole) != 2 || len(kept) != 1 {

@@ -28,9 +28,9 @@ type Rotation struct {
 
 const stampFormat = "20060102T150405.000000Z"
 
-// turn sets the file aside and opens a new one under its path. Where that fails the log goes on in the file it has, and it
+// rotateNow sets the file aside and opens a new one under its path. Where that fails the log goes on in the file it has, and it
 // is tried again a minute later. The caller holds mu; nothing here waits for the disk to sync.
-func (o *output) turn() {
+func (o *output) rotateNow() {
 	now := time.Now()
 	if now.Before(o.pause) || !o.here.Mode().IsRegular() {
 		return
@@ -73,8 +73,8 @@ func (o *output) turn() {
 }
 
 func (o *output) tell(file string, err error) {
-	if o.told != nil {
-		o.told(file, err)
+	if o.onRotate != nil {
+		o.onRotate(file, err)
 	}
 }
 

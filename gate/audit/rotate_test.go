@@ -59,7 +59,7 @@ func TestRotation(t *testing.T) {
 	t.Parallel()
 	for _, compressed := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "decisions.log")
-		l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 20_000, Compress: compressed}, Rotated: func(_ string, err error) {
+		l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 20_000, Compress: compressed}, OnRotate: func(_ string, err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -134,7 +134,7 @@ func TestRotationTidiesUp(t *testing.T) {
 func TestRotationThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("x", 250))
 	told := make(chan error, 1)
-	l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 1000, Compress: true}, Rotated: func(_ string, err error) { told <- err }})
+	l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 1000, Compress: true}, OnRotate: func(_ string, err error) { told <- err }})
 	for range 20 {
 		if err := l.Refusal(full()); err != nil {
 			t.Fatal(err)

@@ -48,7 +48,7 @@ func TestSyncThatFails(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "decisions.log")
 			said := make(chan error, 10)
-			l := open(t, Config{File: path, Patience: time.Minute, Rotate: test.rotate, Troubled: func(err error) { said <- err }})
+			l := open(t, Config{File: path, Patience: time.Minute, Rotate: test.rotate, OnTrouble: func(err error) { said <- err }})
 			for range 3 {
 				if err := l.Refusal(full()); err != nil {
 					t.Fatal(err)
@@ -122,19 +122,19 @@ func TestSyncThatFails(t *testing.T) {
 func TestSyncOfAFormerFileFails(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(l *Log, path string){
-		"set aside": func(l *Log, _ string) { l.out.mu.Lock(); l.out.turn(); l.out.mu.Unlock() },
+		"set aside": func(l *Log, _ string) { l.out.mu.Lock(); l.out.rotateNow(); l.out.mu.Unlock() },
 		"reopened":  func(l *Log, path string) { os.Rename(path, path+".1"); l.Reopen() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "decisions.log")
 			said := make(chan error, 10)
-			l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 1 << 20}, Troubled: func(err error) { said <- err }})
+			l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 1 << 20}, OnTrouble: func(err error) { said <- err }})
 			if err := l.Refusal(full()); err != nil {
 				t.Fatal(err)
 			}
 			l.out.mu.Lock()
-			l.out.soil = false // nothing has asked the disk yet
+			l.out.dirty = false // nothing has asked the disk yet
 			l.out.file = &unsyncable{file: l.out.file, err: syscall.EIO}
 			l.out.mu.Unlock()
 			leave(l, path)
