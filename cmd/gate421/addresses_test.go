@@ -7,15 +7,17 @@ import (
 	"strings"
 	"testing"
 
+	"gate421/gate/hint"
+	"gate421/gate/server/servertest"
 	"gate421/verify"
 )
 
 // addresses is a nameserver that knows a genuine address and impostors of each kind.
-func addresses(t *testing.T) *nameserver {
+func addresses(t *testing.T) *servertest.DNS {
 	t.Helper()
-	dns := newNameserver(t)
-	dns.googlebotAt(t, "66.249.66.1")
-	err := dns.tell([]string{
+	dns := servertest.NewDNS(t)
+	dns.GooglebotAt(t, "66.249.66.1")
+	err := dns.Tell([]string{
 		"95.216.227.158 crawl-95-216-227-158.googlebot.com",
 		"91.208.197.96 crawl-66-249-66-66.googlebot.com 66.249.66.66",
 		"192.0.2.4 crawl-1-2-3-4.fakegooglebot.com 192.0.2.4",
@@ -59,7 +61,7 @@ func TestVerifyInWords(t *testing.T) {
   time taken       0.000 s
 `, ""},
 	} {
-		out, trouble, err := quiet(t.Context(), []string{"verify", test.ip, "--resolver", dns.address()}, "")
+		out, trouble, err := quiet(t.Context(), []string{"verify", test.ip, "--resolver", dns.Addr()}, "")
 		got := seconds.ReplaceAllString(out, "0.000 s")
 		if exitCode(err) != test.code || trouble != "" || got != test.wanted {
 			t.Errorf("verify %s: exit %d, stderr %q\n%s\nwanted exit %d\n%s", test.ip, exitCode(err), trouble, got, test.code, test.wanted)
@@ -87,7 +89,7 @@ func TestVerifyAsJSON(t *testing.T) {
 		{"66.249.66.1 --crawler apis-google", "", 1, []string{"crawler=apis-google verdict=impostor"}},
 		{"66.249.66.1 --crawler adsbot-google", "", 0, []string{"crawler=adsbot-google verdict=genuine"}},
 	} {
-		out, trouble, err := quiet(t.Context(), append([]string{"verify", "--json", "--resolver", dns.address()}, strings.Fields(test.args)...), test.stdin)
+		out, trouble, err := quiet(t.Context(), append([]string{"verify", "--json", "--resolver", dns.Addr()}, strings.Fields(test.args)...), test.stdin)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		if exitCode(err) != test.code || trouble != "" || len(lines) != len(test.wanted) {
 			t.Errorf("verify %s: exit %d, stderr %q, %q; wanted exit %d", test.args, exitCode(err), trouble, lines, test.code)
@@ -98,8 +100,8 @@ func TestVerifyAsJSON(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &got); err != nil {
 				t.Fatal(err)
 			}
-			if want := fields(test.wanted[i]); !maps.Equal(only(got, want), want) {
-				t.Errorf("verify %s: %v in %v, wanted %v", test.args, only(got, want), got, want)
+			if want := servertest.Fields(test.wanted[i]); !maps.Equal(servertest.Only(got, want), want) {
+				t.Errorf("verify %s: %v in %v, wanted %v", test.args, servertest.Only(got, want), got, want)
 			}
 		}
 	}
@@ -108,11 +110,11 @@ func TestVerifyAsJSON(t *testing.T) {
 func TestVerifyInTroubleWithDNS(t *testing.T) {
 	for fault, cause := range map[string]string{"fault servfail": "servfail", "fault refused": "refused", "down": "unreachable"} {
 		dns := addresses(t)
-		if err := dns.tell([]string{fault}); err != nil {
+		if err := dns.Tell([]string{fault}); err != nil {
 			t.Fatal(err)
 		}
-		out, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", dns.address()}, "")
-		if exitCode(err) != 1 || !strings.HasPrefix(out, "66.249.66.1 is unknown ("+cause+")\n  DNS server       "+dns.address()) {
+		out, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", dns.Addr()}, "")
+		if exitCode(err) != 1 || !strings.HasPrefix(out, "66.249.66.1 is unknown ("+cause+")\n  DNS server       "+dns.Addr()) {
 			t.Errorf("%s: exit %d, %s", fault, exitCode(err), out)
 		}
 	}
@@ -121,7 +123,7 @@ func TestVerifyInTroubleWithDNS(t *testing.T) {
 func TestVerifyRefusesWhatIsNoAddress(t *testing.T) {
 	const looks = "hint: addresses look like 66.249.66.1 or 2001:4860:4801:10::1"
 	dns := addresses(t)
-	out := fails(t, 2, "gate421: \"66.249.66.300\" is no IP address\n"+looks, "verify", "66.249.66.1", "66.249.66.300", "--resolver", dns.address())
+	out := fails(t, 2, "gate421: \"66.249.66.300\" is no IP address\n"+looks, "verify", "66.249.66.1", "66.249.66.300", "--resolver", dns.Addr())
 	if out != "" {
 		t.Errorf("it looked up addresses before it had read them all: %q", out)
 	}
@@ -133,8 +135,8 @@ func TestVerifyRefusesWhatIsNoAddress(t *testing.T) {
 	fails(t, 2, "gate421: --crawler: no crawler is known as \"Googlebot\"\nhint: did you mean googlebot? (gate421 verify --list "+
 		"says more of each)", "verify", "66.249.66.1", "--crawler", "Googlebot")
 	_, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", "dns.example"}, "")
-	if exitCode(err) != 2 || !strings.HasPrefix(message(err), `gate421: resolver "dns.example": `) || !strings.Contains(message(err), "\nhint: write --resolver 192.0.2.53:53") {
-		t.Errorf("a resolver that is no address: exit %d, %s", exitCode(err), message(err))
+	if exitCode(err) != 2 || !strings.HasPrefix(hint.Message(err), `gate421: resolver "dns.example": `) || !strings.Contains(hint.Message(err), "\nhint: write --resolver 192.0.2.53:53") {
+		t.Errorf("a resolver that is no address: exit %d, %s", exitCode(err), hint.Message(err))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gate421/gate/hint"
 	"gate421/gate/policy"
 	"gate421/gate/report"
 	"gate421/gate/visible"
@@ -50,11 +51,11 @@ func (f *recordFilter) question(now time.Time) (q report.Question, err error) {
 		problems = append(problems, errors.New("--since is not before --until: no record can fit"))
 	}
 	if len(problems) > 0 {
-		return q, &problem{err: errors.Join(problems...), hint: "write 7d, 36h, 2w, 2026-11-01 or 2026-11-01T12:00:00Z", code: 2}
+		return q, badUsage(errors.Join(problems...), "write 7d, 36h, 2w, 2026-11-01 or 2026-11-01T12:00:00Z")
 	}
 	if f.Path != "" {
 		if q.Match, err = policy.Matching(f.Path); err != nil {
-			return q, &problem{err: fmt.Errorf("--path %q %w", f.Path, err), hint: "patterns are written as in robots.txt: /shop/, /*.pdf$", code: 2}
+			return q, badUsage(fmt.Errorf("--path %q %w", f.Path, err), "patterns are written as in robots.txt: /shop/, /*.pdf$")
 		}
 	}
 	return q, nil
@@ -102,12 +103,12 @@ func (f *recordFilter) logs(named []string) ([]string, error) {
 	loaded, err := f.load()
 	if err != nil {
 		if f.Config == "" && errors.Is(err, fs.ErrNotExist) {
-			return nil, hint(errors.New("which decision log? No file is named, and there is no configuration gate421.yaml in this folder"), "name the log, - for standard input, or the configuration with --config FILE")
+			return nil, hint.Add(errors.New("which decision log? No file is named, and there is no configuration gate421.yaml in this folder"), "name the log, - for standard input, or the configuration with --config FILE")
 		}
 		return nil, err
 	}
 	if loaded.Log.File == "-" {
-		return nil, hint(fmt.Errorf("%s: log: file: is %q: the decision log goes to standard output, and nobody but you knows where it is kept", loaded.File, "-"),
+		return nil, hint.Add(fmt.Errorf("%s: log: file: is %q: the decision log goes to standard output, and nobody but you knows where it is kept", loaded.File, "-"),
 			"name the file, or pipe it in: … | gate421 audit report -")
 	}
 	return []string{loaded.Log.File}, nil
@@ -127,9 +128,9 @@ func (f *recordFilter) sources(w *world, named []string) ([]*report.Source, erro
 func logHint(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return hint(err, "the configuration says where the log is: log: file:; a relative path begins in the folder that gate421 runs in")
+		return hint.Add(err, "the configuration says where the log is: log: file:; a relative path begins in the folder that gate421 runs in")
 	case errors.Is(err, fs.ErrPermission):
-		return hint(err, "run as root, or as a user of the group that may read the log")
+		return hint.Add(err, "run as root, or as a user of the group that may read the log")
 	}
 	return err
 }
@@ -151,7 +152,7 @@ func clientRange(text string) (netip.Prefix, error) {
 	}
 	ip, err := netip.ParseAddr(text)
 	if err != nil {
-		return netip.Prefix{}, &problem{err: fmt.Errorf("--client %q is no address and no range of addresses", text), hint: "write 66.249.66.1 or 66.249.64.0/19", code: 2}
+		return netip.Prefix{}, badUsage(fmt.Errorf("--client %q is no address and no range of addresses", text), "write 66.249.66.1 or 66.249.64.0/19")
 	}
 	ip = ip.Unmap().WithZone("")
 	return netip.PrefixFrom(ip, ip.BitLen()), nil

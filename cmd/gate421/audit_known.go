@@ -7,6 +7,7 @@ import (
 
 	"gate421/gate"
 	"gate421/gate/config"
+	"gate421/gate/hint"
 	"gate421/gate/policy"
 	"gate421/gate/report"
 )
@@ -43,7 +44,7 @@ func (f *recordFilter) nameSite(q *report.Question) (known bool) {
 // known says that the site stands in the configuration.
 func (f *recordFilter) notRead(q *report.Question, read *report.Reading, known bool) error {
 	if read.Lines > 0 && read.Ours() == 0 {
-		return hint(fmt.Errorf("no line of %s is one of a decision log", strings.Join(quoted(read.Files, 3), ", ")),
+		return hint.Add(fmt.Errorf("no line of %s is one of a decision log", strings.Join(quoted(read.Files, 3), ", ")),
 			"the configuration says where the decision log is: log: file:; with \"-\" it is what gate421 writes to standard output")
 	}
 	if q.Site == "" || read.SiteSeen || known || read.Ours() == 0 {
@@ -52,13 +53,13 @@ func (f *recordFilter) notRead(q *report.Question, read *report.Reading, known b
 	err := fmt.Errorf("--site %q: no line of the log is of this site", f.Site)
 	switch near := config.Nearest(q.Site, read.Others); {
 	case read.SiteOf != "":
-		return &problem{err: err, hint: fmt.Sprintf("it is a host of the site %s: --site %s", read.SiteOf, read.SiteOf), code: 2}
+		return badUsage(err, "it is a host of the site %s: --site %s", read.SiteOf, read.SiteOf)
 	case near != "":
-		return &problem{err: err, hint: fmt.Sprintf("did you mean --site %s?", near), code: 2}
+		return badUsage(err, "did you mean --site %s?", near)
 	case len(read.Others) > 0:
-		return &problem{err: err, hint: "the sites in the log are " + strings.Join(some(read.Others, 10), ", "), code: 2}
+		return badUsage(err, "the sites in the log are %s", strings.Join(some(read.Others, 10), ", "))
 	}
-	return &problem{err: err, hint: "the log names no site at all", code: 2}
+	return badUsage(err, "the log names no site at all")
 }
 
 // checkSite looks for a site in the configuration alone: nothing is read to its end.
@@ -100,13 +101,11 @@ func (c *recordChoice) checkChoice() error {
 
 // unknownValue is the error for a value of a flag that can match nothing.
 func unknownValue(flag, value string, known []string) error {
-	p := &problem{err: fmt.Errorf("%s %q matches no record there can be", flag, value), code: 2}
+	err := fmt.Errorf("%s %q matches no record there can be", flag, value)
 	if near := config.Nearest(value, known); near != "" {
-		p.hint = fmt.Sprintf("did you mean %s %s?", flag, near)
-	} else {
-		p.hint = "there are " + strings.Join(some(known, 20), ", ")
+		return badUsage(err, "did you mean %s %s?", flag, near)
 	}
-	return p
+	return badUsage(err, "there are %s", strings.Join(some(known, 20), ", "))
 }
 
 // some are the first words of a list, and how many more there are.

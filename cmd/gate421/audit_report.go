@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
+	"gate421/cmd/gate421/terminal"
 	"gate421/gate/files"
+	"gate421/gate/hint"
 	"gate421/gate/report"
-
-	"golang.org/x/term"
 )
 
 type auditReport struct {
@@ -45,7 +44,7 @@ func (c *auditReport) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	if terminal(w.stderr) {
+	if terminal.Lively(w.stderr) {
 		p := &progressLine{out: w.stderr, began: time.Now()}
 		q.Progress = p.tell
 		defer p.clear()
@@ -66,7 +65,7 @@ func (c *auditReport) Run(w *world) error {
 		return err
 	}
 	if err := replaceFile(c.Output, content.Bytes()); err != nil {
-		return fmt.Errorf("report %q: %w", c.Output, bare(err))
+		return fmt.Errorf("report %q: %w", c.Output, hint.Cause(err))
 	}
 	return nil
 }
@@ -79,17 +78,7 @@ func (c *auditReport) write(out io.Writer, found *report.Report) error {
 	case c.Format == "html":
 		return found.HTML(out)
 	}
-	return found.Text(out, report.TextOptions{Width: width(out), Colour: terminal(out), Rows: c.Rows})
-}
-
-// width is that of a terminal, 100 columns of anything else.
-func width(out io.Writer) int {
-	if f, ok := out.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-			return columns
-		}
-	}
-	return 100
+	return found.Text(out, report.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out), Rows: c.Rows})
 }
 
 // replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular file, such
@@ -106,17 +95,7 @@ func replaceFile(path string, content []byte) error {
 	if real, err := files.Resolve(path); err == nil { // or else what is in that place is replaced, and leads nowhere
 		path = real
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".gate421-report-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // if it is still there
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o640), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return files.ReplaceBytes(path, 0o640, content)
 }
 
 // progressLine tells on a terminal how far a reading is that takes longer than a second.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"gate421/gate/hint"
 	"gate421/gate/report"
 	"gate421/gate/visible"
 )
@@ -75,7 +76,7 @@ func (c *auditShow) Run(w *world) error {
 		err = c.notRead(&q, reading, known)
 	}
 	if err == nil && found == 0 && c.RequestID != "" {
-		return hint(fmt.Errorf("no record has the request id %q", c.RequestID), "is it in an older file, or outside of --since and --until?")
+		return hint.Add(fmt.Errorf("no record has the request id %q", c.RequestID), "is it in an older file, or outside of --since and --until?")
 	}
 	if err == nil && found == 0 {
 		fmt.Fprintln(w.stderr, "gate421: no record fits")

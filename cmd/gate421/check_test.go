@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gate421/gate/hint"
+	"gate421/gate/server/servertest"
 )
 
 func TestCheckSaysEverythingAtOnce(t *testing.T) {
@@ -24,7 +27,7 @@ sites:
     origin: http://127.0.0.1:3001
 `)
 	_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
-	got := message(err)
+	got := hint.Message(err)
 	if exitCode(err) != 1 || !strings.HasPrefix(got, "gate421: the configuration has 6 problems\n") {
 		t.Errorf("exit %d, %s", exitCode(err), got)
 	}
@@ -66,30 +69,30 @@ sites:
 }
 
 // liveFile is a configuration for check --live with these addresses.
-func liveFile(t *testing.T, s *setting, listen, hosts, origin, certificates, resolver string) string {
+func liveFile(t *testing.T, s *program, listen, hosts, origin, certificates, resolver string) string {
 	t.Helper()
-	s.write(fmt.Sprintf(`
+	s.Write(fmt.Sprintf(`
 listen: {https: %q, http: ""}
 admin: ""
 verify: {resolver: %q, ranges: embedded}
 certificates: %s
 sites: [{hosts: %s, origin: %s, http2_crawl: refuse}]
 `, listen, resolver, certificates, hosts, origin))
-	return s.file
+	return s.File
 }
 
 // steady replaces what differs from run to run.
-func steady(s *setting, out string) string {
+func steady(s *program, out string) string {
 	out = regexp.MustCompile(`\d+ ms`).ReplaceAllString(out, "0 ms")
 	out = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(out, "127.0.0.1:PORT")
 	out = regexp.MustCompile(`port \d+|sport = :\d+`).ReplaceAllString(out, "port PORT")
-	return strings.ReplaceAll(out, s.folder, "FOLDER")
+	return strings.ReplaceAll(out, s.Folder, "FOLDER")
 }
 
 func TestCheckLiveGood(t *testing.T) {
-	s := newSetting(t)
-	s.dns.googlebotAt(t, "66.249.66.1")
-	file := liveFile(t, s, unused(t), `["127.0.0.1", "*.shop.test", "192.0.2.1"]`, "$echo", "{source: local}", "$dns")
+	s := newProgram(t)
+	s.DNS.GooglebotAt(t, "66.249.66.1")
+	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1", "*.shop.test", "192.0.2.1"]`, "$echo", "{source: local}", "$dns")
 	wanted := `FOLDER/gate421.yaml: no problems; 1 site: 127.0.0.1 (refuse)
 ok     listen.https: 127.0.0.1:PORT is free
 ok     127.0.0.1 leads to this machine (127.0.0.1)
@@ -103,23 +106,23 @@ ok     resolver 127.0.0.1:PORT proves that 66.249.66.1 is Googlebot (crawl-66-24
 	if got := steady(s, works(t, "check", "--live", "--config", file)); got != wanted {
 		t.Errorf("check --live says\n%s\nwanted\n%s", got, wanted)
 	}
-	if entries, err := os.ReadDir(s.state()); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(s.State()); err != nil || len(entries) > 0 {
 		t.Errorf("check --live left %v in the state folder, %v", entries, err)
 	}
 }
 
 // Beside a running gateway its ports are held by it, and that is fine.
 func TestCheckLiveBesideARunningGateway(t *testing.T) {
-	s := newSetting(t)
-	s.dns.googlebotAt(t, "66.249.66.1")
-	https, http, admin := unused(t), unused(t), unused(t)
-	s.write(fmt.Sprintf(`
+	s := newProgram(t)
+	s.DNS.GooglebotAt(t, "66.249.66.1")
+	https, http, admin := servertest.Unused(t), servertest.Unused(t), servertest.Unused(t)
+	s.Write(fmt.Sprintf(`
 listen: {https: %q, http: %q}
 admin: %q
 sites: [{hosts: ["127.0.0.1"], origin: "$echo", http2_crawl: refuse}]
 `, https, http, admin))
-	s.open()
-	got := works(t, "check", "--live", "--config", s.file)
+	s.start()
+	got := works(t, "check", "--live", "--config", s.File)
 	for _, want := range []string{
 		"listen.https: " + https + " is held by the gate421 that is running", "listen.http: " + http + " is held by the gate421 that is running",
 		"admin: " + admin + " is held by the gate421 that is running",
@@ -150,8 +153,8 @@ func TestCheckLooksAtFoldersAndRights(t *testing.T) {
 	} {
 		file := fileOf(t, head+strings.ReplaceAll(test.text, "$", folder))
 		_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
-		if want := file + strings.ReplaceAll(test.want, "$", folder); exitCode(err) != 1 || !strings.Contains(message(err), want) || !strings.Contains(message(err), "hint: ") {
-			t.Errorf("%s: exit %d,\n%s\nwant %s", test.text, exitCode(err), message(err), want)
+		if want := file + strings.ReplaceAll(test.want, "$", folder); exitCode(err) != 1 || !strings.Contains(hint.Message(err), want) || !strings.Contains(hint.Message(err), "hint: ") {
+			t.Errorf("%s: exit %d,\n%s\nwant %s", test.text, exitCode(err), hint.Message(err), want)
 		}
 	}
 	for _, text := range []string{"state: $\nlog: {file: $/new.log}\n", "state: $/new/state\nlog: {file: $/file}\n"} {
@@ -166,8 +169,8 @@ func TestCheckLooksAtFoldersAndRights(t *testing.T) {
 }
 
 func TestCheckLiveBad(t *testing.T) {
-	s := newSetting(t)
-	if err := s.dns.tell([]string{"fault servfail"}); err != nil {
+	s := newProgram(t)
+	if err := s.DNS.Tell([]string{"fault servfail"}); err != nil {
 		t.Fatal(err)
 	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -175,11 +178,11 @@ func TestCheckLiveBad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	pair := selfSigned(t, s.folder, time.Now().Add(-time.Hour), "127.0.0.1")
+	pair := servertest.SelfSigned(t, s.Folder, time.Now().Add(-time.Hour), "127.0.0.1")
 	file := liveFile(t, s, taken.Addr().String(), `["127.0.0.1"]`, "$dead", pair, "$dns")
 	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
-	if exitCode(err) != 1 || message(err) != "gate421: 4 of the live checks failed" {
-		t.Errorf("exit %d, %s", exitCode(err), message(err))
+	if exitCode(err) != 1 || hint.Message(err) != "gate421: 4 of the live checks failed" {
+		t.Errorf("exit %d, %s", exitCode(err), hint.Message(err))
 	}
 	got := regexp.MustCompile(`ended on [0-9-]+`).ReplaceAllString(steady(s, out), "ended on DAY")
 	wanted := `FOLDER/gate421.yaml: no problems; 1 site: 127.0.0.1 (refuse)
@@ -199,39 +202,39 @@ failed resolver 127.0.0.1:PORT cannot prove that 66.249.66.1 is Googlebot: servf
 }
 
 func TestCheckLiveCertificates(t *testing.T) {
-	s := newSetting(t)
-	s.dns.googlebotAt(t, "66.249.66.1")
-	pair := selfSigned(t, s.folder, time.Now().Add(100*time.Hour), "127.0.0.1")
-	file := liveFile(t, s, unused(t), `["127.0.0.1"]`, "$echo", pair, "$dns")
+	s := newProgram(t)
+	s.DNS.GooglebotAt(t, "66.249.66.1")
+	pair := servertest.SelfSigned(t, s.Folder, time.Now().Add(100*time.Hour), "127.0.0.1")
+	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1"]`, "$echo", pair, "$dns")
 	if got := works(t, "check", "--live", "--config", file); !strings.Contains(got, "ok     certificate for 127.0.0.1: 4 days left\n") {
 		t.Errorf("check --live says\n%s", got)
 	}
-	if err := os.Remove(filepath.Join(s.folder, "key.pem")); err != nil {
+	if err := os.Remove(filepath.Join(s.Folder, "key.pem")); err != nil {
 		t.Fatal(err)
 	}
 	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
 	if exitCode(err) != 1 || !strings.Contains(out, "failed ") || !strings.Contains(out, "key.pem") || !strings.Contains(out, "hint: correct certificates.files") {
-		t.Errorf("exit %d, %s\n%s", exitCode(err), message(err), out)
+		t.Errorf("exit %d, %s\n%s", exitCode(err), hint.Message(err), out)
 	}
 }
 
 // TestCheckLiveReadsStoredCertificates has a state folder in use: whoever looks, root above all, must leave nothing of their own.
 func TestCheckLiveReadsStoredCertificates(t *testing.T) {
-	s := newSetting(t)
-	s.dns.googlebotAt(t, "66.249.66.1")
-	file := liveFile(t, s, unused(t), `["localhost.example"]`, "$echo", "{source: acme, ca: \"https://ca.test/directory\"}", "$dns")
+	s := newProgram(t)
+	s.DNS.GooglebotAt(t, "66.249.66.1")
+	file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo", "{source: acme, ca: \"https://ca.test/directory\"}", "$dns")
 	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "") // the name leads nowhere
 	if !strings.Contains(out, "ok     no certificate for localhost.example is kept yet; it is ordered at the start\n") {
 		t.Errorf("check --live says\n%s", out)
 	}
-	if entries, err := os.ReadDir(s.state()); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(s.State()); err != nil || len(entries) > 0 {
 		t.Errorf("check --live left %v in the state folder, %v", entries, err)
 	}
-	site := filepath.Join(s.state(), "certificates", "certificates", "ca.test-directory", "localhost.example")
+	site := filepath.Join(s.State(), "certificates", "certificates", "ca.test-directory", "localhost.example")
 	if err := os.MkdirAll(site, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	selfSigned(t, site, time.Now().Add(100*time.Hour), "localhost.example")
+	servertest.SelfSigned(t, site, time.Now().Add(100*time.Hour), "localhost.example")
 	for from, to := range map[string]string{"cert.pem": "localhost.example.crt", "key.pem": "localhost.example.key"} {
 		if err := os.Rename(filepath.Join(site, from), filepath.Join(site, to)); err != nil {
 			t.Fatal(err)
@@ -255,18 +258,18 @@ func TestCheckLiveReadsStoredCertificates(t *testing.T) {
 
 // TestCheckSharedStorage looks at what is here of it, and asks no server.
 func TestCheckSharedStorage(t *testing.T) {
-	s := newSetting(t)
-	s.dns.googlebotAt(t, "66.249.66.1")
-	file := liveFile(t, s, unused(t), `["localhost.example"]`, "$echo", `{source: acme, storage: "redis://127.0.0.1:1/2"}`, "$dns")
+	s := newProgram(t)
+	s.DNS.GooglebotAt(t, "66.249.66.1")
+	file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo", `{source: acme, storage: "redis://127.0.0.1:1/2"}`, "$dns")
 	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
 	if !strings.Contains(out, "ok     no certificate for localhost.example has been copied here from certificates.storage; what it lacks is ordered at the start\n") {
 		t.Errorf("check --live says\n%s", out)
 	}
 	for storage, want := range map[string]string{"rediss://127.0.0.1:1?ca=/nowhere.pem": "/nowhere.pem", "redis://127.0.0.1:1/two": `database "two" is not a number`} {
-		file := liveFile(t, s, unused(t), `["localhost.example"]`, "$echo", fmt.Sprintf("{source: acme, storage: %q}", storage), "$dns")
+		file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo", fmt.Sprintf("{source: acme, storage: %q}", storage), "$dns")
 		_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
-		if exitCode(err) != 1 || !strings.Contains(message(err), "certificate storage: ") || !strings.Contains(message(err), want) {
-			t.Errorf("exit %d, %s", exitCode(err), message(err))
+		if exitCode(err) != 1 || !strings.Contains(hint.Message(err), "certificate storage: ") || !strings.Contains(hint.Message(err), want) {
+			t.Errorf("exit %d, %s", exitCode(err), hint.Message(err))
 		}
 	}
 }
@@ -274,7 +277,7 @@ func TestCheckSharedStorage(t *testing.T) {
 // TestCheckLooksAtWhatRunOpens names files that are not there: run would fail on each of them, so check does, on all at once.
 func TestCheckLooksAtWhatRunOpens(t *testing.T) {
 	folder := t.TempDir()
-	pair := selfSigned(t, folder, time.Now().Add(100*time.Hour), "shop.test", "blog.test", "docs.test")
+	pair := servertest.SelfSigned(t, folder, time.Now().Add(100*time.Hour), "shop.test", "blog.test", "docs.test")
 	site := filepath.Join(folder, "site")
 	if err := os.Mkdir(site, 0o700); err != nil {
 		t.Fatal(err)
@@ -302,7 +305,7 @@ sites:
 		}
 	}
 	out, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
-	got := strings.ReplaceAll(strings.ReplaceAll(message(err), file+":", ""), folder, "FOLDER")
+	got := strings.ReplaceAll(strings.ReplaceAll(hint.Message(err), file+":", ""), folder, "FOLDER")
 	got = regexp.MustCompile(`(?m)^    .*\n`).ReplaceAllString(got, "") // the lines and their carets
 	got = regexp.MustCompile(`(?m)^(\d+):\d+: `).ReplaceAllString(got, "line $1: ")
 	wanted := `gate421: the configuration has 3 problems
@@ -341,5 +344,26 @@ func TestCheckAsRootOfAnothersFolder(t *testing.T) {
 	got := works(t, "check", "--config", file)
 	if !strings.Contains(got, "note: "+file+":1:8: state: run by root, gate421 would not start: ") || !strings.Contains(got, "no problems") {
 		t.Errorf("check says\n%s\nwant a note and no problem", got)
+	}
+}
+
+func TestCheckLiveLooksAtEveryServer(t *testing.T) {
+	s := newProgram(t)
+	s.DNS.GooglebotAt(t, "66.249.66.1")
+	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1"]`, `["$echo", "$dead", "$messages", "unix:/nowhere/app.sock"]`, "{source: local}", "$dns")
+	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
+	if exitCode(err) != 1 || hint.Message(err) != "gate421: 2 of the live checks failed" {
+		t.Errorf("exit %d, %s", exitCode(err), hint.Message(err))
+	}
+	for _, want := range []string{
+		"ok     origin " + s.Origins.URL("echo") + " of 127.0.0.1 answers over HTTP/1.1: status 200",
+		"failed origin " + s.Origins.URL("dead") + " of 127.0.0.1 does not answer: refused",
+		"ok     origin " + s.Origins.URL("messages") + " of 127.0.0.1 answers over HTTP/2: status 200",
+		"failed origin unix:/nowhere/app.sock of 127.0.0.1 does not answer: unreachable",
+		"curl -i -H 'Host: 127.0.0.1' --unix-socket /nowhere/app.sock http://127.0.0.1/ shows what it says",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("missing %q in\n%s", want, out)
+		}
 	}
 }

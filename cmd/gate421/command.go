@@ -3,21 +3,17 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"strings"
 
 	"gate421/gate/config"
+	"gate421/gate/hint"
 	"gate421/verify"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
 )
 
-// The voice of the program. An error is one line, "gate421: what went wrong", and where the cure is known a second one,
-// "hint: …". Both go to stderr. Exit codes: 0 fine, 1 failed, 2 usage.
+// Errors go to stderr, see gate/hint. Exit codes: 0 fine, 1 failed, 2 usage.
 
 // world is what a command may touch outside itself.
 type world struct {
@@ -87,26 +83,19 @@ func asMeant(args []string) []string {
 	return args
 }
 
-// problem is an error with its cure and its exit code.
-type problem struct {
-	err  error
-	hint string
-	code int // 0: 1
-}
-
-// Error gives the message without the hint.
-func (p *problem) Error() string { return p.err.Error() }
+// usage is an error in what was typed.
+type usage struct{ error }
 
 // Unwrap gives the cause.
-func (p *problem) Unwrap() error { return p.err }
+func (u usage) Unwrap() error { return u.error }
 
-func hint(err error, format string, args ...any) error {
-	return &problem{err: err, hint: fmt.Sprintf(format, args...)}
+// badUsage is an error in what was typed, with its cure.
+func badUsage(err error, format string, args ...any) error {
+	return usage{hint.Add(err, format, args...)}
 }
 
 func usageError(err error) error {
-	text := "gate421 --help lists the commands, gate421 COMMAND --help what each takes"
-	return &problem{err: err, hint: text, code: 2}
+	return badUsage(err, "gate421 --help lists the commands, gate421 COMMAND --help what each takes")
 }
 
 // silent is a failure that the command has already told in its own words.
@@ -119,32 +108,13 @@ func (silent) Error() string { return "" }
 func (s silent) Unwrap() error { return s.err }
 
 func exitCode(err error) int {
-	var p *problem
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &p) && p.code != 0:
-		return p.code
+	case errors.As(err, new(usage)):
+		return 2
 	}
 	return 1
-}
-
-// message is an error as the user reads it.
-func message(err error) string {
-	var problems config.Problems
-	if errors.As(err, &problems) {
-		count := "1 problem"
-		if len(problems) > 1 {
-			count = fmt.Sprintf("%d problems", len(problems))
-		}
-		return fmt.Sprintf("gate421: the configuration has %s\n%s", count, problems.Error())
-	}
-	text := "gate421: " + strings.TrimPrefix(err.Error(), "gate421: ")
-	var p *problem
-	if errors.As(err, &p) && p.hint != "" {
-		text += "\nhint: " + p.hint
-	}
-	return text
 }
 
 // crawlerNames are the names that a configuration may use.
@@ -172,17 +142,9 @@ func (f configFile) load() (*config.Config, error) {
 	c, err := config.Load(f.path(), crawlerNames())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, hint(err, "name the file with --config FILE; deploy/gate421.yaml is an example to begin with")
+		return nil, hint.Add(err, "name the file with --config FILE; deploy/gate421.yaml is an example to begin with")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, hint(err, "run as the user that may read it, or give that user the right: chown, chmod")
+		return nil, hint.Add(err, "run as the user that may read it, or give that user the right: chown, chmod")
 	}
 	return c, err
 }
-
-// terminal says whether colour and progress are wanted on w.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(f)
-}
-
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

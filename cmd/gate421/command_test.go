@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"gate421/gate/hint"
 )
 
 // fails runs a command that has to fail, and compares its exit code and every line that the user reads. What it printed to
@@ -20,7 +22,7 @@ func fails(t *testing.T, code int, wanted string, args ...string) string {
 	if err == nil {
 		t.Fatalf("gate421 %s: no error, output %q", strings.Join(args, " "), out)
 	}
-	got := trouble + message(err)
+	got := trouble + hint.Message(err)
 	if exitCode(err) != code || got != wanted {
 		t.Errorf("gate421 %s: exit %d\n%s\nwanted exit %d\n%s", strings.Join(args, " "), exitCode(err), got, code, wanted)
 	}
@@ -67,31 +69,29 @@ func TestUsage(t *testing.T) {
 			continue
 		}
 		first, _, _ := strings.Cut(test.wanted, ",")
-		if exitCode(err) != 2 || !strings.HasPrefix(message(err), first) || !strings.HasSuffix(message(err), lists) {
-			t.Errorf("gate421 %s: exit %d\n%s\nwanted exit 2\n%s", test.args, exitCode(err), message(err), test.wanted)
+		if exitCode(err) != 2 || !strings.HasPrefix(hint.Message(err), first) || !strings.HasSuffix(hint.Message(err), lists) {
+			t.Errorf("gate421 %s: exit %d\n%s\nwanted exit 2\n%s", test.args, exitCode(err), hint.Message(err), test.wanted)
 		}
 	}
 }
 
-func TestVoice(t *testing.T) {
+func TestExitCode(t *testing.T) {
 	plain := errors.New("it broke")
 	for _, test := range []struct {
 		err  error
 		code int
-		text string
 	}{
-		{plain, 1, "gate421: it broke"},
-		{hint(plain, "mend %s", "it"), 1, "gate421: it broke\nhint: mend it"},
-		{fmt.Errorf("again: %w", hint(plain, "mend it")), 1, "gate421: again: it broke\nhint: mend it"},
-		{usageError(plain), 2, "gate421: it broke\nhint: gate421 --help lists the commands, gate421 COMMAND --help what each takes"},
-		{errors.New("gate421: it broke"), 1, "gate421: it broke"},
+		{nil, 0}, {plain, 1}, {hint.Add(plain, "mend it"), 1}, {usageError(plain), 2}, {fmt.Errorf("again: %w", usageError(plain)), 2}, {silent{}, 1}, {silent{plain}, 1},
 	} {
-		if exitCode(test.err) != test.code || message(test.err) != test.text {
-			t.Errorf("exit %d\n%s\nwanted exit %d\n%s", exitCode(test.err), message(test.err), test.code, test.text)
+		if got := exitCode(test.err); got != test.code {
+			t.Errorf("exit code of %v is %d, want %d", test.err, got, test.code)
 		}
 	}
-	if exitCode(nil) != 0 || exitCode(silent{}) != 1 || (silent{}).Error() != "" {
-		t.Error("success is not 0, or a failure that was told already not a silent 1")
+	if got := hint.Message(usageError(plain)); got != "gate421: it broke\nhint: gate421 --help lists the commands, gate421 COMMAND --help what each takes" {
+		t.Errorf("a usage error reads %q", got)
+	}
+	if got := (silent{}).Error(); got != "" {
+		t.Errorf("a failure that was told already says %q, want nothing", got)
 	}
 }
 
@@ -205,8 +205,8 @@ hint: gate421 explain https://shop.test/ says what is done and why`, "rules", "r
 		t.Fatal(err)
 	}
 	_, _, err := quiet(t.Context(), []string{"rules", "resume", "shop.test", "--config", file}, "")
-	if exitCode(err) != 1 || !strings.Contains(message(err), "guard.json") {
-		t.Errorf("a broken count: exit %d, %s", exitCode(err), message(err))
+	if exitCode(err) != 1 || !strings.Contains(hint.Message(err), "guard.json") {
+		t.Errorf("a broken count: exit %d, %s", exitCode(err), hint.Message(err))
 	}
 }
 
@@ -223,4 +223,18 @@ hint: name the file with --config FILE; deploy/gate421.yaml is an example to beg
 	}
 	fails(t, 2, `gate421: nothing to serve: there is no gate421.yaml in this folder
 hint: gate421 run --config FILE, or in one line: gate421 run --host example.com --origin http://127.0.0.1:3000`, "run")
+}
+
+// TestDemoCommand is the command with its flag, as the README has it.
+func TestDemoCommand(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"TMPDIR", "TEMP", "TMP"} {
+		t.Setenv(name, folder)
+	}
+	if out := works(t, "demo", "--once"); !strings.HasSuffix(out, "\nEvery decision was as it should be, and each is a line of the decision log.\n") {
+		t.Errorf("demo --once says %s", out)
+	}
+	if left, _ := os.ReadDir(folder); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"gate421/gate/config"
 	"gate421/gate/guard"
+	"gate421/gate/hint"
 	"gate421/gate/policy"
 	"gate421/gate/syntax"
 	"gate421/gate/visible"
@@ -56,7 +58,7 @@ func (c *explainCommand) Run(w *world) error {
 	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Hostname() == "" {
-		return &problem{err: fmt.Errorf("%q is no address of a page", c.URL), hint: "write it whole: https://example.com/shop/", code: 2}
+		return badUsage(fmt.Errorf("%q is no address of a page", c.URL), "write it whole: https://example.com/shop/")
 	}
 	found, err := c.explain(w.ctx, loaded, u)
 	if err != nil {
@@ -117,7 +119,7 @@ func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, cl
 	}
 	addr, err := netip.ParseAddr(c.From)
 	if err != nil {
-		return nil, &problem{err: fmt.Errorf("--from %q is no IP address", c.From), hint: "addresses look like 66.249.66.1 or 2001:4860:4801:10::1", code: 2}
+		return nil, badUsage(fmt.Errorf("--from %q is no IP address", c.From), "addresses look like 66.249.66.1 or 2001:4860:4801:10::1")
 	}
 	resolver, err := verify.ParseResolver(loaded.Verify.Resolver)
 	if err != nil {
@@ -143,7 +145,7 @@ func guardOf(c *config.Config, site, crawler string) (words string, armed bool) 
 	limit := guard.Limit{Refusals: c.Sites[at].Guard.Refusals, Within: c.Sites[at].Guard.Within}
 	kept, err := guard.Kept(c.State)
 	if err != nil {
-		return "not looked at: " + bare(err).Error(), true
+		return "not looked at: " + hint.Cause(err).Error(), true
 	}
 	for _, s := range kept {
 		switch {
@@ -165,7 +167,7 @@ func (e *explanation) print(w *world, c *explainCommand) {
 	}
 	line("page", e.URL+" over HTTP/"+c.HTTP)
 	line("site", e.Site)
-	line("claim", or(e.Claim, "none: the User-Agent names no crawler of this configuration"))
+	line("claim", cmp.Or(e.Claim, "none: the User-Agent names no crawler of this configuration"))
 	rule := e.Rule
 	switch {
 	case e.Rule == policy.SiteRule:
@@ -185,7 +187,7 @@ func (e *explanation) print(w *world, c *explainCommand) {
 	case e.Cause != "":
 		verdict += ", " + e.Cause
 	}
-	line("verdict", or(verdict, "not asked for"))
+	line("verdict", cmp.Or(verdict, "not asked for"))
 	line("guard", e.Guard)
 	status := "the origin answers"
 	if e.Status != 0 {
@@ -222,11 +224,4 @@ func why(r policy.Reason, e *explanation) string {
 		return "a verified crawler over HTTP/2 where the rule says refuse"
 	}
 	return ""
-}
-
-func or(value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	return value
 }

@@ -6,13 +6,15 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"gate421/gate/server/servertest"
 )
 
 // explainable is a configuration with a site of each kind, and a nameserver that knows Googlebot's real address.
-func explainable(t *testing.T) (file string, dns *nameserver) {
+func explainable(t *testing.T) (file string, dns *servertest.DNS) {
 	t.Helper()
-	dns = newNameserver(t)
-	dns.googlebotAt(t, "66.249.66.1")
+	dns = servertest.NewDNS(t)
+	dns.GooglebotAt(t, "66.249.66.1")
 	return fileOf(t, fmt.Sprintf(`
 state: %q
 certificates: {source: local}
@@ -21,7 +23,7 @@ sites:
   - {hosts: [shop.test, "*.shop.test"], origin: "http://127.0.0.1:3000", http2_crawl: refuse, paths: {/downloads/: allow, "/*.pdf$": observe}}
   - {hosts: [blog.test], origin: "http://127.0.0.1:3000", http2_crawl: observe, guard: null}
   - {hosts: [open.test], origin: "http://127.0.0.1:3000", http2_crawl: allow}
-`, t.TempDir(), dns.address())), dns
+`, t.TempDir(), dns.Addr())), dns
 }
 
 func TestExplain(t *testing.T) {
@@ -56,15 +58,15 @@ func TestExplain(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &got); err != nil {
 			t.Fatalf("explain %s: %v in %q", test.args, err, out)
 		}
-		if want := fields(test.wanted); !maps.Equal(only(got, want), want) {
-			t.Errorf("explain %s: %v in %v, wanted %v", test.args, only(got, want), got, want)
+		if want := servertest.Fields(test.wanted); !maps.Equal(servertest.Only(got, want), want) {
+			t.Errorf("explain %s: %v in %v, wanted %v", test.args, servertest.Only(got, want), got, want)
 		}
 	}
 }
 
 func TestExplainInTroubleWithDNS(t *testing.T) {
 	file, dns := explainable(t)
-	if err := dns.tell([]string{"fault servfail"}); err != nil {
+	if err := dns.Tell([]string{"fault servfail"}); err != nil {
 		t.Fatal(err)
 	}
 	out := works(t, "explain", "https://shop.test/", "--from", "66.249.66.1", "--config", file)

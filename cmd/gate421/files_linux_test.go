@@ -11,26 +11,28 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gate421/gate/server/servertest"
 )
 
 // The program may open few files, and strangers hold what they can: connections to the admin page, silent ones and idle ones to the
 // sites, requests that an origin does not answer. Whoever comes then is served, on record, and health answers.
 func TestFewFiles(t *testing.T) {
 	const files, crowd = 400, 600
-	s := newSetting(t)
-	s.write(`
+	s := newProgram(t)
+	s.Write(`
 listen: {https: "127.0.0.1:0", http: "127.0.0.1:0"}
 admin: "127.0.0.1:0"
 sites:
   - {hosts: [slow.test], origin: $slow, http2_crawl: observe}
   - {hosts: [shop.test], origin: $echo, http2_crawl: observe}
 `)
-	stderr := &transcript{}
+	stderr := &servertest.Transcript{}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, files), self, "run", "--config", s.file)
+	program := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, files), self, "run", "--config", s.File)
 	program.Env = append(os.Environ(), asProgram+"=1")
 	program.Stdout, program.Stderr = stderr, stderr
 	if err := program.Start(); err != nil {
@@ -42,11 +44,11 @@ sites:
 			program.Wait()
 		}
 	})
-	s.log = &logbook{t: t, path: filepath.Join(s.folder, "decisions.log")}
-	start := s.log.wait(map[string]string{"event": "start"})
+	s.Log = servertest.NewLog(t, filepath.Join(s.Folder, "decisions.log"))
+	start := s.Log.Wait(map[string]string{"event": "start"})
 	address := func(key string) string { return fmt.Sprint(start[key]) }
-	s.gateway = &gateway{secure: fixed(address("https"))}
-	s.roots = trusted(t, filepath.Join(s.state(), "local-ca", "root.pem"))
+	s.HTTPS = address("https")
+	s.Roots = servertest.Trusted(t, filepath.Join(s.State(), "local-ca", "root.pem"))
 
 	hold := func(to, says string) {
 		c, err := net.Dial("tcp", to)
@@ -90,7 +92,7 @@ sites:
 		}
 		answer.Body.Close()
 	}
-	s.log.wait(map[string]string{"event": "decision", "host": "shop.test", "status": "200"})
+	s.Log.Wait(map[string]string{"event": "decision", "host": "shop.test", "status": "200"})
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", program.Process.Pid))
 	t.Logf("%d files are open", len(open))
 	if err != nil || len(open) >= files || strings.Contains(stderr.String(), "too many open files") {

@@ -16,16 +16,16 @@ func TestFoldersOfSomebodyElse(t *testing.T) {
 		{"state", "", "state", "gate421: state folder ", "chown root "},
 		{"log", "log: {file: $state/../log/decisions.log}", "log", "gate421: decision log ", "chown root "},
 	} {
-		s := newSetting(t)
-		folder := filepath.Join(filepath.Dir(s.state()), test.folder)
+		s := newProgram(t)
+		folder := filepath.Join(filepath.Dir(s.State()), test.folder)
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chown(folder, 54321, 54321); err != nil {
 			t.Fatal(err)
 		}
-		s.write(test.config + "\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]")
-		_, said, err := quiet(t.Context(), []string{"run", "--config", s.file}, "")
+		s.Write(test.config + "\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]")
+		_, said, err := quiet(t.Context(), []string{"run", "--config", s.File}, "")
 		if exitCode(err) != 1 {
 			t.Errorf("%s: exit %d", test.name, exitCode(err))
 		}

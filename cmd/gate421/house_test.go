@@ -32,27 +32,32 @@ func house() map[string]room {
 		"gate/report":      {[]string{"gate/visible"}, nil},
 		"gate/origin":      {[]string{"gate/files", "gate/forwarding", "gate/socket", "gate/syntax"}, []string{"net/http/httputil"}},
 		"gate/config":      {[]string{"gate/files", "gate/policy", "gate/visible"}, []string{"github.com/goccy/go-yaml"}},
-		"gate":             {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/forwarding", "gate/syntax", "verify"}, nil},
+		"gate":             {[]string{"gate/policy", "gate/audit", "gate/forwarding", "gate/syntax", "verify"}, nil},
 		"gate/front":       {[]string{"gate/front/http1", "gate/socket"}, []string{"github.com/pires/go-proxyproto"}},
 		"gate/front/http1": {[]string{"gate/syntax"}, nil},
 		"gate/forwarding":  {[]string{"gate/syntax"}, nil},
 		"gate/syntax":      {nil, nil},
 		"gate/socket":      {nil, nil},
 		"gate/visible":     {nil, nil},
-		"gate/admin":       {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/config", "gate/visible"}, []string{"github.com/prometheus/client_golang"}},
-		"cmd/gate421":      {[]string{"*"}, []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
-		"deploy/peers":     {nil, nil},
+		"gate/admin":       {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/visible"}, []string{"github.com/prometheus/client_golang"}},
+		"gate/hint":        {[]string{"gate/config"}, nil},
+		"gate/server": {[]string{"certs", "gate", "gate/admin", "gate/audit", "gate/config", "gate/files", "gate/front", "gate/guard", "gate/hint",
+			"gate/origin", "gate/policy", "gate/visible", "verify"}, []string{"github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
+		"gate/check": {[]string{"certs", "gate/config", "gate/files", "gate/hint", "gate/origin", "gate/server", "verify"}, nil},
+		"cmd/gate421": {[]string{"certs", "cmd/gate421/demo", "cmd/gate421/terminal", "gate", "gate/check", "gate/config", "gate/files", "gate/guard", "gate/hint",
+			"gate/policy", "gate/report", "gate/server", "gate/syntax", "gate/visible", "verify"}, []string{"github.com/alecthomas/kong"}},
+		"cmd/gate421/demo":     {[]string{"cmd/gate421/terminal", "gate/audit", "gate/config", "gate/hint", "gate/server", "verify"}, nil},
+		"cmd/gate421/terminal": {nil, []string{"golang.org/x/term"}},
+		"deploy/peers":         {nil, nil},
 
-		// Of tests alone: nothing but _test.go files may import it.
-		testServer(): {nil, nil},
+		// Of tests alone: no other room may import them.
+		"verify/verifytest":      {nil, nil},
+		"gate/server/servertest": {[]string{"verify", "verify/verifytest"}, nil},
 
 		// A module of its own: its tests need a library that the product does not.
 		"deploy/peers/grpc": {nil, nil},
 	}
 }
-
-// testServer is the DNS server of the tests, of ours and of those who use verify as a library.
-func testServer() string { return "verify/verifytest" }
 
 // shared are libraries with two users: verify asks the DNS with miekg/dns, its test server answers; audit writes lines
 // with zerolog, certs lets certmagic speak through it; audit compresses what it has set aside, report reads it again.
@@ -60,7 +65,7 @@ func shared() map[string][]string {
 	return map[string][]string{
 		"github.com/rs/zerolog":         {"gate/audit", "certs"},
 		"github.com/klauspost/compress": {"gate/audit", "gate/report"},
-		"github.com/miekg/dns":          {"verify", testServer()},
+		"github.com/miekg/dns":          {"verify", "verify/verifytest"},
 	}
 }
 
@@ -113,7 +118,7 @@ func isTest(path string) bool { return strings.HasSuffix(path, "_test.go") }
 
 func TestImportsFollowTheHouse(t *testing.T) {
 	rooms := house()
-	seen := map[string]bool{}
+	seen, used := map[string]bool{}, map[[2]string]bool{}
 	for _, s := range sources(t) {
 		r, known := rooms[s.dir]
 		if !known {
@@ -123,10 +128,10 @@ func TestImportsFollowTheHouse(t *testing.T) {
 		seen[s.dir] = true
 		for _, spec := range s.file.Imports {
 			path, _ := strconv.Unquote(spec.Path.Value)
-			if path == "gate421/"+testServer() && !isTest(s.path) {
-				t.Errorf("%s: imports %s, which only tests may", s.path, path)
+			if !isTest(s.path) {
+				used[[2]string{s.dir, path}] = true
 			}
-			if ours, ok := strings.CutPrefix(path, "gate421/"); ok && !isTest(s.path) && !slices.Contains(r.ours, ours) && !slices.Contains(r.ours, "*") {
+			if ours, ok := strings.CutPrefix(path, "gate421/"); ok && !isTest(s.path) && !slices.Contains(r.ours, ours) {
 				t.Errorf("%s: imports %s, which %s may not", s.path, path, s.dir)
 			}
 			for dir, other := range rooms {
@@ -152,6 +157,44 @@ func TestImportsFollowTheHouse(t *testing.T) {
 	for dir := range rooms {
 		if !seen[dir] {
 			t.Errorf("the room %s is missing", dir)
+		}
+	}
+	checkPermissions(t, used)
+}
+
+// checkPermissions wants every permission of the tables to be used: used has the imports of each room but for its tests.
+func checkPermissions(t *testing.T, used map[[2]string]bool) {
+	t.Helper()
+	uses := func(dir, library string) bool {
+		for u := range used {
+			if u[0] == dir && (u[1] == library || strings.HasPrefix(u[1], library+"/")) {
+				return true
+			}
+		}
+		return false
+	}
+	for dir, r := range house() {
+		for _, ours := range r.ours {
+			if !used[[2]string{dir, "gate421/" + ours}] {
+				t.Errorf("%s may import %s, and does not", dir, ours)
+			}
+		}
+		for _, library := range r.hides {
+			if !uses(dir, library) {
+				t.Errorf("%s hides %s, and does not import it", dir, library)
+			}
+		}
+	}
+	for library, users := range shared() {
+		for _, dir := range users {
+			if !uses(dir, library) {
+				t.Errorf("%s may import %s, and does not", dir, library)
+			}
+		}
+	}
+	for _, dir := range engineUsers() {
+		if !uses(dir, "golang.org/x/net/http2") {
+			t.Errorf("%s may import the engine of HTTP/2, and does not", dir)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"gate421/gate/hint"
 )
 
 func main() {
@@ -15,7 +17,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // whoever signals a second time does not want to wait
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(os.Stderr, message(err))
+		fmt.Fprintln(os.Stderr, hint.Message(err))
 	}
 	os.Exit(exitCode(err))
 }

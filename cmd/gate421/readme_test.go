@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gate421/gate/config"
+	"gate421/gate/hint"
 	"gate421/gate/policy"
 
 	"github.com/alecthomas/kong"
@@ -164,7 +165,7 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	example, err := config.Load(filepath.Join("..", "..", filepath.FromSlash(path)), crawlerNames())
 	if err != nil {
-		t.Fatalf("%s", message(err))
+		t.Fatalf("%s", hint.Message(err))
 	}
 	for _, site := range example.Sites {
 		if site.HTTP2Crawl != policy.Observe {

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gate421/gate/server/servertest"
 )
 
 // activated starts the program as systemd does: with sockets that are open already. names may be "".
@@ -72,7 +74,7 @@ func quit(t *testing.T, c *exec.Cmd, stderr fmt.Stringer) {
 		if err != nil {
 			t.Errorf("the program ended with %v\n%s", err, stderr)
 		}
-	case <-time.After(patience):
+	case <-time.After(servertest.Patience):
 		t.Fatalf("the program does not end\n%s", stderr)
 	}
 }
@@ -92,33 +94,33 @@ func TestSocketActivation(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSetting(t)
-			s.write("listen: {https: \":443\", http: \":80\"}\nadmin: \"127.0.0.1:9421\"\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
+			s := newProgram(t)
+			s.Write("listen: {https: \":443\", http: \":80\"}\nadmin: \"127.0.0.1:9421\"\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
 			var sockets []*os.File
 			var addresses []string
 			for range test.order {
 				f, address := socket(t)
 				sockets, addresses = append(sockets, f), append(addresses, address)
 			}
-			stderr := &transcript{}
-			c := activated(t, stderr, test.names, sockets, "run", "--config", s.file)
+			stderr := &servertest.Transcript{}
+			c := activated(t, stderr, test.names, sockets, "run", "--config", s.File)
 			if test.says != "" {
 				if err := c.Wait(); err == nil || !strings.Contains(stderr.String(), test.says) {
 					t.Errorf("%v, %s", err, stderr)
 				}
 				return
 			}
-			s.log = &logbook{t: t, path: filepath.Join(s.folder, "decisions.log")}
-			start := s.log.wait(map[string]string{"event": "start"})
+			s.Log = servertest.NewLog(t, filepath.Join(s.Folder, "decisions.log"))
+			start := s.Log.Wait(map[string]string{"event": "start"})
 			for i, key := range []string{"https", "http", "admin"} {
 				if got := fmt.Sprint(start[key]); got != addresses[test.order[i]] {
 					t.Errorf("%s is %s, want %s", key, got, addresses[test.order[i]])
 				}
 			}
-			s.gateway = &gateway{secure: fixed(addresses[test.order[0]])}
-			s.roots = trusted(t, filepath.Join(s.state(), "local-ca", "root.pem"))
-			if got := s.get(t, "https://shop.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.status != 200 {
-				t.Errorf("%d", got.status)
+			s.HTTPS = addresses[test.order[0]]
+			s.Roots = servertest.Trusted(t, filepath.Join(s.State(), "local-ca", "root.pem"))
+			if got := s.Get(t, "https://shop.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != 200 {
+				t.Errorf("%d", got.Status)
 			}
 			if !strings.Contains(stderr.String(), `gate421: listen.https: systemd's socket `+addresses[test.order[0]]+` is used, not ":443"`) {
 				t.Errorf("stderr: %s", stderr)
@@ -135,14 +137,14 @@ func TestRestartsLoseNobody(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("RESTARTS")); err == nil {
 		restarts = n
 	}
-	s := newSetting(t)
-	s.write("limits: {drain_time: 10s}\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
+	s := newProgram(t)
+	s.Write("limits: {drain_time: 10s}\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
 	file, address := socket(t)
-	stderr := &transcript{}
-	program := activated(t, stderr, "https", []*os.File{file}, "run", "--config", s.file)
-	s.log = &logbook{t: t, path: filepath.Join(s.folder, "decisions.log")}
-	s.log.wait(map[string]string{"event": "start"})
-	s.roots = trusted(t, filepath.Join(s.state(), "local-ca", "root.pem"))
+	stderr := &servertest.Transcript{}
+	program := activated(t, stderr, "https", []*os.File{file}, "run", "--config", s.File)
+	s.Log = servertest.NewLog(t, filepath.Join(s.Folder, "decisions.log"))
+	s.Log.Wait(map[string]string{"event": "start"})
+	s.Roots = servertest.Trusted(t, filepath.Join(s.State(), "local-ca", "root.pem"))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
@@ -171,8 +173,8 @@ func TestRestartsLoseNobody(t *testing.T) {
 	for range restarts {
 		before := answered.Load()
 		quit(t, program, stderr)
-		program = activated(t, stderr, "https", []*os.File{file}, "run", "--config", s.file)
-		s.waitFor("clients are answered again", func() bool { return answered.Load() > before+100 || failed.Load() > 0 })
+		program = activated(t, stderr, "https", []*os.File{file}, "run", "--config", s.File)
+		s.WaitFor("clients are answered again", func() bool { return answered.Load() > before+100 || failed.Load() > 0 })
 	}
 	cancel()
 	clients.Wait()
@@ -181,7 +183,7 @@ func TestRestartsLoseNobody(t *testing.T) {
 }
 
 // transport leads to one address, over a new connection for every request or not.
-func (s *setting) transport(address string, http2, fresh bool) *http.Transport {
+func (s *program) transport(address string, http2, fresh bool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!http2)
 	protocols.SetHTTP2(http2)
@@ -189,12 +191,12 @@ func (s *setting) transport(address string, http2, fresh bool) *http.Transport {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", address)
 		},
-		TLSClientConfig: &tls.Config{RootCAs: s.roots}, Protocols: protocols, DisableKeepAlives: fresh,
+		TLSClientConfig: &tls.Config{RootCAs: s.Roots}, Protocols: protocols, DisableKeepAlives: fresh,
 	}
 }
 
 func ask(transport *http.Transport) error {
-	client := &http.Client{Transport: transport, Timeout: patience}
+	client := &http.Client{Transport: transport, Timeout: servertest.Patience}
 	answer, err := client.Get("https://shop.test/")
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gate421/gate/guard"
+	"gate421/gate/hint"
 )
 
 type rulesCommand struct {
@@ -92,7 +93,7 @@ func (c *rulesResume) Run(w *world) error {
 		return err
 	}
 	failed := func(err error) error {
-		return hint(fmt.Errorf("state folder %q: %w", folder, bare(err)), "run as root or as the user that gate421 runs as")
+		return hint.Add(fmt.Errorf("state folder %q: %w", folder, hint.Cause(err)), "run as root or as the user that gate421 runs as")
 	}
 	kept, err := keptTrips(w.ctx, folder, site)
 	if err != nil {
@@ -110,11 +111,11 @@ func (c *rulesResume) Run(w *world) error {
 				names = append(names, s.Site)
 			}
 		}
-		return hint(fmt.Errorf("state folder %q: nothing is counted for a site %q", folder, site),
+		return hint.Add(fmt.Errorf("state folder %q: nothing is counted for a site %q", folder, site),
 			"name the site by its first host; those counted there: %s", cmp.Or(strings.Join(names, ", "), "none"))
 	}
 	if !tripped {
-		return hint(fmt.Errorf("the guard of %s has not tripped: there is nothing to resume", site), "gate421 explain https://%s/ says what is done and why", site)
+		return hint.Add(fmt.Errorf("the guard of %s has not tripped: there is nothing to resume", site), "gate421 explain https://%s/ says what is done and why", site)
 	}
 	if err := guard.RequestResume(folder, site); err != nil {
 		return failed(err)
@@ -150,7 +151,7 @@ func (c *rulesResume) site() (folder, site string, err error) {
 	}
 	found := rules.Site(host)
 	if found == nil {
-		return "", "", hint(fmt.Errorf("no site of the configuration has the host %q", c.Host), "gate421 rules list shows the sites")
+		return "", "", hint.Add(fmt.Errorf("no site of the configuration has the host %q", c.Host), "gate421 rules list shows the sites")
 	}
 	return loaded.State, found.Name, nil
 }

@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log"
-	"net"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"gate421/gate/config"
-	"gate421/gate/policy"
+	"gate421/gate/hint"
+	"gate421/gate/server"
 )
 
 type runCommand struct {
@@ -46,21 +46,21 @@ func (c *runCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	said := &messages{to: w.stderr}
-	defer said.flush(flushAtMost)
-	if err := c.serve(w, loaded, said); err != nil {
-		fmt.Fprintln(said, message(err))
+	messages := &server.Messages{To: w.stderr}
+	defer messages.Flush(server.FlushAtMost)
+	if err := c.serve(w, loaded, messages); err != nil {
+		fmt.Fprintln(messages, hint.Message(err))
 		return silent{err}
 	}
 	return nil
 }
 
-func (c *runCommand) serve(w *world, loaded *config.Config, said *messages) error {
-	log.SetOutput(said) // what a library says of its own accord
+func (c *runCommand) serve(w *world, loaded *config.Config, messages io.Writer) error {
+	log.SetOutput(messages) // what a library says of its own accord
 	log.SetPrefix("gate421: ")
 	log.SetFlags(0)
 	for _, note := range loaded.Notes() {
-		fmt.Fprintf(said, "gate421: note: %s\n", note)
+		fmt.Fprintf(messages, "gate421: note: %s\n", note)
 	}
 	hup, broken := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -69,19 +69,19 @@ func (c *runCommand) serve(w *world, loaded *config.Config, said *messages) erro
 	// of ending the process, and the log does what it does in all trouble.
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	g, err := openGateway(w.ctx, loaded, forReader(w.stdout), said)
+	g, err := server.Open(w.ctx, loaded, forReader(w.stdout), messages)
 	if err != nil {
 		return err
 	}
-	g.announce()
-	attended := make(chan struct{})
+	g.Announce()
+	followed := make(chan struct{})
 	ctx, end := context.WithCancel(w.ctx)
 	go func() {
-		defer close(attended)
-		g.attend(ctx, hup, loaded.File, c.configuration)
+		defer close(followed)
+		g.Follow(ctx, hup, loaded.File, c.configuration)
 	}()
-	defer func() { end(); <-attended }()
-	return g.serve(w.ctx)
+	defer func() { end(); <-followed }()
+	return g.Serve(w.ctx)
 }
 
 func (c *runCommand) configuration() (*config.Config, error) {
@@ -89,8 +89,8 @@ func (c *runCommand) configuration() (*config.Config, error) {
 	if len(c.Host) == 0 && c.Origin == "" && c.Email == "" && c.HTTP2Crawl == "" && c.State == "" {
 		loaded, err := c.load()
 		if c.Config == "" && errors.Is(err, fs.ErrNotExist) {
-			return nil, &problem{err: errors.New("nothing to serve: there is no gate421.yaml in this folder"), code: 2,
-				hint: "gate421 run --config FILE, or in one line: gate421 run --host example.com --origin http://127.0.0.1:3000"}
+			return nil, badUsage(errors.New("nothing to serve: there is no gate421.yaml in this folder"),
+				"gate421 run --config FILE, or in one line: gate421 run --host example.com --origin http://127.0.0.1:3000")
 		}
 		return loaded, err
 	}
@@ -98,43 +98,4 @@ func (c *runCommand) configuration() (*config.Config, error) {
 		return nil, usageError(errors.New("--config and the flags of a site exclude each other: write the site into the file"))
 	}
 	return config.Quick(quick, crawlerNames())
-}
-
-// announce says on stderr what is served, so that a person who started it knows what to do next.
-func (g *gateway) announce() {
-	g.say("serving https on %s", g.secure.Addr())
-	if g.plain != nil {
-		g.say("serving http on %s: redirects to https and answers the certificate authority", g.plain.Addr())
-	}
-	if g.page != nil {
-		g.say("page, metrics and health on http://%s/", browsable(g.page.Addr()))
-	}
-	for _, site := range g.live.Load().Policy.Sites() {
-		g.say("site %s: %s", strings.Join(site.Hosts, ", "), inWords(site))
-	}
-	if root := g.certs.Load().Root(); root != "" {
-		g.say("certificates are from the local authority; clients must trust %s", root)
-		g.say("hint: gate421 trust --state %s says how", shellWord(g.config.State))
-	}
-}
-
-func inWords(site *policy.Site) string {
-	words := map[policy.State]string{
-		policy.Refuse:  "a verified crawler gets 421 over HTTP/2",
-		policy.Observe: "nothing is refused; the log says what would be (http2_crawl: observe)",
-		policy.Allow:   "crawlers are welcome over HTTP/2 (http2_crawl: allow)",
-	}[site.State]
-	if site.Mixed() {
-		words += ", with exceptions by path"
-	}
-	return words
-}
-
-// browsable is an address that a person can open: the loopback address where it listens on all.
-func browsable(a net.Addr) string {
-	host, port, err := net.SplitHostPort(a.String())
-	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
-		return net.JoinHostPort("127.0.0.1", port)
-	}
-	return a.String()
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"gate421/certs"
+	"gate421/gate/hint"
 )
 
 type trustCommand struct {
@@ -37,9 +38,9 @@ func (c *trustCommand) Run(w *world) error {
 	path, root, err := certs.LocalRoot(folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return hint(err, "the authority is made at the gateway's first start with certificates.source: local; this command changes nothing")
+		return hint.Add(err, "the authority is made at the gateway's first start with certificates.source: local; this command changes nothing")
 	case errors.Is(err, fs.ErrPermission):
-		return hint(err, "run as root or as the user that gate421 runs as")
+		return hint.Add(err, "run as root or as the user that gate421 runs as")
 	case err != nil:
 		return err
 	}
@@ -75,7 +76,7 @@ func (c *trustCommand) folder() (string, error) {
 		return "", err
 	}
 	if loaded.Certificates.Source != certs.SourceLocal {
-		return "", hint(fmt.Errorf("certificates.source is %s: its certificates need no trust of their own", loaded.Certificates.Source),
+		return "", hint.Add(fmt.Errorf("certificates.source is %s: its certificates need no trust of their own", loaded.Certificates.Source),
 			"this command is for certificates.source: local")
 	}
 	return loaded.State, nil
@@ -97,7 +98,7 @@ type way struct {
 
 // trustWays lists the ways, those of a platform first. Commands that change the system need its administrator.
 func trustWays(path, platform string) []way {
-	word := shellWord(path)
+	word := hint.ShellWord(path)
 	systems := map[string][]way{
 		"linux": {
 			{"Debian, Ubuntu and their kin, as root", []string{"cp " + word + " /usr/local/share/ca-certificates/gate421.crt", "update-ca-certificates"}},

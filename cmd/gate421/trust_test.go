@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gate421/certs"
+	"gate421/gate/hint"
 )
 
 func trustOutput(t *testing.T, args ...string) (string, error) {
@@ -63,7 +64,7 @@ func TestTrustErrors(t *testing.T) {
 		{[]string{"--config", file, "--state", folder}, "exclude each other"},
 	} {
 		_, err := trustOutput(t, test.args...)
-		if err == nil || !strings.Contains(message(err), test.want) {
+		if err == nil || !strings.Contains(hint.Message(err), test.want) {
 			t.Errorf("%q: %v", test.args, err)
 		}
 	}

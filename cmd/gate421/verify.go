@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gate421/cmd/gate421/terminal"
 	"gate421/gate/config"
 	"gate421/gate/visible"
 	"gate421/verify"
@@ -39,12 +40,12 @@ func (c *verifyCommand) Run(w *world) error {
 		return c.list(w)
 	}
 	if !slices.Contains(crawlerNames(), c.Crawler) {
-		return &problem{err: fmt.Errorf("--crawler: no crawler is known as %q", c.Crawler),
-			hint: config.CrawlerHint(c.Crawler, crawlerNames()) + " (gate421 verify --list says more of each)", code: 2}
+		return badUsage(fmt.Errorf("--crawler: no crawler is known as %q", c.Crawler),
+			"%s (gate421 verify --list says more of each)", config.CrawlerHint(c.Crawler, crawlerNames()))
 	}
 	resolver, err := verify.ParseResolver(c.Resolver)
 	if err != nil {
-		return &problem{err: err, hint: "write --resolver 192.0.2.53:53 with the address of your DNS server", code: 2}
+		return badUsage(err, "write --resolver 192.0.2.53:53 with the address of your DNS server")
 	}
 	addresses, err := c.addresses(w)
 	if err != nil {
@@ -58,7 +59,7 @@ func (c *verifyCommand) Run(w *world) error {
 	defer v.Close()
 	others, done := 0, 0
 	for row := range c.lookups(w.ctx, v, ranges, addresses) {
-		if terminal(w.stderr) && len(addresses) > 1 {
+		if terminal.Lively(w.stderr) && len(addresses) > 1 {
 			done++
 			fmt.Fprintf(w.stderr, "\r%d of %d\r", done, len(addresses))
 		}
@@ -144,7 +145,7 @@ func (v verified) print(w *world, asJSON bool) error {
 	if v.Cause != "" {
 		verdict += " (" + visible.Text(v.Cause) + ")"
 	}
-	fmt.Fprintf(w.stdout, "%s is %s\n", v.IP, paint(w.stdout, v.Verdict, verdict))
+	fmt.Fprintf(w.stdout, "%s is %s\n", v.IP, terminal.Paint(w.stdout, v.Verdict, verdict))
 	if v.Server != "" {
 		said := ""
 		if v.Detail != "" {
@@ -189,7 +190,7 @@ func (c *verifyCommand) addresses(w *world) ([]netip.Addr, error) {
 	for _, word := range words {
 		addr, err := netip.ParseAddr(word)
 		if err != nil {
-			return nil, &problem{err: fmt.Errorf("%q is no IP address", word), hint: "addresses look like 66.249.66.1 or 2001:4860:4801:10::1", code: 2}
+			return nil, badUsage(fmt.Errorf("%q is no IP address", word), "addresses look like 66.249.66.1 or 2001:4860:4801:10::1")
 		}
 		out = append(out, addr.Unmap().WithZone(""))
 	}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"gate421/gate/config"
+	"gate421/gate/hint"
+	"gate421/gate/server/servertest"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// Ends by itself within 5 s of its lock file's disappearance, and touches nothing after that.
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
+		// One for each authority and account that the process has ever used.
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"))
+}
+
+// testGateway is a running gateway with all that is around it.
+type testGateway struct {
+	*servertest.Env
+	gateway *Gateway
+	end     context.CancelFunc
+	ended   chan error
+}
+
+// newTestGateway prepares everything but the gateway, which open starts.
+func newTestGateway(t *testing.T) *testGateway {
+	return &testGateway{Env: servertest.New(t), ended: make(chan error, 1)}
+}
+
+// open starts the gateway as the command run does. It ends with the test, if not before, and then must have ended well.
+func (s *testGateway) open() {
+	s.T.Helper()
+	loaded, err := s.load()
+	if err != nil {
+		s.T.Fatal(hint.Message(err))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.end = cancel
+	s.T.Cleanup(s.close)
+	if s.gateway, err = Open(ctx, loaded, s.Stdout, s.Stderr); err != nil {
+		s.T.Fatal(hint.Message(err))
+	}
+	s.HTTPS, s.HTTP, s.Admin = addressOf(s.gateway.secure), addressOf(s.gateway.plain), addressOf(s.gateway.page)
+	if root := s.gateway.Root(); root != "" {
+		s.Roots = servertest.Trusted(s.T, root)
+	}
+	s.Log = servertest.NewLog(s.T, loaded.Log.File)
+	if loaded.Log.File == "-" {
+		s.Log = servertest.NewLog(s.T, s.Stdout.Path)
+	}
+	s.gateway.Announce()
+	gateway := s.gateway // which close forgets
+	go func() { s.ended <- gateway.Serve(ctx) }()
+}
+
+func (s *testGateway) load() (*config.Config, error) {
+	return config.Load(s.File, []string{"googlebot", "adsbot-google"})
+}
+
+// close ends the gateway in good order; the second call does nothing.
+func (s *testGateway) close() {
+	s.T.Helper()
+	s.end()
+	if s.gateway == nil {
+		return
+	}
+	s.gateway = nil
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			s.T.Errorf("the gateway ended with %v", err)
+		}
+	case <-time.After(servertest.Patience):
+		s.T.Fatal("the gateway does not end")
+	}
+}
+
+// startGateway is a running gateway of this configuration, in which 127.0.0.2 is Googlebot.
+func startGateway(t *testing.T, text string) *testGateway {
+	t.Helper()
+	s := newTestGateway(t)
+	s.DNS.GooglebotAt(t, servertest.Local("127.0.0.2"))
+	s.Write(text)
+	s.open()
+	return s
+}

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"gate421/gate/audit"
+	"gate421/gate/config"
+	"gate421/gate/files"
+	"gate421/gate/hint"
+)
+
+// ledger is the decision log that is in use now.
+type ledger struct{ current atomic.Pointer[audit.Log] }
+
+// Ready serves gate.Log, and so do the next three.
+func (l *ledger) Ready() bool { return l.current.Load().Ready() }
+
+// Decision never waits.
+func (l *ledger) Decision(r *audit.Record) { l.current.Load().Decision(r) }
+
+// Refusal returns nil once the line is in the file.
+func (l *ledger) Refusal(r *audit.Record) error { return l.current.Load().Refusal(r) }
+
+// Event never waits.
+func (l *ledger) Event(event string, fields audit.Fields) { l.current.Load().Event(event, fields) }
+
+// Stats are those of the log in use: they begin anew when a reload changes where or what it writes.
+func (l *ledger) Stats() audit.LogStats { return l.current.Load().Stats() }
+
+func (l *ledger) close() error { return l.current.Load().Close() }
+
+// newLog opens the log that a version asks for.
+func (g *Gateway) newLog(c *config.Config) (*audit.Log, error) {
+	r := c.Log.Rotate
+	wanted := audit.Config{File: c.Log.File, Stdout: g.stdout, Privacy: privacyOf(c.Log),
+		OnTrouble: func(err error) { g.heardLog(c.Log.File, err) }, OnRotate: g.heardRotation,
+		Rotate: audit.Rotation{Size: r.Size, Keep: r.Keep, Compress: r.Compress == "zstd"}}
+	if c.Log.Scope == "crawlers" {
+		wanted.Scope = audit.ScopeCrawlers
+	}
+	log, err := audit.Open(wanted)
+	if err != nil {
+		if cure := files.Cure(err); cure != "" {
+			return nil, hint.Add(err, "%s", cure)
+		}
+		return nil, hint.Add(err, "create its folder and let this user write there, or use file: \"-\" for standard output")
+	}
+	return log, nil
+}
+
+// privacyOf is what the log's settings say of it.
+func privacyOf(l config.Log) audit.Privacy {
+	return audit.Privacy{Truncate: l.ClientIP == "truncated", NoQuery: l.Query == "drop"}
+}

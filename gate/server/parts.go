@@ -1,0 +1,49 @@
+package server
+
+import (
+	"cmp"
+
+	"gate421/certs"
+	"gate421/gate/config"
+	"gate421/gate/origin"
+)
+
+// What follows turns settings into those of the parts. It is exported because gate/check tries the parts one by one.
+
+// OriginConfig is what some or all of a site's own servers are opened with.
+func OriginConfig(s config.Site, servers []string, limits config.Limits) origin.Config {
+	t := s.OriginTLS
+	return origin.Config{
+		Servers: servers, ServerName: t.ServerName, CA: t.CA, InsecureSkipVerify: t.InsecureSkipVerify,
+		ClientCert: t.ClientCert, ClientKey: t.ClientKey, Wait: cmp.Or(s.OriginTime, limits.OriginTime),
+		StallTime: limits.StallTime, StallBytes: limits.StallBytes,
+	}
+}
+
+// CertificatesConfig is what a gateway asks certs for, but for the listeners.
+func CertificatesConfig(c *config.Config) certs.Config {
+	kept := c.Certificates
+	wanted := certs.Config{Source: kept.Source, Email: kept.Email, UnknownHost: kept.UnknownHost, Storage: kept.Storage, Folder: c.State}
+	for _, ca := range kept.CAs {
+		wanted.CAs = append(wanted.CAs, certs.CA(ca))
+	}
+	if d := kept.DNS; d != nil {
+		wanted.DNS = &certs.DNS{
+			Provider: d.Provider, Server: d.Server, KeyName: d.KeyName, KeyAlgorithm: d.KeyAlgorithm, KeyFile: d.KeyFile, AccountFile: d.AccountFile,
+			TokenFile: d.TokenFile, DelegatedTo: d.DelegatedTo, Resolvers: d.Resolvers, Propagation: d.Propagation,
+		}
+		if d.Propagation == 0 {
+			wanted.DNS.Propagation = -1 // not waited for
+		}
+	}
+	for _, s := range c.Sites {
+		wanted.Hosts = append(wanted.Hosts, s.Hosts...)
+	}
+	for _, pair := range c.Certificates.Files {
+		wanted.Files = append(wanted.Files, certs.Pair{Cert: pair.Cert, Key: pair.Key})
+	}
+	return wanted
+}
+
+// ACMEHint is what to do where certificates from an authority cannot be set up.
+const ACMEHint = "correct what certificates says, and let the user that gate421 runs as read the files it names"

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"gate421/gate/hint"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// given are the sockets that systemd opened for this process, by the key whose address they stand for. The sockets stay open
+// while the process is restarted: who connects meanwhile waits instead of being refused.
+type given map[string]net.Listener
+
+// socketNames are the names that FileDescriptorName= may give, and their keys, in the order in which sockets without a name
+// are taken.
+func socketNames() [][2]string {
+	return [][2]string{{"https", "listen.https"}, {"http", "listen.http"}, {"admin", "admin"}}
+}
+
+// inherited takes the sockets over, once: the next call finds none. Sockets that have none of the names are taken in the order
+// of the keys.
+func inherited() (given, error) {
+	sockets := given{}
+	var nameless []net.Listener
+	var errs []error
+	names := socketNames()
+	for i, file := range activation.Files(true) {
+		l, err := net.FileListener(file)
+		file.Close()
+		if _, ok := l.(*net.TCPListener); err == nil && !ok {
+			l.Close()
+			err = errors.New("it is not TCP")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("systemd's socket %d (%s) cannot be listened on: %w", i+1, file.Name(), hint.Cause(err)))
+			continue
+		}
+		at := slices.IndexFunc(names, func(n [2]string) bool { return n[0] == file.Name() })
+		switch {
+		case at < 0:
+			nameless = append(nameless, l)
+		case sockets[names[at][1]] != nil: // served under another name it would be served wrongly
+			errs = append(errs, fmt.Errorf("systemd's socket %s is one too many under the name %s", l.Addr(), file.Name()))
+			l.Close()
+		default:
+			sockets[names[at][1]] = l
+		}
+	}
+	for _, name := range names {
+		if len(nameless) > 0 && sockets[name[1]] == nil {
+			sockets[name[1]], nameless = nameless[0], nameless[1:]
+		}
+	}
+	for _, l := range nameless {
+		errs = append(errs, fmt.Errorf("systemd's socket %s is one too many", l.Addr()))
+		l.Close()
+	}
+	if len(errs) > 0 {
+		sockets.close()
+		return nil, hint.Add(errors.Join(errs...), "deploy/systemd/gate421.socket is an example: ListenStream= for https, then for http, then for the page")
+	}
+	return sockets, nil
+}
+
+func (s given) close() {
+	for _, l := range s {
+		l.Close()
+	}
+}
+
+// What systemd is told. Without systemd nobody is.
+
+func notifyReady() { daemon.SdNotify(false, daemon.SdNotifyReady) }
+
+func notifyReloading() {
+	daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+}
+
+// notifyStopping also says how long that may take, and has systemd wait a little longer than that before it ends the process by force,
+// whatever TimeoutStopSec= says.
+func notifyStopping(takes time.Duration) {
+	daemon.SdNotify(false, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (takes+10*time.Second).Microseconds()))
+}
+
+func notifyAlive() { daemon.SdNotify(false, daemon.SdNotifyWatchdog) }
+
+// watchdogTicks ticks twice in the time that WatchdogSec= allows; never without it.
+func watchdogTicks(ctx context.Context) <-chan time.Time {
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every < 2 {
+		return nil
+	}
+	ticker := time.NewTicker(every / 2)
+	context.AfterFunc(ctx, ticker.Stop)
+	return ticker.C
+}
