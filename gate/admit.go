@@ -21,31 +21,31 @@ func (h *Handler) admit(x *exchange, w http.ResponseWriter, r *http.Request) (sl
 	switch {
 	case r.Context().Err() != nil:
 		if ok {
-			leave(slot, nil)
+			release(slot, nil)
 		}
 		x.record.OriginError = clientGone
 		panic(http.ErrAbortHandler)
 	case !ok:
 		x.record.OriginError = clientBusy
 		w.Header().Set("Retry-After", "1")
-		answer(w, r, http.StatusServiceUnavailable, "503: too many requests from this address are being worked on. Please try again in a moment.\n")
+		respond(w, r, http.StatusServiceUnavailable, "503: too many requests from this address are being worked on. Please try again in a moment.\n")
 	}
 	return slot, ok
 }
 
-// leave gives a slot back: at once, or when the origin has let go of a request whose client has left. That is what an error with a
+// release gives a slot back: at once, or when the origin has let go of a request whose client has left. That is what an error with a
 // method Ended says, a channel that is closed then.
-func leave(slot Slot, err error) {
+func release(slot Slot, err error) {
 	if slot == nil {
 		return
 	}
 	var later interface{ Ended() <-chan struct{} }
 	if err == nil || !errors.As(err, &later) || later.Ended() == nil {
-		slot.Leave()
+		slot.Release()
 		return
 	}
 	go func() {
 		<-later.Ended()
-		slot.Leave()
+		slot.Release()
 	}()
 }

@@ -16,7 +16,7 @@ import (
 // ticket is a slot that says when it was given back.
 type ticket chan struct{}
 
-func (t ticket) Leave() { close(t) }
+func (t ticket) Release() { close(t) }
 
 // gone is an origin's error about a client that left.
 type gone struct{ ended chan struct{} }
@@ -27,7 +27,7 @@ func (g gone) Ended() <-chan struct{} { return g.ended }
 func TestSlotIsHeldUntilTheOriginLetsGo(t *testing.T) {
 	for name, err := range map[string]error{"a whole response": nil, "a failure": errors.New("timeout"), "a client that left": gone{make(chan struct{})}} {
 		slot := make(ticket)
-		leave(slot, err)
+		release(slot, err)
 		if left, ok := err.(gone); ok {
 			select {
 			case <-slot:

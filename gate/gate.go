@@ -1,6 +1,6 @@
 // Package gate answers one question for every request: serve it or send the crawler away, and is it on record?
 //
-// It is the corridor between the door and the origin. [Handler] gathers the facts of a request, asks package policy for
+// It stands between the server (package front) and the origin. [Handler] gathers the facts of a request, asks package policy for
 // the decision, refuses or serves, and writes exactly one record, also when the origin dies in the middle of a body, the
 // client goes away or a handler panics. Nothing flows back: neither the origin nor the log nor anyone who watches can
 // change a decision.
@@ -57,17 +57,17 @@ type Live struct {
 	Version string                  // the record's config
 }
 
-// Origin answers what is served. Serve returns when the answer is complete: the address, as configured, that was asked last
-// ("" if none was), the origin's status (0 if it never answered), how long it took to begin its answer, and nil or an error
-// whose text is one word for the record. An error that wraps http.ErrAbortHandler says that the answer was cut off, so that
+// Origin serves what is not refused. Serve returns when the response is complete: the address, as configured, of the server that
+// was asked last ("" if none was), its status (0 if it never responded), the time until its response began, and nil or an error
+// whose text is one word for the record. An error that wraps http.ErrAbortHandler says that the response was cut off, so that
 // the client's connection or stream has to be too. String stands for the origin where Serve has not returned.
 type Origin interface {
-	Serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error)
+	Serve(w http.ResponseWriter, r *http.Request) (server string, status int, timeToFirstByte time.Duration, err error)
 	String() string
 }
 
 // Slot is what a request holds while its origin works on it.
-type Slot interface{ Leave() }
+type Slot interface{ Release() }
 
 // Verifier says who a client is.
 type Verifier interface {
@@ -92,7 +92,7 @@ type Guard interface {
 	CameBack(site, crawler string)
 }
 
-// Handler is the http.Handler behind the door. All fields are set before the first request and not changed after.
+// Handler is the http.Handler that package front serves. All fields are set before the first request and not changed after.
 type Handler struct {
 	Live     *atomic.Pointer[Live]
 	Verifier Verifier // nil: every verdict is unknown, nobody is refused
@@ -117,15 +117,15 @@ type Handler struct {
 
 // exchange is one request on its way through: what is recorded of it and what the decision needs again.
 type exchange struct {
-	record audit.Record
-	start  time.Time
-	client client
-	facts  policy.Facts
-	result verify.Result
-	asked  bool
+	record     audit.Record
+	start      time.Time
+	client     client
+	facts      policy.Facts
+	result     verify.Result
+	identified bool
 }
 
-// ServeHTTP decides and answers. It panics with http.ErrAbortHandler where the client's stream has to be cut.
+// ServeHTTP decides and responds. It panics with http.ErrAbortHandler where the client's stream has to be cut.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, _ := h.exchanges.Get().(*exchange)
 	if x == nil {
@@ -140,7 +140,7 @@ func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
 	x.start = time.Now()
 	live := h.Live.Load()
 	h.gather(x, live, r)
-	// The two ways out differ in who waits for whom: a refusal's record comes before its answer, every other after it.
+	// The two ways out differ in who waits for whom: a refusal's record comes before its response, every other after it.
 	decision := policy.Decide(x.facts, func() verify.Verdict { return h.identify(x, r.Context()) })
 	if decision.Action == policy.Refuse421 {
 		if h.refuse(x, decision, w, r) {
@@ -150,7 +150,7 @@ func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
 		verdict := decision.Verdict
 		decision = policy.Decide(x.facts, func() verify.Verdict { return verdict })
 	}
-	x.decided(decision)
+	x.recordDecision(decision)
 	defer h.finish(x, r)
 	if decision.Action == policy.Reject {
 		h.reject(x, decision, w, r)
@@ -164,7 +164,7 @@ func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	host := hostname(r.Host)
 	path := syntax.OriginForm(r.RequestURI)
 	x.client = h.Proxies.client(r)
-	h.Proxies.vouch(r, x.client)
+	h.Proxies.setForwarded(r, x.client)
 	record := &x.record
 	record.Host, record.Method, record.Path, record.Proto = host, r.Method, path, x.client.proto
 	record.ClientIP, record.Agent, record.RequestID, record.Config = x.client.ip, r.UserAgent(), h.ids.next(), live.Version
@@ -191,12 +191,12 @@ func (h *Handler) identify(x *exchange, ctx context.Context) verify.Verdict {
 	if h.Verifier == nil {
 		return verify.Unknown
 	}
-	x.result, x.asked = h.Verifier.Identify(ctx, x.facts.Claim, x.record.ClientIP), true
+	x.result, x.identified = h.Verifier.Identify(ctx, x.facts.Claim, x.record.ClientIP), true
 	return x.result.Verdict
 }
 
-// decided copies the decision into the record.
-func (x *exchange) decided(d policy.Decision) {
+// recordDecision copies the decision into the record.
+func (x *exchange) recordDecision(d policy.Decision) {
 	r := &x.record
 	r.Action, r.Reason = d.Action.String(), string(d.Reason)
 	r.Would = ""
@@ -206,13 +206,13 @@ func (x *exchange) decided(d policy.Decision) {
 	if d.Rule != "" {
 		r.Rule, r.State = d.Rule, d.State.String()
 	}
-	if x.asked {
-		witnessed(r, x.result)
+	if x.identified {
+		recordVerdict(r, x.result)
 	}
 }
 
-// witnessed copies what verification found into the record.
-func witnessed(r *audit.Record, v verify.Result) {
+// recordVerdict copies what verification found into the record.
+func recordVerdict(r *audit.Record, v verify.Result) {
 	r.Verdict, r.VerdictSource, r.VerdictCause = v.Verdict.String(), v.Source, v.Why()
 	r.PTR, r.Verify = v.PTR, v.Took
 }
@@ -225,11 +225,11 @@ func (h *Handler) finish(x *exchange, r *http.Request) {
 	if n := x.record.Excess(); n > 0 && h.Paid != nil {
 		x.record.Unpaid = !h.Paid(r, n)
 	}
-	if x.asked || x.facts.Claim == "" || h.Verifier == nil || x.record.Action != policy.Serve.String() {
+	if x.identified || x.facts.Claim == "" || h.Verifier == nil || x.record.Action != policy.Serve.String() {
 		h.write(&x.record)
 		return
 	}
-	h.finishLater(x)
+	h.finishAfterVerdict(x)
 }
 
 func (h *Handler) write(r *audit.Record) {

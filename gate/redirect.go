@@ -41,13 +41,13 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	record.Claim = live.Claims.Of(record.Agent)
 	if r.Method == http.MethodConnect {
 		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusMethodNotAllowed
-		answer(w, r, record.Status, "405: CONNECT is not served here.\n")
+		respond(w, r, record.Status, "405: CONNECT is not served here.\n")
 	} else if !syntax.Escaped(r.RequestURI) {
 		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusBadRequest
-		answer(w, r, record.Status, "400: the request is malformed.\n")
+		respond(w, r, record.Status, "400: the request is malformed.\n")
 	} else if site := live.Policy.Site(host); site == nil {
 		record.Action, record.Reason, record.Status = policy.Reject.String(), string(policy.UnknownHost), http.StatusNotFound
-		answer(w, r, record.Status, "404: no site of this name is served here.\n")
+		respond(w, r, record.Status, "404: no site of this name is served here.\n")
 	} else {
 		record.Site, record.Action, record.Reason = site.Name, "redirect", PlainHTTP
 		record.Status = redirect(w, r, host, h.Port)

@@ -38,7 +38,7 @@ func newSlots(s *Server, limits Limits) *slots {
 type Slot struct{ conn *conn }
 
 // Admit waits until a request may go on to its site's own server, for Limits.HeaderTime at most and no longer than its client. The
-// caller leaves the slot when the server has let go of the request, also later than its handler.
+// caller releases the slot when the server has let go of the request, also later than its handler.
 func Admit(r *http.Request) (slot Slot, ok bool) {
 	c := connOf(r)
 	if c == nil || c.slots == nil {
@@ -47,8 +47,8 @@ func Admit(r *http.Request) (slot Slot, ok bool) {
 	return Slot{c}, c.slots.enter(c, r)
 }
 
-// Leave lets the next one in.
-func (s Slot) Leave() {
+// Release gives the slot back and lets the next waiting request in.
+func (s Slot) Release() {
 	if s.conn != nil {
 		s.conn.slots.leave(s.conn)
 	}

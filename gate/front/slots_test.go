@@ -62,18 +62,18 @@ func TestSlots(t *testing.T) {
 				if slot, ok := ask(); ok {
 					order <- i
 					time.Sleep(time.Second)
-					slot.Leave()
+					slot.Release()
 				}
 			}()
 			synctest.Wait()
 		}
-		one.Leave()
+		one.Release()
 		time.Sleep(5 * time.Second)
 		if len(order) != 3 || <-order != 0 {
 			t.Errorf("%d let in, or the wrong one first", len(order))
 		}
 		for _, slot := range append(others, two, three) {
-			slot.Leave()
+			slot.Release()
 		}
 		if len(s.addresses) > 0 {
 			t.Errorf("%d addresses are remembered", len(s.addresses))
@@ -88,7 +88,7 @@ func TestSlots(t *testing.T) {
 				never(ask)
 			}
 			for _, slot := range all {
-				slot.Leave()
+				slot.Release()
 			}
 		}
 	})
@@ -109,7 +109,7 @@ func TestSlotOfWhoLeaves(t *testing.T) {
 		if _, ok := Admit(r); ok {
 			t.Error("admitted")
 		}
-		slot.Leave()
+		slot.Release()
 		if c.turns.held != 0 || c.turns.waiting.Len() != 0 || len(s.addresses) != 0 {
 			t.Errorf("%d held, %d waiting, %d addresses", c.turns.held, c.turns.waiting.Len(), len(s.addresses))
 		}

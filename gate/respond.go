@@ -12,14 +12,14 @@ import (
 	"gate421/gate/policy"
 )
 
-// refuse writes the record and then the 421. It answers nothing and returns false if the record cannot be written.
+// refuse writes the record and then the 421. If the record cannot be written, it sends nothing and returns false.
 //
 // RFC 9110 section 15.5.20 has 421 for a request that does not fit the connection it came on. no-store, because RFC 7540
 // once let it be cached. Where the whole site refuses, "Connection: close" makes the HTTP/2 server send GOAWAY, so that
 // the crawler comes back on a new connection.
 func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, r *http.Request) bool {
 	body := "421: this site asks " + x.facts.Claim + " to crawl it over HTTP/1.1 instead of HTTP/2.\n"
-	x.decided(d)
+	x.recordDecision(d)
 	x.record.Status = d.Status(true)
 	if r.Method != http.MethodHead {
 		x.record.BytesOut = int64(len(body))
@@ -35,14 +35,14 @@ func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, 
 	if x.facts.Site.RefusesAll() && !x.client.proxied {
 		w.Header().Set("Connection", "close")
 	}
-	answer(w, r, x.record.Status, body)
+	respond(w, r, x.record.Status, body)
 	if h.OnRecord != nil {
 		h.OnRecord(&x.record)
 	}
 	return true
 }
 
-// reject answers for a host that is not served here, or not on this connection.
+// reject responds for a host that is not served here, or not on this connection.
 func (h *Handler) reject(x *exchange, d policy.Decision, w http.ResponseWriter, r *http.Request) {
 	status := d.Status(x.facts.HTTP2 && !x.client.proxied)
 	body := strconv.Itoa(status) + ": no site of this name is served here.\n"
@@ -53,11 +53,11 @@ func (h *Handler) reject(x *exchange, d policy.Decision, w http.ResponseWriter, 
 	if r.Method != http.MethodHead {
 		x.record.BytesOut = int64(len(body))
 	}
-	answer(w, r, status, body)
+	respond(w, r, status, body)
 }
 
-// answer sends a whole answer of the gate's own.
-func answer(w http.ResponseWriter, r *http.Request, status int, body string) {
+// respond sends a whole respond of the gate's own.
+func respond(w http.ResponseWriter, r *http.Request, status int, body string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/plain; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
@@ -69,7 +69,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, body string) {
 	}
 }
 
-// serve lets the origin answer and notes what came of it.
+// serve lets the origin respond and notes what came of it.
 func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *http.Request) {
 	out := &response{ResponseWriter: w, noAltSvc: x.facts.Site.Refuses()}
 	x.record.Origin = origin.String()
@@ -88,19 +88,19 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 	}
 	var failed error
 	out.slot = slot
-	defer func() { leave(out.slot, failed) }()
-	asked, status, first, err := origin.Serve(out, r)
+	defer func() { release(out.slot, failed) }()
+	server, status, timeToFirstByte, err := origin.Serve(out, r)
 	failed = err
 	out.trailers()
-	if asked != "" {
-		x.record.Origin = asked
+	if server != "" {
+		x.record.Origin = server
 	}
-	x.record.OriginStatus, x.record.OriginTook = status, first
+	x.record.OriginStatus, x.record.OriginTook = status, timeToFirstByte
 	if status == http.StatusSwitchingProtocols && out.status == 0 {
 		out.status = status // it went out on the connection that the origin's side took over
 	}
 	if err != nil {
-		x.record.OriginError = word(err)
+		x.record.OriginError = errorWord(err)
 		if errors.Is(err, http.ErrAbortHandler) {
 			panic(http.ErrAbortHandler)
 		}
@@ -110,8 +110,8 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 	}
 }
 
-// word is the text of an origin's error without what it wraps.
-func word(err error) string {
+// errorWord is the text of an origin's error without what it wraps.
+func errorWord(err error) string {
 	var named interface{ Word() string }
 	if errors.As(err, &named) {
 		return named.Word()
@@ -119,7 +119,7 @@ func word(err error) string {
 	return err.Error()
 }
 
-// response passes an answer on and remembers what it was. Flushing, hijacking and deadlines reach the connection through
+// response passes a response on and remembers what it was. Flushing, hijacking and deadlines reach the connection through
 // Unwrap.
 type response struct {
 	http.ResponseWriter
@@ -136,13 +136,13 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rest, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil && w.slot != nil {
-		w.slot.Leave()
+		w.slot.Release()
 		w.slot = nil
 	}
 	return c, rest, err
 }
 
-// WriteHeader passes on informational answers (1xx but 101) without taking them for the final one. The origin's Alt-Svc
+// WriteHeader passes on informational responses (1xx but 101) without taking them for the final one. The origin's Alt-Svc
 // is dropped where the site refuses: another service would carry the crawler past the gate (RFC 7838).
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {

@@ -8,9 +8,9 @@ import (
 	"gate421/gate/forwarding"
 )
 
-// vouch prepares what the origin is told of the client. Headers that name the client to the gate are nobody's but a
+// setForwarded prepares what the origin is told of the client. Headers that name the client to the gate are nobody's but a
 // proxy's; what else may name it the origin's side drops in any case.
-func (p *Proxies) vouch(r *http.Request, c client) {
+func (p *Proxies) setForwarded(r *http.Request, c client) {
 	if p == nil {
 		return
 	}
@@ -43,7 +43,7 @@ func (p *Proxies) vouch(r *http.Request, c client) {
 			said.RealIP = ip.String()
 		}
 	case p.address != "" && p.address != "X-Real-Ip" && p.address != "X-Forwarded-For":
-		said.Client = forwarding.Field{Name: p.address, Value: p.own(r.Header, c)}
+		said.Client = forwarding.Field{Name: p.address, Value: p.clientAddressField(r.Header, c)}
 		delete(r.Header, p.address)
 	}
 	*r = *said.With(r)  // in its place: whoever reads the body puts the fields behind it there
@@ -73,9 +73,9 @@ func (p *Proxies) chain(header http.Header, c client) string {
 	return out.String()
 }
 
-// own is the value of the header that names the client: as the proxy sent it where it is one address; "" where it is
+// clientAddressField is the value of the header that names the client: as the proxy sent it where it is one address; "" where it is
 // none.
-func (p *Proxies) own(header http.Header, c client) string {
+func (p *Proxies) clientAddressField(header http.Header, c client) string {
 	if said := header[p.address]; len(said) == 1 {
 		if _, ok := hopIP(said[0]); ok {
 			return said[0]
