@@ -60,7 +60,7 @@ func (w *stream) small() bool {
 func (c *cork) expect() { c.expected.Add(1) }
 
 // received looks at a client's frame, and never waits. It is told before the engine is.
-func (c *cork) received(h frameHead) {
+func (c *cork) received(h *frameHead) {
 	if h.kind != frameResetStream && (h.initial < 0 || h.initial >= smallBytes) {
 		return
 	}
@@ -71,7 +71,7 @@ func (c *cork) received(h frameHead) {
 }
 
 // sent looks at a frame of ours.
-func (c *cork) sent(h frameHead) {
+func (c *cork) sent(h *frameHead) {
 	switch {
 	case h.kind == frameResetStream || h.kind == frameGoAway: // after an error's GOAWAY no stream sends anything
 		c.forget()

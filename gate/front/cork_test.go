@@ -97,11 +97,11 @@ func TestCork(t *testing.T) {
 		{"a reset, ours", 1, func(_ *cork, f *http2.Framer) { f.WriteRSTStream(1, http2.ErrCodeInternal) }, 1},
 		{"a reset, the client's", 1, func(c *cork, f *http2.Framer) {
 			f.WriteData(3, false, []byte("d"))
-			c.received(frameHead{kind: frameResetStream, id: 1, initial: -1})
+			c.received(&frameHead{kind: frameResetStream, id: 1, initial: -1})
 		}, 1},
 		{"the end of the connection announced", 1, func(_ *cork, f *http2.Framer) { f.WriteGoAway(1, http2.ErrCodeProtocol, nil) }, 1},
 		{"the end of the connection", 1, func(c *cork, _ *http2.Framer) { c.close() }, 1},
-		{"windows made narrow", 1, func(c *cork, _ *http2.Framer) { c.received(frameHead{kind: frameSettings, initial: smallBytes - 1}) }, 1},
+		{"windows made narrow", 1, func(c *cork, _ *http2.Framer) { c.received(&frameHead{kind: frameSettings, initial: smallBytes - 1}) }, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestCork(t *testing.T) {
 	}
 	for name, before := range map[string]func(c *cork) func() bool{
 		"a client's reset before the header": func(c *cork) func() bool {
-			c.received(frameHead{kind: frameResetStream, initial: -1})
+			c.received(&frameHead{kind: frameResetStream, initial: -1})
 			return wide
 		},
 		"narrow windows": func(c *cork) func() bool { return func() bool { return true } },
@@ -195,7 +195,7 @@ func TestCorkLosesNothing(t *testing.T) {
 				case 5:
 					f.WriteRSTStream(stream, http2.ErrCodeCancel)
 				case 6:
-					c.received(frameHead{kind: frameResetStream, initial: -1})
+					c.received(&frameHead{kind: frameResetStream, initial: -1})
 				case 7:
 					f.WritePing(end, [8]byte{})
 				default:

@@ -36,7 +36,7 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 		ours = &conn{}
 	}
 	f := &framed{Conn: c, ours: ours, socket: ours.Conn, cork: cork{tls: c, spare: spare, narrow: func() bool { return ours.narrow(smallBytes) }}}
-	f.in = frames{skip: preface, seen: func(h frameHead) {
+	f.in = frames{skip: preface, seen: func(h *frameHead) {
 		counts.received(h)
 		ours.windows.granted(h)
 		f.cork.received(h)
@@ -44,8 +44,8 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 		f.streams.received(h)
 		f.received(h)
 	}}
-	f.cork.out = frames{seen: func(h frameHead) {
-		if f.cork.postpone(h) {
+	f.cork.out = frames{seen: func(h *frameHead) {
+		if h.kind == frameResetStream && f.cork.postpone(h) {
 			return
 		}
 		counts.sent(h)
@@ -84,7 +84,7 @@ func (c *framed) Read(p []byte) (int, error) {
 }
 
 // received looks at a client's frame.
-func (c *framed) received(h frameHead) {
+func (c *framed) received(h *frameHead) {
 	switch h.kind {
 	case frameSettings:
 		c.settings.Store(true)
@@ -137,10 +137,11 @@ const (
 
 // frames finds the heads of frames (RFC 9113 section 4.1) in one direction of a connection, however it is cut into pieces.
 type frames struct {
-	seen func(frameHead)                             // told of every frame
+	seen func(*frameHead)                            // told of every frame, which is valid until it returns
 	skip int                                         // bytes until the next head begins
 	head [headBytes + mostSettings*settingBytes]byte // a head, and what follows it as far as want
 	have int                                         // bytes of head
+	last frameHead                                   // the one that seen is told of
 	at   int                                         // bytes of the piece that is followed, up to the end of what was seen
 }
 
@@ -199,7 +200,8 @@ func (f *frames) length() int {
 
 // whole ends a head.
 func (f *frames) whole() {
-	h := frameHead{kind: f.head[3], length: f.length(), id: binary.BigEndian.Uint32(f.head[5:]) & (1<<31 - 1), initial: -1}
+	h := &f.last
+	*h = frameHead{kind: f.head[3], length: f.length(), id: binary.BigEndian.Uint32(f.head[5:]) & (1<<31 - 1), initial: -1}
 	h.end = h.kind <= frameHeaders && f.head[4]&0x1 != 0
 	h.open = (h.kind == frameHeaders || h.kind == frameContinuation) && f.head[4]&0x4 == 0
 	if f.have > headBytes {
@@ -244,7 +246,7 @@ type windows struct {
 const defaultWindow = 65_535
 
 // granted follows the client's frames, sent ours.
-func (w *windows) granted(h frameHead) {
+func (w *windows) granted(h *frameHead) {
 	switch {
 	case h.kind == frameWindowUpdate && h.id == 0:
 		w.connection.Add(int64(h.more))
@@ -253,7 +255,7 @@ func (w *windows) granted(h frameHead) {
 	}
 }
 
-func (w *windows) sent(h frameHead) {
+func (w *windows) sent(h *frameHead) {
 	if h.kind == frameData {
 		w.connection.Add(-int64(h.length))
 	}

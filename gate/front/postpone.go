@@ -23,7 +23,7 @@ const (
 )
 
 // received looks at a client's frame.
-func (p *postponed) received(h frameHead) {
+func (p *postponed) received(h *frameHead) {
 	if !h.end && h.kind != frameResetStream {
 		return
 	}
@@ -38,9 +38,9 @@ func (p *postponed) received(h frameHead) {
 	}
 }
 
-// postpone says whether a frame of ours is not to go out now. It is called while that is written, with mu held.
-func (c *cork) postpone(h frameHead) bool {
-	if h.kind != frameResetStream || c.out.at < resetBytes {
+// postpone says whether a reset of ours is not to go out now. It is called while that is written, with mu held.
+func (c *cork) postpone(h *frameHead) bool {
+	if c.out.at < resetBytes {
 		return false
 	}
 	p := &c.postponed
@@ -54,13 +54,16 @@ func (c *cork) postpone(h frameHead) bool {
 			p.streams = map[uint32]bool{}
 		}
 		p.streams[h.id] = false
-		time.AfterFunc(resetTime, func() { c.reset(h.id) })
+		stream := h.id
+		time.AfterFunc(resetTime, func() { c.reset(stream) })
 	}
 	c.spans = append(c.spans, c.out.at-resetBytes)
 	return true
 }
 
 // without is what is written now without the frames that are not to go out.
+//
+//go:noinline
 func (c *cork) without(all []byte) []byte {
 	rest, from := make([]byte, 0, len(all)), 0
 	for _, at := range c.spans {

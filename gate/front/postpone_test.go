@@ -77,7 +77,7 @@ func TestPostponedResetEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, s, f := held(0, func() bool { return false })
-		c.out.seen = func(h frameHead) {
+		c.out.seen = func(h *frameHead) {
 			if !c.postpone(h) {
 				c.sent(h)
 			}

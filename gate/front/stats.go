@@ -316,13 +316,13 @@ func (c *counts) requestsOf(r *http.Request) *atomic.Int64 {
 }
 
 // received and sent look at the frames of HTTP/2 that end something.
-func (c *counts) received(h frameHead) {
+func (c *counts) received(h *frameHead) {
 	if h.kind == frameResetStream {
 		c.resets[resetByClient].Add(1)
 	}
 }
 
-func (c *counts) sent(h frameHead) {
+func (c *counts) sent(h *frameHead) {
 	switch {
 	case h.code == 0: // NO_ERROR, an orderly end, or a frame that ends nothing
 	case h.kind == frameResetStream:

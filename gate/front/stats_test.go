@@ -269,7 +269,7 @@ func TestFramesInPieces(t *testing.T) {
 			}
 		}
 		var got []string
-		f := frames{skip: len(http2.ClientPreface), seen: func(h frameHead) {
+		f := frames{skip: len(http2.ClientPreface), seen: func(h *frameHead) {
 			switch {
 			case h.kind == frameResetStream, h.kind == frameGoAway && h.length >= 8:
 				got = append(got, fmt.Sprint(h.kind, http2.ErrCode(h.code)))
@@ -292,7 +292,7 @@ func BenchmarkFrames(b *testing.B) {
 	var stream bytes.Buffer
 	framer := http2.NewFramer(&stream, nil)
 	framer.WriteData(1, false, make([]byte, 1000))
-	f := frames{seen: func(frameHead) {}}
+	f := frames{seen: func(*frameHead) {}}
 	b.ReportAllocs()
 	for b.Loop() {
 		f.follow(stream.Bytes()[:headBytes])

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"maps"
 	"sync"
 	"time"
 
@@ -29,28 +28,30 @@ type streams struct {
 	stuck func()        // closes the connection
 
 	mu       sync.Mutex
-	last     uint32                // the highest number that the client has used
-	open     map[uint32]openStream // by number
-	early    int                   // early resets, less the responses
-	round    int                   // of looking
-	handlers int                   // that run
-	recent   int                   // of them, those that began in this round
-	most     uint32                // the last stream that our GOAWAY lets be served; 0: there was none
-	doubts   int                   // looks in a row that found too few handlers
-	timer    *time.Timer           // nil: there was no stream yet
+	last     uint32       // the highest number that the client has used
+	open     []openStream // in the order of their numbers, in which clients open them
+	early    int          // early resets, less the responses
+	round    int32        // of looking
+	handlers int          // that run
+	recent   int          // of them, those that began in this round
+	most     uint32       // the last stream that our GOAWAY lets be served; 0: there was none
+	doubts   int          // looks in a row that found too few handlers
+	epoch    time.Time    // when the first stream was opened
+	timer    *time.Timer  // nil: there was no stream yet
 	ticking  bool
 	over     bool
 }
 
 // openStream is what is known of one.
 type openStream struct {
-	begun bool      // its response has
-	round int       // in which it was opened
-	since time.Time // since then
+	id    uint32
+	round int32         // in which it was opened
+	since time.Duration // when it was, after epoch
+	begun bool          // its response has
 }
 
 // received follows the client's frames.
-func (s *streams) received(h frameHead) {
+func (s *streams) received(h *frameHead) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -60,44 +61,88 @@ func (s *streams) received(h frameHead) {
 			return // it came too late, and nobody answers
 		}
 		if s.open == nil {
-			s.open = map[uint32]openStream{}
+			s.open, s.epoch = make([]openStream, 0, 8), time.Now()
 		}
-		s.open[h.id] = openStream{round: s.round, since: time.Now()}
+		s.open = append(s.open, openStream{id: h.id, round: s.round, since: time.Since(s.epoch)})
 		s.tick(s.after)
 	case h.kind == frameResetStream:
 		s.reset(h.id)
 	}
 }
 
-// sent follows ours. A reset that the client has provoked is the same as one of its own (CVE-2025-8671).
-func (s *streams) sent(h frameHead) {
+// sent follows ours. The engine begins a goroutine for most of what it writes, whose stack is small: so what is called here for
+// every frame has little on it, and what is seldom called stands apart.
+func (s *streams) sent(h *frameHead) {
 	if h.id == 0 && h.kind != frameGoAway {
 		return
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h.kind == frameGoAway {
-		s.most = max(h.last, 1)
-		maps.DeleteFunc(s.open, func(id uint32, _ openStream) bool { return id > s.most })
+	switch h.kind {
+	case frameData, frameHeaders:
+		s.responded(h)
+	case frameResetStream:
+		s.resetByUs(h)
+	case frameGoAway:
+		s.goingAway(h)
+	}
+	s.mu.Unlock()
+}
+
+// responded follows a response. The caller holds mu, as of what follows.
+func (s *streams) responded(h *frameHead) {
+	at := s.find(h.id)
+	if at < 0 {
 		return
 	}
-	one, open := s.open[h.id]
+	if one := &s.open[at]; !one.begun {
+		one.begun = true
+		s.early = max(s.early-1, 0)
+	}
+	if h.end {
+		s.drop(at)
+	}
+}
+
+// resetByUs notes a reset. One that the client has provoked is the same as one of its own (CVE-2025-8671).
+func (s *streams) resetByUs(h *frameHead) {
+	at := s.find(h.id)
 	switch {
-	case h.kind == frameResetStream && provoked(h.code) && (open || http2.ErrCode(h.code) != http2.ErrCodeStreamClosed):
+	case provoked(h.code) && (at >= 0 || http2.ErrCode(h.code) != http2.ErrCodeStreamClosed):
 		s.reset(h.id) // of a stream that has ended the client may still be sending what it sent before it knew
-	case h.kind == frameResetStream:
-		delete(s.open, h.id)
-	case !open || h.kind > frameHeaders:
-	default:
-		if !one.begun {
-			s.early = max(s.early-1, 0)
-			one.begun = true
-			s.open[h.id] = one
-		}
-		if h.end {
-			delete(s.open, h.id)
+	case at >= 0:
+		s.drop(at)
+	}
+}
+
+func (s *streams) goingAway(h *frameHead) {
+	s.most = max(h.last, 1)
+	s.open = s.open[:s.place(s.most+1)]
+}
+
+// find is where a stream is in open, -1 where it is not open.
+func (s *streams) find(id uint32) int {
+	if at := s.place(id); at < len(s.open) && s.open[at].id == id {
+		return at
+	}
+	return -1
+}
+
+// place is where a stream would be in open.
+func (s *streams) place(id uint32) int {
+	low, high := 0, len(s.open)
+	for low < high {
+		if middle := (low + high) / 2; s.open[middle].id < id {
+			low = middle + 1
+		} else {
+			high = middle
 		}
 	}
+	return low
+}
+
+func (s *streams) drop(at int) {
+	copy(s.open[at:], s.open[at+1:])
+	s.open = s.open[:len(s.open)-1]
 }
 
 // provoked says whether a stream was reset for what its client did: an error of the protocol or of flow control, a frame that the
@@ -112,10 +157,13 @@ func provoked(code uint32) bool {
 
 // reset counts one, unless its response has begun or was waited for. The caller holds mu.
 func (s *streams) reset(id uint32) {
-	if one, open := s.open[id]; !open || !one.begun && time.Since(one.since) < earlyTime {
+	at := s.find(id)
+	if at < 0 || !s.open[at].begun && time.Since(s.epoch)-s.open[at].since < earlyTime {
 		s.early++
 	}
-	delete(s.open, id)
+	if at >= 0 {
+		s.drop(at)
+	}
 }
 
 // calm is the error that ends the connection, nil while there is none. The engine sends a GOAWAY for it.
@@ -129,7 +177,7 @@ func (s *streams) calm() error {
 }
 
 // enter and leave count a handler while it runs.
-func (s *streams) enter() (round int) {
+func (s *streams) enter() (round int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handlers++
@@ -137,7 +185,7 @@ func (s *streams) enter() (round int) {
 	return s.round
 }
 
-func (s *streams) leave(round int) {
+func (s *streams) leave(round int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handlers--
