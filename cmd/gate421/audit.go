@@ -12,7 +12,7 @@ import (
 
 	"gate421/gate/hint"
 	"gate421/gate/policy"
-	"gate421/gate/report"
+	"gate421/gate/report/logs"
 	"gate421/gate/visible"
 )
 
@@ -38,7 +38,7 @@ type recordFilter struct {
 }
 
 // question turns the flags into what the log is asked.
-func (f *recordFilter) question(now time.Time) (q report.Question, err error) {
+func (f *recordFilter) question(now time.Time) (q logs.Query, err error) {
 	var problems []error
 	q.Site, q.Path = strings.ToLower(f.Site), f.Path
 	if q.Since, err = moment(f.Since, now); err != nil {
@@ -115,12 +115,12 @@ func (f *recordFilter) logs(named []string) ([]string, error) {
 }
 
 // sources opens the logs.
-func (f *recordFilter) sources(w *world, named []string) ([]*report.Source, error) {
+func (f *recordFilter) sources(w *world, named []string) ([]*logs.Source, error) {
 	paths, err := f.logs(named)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := report.OpenSources(paths, w.stdin)
+	sources, err := logs.Open(paths, w.stdin)
 	return sources, logHint(err)
 }
 

@@ -9,7 +9,7 @@ import (
 	"gate421/gate/config"
 	"gate421/gate/hint"
 	"gate421/gate/policy"
-	"gate421/gate/report"
+	"gate421/gate/report/logs"
 )
 
 // configured is the configuration, if one is at hand: it tells which site a host belongs to. nil: there is none, or it cannot
@@ -23,7 +23,7 @@ func (f *recordFilter) configured() *config.Config {
 }
 
 // nameSite turns a host into the name of the site that serves it, where a configuration is at hand.
-func (f *recordFilter) nameSite(q *report.Question) (known bool) {
+func (f *recordFilter) nameSite(q *logs.Query) (known bool) {
 	c := f.configured()
 	if q.Site == "" || c == nil {
 		return false
@@ -42,28 +42,28 @@ func (f *recordFilter) nameSite(q *report.Question) (known bool) {
 
 // notRead is the error for logs that hold nothing of what was asked for and never could; nil where an empty answer is one.
 // known says that the site stands in the configuration.
-func (f *recordFilter) notRead(q *report.Question, read *report.Reading, known bool) error {
-	if read.Lines > 0 && read.Ours() == 0 {
+func (f *recordFilter) notRead(q *logs.Query, read *logs.Stats, known bool) error {
+	if read.Lines > 0 && read.Recognized() == 0 {
 		return hint.Add(fmt.Errorf("no line of %s is one of a decision log", strings.Join(quoted(read.Files, 3), ", ")),
 			"the configuration says where the decision log is: log: file:; with \"-\" it is what gate421 writes to standard output")
 	}
-	if q.Site == "" || read.SiteSeen || known || read.Ours() == 0 {
+	if q.Site == "" || read.SiteSeen || known || read.Recognized() == 0 {
 		return nil
 	}
 	err := fmt.Errorf("--site %q: no line of the log is of this site", f.Site)
-	switch near := config.Nearest(q.Site, read.Others); {
-	case read.SiteOf != "":
-		return badUsage(err, "it is a host of the site %s: --site %s", read.SiteOf, read.SiteOf)
+	switch near := config.Nearest(q.Site, read.OtherSites); {
+	case read.SiteOfHost != "":
+		return badUsage(err, "it is a host of the site %s: --site %s", read.SiteOfHost, read.SiteOfHost)
 	case near != "":
 		return badUsage(err, "did you mean --site %s?", near)
-	case len(read.Others) > 0:
-		return badUsage(err, "the sites in the log are %s", strings.Join(some(read.Others, 10), ", "))
+	case len(read.OtherSites) > 0:
+		return badUsage(err, "the sites in the log are %s", strings.Join(some(read.OtherSites, 10), ", "))
 	}
 	return badUsage(err, "the log names no site at all")
 }
 
 // checkSite looks for a site in the configuration alone: nothing is read to its end.
-func (f *recordFilter) checkSite(q *report.Question) error {
+func (f *recordFilter) checkSite(q *logs.Query) error {
 	if q.Site == "" || f.nameSite(q) {
 		return nil
 	}

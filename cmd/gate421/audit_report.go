@@ -11,7 +11,9 @@ import (
 	"gate421/cmd/gate421/terminal"
 	"gate421/gate/files"
 	"gate421/gate/hint"
-	"gate421/gate/report"
+	"gate421/gate/report/analysis"
+	"gate421/gate/report/logs"
+	"gate421/gate/report/render"
 )
 
 type auditReport struct {
@@ -44,12 +46,13 @@ func (c *auditReport) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	reader := &logs.Reader{Sources: sources, Query: q}
 	if terminal.Lively(w.stderr) {
 		p := &progressLine{out: w.stderr, began: time.Now()}
-		q.Progress = p.tell
+		reader.OnProgress = p.tell
 		defer p.clear()
 	}
-	found, err := report.Examine(w.ctx, q, sources)
+	found, err := analysis.Examine(w.ctx, reader)
 	if err != nil {
 		return err
 	}
@@ -71,14 +74,14 @@ func (c *auditReport) Run(w *world) error {
 }
 
 // write writes the report in its format.
-func (c *auditReport) write(out io.Writer, found *report.Report) error {
+func (c *auditReport) write(out io.Writer, found *analysis.Report) error {
 	switch {
 	case c.JSON || c.Format == "json":
-		return found.JSON(out)
+		return render.JSON(out, found)
 	case c.Format == "html":
-		return found.HTML(out)
+		return render.HTML(out, found)
 	}
-	return found.Text(out, report.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out), Rows: c.Rows})
+	return render.Text(out, found, render.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out), Rows: c.Rows})
 }
 
 // replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular file, such
@@ -105,7 +108,7 @@ type progressLine struct {
 	told  bool
 }
 
-func (p *progressLine) tell(at report.Progress) {
+func (p *progressLine) tell(at logs.Progress) {
 	if time.Since(p.began) < time.Second {
 		return
 	}

@@ -2,12 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"time"
 
 	"gate421/gate/hint"
-	"gate421/gate/report"
+	"gate421/gate/report/logs"
 	"gate421/gate/visible"
 )
 
@@ -19,12 +20,12 @@ type recordChoice struct {
 	JSON    bool   `name:"json" help:"The lines as they stand in the log."`
 }
 
-func (c *recordChoice) choice() (report.Choice, error) {
+func (c *recordChoice) choice() (logs.Choice, error) {
 	if err := c.checkChoice(); err != nil {
-		return report.Choice{}, err
+		return logs.Choice{}, err
 	}
 	client, err := clientRange(c.Client)
-	return report.Choice{Reason: c.Reason, Crawler: c.Crawler, Client: client}, err
+	return logs.Choice{Reason: c.Reason, Crawler: c.Crawler, Client: client}, err
 }
 
 type auditShow struct {
@@ -57,23 +58,14 @@ func (c *auditShow) Run(w *world) error {
 		return err
 	}
 	out := bufio.NewWriterSize(w.stdout, 64<<10)
-	found := 0
-	reading, err := report.Select(w.ctx, q, choice, sources, func(line []byte) error {
-		found++
-		if c.RequestID == "" || c.JSON {
-			return printRecord(out, line, c.JSON)
-		}
-		if found > 1 {
-			fmt.Fprintln(out)
-		}
-		return printFields(out, line)
-	})
+	reader := &logs.Reader{Sources: sources, Query: q}
+	found, err := c.print(w.ctx, out, reader, choice)
 	if err == nil {
 		err = out.Flush()
 	}
-	sayDamaged(w, reading.Damaged)
+	sayDamaged(w, reader.Stats().Damaged)
 	if err == nil && found == 0 {
-		err = c.notRead(&q, reading, known)
+		err = c.notRead(&q, reader.Stats(), known)
 	}
 	if err == nil && found == 0 && c.RequestID != "" {
 		return hint.Add(fmt.Errorf("no record has the request id %q", c.RequestID), "is it in an older file, or outside of --since and --until?")
@@ -82,6 +74,29 @@ func (c *auditShow) Run(w *world) error {
 		fmt.Fprintln(w.stderr, "gate421: no record fits")
 	}
 	return err
+}
+
+// print prints what the reader selects and says how many records that were.
+func (c *auditShow) print(ctx context.Context, out io.Writer, reader *logs.Reader, choice logs.Choice) (found int, err error) {
+	for record, err := range reader.Select(ctx, choice) {
+		if err != nil {
+			return found, err
+		}
+		found++
+		switch {
+		case c.RequestID == "" || c.JSON:
+			err = printRecord(out, record.Line(), c.JSON)
+		case found > 1:
+			fmt.Fprintln(out)
+			err = printFields(out, record.Line())
+		default:
+			err = printFields(out, record.Line())
+		}
+		if err != nil {
+			return found, err
+		}
+	}
+	return found, nil
 }
 
 // printRecord prints one line of the log as a row, or as it is.

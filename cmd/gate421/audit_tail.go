@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"gate421/gate/report"
+	"gate421/gate/report/logs"
 )
 
 type auditTail struct {
@@ -49,6 +49,6 @@ func (c *auditTail) Run(w *world) error {
 	if c.Lines < 0 {
 		return usageError(errors.New("--lines cannot be less than 0"))
 	}
-	tail := report.Tail{Path: paths[0], Last: c.Lines, Follow: c.Follow, Question: q, Choice: choice}
+	tail := logs.Tail{Path: paths[0], Last: c.Lines, Follow: c.Follow, Query: q, Choice: choice}
 	return logHint(tail.Run(w.ctx, func(line []byte) error { return printRecord(w.stdout, line, c.JSON) }))
 }

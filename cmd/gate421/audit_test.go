@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gate421/gate/audit"
-	"gate421/gate/report"
+	"gate421/gate/report/analysis"
 )
 
 // decisionsLog writes a small log with the real one and returns its path and its lines.
@@ -44,7 +44,7 @@ func decisionsLog(t *testing.T) (path string, lines []string) {
 
 func TestAuditReport(t *testing.T) {
 	path, lines := decisionsLog(t)
-	var r report.Report
+	var r analysis.Report
 	for _, args := range [][]string{{path, "--json"}, {path, "--format", "json"}, {"--config", fileOf(t, "log: {file: "+path+"}\nsites: [{hosts: [shop.test], origin: http://127.0.0.1:3000, http2_crawl: observe}]\n"), "--json"}} {
 		if err := json.Unmarshal([]byte(works(t, append([]string{"audit", "report"}, args...)...)), &r); err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestAuditReport(t *testing.T) {
 		}
 	}
 	out, trouble, err := quiet(t.Context(), []string{"audit", "report", "-", "--json", "--site", "SHOP.test", "--path", "/a", "--until", "2026-11-20T12:30:00Z"}, strings.Join(lines, ""))
-	if err != nil || trouble != "" || json.Unmarshal([]byte(out), &r) != nil || r.Log.Records != 1 || r.Asked.Path != "/a" || r.Asked.Site != "shop.test" {
+	if err != nil || trouble != "" || json.Unmarshal([]byte(out), &r) != nil || r.Log.Records != 1 || r.Scope.Path != "/a" || r.Scope.Site != "shop.test" {
 		t.Errorf("%v %s %s", err, out, trouble)
 	}
 	file := filepath.Join(t.TempDir(), "report.html")

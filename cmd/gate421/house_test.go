@@ -23,36 +23,39 @@ type room struct {
 // (policy) knows neither.
 func house() map[string]room {
 	return map[string]room{
-		"verify":           {nil, []string{"github.com/maypok86/otter"}},
-		"certs":            {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
-		"gate/policy":      {[]string{"verify"}, nil},
-		"gate/guard":       {[]string{"gate/files"}, nil},
-		"gate/audit":       {[]string{"gate/files"}, nil},
-		"gate/files":       {nil, nil},
-		"gate/report":      {[]string{"gate/visible"}, nil},
-		"gate/origin":      {[]string{"gate/files", "gate/forwarding", "gate/socket", "gate/syntax"}, []string{"net/http/httputil"}},
-		"gate/config":      {[]string{"gate/files", "gate/policy", "gate/visible"}, []string{"github.com/goccy/go-yaml"}},
-		"gate":             {[]string{"gate/policy", "gate/audit", "gate/forwarding", "gate/syntax", "verify"}, nil},
-		"gate/front":       {[]string{"gate/front/http1", "gate/socket"}, []string{"github.com/pires/go-proxyproto"}},
-		"gate/front/http1": {[]string{"gate/syntax"}, nil},
-		"gate/forwarding":  {[]string{"gate/syntax"}, nil},
-		"gate/syntax":      {nil, nil},
-		"gate/socket":      {nil, nil},
-		"gate/visible":     {nil, nil},
-		"gate/admin":       {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/visible"}, []string{"github.com/prometheus/client_golang"}},
-		"gate/hint":        {[]string{"gate/config"}, nil},
+		"verify":               {nil, []string{"github.com/maypok86/otter"}},
+		"certs":                {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"gate/policy":          {[]string{"verify"}, nil},
+		"gate/guard":           {[]string{"gate/files"}, nil},
+		"gate/audit":           {[]string{"gate/files"}, nil},
+		"gate/files":           {nil, nil},
+		"gate/report/logs":     {nil, nil},
+		"gate/report/analysis": {[]string{"gate/report/logs"}, nil},
+		"gate/report/render":   {[]string{"gate/report/analysis", "gate/report/logs", "gate/visible"}, nil},
+		"gate/origin":          {[]string{"gate/files", "gate/forwarding", "gate/socket", "gate/syntax"}, []string{"net/http/httputil"}},
+		"gate/config":          {[]string{"gate/files", "gate/policy", "gate/visible"}, []string{"github.com/goccy/go-yaml"}},
+		"gate":                 {[]string{"gate/policy", "gate/audit", "gate/forwarding", "gate/syntax", "verify"}, nil},
+		"gate/front":           {[]string{"gate/front/http1", "gate/socket"}, []string{"github.com/pires/go-proxyproto"}},
+		"gate/front/http1":     {[]string{"gate/syntax"}, nil},
+		"gate/forwarding":      {[]string{"gate/syntax"}, nil},
+		"gate/syntax":          {nil, nil},
+		"gate/socket":          {nil, nil},
+		"gate/visible":         {nil, nil},
+		"gate/admin":           {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/visible"}, []string{"github.com/prometheus/client_golang"}},
+		"gate/hint":            {[]string{"gate/config"}, nil},
 		"gate/server": {[]string{"certs", "gate", "gate/admin", "gate/audit", "gate/config", "gate/files", "gate/front", "gate/guard", "gate/hint",
 			"gate/origin", "gate/policy", "gate/visible", "verify"}, []string{"github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
 		"gate/check": {[]string{"certs", "gate/config", "gate/files", "gate/hint", "gate/origin", "gate/server", "verify"}, nil},
 		"cmd/gate421": {[]string{"certs", "cmd/gate421/demo", "cmd/gate421/terminal", "gate", "gate/check", "gate/config", "gate/files", "gate/guard", "gate/hint",
-			"gate/policy", "gate/report", "gate/server", "gate/syntax", "gate/visible", "verify"}, []string{"github.com/alecthomas/kong"}},
+			"gate/policy", "gate/report/analysis", "gate/report/logs", "gate/report/render", "gate/server", "gate/syntax", "gate/visible", "verify"}, []string{"github.com/alecthomas/kong"}},
 		"cmd/gate421/demo":     {[]string{"cmd/gate421/terminal", "gate/audit", "gate/config", "gate/hint", "gate/server", "verify"}, nil},
 		"cmd/gate421/terminal": {nil, []string{"golang.org/x/term"}},
 		"deploy/peers":         {nil, nil},
 
 		// Of tests alone: no other room may import them.
-		"verify/verifytest":      {nil, nil},
-		"gate/server/servertest": {[]string{"verify", "verify/verifytest"}, nil},
+		"verify/verifytest":         {nil, nil},
+		"gate/server/servertest":    {[]string{"verify", "verify/verifytest"}, nil},
+		"gate/report/logs/logstest": {[]string{"gate/audit"}, nil},
 
 		// A module of its own: its tests need a library that the product does not.
 		"deploy/peers/grpc": {nil, nil},
@@ -60,11 +63,11 @@ func house() map[string]room {
 }
 
 // shared are libraries with two users: verify asks the DNS with miekg/dns, its test server answers; audit writes lines
-// with zerolog, certs lets certmagic speak through it; audit compresses what it has set aside, report reads it again.
+// with zerolog, certs lets certmagic speak through it; audit compresses what it has set aside, gate/report/logs reads it again.
 func shared() map[string][]string {
 	return map[string][]string{
 		"github.com/rs/zerolog":         {"gate/audit", "certs"},
-		"github.com/klauspost/compress": {"gate/audit", "gate/report"},
+		"github.com/klauspost/compress": {"gate/audit", "gate/report/logs"},
 		"github.com/miekg/dns":          {"verify", "verify/verifytest"},
 	}
 }

@@ -1,0 +1,168 @@
+package render
+
+import (
+	"time"
+
+	"gate421/gate/report/analysis"
+)
+
+// timeline is the common time of all curves of a rendering: so many steps of the same length, so that charts stand under
+// each other and no curve is drawn with more steps than can be seen.
+type timeline struct {
+	start time.Time
+	step  time.Duration
+	steps int
+}
+
+// extent is the time that the curves of a report take, and their step.
+type extent struct {
+	first, last time.Time
+	step        time.Duration // 0: there is no point
+}
+
+func (r report) extent() extent {
+	var e extent
+	longest := 0
+	see := func(curve []analysis.Point) {
+		longest = max(longest, len(curve))
+		for _, p := range curve {
+			if e.first.IsZero() || p.Time.Before(e.first) {
+				e.first = p.Time
+			}
+			if e.last.IsZero() || p.Time.After(e.last) {
+				e.last = p.Time
+			}
+		}
+	}
+	see(r.Crawl.Curve)
+	for i := range r.Sites {
+		see(r.Sites[i].Curve)
+		for j := range r.Sites[i].Rules {
+			see(r.Sites[i].Rules[j].Curve)
+		}
+	}
+	if longest == 0 {
+		return extent{}
+	}
+	e.first, e.last = e.first.UTC(), e.last.UTC()
+	e.step = time.Duration(min(max(r.Step, 0), int64(1<<32))) * time.Second
+	if e.step == 0 {
+		e.step = time.Hour
+	}
+	return e
+}
+
+// timeline fits all curves into at most so many steps of a length that people think in.
+func (e extent) timeline(most int) timeline {
+	first, last, step := e.first, e.last, e.step
+	if step == 0 {
+		return timeline{}
+	}
+	if n := last.Sub(first)/step + 1; int64(n) <= int64(most) {
+		return timeline{first, step, int(n)}
+	}
+	for _, nice := range niceSteps() {
+		if nice < step {
+			continue
+		}
+		start := first.Truncate(min(nice, 24*time.Hour))
+		if n := last.Sub(start)/nice + 1; int64(n) <= int64(most) {
+			return timeline{start, nice, int(n)}
+		}
+	}
+	step = max(step, 28*24*time.Hour)
+	for last.Sub(first)/step+1 > time.Duration(most) {
+		step *= 2
+	}
+	return timeline{first, step, int(last.Sub(first)/step + 1)}
+}
+
+func niceSteps() []time.Duration {
+	const day = 24 * time.Hour
+	return []time.Duration{
+		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
+		time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 3 * day, 4 * day, 7 * day, 14 * day, 28 * day,
+	}
+}
+
+// index is the step that a time falls into; times outside fall into the first and the last.
+func (l timeline) index(t time.Time) int {
+	if l.steps == 0 || t.Before(l.start) {
+		return 0
+	}
+	return int(min(t.Sub(l.start)/l.step, time.Duration(l.steps-1)))
+}
+
+// at is the beginning of a step.
+func (l timeline) at(i int) time.Time { return l.start.Add(time.Duration(i) * l.step) }
+
+// gather sums a curve up by the steps of the timeline.
+func (l timeline) gather(curve []analysis.Point) []analysis.Point {
+	out := make([]analysis.Point, l.steps)
+	for i := range out {
+		out[i].Time = l.at(i)
+	}
+	if l.steps == 0 {
+		return out
+	}
+	for _, p := range curve {
+		o := &out[l.index(p.Time)]
+		o.HTTP2, o.HTTP1, o.Refused = plus(o.HTTP2, p.HTTP2), plus(o.HTTP1, p.HTTP1), plus(o.Refused, p.Refused)
+	}
+	return out
+}
+
+// span is the time from the first step to the end of the last.
+func (l timeline) span() time.Duration { return l.at(l.steps).Sub(l.start) }
+
+// label is the beginning of a step, as short as the steps allow.
+func (l timeline) label(i int) string {
+	const day = 24 * time.Hour
+	t := l.at(i)
+	switch {
+	case l.step < time.Minute:
+		return t.Format("2 Jan 15:04:05")
+	case l.step%day != 0 || l.start.Truncate(day) != l.start:
+		return t.Format("2 Jan 15:04")
+	case l.at(l.steps).Year() != l.start.Year() || l.span() > 300*day:
+		return t.Format("2 Jan 2006")
+	}
+	return t.Format("Mon 2 Jan")
+}
+
+// labelled picks the steps that get a label: the first, and every how many from there.
+func (l timeline) labelled(most int) (first, every int) {
+	const day = 24 * time.Hour
+	every = max(1, (l.steps+most-1)/most)
+	if l.step >= day || day%l.step != 0 || l.start.Truncate(l.step) != l.start {
+		return 0, every
+	}
+	daily := int(day / l.step)
+	if every*2 <= daily {
+		return 0, every
+	}
+	every = (every + daily - 1) / daily * daily
+	for first < min(daily, l.steps)-1 && l.at(first).Truncate(day) != l.at(first) {
+		first++
+	}
+	return first, every
+}
+
+// stepWords says how long a step is.
+func (l timeline) stepWords() string {
+	const day = 24 * time.Hour
+	switch l.step {
+	case time.Minute:
+		return "minute"
+	case time.Hour:
+		return "hour"
+	case day:
+		return "day"
+	case 7 * day:
+		return "week"
+	}
+	if l.step%day == 0 {
+		return countText(int64(l.step/day), "day", "days")
+	}
+	return spanText(l.step)
+}
