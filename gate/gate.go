@@ -43,8 +43,8 @@ import (
 	"time"
 
 	"gate421/gate/audit"
+	"gate421/gate/http1"
 	"gate421/gate/policy"
-	"gate421/gate/syntax"
 	"gate421/verify"
 )
 
@@ -162,7 +162,7 @@ func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
 // gather collects the facts and what the record says of the request itself.
 func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	host := hostname(r.Host)
-	path := syntax.OriginForm(r.RequestURI)
+	path := http1.OriginForm(r.RequestURI)
 	x.client = h.Proxies.client(r)
 	h.Proxies.setForwarded(r, x.client)
 	record := &x.record

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"gate421/gate/audit"
+	"gate421/gate/http1"
 	"gate421/gate/policy"
-	"gate421/gate/syntax"
 )
 
 // PlainHTTP is the reason of the log for a request on the plain listener that was sent on to https.
@@ -35,14 +35,14 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := hostname(r.Host)
 	client := h.Proxies.client(r)
 	record := audit.Record{
-		Host: host, Method: r.Method, Path: syntax.OriginForm(r.RequestURI), Proto: client.proto, ClientIP: client.ip,
+		Host: host, Method: r.Method, Path: http1.OriginForm(r.RequestURI), Proto: client.proto, ClientIP: client.ip,
 		Agent: r.UserAgent(), RequestID: h.ids.next(), Config: live.Version,
 	}
 	record.Claim = live.Claims.Of(record.Agent)
 	if r.Method == http.MethodConnect {
 		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusMethodNotAllowed
 		respond(w, r, record.Status, "405: CONNECT is not served here.\n")
-	} else if !syntax.Escaped(r.RequestURI) {
+	} else if !http1.Escaped(r.RequestURI) {
 		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusBadRequest
 		respond(w, r, record.Status, "400: the request is malformed.\n")
 	} else if site := live.Policy.Site(host); site == nil {
@@ -65,7 +65,7 @@ func redirect(w http.ResponseWriter, r *http.Request, host, port string) int {
 	if port != "" {
 		host += ":" + port
 	}
-	path := syntax.OriginForm(r.RequestURI)
+	path := http1.OriginForm(r.RequestURI)
 	if path == "*" { // the whole server is asked about, which has no address (RFC 9110 section 9.3.7)
 		path = "/"
 	}

@@ -14,8 +14,8 @@ import (
 	"gate421/gate/config"
 	"gate421/gate/guard"
 	"gate421/gate/hint"
+	"gate421/gate/http1"
 	"gate421/gate/policy"
-	"gate421/gate/syntax"
 	"gate421/gate/visible"
 	"gate421/verify"
 
@@ -81,7 +81,7 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 		return nil, err
 	}
 	written, _, _ := strings.Cut(c.URL, "#")
-	path := syntax.OriginForm(written) // as a client sends it
+	path := http1.OriginForm(written) // as a client sends it
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
 		host = ascii

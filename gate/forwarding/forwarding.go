@@ -28,7 +28,7 @@ import (
 	"net/http"
 	"strings"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // Field is one that an origin gets. Its name is in the form in which net/http's Header has it.
@@ -112,7 +112,7 @@ func plain(c rune) rune {
 // Host is the one that a proxy says the client has asked for; "" where it says none, more than one, or what is none.
 // Proto and Port are likewise.
 func Host(header http.Header) string {
-	if said := header["X-Forwarded-Host"]; len(said) == 1 && syntax.Host(said[0]) {
+	if said := header["X-Forwarded-Host"]; len(said) == 1 && http1.Host(said[0]) {
 		return said[0]
 	}
 	return ""
@@ -122,7 +122,7 @@ func Host(header http.Header) string {
 func Proto(header http.Header) string {
 	if said := header["X-Forwarded-Proto"]; len(said) == 1 {
 		for _, known := range [...]string{"https", "http"} {
-			if syntax.Same(said[0], known) {
+			if http1.Same(said[0], known) {
 				return known
 			}
 		}
@@ -133,7 +133,7 @@ func Proto(header http.Header) string {
 // Port is the one that the client has used.
 func Port(header http.Header) string {
 	if said := header["X-Forwarded-Port"]; len(said) == 1 {
-		if n, ok := syntax.Decimal(said[0]); ok && n > 0 && n < 1<<16 {
+		if n, ok := http1.Decimal(said[0]); ok && n > 0 && n < 1<<16 {
 			return said[0]
 		}
 	}

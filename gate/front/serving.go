@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"gate421/gate/front/http1"
+	"gate421/gate/http1/server"
 )
 
 // serving is a Server while it serves.
@@ -27,7 +27,7 @@ type serving struct {
 	log    *log.Logger
 	tls    *tls.Config
 
-	http1, plain *http1.Server
+	http1, plain *server.Server
 	http2        func(context.Context, *tls.Conn) // serves a connection until it ends
 	goodbye      func()                           // sends GOAWAY to every HTTP/2 connection
 
@@ -58,8 +58,8 @@ func (s *Server) serving(ctx context.Context) *serving {
 }
 
 // server is one for HTTP/1.x.
-func (v *serving) server(handler http.Handler) *http1.Server {
-	return &http1.Server{
+func (v *serving) server(handler http.Handler) *server.Server {
+	return &server.Server{
 		Handler: handler, HeaderBytes: v.limits.HeaderBytes, HeaderTime: v.limits.HeaderTime, IdleTime: v.limits.IdleTime, Log: v.log,
 		Begun: v.counts.begun, OnState: v.counts.answered, Refused: v.counts.rejected,
 	}

@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"strings"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // chunked is the reader of a chunked answer.
-func (c *conn) chunked() *syntax.Chunks {
-	c.chunks = syntax.Chunks{R: c.r, Blanks: true, Behind: c.trailers}
+func (c *conn) chunked() *http1.Chunks {
+	c.chunks = http1.Chunks{R: c.r, Blanks: true, Behind: c.trailers}
 	return &c.chunks
 }
 

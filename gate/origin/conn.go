@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // conn is one connection to an origin, with the buffers that its requests share.
@@ -31,10 +31,10 @@ type conn struct {
 	in     []byte   // the head of the answer
 	names  []string // of the request's fields, to sort them
 
-	chunks      syntax.Chunks   // of the answer's body
-	behind      http.Header     // where what comes behind them goes
-	behindNames syntax.Spelling // of these
-	trailers    func() error    // readTrailers; a method that is named takes memory each time
+	chunks      http1.Chunks   // of the answer's body
+	behind      http.Header    // where what comes behind them goes
+	behindNames http1.Spelling // of these
+	trailers    func() error   // readTrailers; a method that is named takes memory each time
 
 	own      bool // it is one client's alone
 	halfDone bool // with own: the client was asked for the next step of its login
@@ -193,7 +193,7 @@ func (c *conn) arm() {
 // release ends the guard and says whether the connection is still whole.
 func (c *conn) release() bool {
 	stop := c.stop
-	c.stop, c.ctx, c.chunks, c.behind, c.behindNames = nil, nil, syntax.Chunks{}, nil, nil
+	c.stop, c.ctx, c.chunks, c.behind, c.behindNames = nil, nil, http1.Chunks{}, nil, nil
 	return stop == nil || stop()
 }
 

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // direct asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are used
@@ -249,7 +249,7 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answ
 		}
 		switch {
 		case h.status == http.StatusSwitchingProtocols:
-			if h.upgrade == "" || !syntax.Same(h.upgrade, upgrade(r)) {
+			if h.upgrade == "" || !http1.Same(h.upgrade, upgrade(r)) {
 				return h, malformed("101 that nobody asked for")
 			}
 			return h, nil

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // folder serves files: GET and HEAD, ranges, conditional requests by ETag and time, index.html for a folder. It lists
@@ -212,7 +212,7 @@ func hidden(name string) bool {
 
 // redirectToFolder adds the slash that makes relative links work. The target stays on this host whatever the path.
 func redirectToFolder(w http.ResponseWriter, r *http.Request, start time.Time) (int, time.Duration, error) {
-	where, query, asked := strings.Cut(syntax.OriginForm(r.RequestURI), "?")
+	where, query, asked := strings.Cut(http1.OriginForm(r.RequestURI), "?")
 	target := "./" + path.Base(strings.TrimSuffix(where, "/")) + "/"
 	if asked && query != "" {
 		target += "?" + query

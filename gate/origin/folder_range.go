@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // mostRanges are answered; a client that wants more gets the whole.
@@ -32,13 +32,13 @@ func cleanRange(r *http.Request, size int64) {
 // be had.
 func byteRanges(said string, size int64) (ranges string, ok bool) {
 	unit, set, _ := strings.Cut(said, "=")
-	if !syntax.Same(unit, "bytes") {
+	if !http1.Same(unit, "bytes") {
 		return "", false
 	}
 	out := append(make([]byte, 0, len(said)+16), "bytes="...)
 	n, met := 0, 0
 	for one := range strings.SplitSeq(set, ",") {
-		if one = syntax.TrimBlanks(one); one == "" {
+		if one = http1.TrimBlanks(one); one == "" {
 			continue // a list may have empty members (RFC 9110 section 5.6.1.2)
 		}
 		if n++; n > mostRanges {
@@ -96,6 +96,6 @@ func position(digits string) (n int64, ok bool) {
 	if digits = strings.TrimLeft(digits, "0"); len(digits) > 18 {
 		return 1 << 62, true
 	}
-	n, _ = syntax.Decimal(digits)
+	n, _ = http1.Decimal(digits)
 	return n, true
 }

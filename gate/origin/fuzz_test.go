@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // tape is an origin's side of a connection that says what it has to say, in pieces, whatever it is asked.
@@ -105,7 +105,7 @@ func readByOthers(said []byte, r *http.Request) (answer *http.Response, body []b
 func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte, ask string, piece uint16, silent bool) {
 		method, protocol, _ := strings.Cut(ask, " ")
-		if !syntax.Token(method) || method == http.MethodConnect {
+		if !http1.Token(method) || method == http.MethodConnect {
 			return
 		}
 		r := httptest.NewRequest("GET", "/", nil).WithContext(t.Context())
@@ -131,11 +131,11 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatal("no answer")
 		}
 		for name, values := range w.header {
-			if !syntax.Token(strings.TrimPrefix(name, http.TrailerPrefix)) || hopByHop(name) && name != "Transfer-Encoding" && name != "Trailer" {
+			if !http1.Token(strings.TrimPrefix(name, http.TrailerPrefix)) || hopByHop(name) && name != "Transfer-Encoding" && name != "Trailer" {
 				t.Errorf("field %q", name)
 			}
 			for _, value := range values {
-				if !syntax.Printable(value) {
+				if !http1.Printable(value) {
 					t.Errorf("%s: %q", name, value)
 				}
 			}

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // gathered is a client's body of unknown length that was waited for a moment: where all of it has come by then, its
@@ -60,7 +60,7 @@ func (d *direct) gather(r *http.Request) *gathered {
 	g := &gathered{ReadCloser: r.Body, held: &d.held, done: make(chan struct{}), room: make([]byte, 4<<10)}
 	r.Body = g
 	most := gatherTime
-	if syntax.Lists(r.Header["Expect"], "100-continue") {
+	if http1.Lists(r.Header["Expect"], "100-continue") {
 		delete(r.Header, "Expect")
 		most = gatherAskedTime
 	}

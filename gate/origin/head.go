@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // answerHead is what of an answer's head decides how to go on.
@@ -24,7 +24,7 @@ type answerHead struct {
 	upgrade string // the protocol that a 101 changes to
 	login   login
 	keptFor time.Duration // how long the server keeps an idle connection; 0: it does not say
-	names   syntax.Spelling
+	names   http1.Spelling
 }
 
 const (
@@ -53,7 +53,7 @@ func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
 		return answerHead{}, err
 	}
 	block := string(raw)
-	line, rest := syntax.CutLine(block)
+	line, rest := http1.CutLine(block)
 	h := answerHead{size: len(raw), length: -1}
 	minor := byte(0)
 	if h.status, minor, err = statusLine(line); err != nil {
@@ -167,7 +167,7 @@ func statusLine(line string) (status int, minor byte, err error) {
 // answerFields reads the fields of a head.
 type answerFields struct {
 	header  http.Header
-	names   syntax.Spelling
+	names   http1.Spelling
 	sized   bool // Content-Length
 	length  int64
 	encoded bool // Transfer-Encoding: chunked
@@ -187,27 +187,27 @@ func (f *answerFields) parse(block string) error {
 	}
 	var named []string
 	for {
-		line, rest := syntax.CutLine(block)
+		line, rest := http1.CutLine(block)
 		if line == "" {
 			break
 		}
 		block = rest
-		name, behind := syntax.Name(line)
+		name, behind := http1.Name(line)
 		spaced := behind != "" && behind[0] != ':'
 		if spaced {
-			behind = syntax.TrimBlanks(behind) // a proxy removes blanks before the colon (RFC 9112 section 5.1)
+			behind = http1.TrimBlanks(behind) // a proxy removes blanks before the colon (RFC 9112 section 5.1)
 		}
 		if name == "" || behind == "" || behind[0] != ':' {
 			return malformed("field %.60q", line) // a folded line, too
 		}
-		value := syntax.TrimBlanks(behind[1:])
-		if !syntax.Printable(value) {
+		value := http1.TrimBlanks(behind[1:])
+		if !http1.Printable(value) {
 			return malformed("field %.60q has a control character", name)
 		}
 		if spaced && framing(name) {
 			return malformed("field %.60q", line)
 		}
-		if name == "Connection" && !syntax.Same(value, "keep-alive") {
+		if name == "Connection" && !http1.Same(value, "keep-alive") {
 			named = append(named, value)
 		}
 		if pass, err := f.framing(name, value); err != nil {
@@ -238,7 +238,7 @@ func (f *answerFields) parse(block string) error {
 func (f *answerFields) framing(name, value string) (pass bool, err error) {
 	switch name {
 	case "Content-Length":
-		n, ok := syntax.Decimal(value)
+		n, ok := http1.Decimal(value)
 		if !ok || f.sized && n != f.length {
 			return false, malformed("Content-Length %.60q", value)
 		}
@@ -246,15 +246,15 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 		f.sized, f.length = true, n
 		return pass, nil
 	case "Transfer-Encoding":
-		if f.encoded || !syntax.Same(value, "chunked") {
+		if f.encoded || !http1.Same(value, "chunked") {
 			return false, malformed("Transfer-Encoding %.60q", value)
 		}
 		f.encoded = true
 		return false, nil
 	case "Connection":
-		f.close = f.close || syntax.Lists([]string{value}, "close")
-		f.alive = f.alive || syntax.Lists([]string{value}, "keep-alive")
-		f.changes = f.changes || syntax.Lists([]string{value}, "upgrade")
+		f.close = f.close || http1.Lists([]string{value}, "close")
+		f.alive = f.alive || http1.Lists([]string{value}, "keep-alive")
+		f.changes = f.changes || http1.Lists([]string{value}, "upgrade")
 		return false, nil
 	case "Keep-Alive":
 		f.keepAlive(value)
@@ -275,14 +275,14 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 // number says nothing.
 func (f *answerFields) keepAlive(value string) {
 	for item := range strings.SplitSeq(value, ",") {
-		name, said, _ := strings.Cut(syntax.TrimBlanks(item), "=")
-		n, ok := syntax.Decimal(strings.Trim(syntax.TrimBlanks(said), `"`))
-		switch name = syntax.TrimBlanks(name); {
+		name, said, _ := strings.Cut(http1.TrimBlanks(item), "=")
+		n, ok := http1.Decimal(strings.Trim(http1.TrimBlanks(said), `"`))
+		switch name = http1.TrimBlanks(name); {
 		case !ok:
-		case syntax.Same(name, "timeout"):
+		case http1.Same(name, "timeout"):
 			f.last = f.last || n == 0
 			f.keptFor = time.Duration(min(n, int64(idleAtMost/time.Second)*2)) * time.Second
-		case syntax.Same(name, "max"):
+		case http1.Same(name, "max"):
 			f.last = f.last || n == 0
 		}
 	}

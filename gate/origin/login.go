@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strings"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // login is what an answer says of the authentication of its connection. NTLM and its kin (RFC 4559) prove once who
@@ -47,10 +47,10 @@ func authenticatesConnection(value string) (found, data bool) {
 	quoted := quotes{value: value, end: -1}
 	for at, more := 0, true; more; {
 		element, _, comma := strings.Cut(value[at:], ",")
-		scheme := syntax.TrimBlanks(element)
+		scheme := http1.TrimBlanks(element)
 		rest := ""
 		if blank := strings.IndexAny(scheme, " \t"); blank >= 0 {
-			scheme, rest = scheme[:blank], syntax.TrimBlanks(scheme[blank:])
+			scheme, rest = scheme[:blank], http1.TrimBlanks(scheme[blank:])
 		}
 		if connectionScheme(scheme) && !quoted.hold(at) {
 			found, data = true, data || rest != ""
@@ -62,7 +62,7 @@ func authenticatesConnection(value string) (found, data bool) {
 
 func connectionScheme(scheme string) bool {
 	for _, known := range [...]string{"NTLM", "Negotiate", "Nego2", "Kerberos", "CredSSP", "GSSAPI", "GSS-Negotiate"} {
-		if syntax.Same(scheme, known) {
+		if http1.Same(scheme, known) {
 			return true
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"gate421/gate/forwarding"
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // proxy asks an HTTP/2 server.
@@ -130,7 +130,7 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	// The target goes on as it came, byte for byte; re-encoding it would change what some applications see. What would read as
 	// an authority comes behind one, which the engine takes off again.
 	out.URL.RawQuery = in.URL.RawQuery
-	if path, _, query := strings.Cut(syntax.OriginForm(in.RequestURI), "?"); path != "*" {
+	if path, _, query := strings.Cut(http1.OriginForm(in.RequestURI), "?"); path != "*" {
 		if strings.HasPrefix(path, "//") {
 			path = "//" + in.Host + path
 		}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // asked is a request as net/http's or x/net's server makes it out of what a client says.
@@ -244,7 +244,7 @@ func TestRequestAsTheOriginHearsIt(t *testing.T) {
 
 func TestHostsThatPass(t *testing.T) {
 	for _, host := range []string{"", "shop.example", "SHOP.example.", "shop.example:", "shop.example:8443", "shop.example:65535", "a_b.example", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:443", "xn--sh-xka.example"} {
-		if !syntax.Host(host) {
+		if !http1.Host(host) {
 			t.Errorf("%q is refused", host)
 		}
 	}

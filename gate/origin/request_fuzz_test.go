@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 
 	"pgregory.net/rapid"
 )
@@ -76,8 +76,8 @@ func FuzzRequest(f *testing.F) {
 		if n := len(framings.FindAll(head, -1)); n > 1 || n == 0 && r.ContentLength != 0 {
 			t.Errorf("%d framings in %q", n, head)
 		}
-		if heard.Method != r.Method || heard.RequestURI != syntax.OriginForm(r.RequestURI) || heard.Host != r.Host && r.URL.Host == "" {
-			t.Errorf("%s %s of %s became %s %s of %s", r.Method, syntax.OriginForm(r.RequestURI), r.Host, heard.Method, heard.RequestURI, heard.Host)
+		if heard.Method != r.Method || heard.RequestURI != http1.OriginForm(r.RequestURI) || heard.Host != r.Host && r.URL.Host == "" {
+			t.Errorf("%s %s of %s became %s %s of %s", r.Method, http1.OriginForm(r.RequestURI), r.Host, heard.Method, heard.RequestURI, heard.Host)
 		}
 		if got := heard.Header["X-Forwarded-For"]; !reflect.DeepEqual(got, []string{"192.0.2.1"}) {
 			t.Errorf("X-Forwarded-For: %q", got)

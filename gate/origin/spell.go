@@ -3,17 +3,17 @@ package origin
 import (
 	"net/http"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // spell has the client's side write the names of the fields that come next as the server did, where it can: names
 // mean the same in any case, but some clients compare them as bytes. Over HTTP/2 they are in lower case.
-func spell(w http.ResponseWriter, names syntax.Spelling) {
+func spell(w http.ResponseWriter, names http1.Spelling) {
 	if len(names) == 0 {
 		return
 	}
 	for {
-		if to, ok := w.(interface{ Spell(syntax.Spelling) }); ok {
+		if to, ok := w.(interface{ Spell(http1.Spelling) }); ok {
 			to.Spell(names)
 			return
 		}

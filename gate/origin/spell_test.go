@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"gate421/gate/front/http1"
+	http1server "gate421/gate/http1/server"
 )
 
 // fronted serves an origin with the server that clients meet over HTTP/1.1, and returns its address.
 func fronted(t *testing.T, o *Origin) string {
 	t.Helper()
-	s := &http1.Server{HeaderBytes: 32 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := &http1server.Server{HeaderBytes: 32 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, _, err := o.Serve(w, r); (outcome{err: err}).cut() {
 			panic(http.ErrAbortHandler)
 		}

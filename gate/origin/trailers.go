@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"gate421/gate/forwarding"
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // trails says whether a field may come behind a body, announced or not, in either direction. RFC 9110 section 6.5.1
@@ -15,7 +15,7 @@ import (
 // done with it, or what else its content is.
 func trails(name string) bool {
 	folded := forwarding.Fold(name)
-	if !syntax.Token(name) || framing(folded) || forwarding.Name(folded) {
+	if !http1.Token(name) || framing(folded) || forwarding.Name(folded) {
 		return false
 	}
 	switch folded {
@@ -59,7 +59,7 @@ func announceable(header http.Header) {
 	dropped := false
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = syntax.TrimBlanks(name); trails(name) {
+			if name = http1.TrimBlanks(name); trails(name) {
 				kept = append(kept, name)
 			} else {
 				dropped = true

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // upload sends the body of a request while its answer is read. It holds one buffer, whatever the body's size.
@@ -45,7 +45,7 @@ func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 	// Without it a server may swallow what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
 	http.NewResponseController(w).EnableFullDuplex()
 	u := &upload{conn: c, quit: make(chan struct{}), done: make(chan struct{})}
-	if syntax.Lists(r.Header["Expect"], "100-continue") {
+	if http1.Lists(r.Header["Expect"], "100-continue") {
 		u.goAhead, u.client = make(chan struct{}), w
 	}
 	u.active.Store(true)
@@ -275,8 +275,8 @@ func appendTrailers(dst []byte, trailer http.Header) []byte {
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range trailer[name] {
-			if syntax.Printable(value) {
-				dst = appendField(dst, syntax.Registered(name), value)
+			if http1.Printable(value) {
+				dst = appendField(dst, http1.Registered(name), value)
 			}
 		}
 	}

@@ -8,21 +8,21 @@ import (
 	"strings"
 
 	"gate421/gate/forwarding"
-	"gate421/gate/syntax"
+	"gate421/gate/http1"
 )
 
 // wellFormed says whether a request can be written in HTTP/1.1 so that everybody reads it in the same way. HTTP/2's server
 // lets any text pass as a method, and spaces in a target; both protocols' let pass what is no host, and targets of no path.
 func wellFormed(r *http.Request) bool {
-	if !syntax.Token(r.Method) || !syntax.Host(r.Host) || !isTarget(r) || !isLength(r) {
+	if !http1.Token(r.Method) || !http1.Host(r.Host) || !isTarget(r) || !isLength(r) {
 		return false
 	}
 	for name, values := range r.Header {
-		if !syntax.Token(name) {
+		if !http1.Token(name) {
 			return false
 		}
 		for _, value := range values {
-			if !syntax.Printable(value) {
+			if !http1.Printable(value) {
 				return false
 			}
 		}
@@ -41,7 +41,7 @@ func isTarget(r *http.Request) bool {
 			return false
 		}
 	}
-	if !syntax.Escaped(t) {
+	if !http1.Escaped(t) {
 		return false
 	}
 	return strings.HasPrefix(t, "/") || t == "*" && r.Method == http.MethodOptions ||
@@ -52,7 +52,7 @@ func isTarget(r *http.Request) bool {
 // none for what is no number or comes with a header that ends the stream.
 func isLength(r *http.Request) bool {
 	for _, value := range r.Header["Content-Length"] {
-		if n, ok := syntax.Decimal(value); !ok || n != r.ContentLength {
+		if n, ok := http1.Decimal(value); !ok || n != r.ContentLength {
 			return false
 		}
 	}
@@ -64,21 +64,21 @@ func isLength(r *http.Request) bool {
 func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
-	dst = append(dst, syntax.OriginForm(r.RequestURI)...)
+	dst = append(dst, http1.OriginForm(r.RequestURI)...)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, r.Host...)
 	dst = append(dst, "\r\n"...)
 	named := r.Header["Connection"]
 	sorted := (*names)[:0]
 	for name := range r.Header {
-		if plain := forwarding.Fold(name); !framing(plain) && !forwarding.Name(plain) && (named == nil || !syntax.Lists(named, name)) {
+		if plain := forwarding.Fold(name); !framing(plain) && !forwarding.Name(plain) && (named == nil || !http1.Lists(named, name)) {
 			sorted = append(sorted, name)
 		}
 	}
 	slices.Sort(sorted)
-	var spelling syntax.Spelling
+	var spelling http1.Spelling
 	if r.ProtoMajor == 1 {
-		spelling = syntax.SpellingOf(r.Context())
+		spelling = http1.SpellingOf(r.Context())
 	}
 	for _, name := range sorted {
 		written := spelling.Of(name)
@@ -88,12 +88,12 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	}
 	clear(sorted)
 	*names = sorted
-	if syntax.Lists(r.Header["Te"], "trailers") {
+	if http1.Lists(r.Header["Te"], "trailers") {
 		dst = appendField(dst, "TE", "trailers")
 	}
 	var room forwarding.Room
 	for _, field := range forwarding.Of(r, &room) {
-		dst = appendField(dst, syntax.Registered(field.Name), field.Value)
+		dst = appendField(dst, http1.Registered(field.Name), field.Value)
 	}
 	return append(appendFraming(dst, r), "\r\n"...)
 }
@@ -115,7 +115,7 @@ func appendFraming(dst []byte, r *http.Request) []byte {
 		if _, coming := r.Body.(*gathered); !coming { // those behind such a body were not announced, and may come meanwhile
 			for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
 				if trails(name) {
-					dst = appendField(dst, "Trailer", syntax.Registered(name))
+					dst = appendField(dst, "Trailer", http1.Registered(name))
 				}
 			}
 		}
@@ -141,13 +141,13 @@ func sized(r *http.Request) bool { return r.ContentLength > 0 && len(r.Trailer) 
 // upgrade is the protocol that a request may be answered with a change to, "" for none. No origin may turn a connection
 // into another version of HTTP: other requests would walk past the gate. Nor into TLS (RFC 2817), which is ours.
 func upgrade(r *http.Request) string {
-	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.ContentLength != 0 || !syntax.Lists(r.Header["Connection"], "upgrade") || len(r.Header["Upgrade"]) != 1 {
+	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.ContentLength != 0 || !http1.Lists(r.Header["Connection"], "upgrade") || len(r.Header["Upgrade"]) != 1 {
 		return ""
 	}
 	protocol := r.Header["Upgrade"][0]
 	name, _, _ := strings.Cut(protocol, "/")
 	switch lower := strings.ToLower(name); {
-	case !syntax.Token(name), strings.Contains(protocol, ","), lower == "http", lower == "tls", lower == "h2", lower == "h3", strings.Contains(lower, "h2c"):
+	case !http1.Token(name), strings.Contains(protocol, ","), lower == "http", lower == "tls", lower == "h2", lower == "h3", strings.Contains(lower, "h2c"):
 		return ""
 	}
 	return protocol

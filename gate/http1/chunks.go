@@ -1,0 +1,194 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Chunks reads a chunked body (RFC 9112 section 7.1). Anything that is not to the letter is an error: what two readers could
+// split differently is not passed on. Set R; the rest may be zero.
+type Chunks struct {
+	R *bufio.Reader
+	// Blanks lets them stand between a size and the end of its line, where some servers leave room for a longer size.
+	Blanks bool
+	// Behind reads what comes behind the last chunk, the empty line included, from R. Its error ends the body. nil: the fields
+	// there are read to the letter, for Trailer.
+	Behind func() error
+	// Trailer is told every field behind the body, in order. An error of its own ends the body with that error.
+	Trailer func(name, value string) error
+
+	left   int64 // of the present chunk
+	inside bool  // a chunk has begun and its end has not been read
+	excess int64 // see maxExcess
+	err    error
+	long   []byte // a line that is longer than R's buffer
+}
+
+// Bounds of what a peer may say between the bytes of a body, and behind it.
+const (
+	maxChunkLine    = 4 << 10  // size and extensions, which mean nothing to us
+	maxExcess       = 16 << 10 // of all these lines of a body, beyond lineBytes for each and twice the body's bytes
+	lineBytes       = 16
+	maxTrailer      = 32 << 10
+	maxTrailerLines = 128
+)
+
+// ErrMalformed is the root of what is not HTTP/1.1.
+var ErrMalformed = errors.New("malformed")
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// Read reads bytes of the present chunk, and of those behind it as far as they have come. Its error is io.EOF at
+// the end of the body, io.ErrUnexpectedEOF where the connection ended before, and what the connection said
+// otherwise.
+func (b *Chunks) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for n == 0 || n < len(p) && b.Ready() {
+		if b.err == nil && b.left == 0 {
+			b.err = b.next()
+		}
+		if b.err != nil {
+			break
+		}
+		room := p[n:]
+		if int64(len(room)) > b.left {
+			room = room[:b.left]
+		}
+		var m int
+		m, err = b.R.Read(room)
+		n += m
+		b.left -= int64(m)
+		b.err = unexpected(err)
+	}
+	if n > 0 && b.err != io.EOF {
+		return n, nil // what is wrong is said by the next one
+	}
+	return n, b.err
+}
+
+// Ready says whether Read would find something without waiting for the peer.
+func (b *Chunks) Ready() bool {
+	there, _ := b.R.Peek(b.R.Buffered())
+	if b.left > 0 {
+		return len(there) > 0
+	}
+	if b.inside { // the end of the chunk
+		_, there, _ = bytes.Cut(there, []byte("\n"))
+	}
+	line, there, whole := bytes.Cut(there, []byte("\n"))
+	if size, ok := b.size(bytes.TrimSuffix(line, []byte("\r"))); ok && size == 0 {
+		return bytes.HasPrefix(there, []byte("\r\n")) // trailers may take their time
+	}
+	return whole && len(there) > 0
+}
+
+// next reads up to the first byte of the next chunk, or to the end of the body.
+func (b *Chunks) next() error {
+	if b.inside {
+		if line, err := b.line(maxChunkLine); err != nil {
+			return err
+		} else if len(line) != 0 {
+			return malformed("a chunk is longer than it says")
+		}
+		b.inside = false
+	}
+	line, err := b.line(maxChunkLine)
+	if err != nil {
+		return err
+	}
+	size, ok := b.size(line)
+	if !ok {
+		return malformed("chunk size %.60q", line)
+	}
+	if b.excess += int64(len(line)) - lineBytes - 2*size; b.excess < 0 {
+		b.excess = 0
+	} else if b.excess > maxExcess {
+		return malformed("a chunked body has much more between its bytes than bytes")
+	}
+	if size > 0 {
+		b.left, b.inside = size, true
+		return nil
+	}
+	if b.Behind == nil {
+		return b.end()
+	}
+	if err := b.Behind(); err != nil {
+		return unexpected(err)
+	}
+	return io.EOF
+}
+
+// size reads a line that begins a chunk.
+func (b *Chunks) size(line []byte) (n int64, ok bool) {
+	if b.Blanks {
+		line = bytes.TrimRight(line, " \t")
+	}
+	return ChunkSize(string(line))
+}
+
+// end reads the trailer.
+func (b *Chunks) end() error {
+	size := 0
+	for range maxTrailerLines {
+		line, err := b.line(maxTrailer)
+		if err != nil {
+			return err
+		}
+		if size += len(line); size > maxTrailer {
+			break
+		}
+		if len(line) == 0 {
+			return io.EOF
+		}
+		name, value, ok := Field(string(line))
+		if !ok {
+			return malformed("trailer field %.60q", line)
+		}
+		if b.Trailer != nil {
+			if err := b.Trailer(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return malformed("too many trailers")
+}
+
+// line reads one line, which must end in CRLF. It is good until the next read.
+func (b *Chunks) line(most int) ([]byte, error) {
+	b.long = b.long[:0]
+	for {
+		piece, err := b.R.ReadSlice('\n')
+		if err == bufio.ErrBufferFull && len(b.long)+len(piece) <= most {
+			b.long = append(b.long, piece...)
+			continue
+		}
+		line := piece
+		if len(b.long) > 0 {
+			b.long = append(b.long, piece...)
+			line = b.long
+		}
+		switch {
+		case err == bufio.ErrBufferFull || len(line) > most:
+			return nil, malformed("a line of a chunked body has more than %d bytes", most)
+		case err != nil:
+			return nil, unexpected(err)
+		case len(line) < 2 || line[len(line)-2] != '\r':
+			return nil, malformed("a line of a chunked body ends in LF alone")
+		}
+		return line[:len(line)-2], nil
+	}
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
