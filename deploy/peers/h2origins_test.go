@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -185,7 +186,14 @@ func postTo(c *http.Client, url string, size int) error {
 	return nil
 }
 
-// A client that opens 100 answers and reads nothing of them holds up nobody, whatever HTTP/2 server the site has.
+// apacheAtOnce is how many requests of a connection Apache works on while none of their answers is read; mod_http2 begins the
+// others as that changes ("delaying request processing" in its log at debug). The gateway cannot make it answer more of them.
+const apacheAtOnce = 6
+
+// A client that opens 100 answers and reads nothing of them holds up nobody, whatever HTTP/2 server the site has, nor do its
+// answers hold up one another: each begins, but for what Apache puts off. HAProxy before 2.9 forgets answers that are ready
+// while others on the connection are not read, some of 5 in one of 1000 cases, some of 100 in one of 15. These begin after a
+// second, when the gateway sends a ping.
 func TestSlowReadersBeforeHTTP2Servers(t *testing.T) {
 	servers := servers2(t)
 	g, trusted := sites2(t, servers)
@@ -206,14 +214,21 @@ func TestSlowReadersBeforeHTTP2Servers(t *testing.T) {
 							var answer *http.Response
 							if answer, err = slow.Do(r); err == nil {
 								bodies.Store(i, answer.Body)
+								if answer.StatusCode != 200 {
+									err = errors.New(answer.Status)
+								}
 							}
 						}
 						heads <- err
 					})
 				}
-				for range 3 { // some servers answer the rest of one client's requests only when these have been read
+				begin := unread
+				if s.name == "apache" {
+					begin = min(unread, apacheAtOnce)
+				}
+				for n := range begin {
 					if err := <-heads; err != nil {
-						t.Fatal(err)
+						t.Fatalf("%d of %d answers began, then: %v", n, unread, err)
 					}
 				}
 				for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {

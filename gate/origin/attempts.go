@@ -164,13 +164,16 @@ func (a *attempt) do(r *http.Request) (*http.Response, error) {
 	if u != nil {
 		out.Body = u
 	}
+	f.asked.Store(c)
 	answer, err := c.engine.RoundTrip(out)
 	a.written, a.heard = written.Load(), heard.Load()
 	if err != nil {
+		f.asked.Store(nil)
 		c.pool.release(c, false)
 		return nil, err
 	}
 	f.conn = c
+	c.heard()
 	return answer, nil
 }
 

@@ -14,11 +14,12 @@ import (
 type flight struct {
 	call    call
 	client  http.ResponseWriter
-	request *http.Request // the client's
-	source  *source       // the client's body; nil: it has none
-	conn    *h2conn       // that the answer comes over; nil: there is none
-	broke   error         // what ended the server's body too early
-	ended   bool          // the server's body was read to its end
+	request *http.Request          // the client's
+	source  *source                // the client's body; nil: it has none
+	conn    *h2conn                // that the answer comes over; nil: there is none
+	asked   atomic.Pointer[h2conn] // that the request went over, for ping; nil: none
+	broke   error                  // what ended the server's body too early
+	ended   bool                   // the server's body was read to its end
 	stall   stall
 	pace    pace
 	cancel  context.CancelFunc
@@ -58,6 +59,13 @@ func (f *flight) abandon() {
 	}
 }
 
+// ping is what stall does about a late byte.
+func (f *flight) ping() {
+	if c := f.asked.Load(); c != nil {
+		c.ping(f.stall.wait)
+	}
+}
+
 // answer takes the body of the server's answer.
 func (f *flight) answer(answer *http.Response) *downstream {
 	d := &downstream{body: answer.Body, flight: f, answer: answer, drip: f.pace.drip(answer.Header, answer.ContentLength, f.stall.wait)}
@@ -73,6 +81,7 @@ func (f *flight) answer(answer *http.Response) *downstream {
 
 // release gives the connection back.
 func (f *flight) release() {
+	f.asked.Store(nil)
 	if f.conn != nil {
 		f.conn.pool.release(f.conn, f.ended && (f.source == nil || f.source.whole()))
 		f.conn = nil
@@ -97,6 +106,9 @@ func (d *downstream) Read(p []byte) (int, error) {
 	d.flight.stall.read(true)
 	n, err := d.body.Read(p)
 	over := d.flight.stall.read(false)
+	if c := d.flight.asked.Load(); n > 0 && c != nil {
+		c.heard()
+	}
 	if d.drip != nil && err == nil && (d.flight.source == nil || d.flight.source.whole()) {
 		err = d.drip.came(n, time.Since(since))
 	}

@@ -19,6 +19,7 @@ type h2conn struct {
 	pool     *h2pool
 	reads    atomic.Pointer[http2.ClientConn] // the engine, as Read knows it; nil: it need not look for settings
 	used     atomic.Bool                      // it has had a request
+	pinged   atomic.Bool                      // since more of an answer came
 
 	// Guarded by pool.mu; engine and wide do not change once it is in use.
 	owner    owner
@@ -144,4 +145,30 @@ func (c *h2conn) Close() error {
 	timer := time.AfterFunc(250*time.Millisecond, func() { c.raw.Close() })
 	defer timer.Stop()
 	return c.Conn.Close()
+}
+
+// ping gives the server a reason to look at all answers of the connection again, where one of several does not go on. HAProxy
+// before 2.9 (2.6.12 is Debian 12's) forgets those that were waiting behind one whose window is used up: they go on when any
+// frame comes, and if the client reads none of the others none does. ("BUG/MINOR: mux-h2: make up other blocked streams upon
+// removal from list" is what mended it.)
+//
+// There is no second ping until more of an answer has come: gRPC's servers close a connection after three in a row. It waits
+// for the reply, though not longer than wait; there need be none.
+func (c *h2conn) ping(wait time.Duration) {
+	c.pool.mu.Lock()
+	alone := c.requests < 2
+	c.pool.mu.Unlock()
+	if alone || c.pinged.Swap(true) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	c.engine.Ping(ctx)
+}
+
+// heard says that more of an answer has come.
+func (c *h2conn) heard() {
+	if c.pinged.Load() {
+		c.pinged.Store(false)
+	}
 }

@@ -21,6 +21,7 @@ type frameOrigin struct {
 	address     string
 	connections atomic.Int32
 	requests    atomic.Int32
+	pings       chan struct{} // of all connections; each is answered
 }
 
 // stream is a request as an origin has it: its header has come, the rest comes to frames.
@@ -46,7 +47,7 @@ type frames struct {
 // body of one has come, which may be nil.
 func serveFrames(t *testing.T, secure *tls.Config, settings []http2.Setting, answer func(s stream), ended func(s stream, body string)) *frameOrigin {
 	t.Helper()
-	o := &frameOrigin{}
+	o := &frameOrigin{pings: make(chan struct{}, 64)}
 	o.address = listen(t, secure, func(c net.Conn, r *bufio.Reader) {
 		if _, err := io.ReadFull(r, make([]byte, len(http2.ClientPreface))); err != nil {
 			return
@@ -67,6 +68,7 @@ func serveFrames(t *testing.T, secure *tls.Config, settings []http2.Setting, ans
 				}
 			case *http2.PingFrame:
 				if !frame.IsAck() {
+					o.pings <- struct{}{}
 					f.write(func() { f.WritePing(true, frame.Data) })
 				}
 			case *http2.MetaHeadersFrame:

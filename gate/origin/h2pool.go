@@ -71,7 +71,8 @@ func newH2Pool(address string, secure *tls.Config, wait time.Duration) (*h2pool,
 		busy: map[owner][]*h2conn{}, idle: map[kind][]*h2conn{}, allows: narrowStreams,
 	}
 	for engine, window := range map[**http2.Transport]int{&p.wide: wideWindow, &p.narrow: narrowWindow} {
-		// No pings: gRPC's servers end connections for them, and a server that is gone shows by what it does not answer.
+		// No pings at intervals: gRPC's servers end connections for them, and a server that is gone shows by what it does not
+		// answer. See h2conn.ping for the others.
 		var err error
 		*engine, err = http2.ConfigureTransports(&http.Transport{
 			ExpectContinueTimeout:  continueWait,

@@ -57,7 +57,7 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	f.cancel = cancel
-	f.stall.wait, f.stall.end = p.wait, f.abandon
+	f.stall.wait, f.stall.end, f.stall.late = p.wait, f.abandon, f.ping
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).EnableFullDuplex() // see upload
 		if f.source == nil {

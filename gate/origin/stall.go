@@ -11,6 +11,7 @@ import (
 type stall struct {
 	wait time.Duration
 	end  func() // ends the request
+	late func() // called when the byte has taken lateAfter, twice as long, four times …; may block; nil: nothing is called
 
 	mu      sync.Mutex
 	timer   *time.Timer // nil: nothing was waited for yet
@@ -19,6 +20,9 @@ type stall struct {
 	sending bool        // the client's body is on its way, and what comes next is up to the client
 	over    bool        // it did not come in time
 }
+
+// lateAfter is how long a byte is waited for before late is called. Answers that go on are quicker.
+const lateAfter = time.Second
 
 // read says that the server's next byte is waited for, or no more. It returns whether the answer was ended.
 func (s *stall) read(waiting bool) (over bool) {
@@ -35,7 +39,7 @@ func (s *stall) begin(until time.Time) {
 	defer s.mu.Unlock()
 	s.reading, s.until = true, until
 	if !s.sending {
-		s.arm(time.Until(until))
+		s.arm(lateAfter)
 	}
 }
 
@@ -59,27 +63,36 @@ func (s *stall) set() {
 	switch {
 	case s.reading && !s.sending && !s.over:
 		s.until = time.Now().Add(s.wait)
-		s.arm(s.wait)
+		s.arm(lateAfter)
 	case s.timer != nil:
 		s.timer.Stop()
 	}
 }
 
-func (s *stall) arm(left time.Duration) {
+// arm has expire look after a while, or when the time is over. The caller holds mu.
+func (s *stall) arm(after time.Duration) {
+	after = min(after, time.Until(s.until))
 	if s.timer == nil {
-		s.timer = time.AfterFunc(left, s.expire)
+		s.timer = time.AfterFunc(after, s.expire)
 	} else {
-		s.timer.Reset(left)
+		s.timer.Reset(after)
 	}
 }
 
 // expire is the timer's. It may come late, when the time has begun anew.
 func (s *stall) expire() {
 	s.mu.Lock()
-	s.over = s.over || s.reading && !s.sending && !time.Now().Before(s.until)
-	over := s.over
+	waiting, left := s.reading && !s.sending && !s.over, time.Until(s.until)
+	s.over = s.over || waiting && left <= 0
+	over, late := s.over, waiting && left > 0 && s.wait-left >= lateAfter
+	if late {
+		s.arm(s.wait - left)
+	}
 	s.mu.Unlock()
-	if over {
+	switch {
+	case over:
 		s.end()
+	case late && s.late != nil:
+		s.late()
 	}
 }

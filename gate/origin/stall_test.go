@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -243,6 +244,64 @@ func TestStall(t *testing.T) {
 				synctest.Wait()
 				if over := s.read(false); over != test.over || ended != test.over {
 					t.Errorf("over %v, ended %v", over, ended)
+				}
+			})
+		})
+	}
+}
+
+// A byte that is late is asked about, at ever longer intervals, and only while it is the server's turn.
+func TestStallSaysThatAByteIsLate(t *testing.T) {
+	const wait = 60 * time.Second
+	for _, test := range []struct {
+		name string
+		run  func(s *stall)
+		want []time.Duration // after the beginning
+	}{
+		{"in time", func(s *stall) { s.read(true); time.Sleep(lateAfter - 1); s.read(false); time.Sleep(wait) }, nil},
+		{"the head", func(s *stall) { s.begin(time.Now().Add(wait)); time.Sleep(5 * time.Second) },
+			[]time.Duration{1 * time.Second, 2 * time.Second, 4 * time.Second}},
+		{"the body, to the end", func(s *stall) { s.read(true); time.Sleep(9 * wait) },
+			[]time.Duration{1 * time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second}},
+		{"every read begins anew", func(s *stall) {
+			for range 2 {
+				s.read(true)
+				time.Sleep(1500 * time.Millisecond)
+				s.read(false)
+			}
+		}, []time.Duration{1 * time.Second, 2500 * time.Millisecond}},
+		{"the client sends", func(s *stall) {
+			s.send(true)
+			s.begin(time.Now().Add(wait))
+			time.Sleep(wait)
+			s.send(false)
+			time.Sleep(1500 * time.Millisecond)
+		},
+			[]time.Duration{wait + time.Second}},
+		{"the timer is late", func(s *stall) {
+			s.read(true)
+			time.Sleep(lateAfter - 1)
+			s.read(false)
+			s.read(true)
+			s.expire()
+			s.read(false)
+		}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				late := make(chan time.Duration, 64)
+				s := &stall{wait: wait, end: func() {}, late: func() { late <- time.Since(began) }}
+				test.run(s)
+				synctest.Wait()
+				s.read(false)
+				close(late)
+				var got []time.Duration
+				for after := range late {
+					got = append(got, after)
+				}
+				if !slices.Equal(got, test.want) {
+					t.Errorf("late after %v, want %v", got, test.want)
 				}
 			})
 		})
