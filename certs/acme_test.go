@@ -13,19 +13,21 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
+
+	"gate421/certs/storagetest"
 )
 
 func acmeConfig(t *testing.T, ca *fakeCA, hosts ...string) (Config, recorder) {
 	t.Helper()
-	told := newRecorder()
+	events := newRecorder()
 	return Config{Source: SourceACME, Hosts: hosts, CAs: []CA{{Directory: ca.server.URL + "/directory", Root: ca.rootFile()}},
-		Email: "owner@shop.example", Folder: filepath.Join(t.TempDir(), "state"), Notify: told.notify}, told
+		Email: "owner@shop.example", Folder: filepath.Join(t.TempDir(), "state"), OnEvent: events.onEvent}, events
 }
 
 func TestACMEFailureInWords(t *testing.T) {
 	ca := newFakeCA(t)
 	ca.refuse = "come back tomorrow"
-	c, told := acmeConfig(t, ca, "shop.example")
+	c, events := acmeConfig(t, ca, "shop.example")
 	certs := mustOpen(t, c)
 	if asked := ca.asked(); asked != 0 {
 		t.Errorf("the authority was asked %d times before Manage", asked)
@@ -33,7 +35,7 @@ func TestACMEFailureInWords(t *testing.T) {
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e := told.wait(t, KindFailed)
+	e := events.wait(t, KindFailed)
 	if e.Error != "the authority has had too many orders: come back tomorrow" || !slices.Equal(e.Hosts, []string{"shop.example"}) ||
 		e.Issuer != strings.TrimPrefix(ca.server.URL, "https://") || !e.NotAfter.IsZero() {
 		t.Errorf("told %+v", e)
@@ -52,18 +54,18 @@ func TestACMEFailureInWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := ca.asked()
-	if _, err := certs.acme.mayAsk(nil); err == nil {
+	if _, err := certs.acme.proxy(nil); err == nil {
 		t.Error("the authority may be asked after Close")
 	}
-	if left := told.rest(); len(left) > 0 || ca.asked() != asked {
+	if left := events.rest(); len(left) > 0 || ca.asked() != asked {
 		t.Errorf("after Close: told %+v", left)
 	}
 }
 
 func TestACMEOverHTTP(t *testing.T) {
 	ca := newFakeCA(t)
-	c, told := acmeConfig(t, ca, "shop.example")
-	c.HTTPPort, c.HTTPSPort = freePort(t), freePort(t)
+	c, events := acmeConfig(t, ca, "shop.example")
+	c.HTTPPort, c.HTTPSPort = storagetest.FreePort(t), storagetest.FreePort(t)
 	certs := mustOpen(t, c)
 	ca.validate = func(host, token string) string {
 		nobodyListens(t, c.HTTPPort, c.HTTPSPort)
@@ -82,7 +84,7 @@ func TestACMEOverHTTP(t *testing.T) {
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e := told.wait(t, KindObtained)
+	e := events.wait(t, KindObtained)
 	if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", RootCAs: ca.pool()}); err != nil {
 		t.Error(err)
 	}
@@ -100,7 +102,7 @@ func TestACMEOverHTTP(t *testing.T) {
 	if err := certs.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if modesMean {
+	if hasModes {
 		checkModes(t, c.Folder)
 	}
 }
@@ -108,8 +110,8 @@ func TestACMEOverHTTP(t *testing.T) {
 func TestACMEOverTLS(t *testing.T) {
 	ca := newFakeCA(t)
 	ca.offers = acme.ChallengeTypeTLSALPN01
-	c, told := acmeConfig(t, ca, "shop.example", "www.shop.example")
-	c.HTTPPort, c.HTTPSPort = -1, freePort(t)
+	c, events := acmeConfig(t, ca, "shop.example", "www.shop.example")
+	c.HTTPPort, c.HTTPSPort = -1, storagetest.FreePort(t)
 	certs := mustOpen(t, c)
 	ca.validate = func(host, _ string) string {
 		nobodyListens(t, c.HTTPSPort)
@@ -136,8 +138,8 @@ func TestACMEOverTLS(t *testing.T) {
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	told.wait(t, KindObtained)
-	told.wait(t, KindObtained)
+	events.wait(t, KindObtained)
+	events.wait(t, KindObtained)
 	for _, host := range c.Hosts {
 		if _, err := handshake(t, certs, &tls.Config{ServerName: host, RootCAs: ca.pool()}); err != nil {
 			t.Error(err)
@@ -148,14 +150,14 @@ func TestACMEOverTLS(t *testing.T) {
 func TestACMEChallengeFailureNamesThePorts(t *testing.T) {
 	ca := newFakeCA(t)
 	ca.validate = func(string, string) string { return "203.0.113.1: connection refused" }
-	c, told := acmeConfig(t, ca, "shop.example")
+	c, events := acmeConfig(t, ca, "shop.example")
 	c.HTTPPort, c.HTTPSPort = 8080, 443
 	certs := mustOpen(t, c)
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	want := "the authority could not connect (port 80 must lead to port 8080 here): 203.0.113.1: connection refused"
-	if e := told.wait(t, KindFailed); e.Error != want {
+	if e := events.wait(t, KindFailed); e.Error != want {
 		t.Errorf("told %q, want %q", e.Error, want)
 	}
 }
@@ -169,7 +171,7 @@ func TestACMECloseInTheMiddleOfAnOrder(t *testing.T) {
 		return ""
 	}
 	defer close(release)
-	c, told := acmeConfig(t, ca, "shop.example")
+	c, events := acmeConfig(t, ca, "shop.example")
 	certs := mustOpen(t, c)
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
@@ -182,7 +184,7 @@ func TestACMECloseInTheMiddleOfAnOrder(t *testing.T) {
 	if took := time.Since(before); took > patience/2 {
 		t.Errorf("Close took %v", took)
 	}
-	if left := kinds(told.rest()); !slices.Equal(left, []string{KindTerms}) {
+	if left := kinds(events.rest()); !slices.Equal(left, []string{KindTerms}) {
 		t.Errorf("told %q", left)
 	}
 	if _, active := certmagic.GetACMEChallenge("shop.example"); active {
@@ -194,12 +196,12 @@ func TestACMECloseInTheMiddleOfAnOrder(t *testing.T) {
 func TestACMERestartRenews(t *testing.T) {
 	ca := newFakeCA(t)
 	ca.until = 10 * time.Minute
-	c, told := acmeConfig(t, ca, "shop.example")
+	c, events := acmeConfig(t, ca, "shop.example")
 	first := mustOpen(t, c)
 	if err := first.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	obtained := told.wait(t, KindObtained)
+	obtained := events.wait(t, KindObtained)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +211,7 @@ func TestACMERestartRenews(t *testing.T) {
 	ca.mu.Unlock()
 	asked := ca.asked()
 	second := mustOpen(t, c)
-	if e := told.wait(t, KindLoaded); !e.NotAfter.Equal(obtained.NotAfter) {
+	if e := events.wait(t, KindLoaded); !e.NotAfter.Equal(obtained.NotAfter) {
 		t.Errorf("told %+v", e)
 	}
 	served(t, second, "shop.example") // at once, without Manage
@@ -219,7 +221,7 @@ func TestACMERestartRenews(t *testing.T) {
 	if err := second.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if e := told.wait(t, KindRenewed); !e.NotAfter.After(obtained.NotAfter) {
+	if e := events.wait(t, KindRenewed); !e.NotAfter.After(obtained.NotAfter) {
 		t.Errorf("told %+v", e)
 	}
 	if got := served(t, second, "shop.example"); !got.NotAfter.After(obtained.NotAfter) {
@@ -263,7 +265,7 @@ func TestACMEOpenErrors(t *testing.T) {
 // certmagic gives up at once on some errors and tells nobody; its next try is ours.
 func TestACMETroubleWithTheFolderIsTold(t *testing.T) {
 	ca := newFakeCA(t)
-	c, told := acmeConfig(t, ca, "shop.example")
+	c, events := acmeConfig(t, ca, "shop.example")
 	certs := mustOpen(t, c)
 	if err := os.WriteFile(filepath.Join(c.Folder, "certificates", "locks"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -271,7 +273,7 @@ func TestACMETroubleWithTheFolderIsTold(t *testing.T) {
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if e := told.wait(t, KindFailed); !strings.Contains(e.Error, "lock") {
+	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "lock") {
 		t.Errorf("told %+v", e)
 	}
 	if ca.asked() != 0 {
@@ -301,7 +303,7 @@ func TestACMEWords(t *testing.T) {
 		{&acmeSource{}, acme.Problem{Detail: "x"}, "x"},
 		{&acmeSource{}, several, "the authority signs no such name; a.example is forbidden"},
 	} {
-		if got := test.by.inWords(test.err).words; got != test.want {
+		if got := test.by.explain(test.err).text; got != test.want {
 			t.Errorf("got  %q\nwant %q", got, test.want)
 		}
 	}
@@ -318,16 +320,5 @@ func TestACMEUnreadableStoreIsAnError(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), `host "shop.example": stored certificate`) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestChallengeLeavesOthersAlone(t *testing.T) {
-	local, _ := localConfig(t, "shop.example")
-	ordered, _ := acmeConfig(t, newFakeCA(t), "shop.example")
-	for _, c := range []Config{local, ordered} {
-		certs := mustOpen(t, c)
-		if body, answered := overHTTP(certs, "shop.example", "abc"); answered || body != "" {
-			t.Errorf("%s: answered with %q", c.Source, body)
-		}
 	}
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/libdns/libdns"
 )
 
-// acmeDNS writes records through a server of https://github.com/joohoi/acme-dns, which keeps the last two of each
-// account and has no way to remove one. It is here because the library for it reads no answer to its end, which costs a
-// connection each time, and cannot be stopped.
+// acmeDNS writes records through a server of https://github.com/joohoi/acme-dns, which keeps the last two records of each
+// account and cannot remove one. The library for it reads no response to its end, which costs a connection each time, and
+// cannot be cancelled.
 type acmeDNS struct {
 	server   string                    // without a slash at the end
 	accounts map[string]acmeDNSAccount // by host; "" is for all others
 	client   *http.Client
 }
 
-// acmeDNSAccount is what the server's /register answers.
+// acmeDNSAccount is what the server's /register returns.
 type acmeDNSAccount struct {
 	Username  string `json:"username"`
 	Password  string `json:"password"`
@@ -33,8 +33,8 @@ func (a acmeDNSAccount) complete() bool {
 	return a.Username != "" && a.Password != "" && a.Subdomain != ""
 }
 
-// readAccounts reads one account, or several under their hosts' names. The error holds nothing of what is in them.
-func readAccounts(text []byte) (map[string]acmeDNSAccount, error) {
+// parseAccounts parses one account, or several under their hosts' names. The error repeats nothing of what is in them.
+func parseAccounts(text []byte) (map[string]acmeDNSAccount, error) {
 	var one acmeDNSAccount
 	if err := json.Unmarshal(text, &one); err != nil {
 		return nil, errors.New("not JSON as the server's /register answers it")
@@ -54,7 +54,7 @@ func readAccounts(text []byte) (map[string]acmeDNSAccount, error) {
 	return many, nil
 }
 
-// AppendRecords is libdns's. Only TXT records can be written.
+// AppendRecords is libdns.RecordAppender's. Only TXT records can be written.
 func (a *acmeDNS) AppendRecords(ctx context.Context, zone string, records []libdns.Record) ([]libdns.Record, error) {
 	for _, record := range records {
 		rr := record.RR()
@@ -76,6 +76,7 @@ func (a *acmeDNS) AppendRecords(ctx context.Context, zone string, records []libd
 	return records, nil
 }
 
+// update writes one TXT record through the server's /update.
 func (a *acmeDNS) update(ctx context.Context, account acmeDNSAccount, value string) error {
 	body, err := json.Marshal(map[string]string{"subdomain": account.Subdomain, "txt": value})
 	if err != nil {
@@ -93,14 +94,14 @@ func (a *acmeDNS) update(ctx context.Context, account acmeDNSAccount, value stri
 		return err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("acme-dns server: status %d: %s", response.StatusCode, bytes.TrimSpace(answer))
+		return fmt.Errorf("acme-dns server: status %d: %s", response.StatusCode, bytes.TrimSpace(text))
 	}
 	return err
 }
 
-// DeleteRecords is libdns's. There is nothing to do: the next two records take the old ones' places.
+// DeleteRecords is libdns.RecordDeleter's. It does nothing: the next two records replace these.
 func (a *acmeDNS) DeleteRecords(_ context.Context, _ string, records []libdns.Record) ([]libdns.Record, error) {
 	return records, nil
 }

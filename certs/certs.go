@@ -2,33 +2,33 @@
 //
 // The rules:
 //
-//  1. Only configured hosts have certificates. A name nobody configured is refused in the handshake, and no
-//     certificate is ever ordered, made or looked up for it, however often it is asked for.
+//  1. Only configured hosts have certificates. The handshake for any other name fails, and no certificate is ever
+//     ordered, made or looked up for it, however often it is asked for.
 //
-//  2. A handshake is answered from memory: no DNS, no network and no disk on its path. A host whose certificate is
-//     not there yet fails its handshake at once; it is not waited for. One kind of hello may be answered from storage,
-//     within a second: that of an authority's TLS-ALPN-01 validation, whose order another gateway may have begun.
+//  2. A handshake is served from memory: no DNS, no network and no disk on its path. While a host has no certificate
+//     yet, its handshakes fail at once. One kind of hello may read the storage, for a second at most: that of an
+//     authority's TLS-ALPN-01 validation, whose order another gateway may have begun.
 //
 //  3. Names are compared in lower case and without one trailing dot. A host configured by its own name goes before a
 //     wildcard; "*.example.com" stands for exactly one label. A client that sends no name gets the first host's
 //     certificate.
 //
-//  4. What is there stays. A renewal that fails, a file that breaks, an authority that is gone: the certificate in
-//     use is kept, and Config.Notify is told. Nothing is dropped for being expired: an expired certificate tells the
-//     client more than no certificate does.
+//  4. A certificate in use stays in use until a better one replaces it: through a renewal that fails, a file that
+//     breaks, an authority that is gone. Config.OnEvent says so. An expired one is served too: it tells the client more
+//     than no certificate does.
 //
-//  5. No socket that a stranger can reach is opened here. Challenges of an ACME authority are answered through the
+//  5. No socket that anybody else can reach is opened here. Challenges of an ACME authority are answered through the
 //     caller's own listeners: GetCertificate for TLS-ALPN-01, Challenge for HTTP-01.
 //
 //  6. Keys stay in files that only their owner can read, in folders only their owner can enter.
 //
-//  7. What was not obtained is tried again, with growing pauses, for as long as it is wanted, and one host waits for no
-//     other. Every failure is told in the words of the authority, with the cure where one is known and the time of the
-//     next attempt.
+//  7. A failed order is repeated with growing pauses for as long as the host is configured, and one host never waits
+//     for another. Every failure is reported with the authority's own text, the cure where one is known and the time of
+//     the next attempt.
 //
 // Three sources: "acme" orders certificates from an authority and renews them; "local" is an authority of its own,
 // whose root the clients must be told to trust; "files" reads what somebody else renews. Every host of "acme" and
-// "local" has a certificate to itself, so that no client reuses a connection for one host to ask for another.
+// "local" has a certificate to itself, so that no client reuses a connection for one host to request another.
 package certs
 
 import (
@@ -39,7 +39,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -62,29 +61,28 @@ type Config struct {
 	// "*.example.com" is allowed; with "acme" it needs DNS. The first one answers clients that send no name.
 	Hosts []string
 
-	// UnknownHost is what a handshake for a name nobody configured gets: "" or "refuse" for nothing but an alert,
-	// "default" for the certificate of the first host. Neither ever orders one.
+	// UnknownHost is what a handshake for a name that is not configured gets: "" or "refuse" for nothing but an
+	// alert, "default" for the certificate of the first host. Neither ever orders one.
 	UnknownHost string
 
 	// Email is where the ACME authorities may write to; "" gives them none. Only for "acme".
 	Email string
 
-	// CAs are the ACME authorities, tried in order: the next one is asked when the one before it has failed. Naming
-	// one accepts its terms. None is Let's Encrypt. Only for "acme".
+	// CAs are the ACME authorities, tried in order: each one when the one before it has failed. Naming one accepts
+	// its terms. None is Let's Encrypt. Only for "acme".
 	CAs []CA
 
-	// DNS has hosts proved through DNS-01, all of them, instead of through our listeners; nil does not. Only for
-	// "acme".
+	// DNS has all hosts validated through DNS-01, instead of through our listeners; nil does not. Only for "acme".
 	DNS *DNS
 
 	// Storage is where certificates, accounts and orders in progress are kept: "" is below Folder, for one gateway or
 	// several that share that folder; redis://[user:password@]host:port/db or rediss:// is a Redis or Valkey server
-	// that several gateways share, see redisStore for what it holds and who may see it. Folder then has a copy of the
+	// that several gateways share: package redis says what it holds and who may see it. Folder then has a copy of the
 	// certificates below Folder/certificates-cache. Only for "acme".
 	Storage string
 
-	// CheckEvery is how often it is looked whether a certificate is due; 0 is 10 minutes. For authorities whose
-	// certificates last less than an hour.
+	// CheckEvery is how often to check whether a certificate is due for renewal; 0 is 10 minutes, which is too rare
+	// for authorities whose certificates last less than an hour.
 	CheckEvery time.Duration
 
 	// Files are the pairs to read. Every host needs one that covers it. Only for "files", which needs at least one.
@@ -94,44 +92,22 @@ type Config struct {
 	// Folder/certificates, the local authority below Folder/local-ca; nothing else is touched. Not used by "files".
 	Folder string
 
-	// Notify is told what happened; nil tells nobody. It is called from several goroutines, also before Open
-	// returns, never after Close has returned, and must not block.
-	Notify func(Event)
+	// OnEvent takes what happened; nil ignores it. It is called from several goroutines, before Open returns too,
+	// never after Close has returned, and must not block.
+	OnEvent func(Event)
 
-	// Log takes what certmagic itself has to say, at level warn and above. The zero value drops it. Everything a
-	// site owner needs comes through Notify; this is for finding out why.
+	// Log takes certmagic's own messages of level warn and above. The zero value drops them. Everything that a site
+	// owner needs comes through OnEvent; this is for finding out why.
 	Log zerolog.Logger
 
 	// HTTPPort and HTTPSPort are the ports of our own listeners, to which the authority's connections to port 80
-	// (HTTP-01) and port 443 (TLS-ALPN-01) must lead. 0 is 80 and 443. A negative one means that there is no such
-	// listener: that challenge is then not offered. Only for "acme", which needs one of the two or DNS.
+	// (HTTP-01) and port 443 (TLS-ALPN-01) must lead. 0 is 80 and 443. Negative means that there is no such listener,
+	// and that challenge is not used. Only for "acme", which needs one of the two or DNS.
 	HTTPPort, HTTPSPort int
 }
 
 // Pair names a certificate chain (PEM, the host's own certificate first) and its private key (PEM, not encrypted).
 type Pair struct{ Cert, Key string }
-
-// The values of Event.Kind.
-const (
-	KindObtained = "obtained" // a host's first certificate is there
-	KindRenewed  = "renewed"  // a host's certificate was replaced before it ran out
-	KindLoaded   = "loaded"   // a certificate was read from disk, at the start or because its file changed
-	KindFailed   = "failed"   // it did not work; what was in use still is, and it is tried again
-	KindWarning  = "warning"  // it works, and somebody should look at it
-	KindTerms    = "terms"    // an account is about to be made with an authority, whose terms are thereby accepted
-)
-
-// Event is one thing that happened to the certificate of some hosts.
-type Event struct {
-	Kind     string    // one of the Kind constants
-	Hosts    []string  // the names the certificate has, or was wanted for
-	Issuer   string    // who signed it, or was asked to; "" if that is not known
-	NotAfter time.Time // when the certificate runs out; zero if there is none
-	Error    string    // in words, for KindFailed and KindWarning; "" otherwise
-	Hint     string    // what would mend it; "" where that is not known
-	Next     time.Time // when it is tried again, for KindFailed; zero if there is no such time
-	Terms    string    // where the terms can be read, for KindTerms; "" if the authority does not say
-}
 
 // UnknownHostError is what GetCertificate returns for a name that is not configured.
 //
@@ -139,62 +115,62 @@ type Event struct {
 // send unrecognized_name (112) returns nil, nil in its place, from a tls.Config without Certificates.
 type UnknownHostError struct{ Name string }
 
-func (e UnknownHostError) Error() string {
-	return fmt.Sprintf("host %q: not configured", e.Name)
+func (u UnknownHostError) Error() string {
+	return fmt.Sprintf("host %q: not configured", u.Name)
 }
 
-// source is one of the three places certificates come from.
+// source is one of the three that certificates come from.
 type source interface {
 	// certificates has what can be served for a configured host, the preferred one first, from memory.
 	certificates(host string) []*tls.Certificate
-	// manage starts what keeps certificates fresh, until ctx ends or close is called. It returns at once.
+	// manage starts to keep the certificates current, until ctx ends or close is called. It returns at once.
 	manage(ctx context.Context) error
-	// close stops that and waits for it.
+	// close stops that and waits until it has stopped.
 	close() error
 }
 
 // Certificates holds the certificates of the configured hosts. Make one with Open. Its methods may be called from
 // several goroutines.
 type Certificates struct {
-	names  names
-	others bool // names that are not configured get the first host's certificate
-	source source
-	acme   *acmeSource // nil unless the source is "acme"
-	root   string
-	told   *teller
+	names        names
+	serveDefault bool // a name that is not configured gets the first host's certificate
+	source       source
+	acme         *acmeSource // nil unless the source is "acme"
+	root         string      // the path of the local authority's root; "" unless the source is "local"
+	notifier     *notifier
 
 	mu      sync.Mutex
 	managed bool
 	closed  bool
 }
 
-// Open prepares the certificates that c asks for; ctx bounds Open alone. With "local" and "files" every host has its
-// certificate when Open returns. With "acme" those found in the folder are there and nothing has been asked of the
-// authority: Manage does that. On an error, which joins all problems found, nothing is left running.
+// Open prepares the certificates that c configures; ctx bounds Open alone. With "local" and "files" every host has its
+// certificate when Open returns. With "acme" those in the storage are loaded, and no authority has been asked: Manage
+// does that. On an error, which joins all problems found, nothing is left running.
 func Open(ctx context.Context, c Config) (*Certificates, error) {
 	hosts, err := newNames(c.Hosts)
 	if err != nil {
 		return nil, err
 	}
-	certs := &Certificates{names: hosts, told: &teller{to: c.Notify}}
+	certs := &Certificates{names: hosts, notifier: &notifier{onEvent: c.OnEvent}}
 	switch c.UnknownHost {
 	case "", "refuse":
 	case "default":
-		certs.others = true
+		certs.serveDefault = true
 	default:
 		return nil, fmt.Errorf("unknown host %q: want %q or %q", c.UnknownHost, "refuse", "default")
 	}
 	switch c.Source {
 	case SourceACME:
-		certs.acme, err = openACME(ctx, c, hosts, certs.told)
+		certs.acme, err = openACME(ctx, c, hosts, certs.notifier)
 		certs.source = certs.acme
 	case SourceLocal:
 		var local *localSource
-		if local, err = openLocal(ctx, c, hosts, certs.told); err == nil {
-			certs.source, certs.root = local, local.authority.path
+		if local, err = openLocal(ctx, c, hosts, certs.notifier); err == nil {
+			certs.source, certs.root = local, local.authority.Path()
 		}
 	case SourceFiles:
-		certs.source, err = openFiles(c.Files, hosts, certs.told)
+		certs.source, err = openFiles(c.Files, hosts, certs.notifier)
 	default:
 		err = fmt.Errorf("certificate source %q: want %q, %q or %q", c.Source, SourceACME, SourceLocal, SourceFiles)
 	}
@@ -205,9 +181,9 @@ func Open(ctx context.Context, c Config) (*Certificates, error) {
 }
 
 // Manage starts obtaining and renewing in the background ("acme", "local") or watching the files ("files"), until
-// ctx ends or Close is called. Call it after the listeners accept connections: an authority may come to ask while
-// Manage still runs. Calling it again does nothing. It fails only after Close; what goes wrong later is told to
-// Config.Notify and tried again.
+// ctx ends or Close is called. Call it after the listeners accept connections: an authority may connect to validate while
+// Manage still runs. Calling it again does nothing. It fails only after Close; later failures go to Config.OnEvent and
+// are tried again.
 func (c *Certificates) Manage(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,22 +197,24 @@ func (c *Certificates) Manage(ctx context.Context) error {
 	return c.source.manage(ctx)
 }
 
-// GetCertificate is for tls.Config.GetCertificate. It answers from memory: it waits for nothing and asks nobody. A
-// name that is not configured is an UnknownHostError, or with UnknownHost "default" gets the first host's; a configured
-// host without a certificate yet is another error; either way the handshake fails with an alert. A hello whose only
-// protocol is acme-tls/1 gets the challenge certificate of an order in progress for that host, here or in another
-// gateway on the same storage (which is asked, for a second at most), and an error if there is none; for it to arrive,
-// tls.Config.NextProtos must hold "acme-tls/1". It goes on answering after Close.
+// GetCertificate is for tls.Config.GetCertificate. It reads memory alone and waits for nothing.
+//
+// A name that is not configured is an UnknownHostError, or with UnknownHost "default" gets the first host's certificate; a
+// configured host without a certificate yet is another error; either way the handshake fails with an alert.
+//
+// A hello whose only protocol is acme-tls/1 gets the challenge certificate of an order in progress for that host, here or
+// in another gateway on the same storage (which is read, for a second at most), and an error if there is none; for it to
+// arrive, tls.Config.NextProtos must hold "acme-tls/1". GetCertificate works after Close too.
 func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	name := fold(hello.ServerName)
+	name := normalize(hello.ServerName)
 	host, ok := c.names.match(name)
-	if !ok && c.others && !isChallenge(hello) {
+	if !ok && c.serveDefault && !isValidation(hello) {
 		host, ok = c.names.order[0], true
 	}
 	if !ok {
 		return nil, UnknownHostError{Name: name}
 	}
-	if isChallenge(hello) {
+	if isValidation(hello) {
 		if c.acme == nil {
 			return nil, fmt.Errorf("host %q: no challenge in progress", name)
 		}
@@ -248,9 +226,9 @@ func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certific
 	return nil, fmt.Errorf("host %q: no certificate yet", host)
 }
 
-// Challenge answers r if it is an authority's HTTP-01 request for an order in progress here or in another gateway on
-// the same storage (which is waited for a second at most), and reports whether it did. If not, w is untouched and the
-// request is anybody's, the origin's own ACME client included.
+// Challenge answers an authority's HTTP-01 request for an order in progress, and reports whether r was one. The order may
+// be here or in another gateway on the same storage (which is waited for a second at most). If not, w is untouched and
+// the request may be for anybody else, the origin's own ACME client included.
 func (c *Certificates) Challenge(w http.ResponseWriter, r *http.Request) bool {
 	return c.acme != nil && c.acme.challenge(w, r)
 }
@@ -275,8 +253,8 @@ func (c *Certificates) Leaves() []*x509.Certificate {
 	return leaves
 }
 
-// Close stops everything that was started and waits for it: an order under way is abandoned, a question to the
-// authority already on the wire is waited for (certmagic gives up after 30 seconds). Calling it again does nothing.
+// Close stops everything that was started and waits until it has stopped. An order in progress is abandoned; a request to
+// the authority that was already sent is waited for (certmagic gives up after 30 seconds). Calling it again does nothing.
 func (c *Certificates) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -284,12 +262,12 @@ func (c *Certificates) Close() error {
 		return nil
 	}
 	c.closed = true
-	c.told.stop()
+	c.notifier.stop()
 	return c.source.close()
 }
 
-// pick chooses from certs, which are in order of preference: the first that is valid now and that the client can
-// use, or else the first. hello may be nil. No certs, nil.
+// pick chooses from certs, in order of preference: the first that is valid now and that the client can use, or else the
+// first. hello may be nil. Without certs it is nil.
 func pick(hello *tls.ClientHelloInfo, certs []*tls.Certificate) *tls.Certificate {
 	if len(certs) == 0 {
 		return nil
@@ -308,17 +286,3 @@ func pick(hello *tls.ClientHelloInfo, certs []*tls.Certificate) *tls.Certificate
 	}
 	return certs[0]
 }
-
-// teller passes events on until it is stopped, so that nobody is told anything after Close.
-type teller struct {
-	to      func(Event) // nil: nobody
-	stopped atomic.Bool
-}
-
-func (t *teller) tell(e Event) {
-	if t.to != nil && !t.stopped.Load() {
-		t.to(e)
-	}
-}
-
-func (t *teller) stop() { t.stopped.Store(true) }

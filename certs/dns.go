@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +27,8 @@ const (
 	ProviderCloudflare = "cloudflare" // Cloudflare's API
 )
 
-// DNS says how hosts are proved through DNS-01: a TXT record _acme-challenge below the host, written for the time of an
-// order and removed after it. Zones elsewhere are served by a CNAME that leads the name to a zone that is written to.
+// DNS configures validation through DNS-01: a TXT record _acme-challenge below the host, written for the time of an order
+// and removed after it. A zone that we cannot write to leads that name, by a CNAME, to one that we can.
 type DNS struct {
 	// Provider is one of the Provider constants.
 	Provider string
@@ -34,32 +36,32 @@ type DNS struct {
 	// Server is the name server's address, ip:port ("rfc2136"), or the server's URL ("acme-dns").
 	Server string
 
-	// KeyFile is the path of the file with the TSIG key: what tsig-keygen writes, or the secret alone, in base64. For
-	// the latter KeyName is needed; KeyAlgorithm is "hmac-sha256" if empty. Only for "rfc2136".
+	// KeyFile is the path of the file with the TSIG key: what tsig-keygen writes, or the secret alone in base64, which
+	// needs KeyName; KeyAlgorithm is then "hmac-sha256" if empty. Only for "rfc2136".
 	KeyFile, KeyName, KeyAlgorithm string
 
-	// AccountFile is the path of a JSON file: what the server's /register answered, or several of them, each under its
-	// host's name, as acme-dns-client keeps them. Only for "acme-dns".
+	// AccountFile is the path of a JSON file: what the server's /register returned, or several of these, each under its
+	// host's name, as acme-dns-client stores them. Only for "acme-dns".
 	AccountFile string
 
 	// TokenFile is the path of a file with an API token that may read the zone and edit its records. Only for
 	// "cloudflare".
 	TokenFile string
 
-	// DelegatedTo is the name that the records are written at, for all hosts, where the CNAME of each
-	// _acme-challenge leads; "" is _acme-challenge below each host. Not for "acme-dns", which knows its names.
+	// DelegatedTo is the name at which the records of all hosts are written, the target of each _acme-challenge's CNAME;
+	// "" is _acme-challenge below each host. Not for "acme-dns", whose accounts have their names.
 	DelegatedTo string
 
 	// Resolvers are the DNS servers, ip:port, that are asked which zone a name is in and whether a record has
-	// appeared. None is those of /etc/resolv.conf, and then every name server of the zone is waited for.
+	// appeared. None is those of /etc/resolv.conf; the record must then have appeared on every name server of the zone.
 	Resolvers []string
 
-	// Propagation is how long a record is waited for; 0 is 2 minutes, negative asks the authority to look at once.
+	// Propagation is how long to wait for a record to appear; 0 is 2 minutes, negative does not wait.
 	Propagation time.Duration
 }
 
-// open prepares the provider and joins what is wrong; nil gives nil. It asks nobody.
-func (d *DNS) open(told *teller) (certmagic.DNSProvider, error) {
+// open prepares the provider and joins what is wrong with the configuration. It asks nobody. For a nil d it is nil.
+func (d *DNS) open(n *notifier) (certmagic.DNSProvider, error) {
 	if d == nil {
 		return nil, nil
 	}
@@ -67,12 +69,12 @@ func (d *DNS) open(told *teller) (certmagic.DNSProvider, error) {
 	var err error
 	switch d.Provider {
 	case ProviderRFC2136:
-		provider, err = d.openRFC2136(told)
+		provider, err = d.openRFC2136(n)
 	case ProviderACMEDNS:
-		provider, err = d.openACMEDNS(told)
+		provider, err = d.openACMEDNS(n)
 	case ProviderCloudflare:
 		var token string
-		token, err = readSecret(d.TokenFile, told)
+		token, err = readSecret(d.TokenFile, n)
 		provider = &cloudflare.Provider{APIToken: token, HTTPClient: &http.Client{Timeout: 30 * time.Second}}
 	default:
 		err = fmt.Errorf("DNS provider %q: want %q, %q or %q", d.Provider, ProviderRFC2136, ProviderACMEDNS, ProviderCloudflare)
@@ -94,7 +96,7 @@ func (d *DNS) open(told *teller) (certmagic.DNSProvider, error) {
 	return provider, nil
 }
 
-// solver is certmagic's, without gaps.
+// solver is certmagic's, with nothing left to its package defaults.
 func (d *DNS) solver(provider certmagic.DNSProvider, log logger) *certmagic.DNS01Solver {
 	wait := d.Propagation
 	switch {
@@ -128,6 +130,7 @@ func namesServers(path string) bool {
 	return false
 }
 
+// checkServer wants an IP address with a port.
 func checkServer(server string) error {
 	host, port, err := net.SplitHostPort(server)
 	if err != nil || net.ParseIP(host) == nil || port == "" || port == "0" {
@@ -136,26 +139,20 @@ func checkServer(server string) error {
 	return nil
 }
 
-// The algorithms that name servers and the library share.
+// algorithms are those that both name servers and the library know.
 func algorithms() []string {
 	return []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}
 }
 
-func (d *DNS) openRFC2136(told *teller) (certmagic.DNSProvider, error) {
-	secret, err := readSecret(d.KeyFile, told)
+func (d *DNS) openRFC2136(n *notifier) (certmagic.DNSProvider, error) {
+	secret, err := readSecret(d.KeyFile, n)
 	problems := []error{err, checkServer(d.Server)}
 	p := &rfc2136.Provider{Server: d.Server, KeyName: d.KeyName, KeyAlg: d.KeyAlgorithm, Key: secret}
 	if err == nil && strings.HasPrefix(secret, "key") && strings.Contains(secret, "{") {
-		problems = append(problems, d.takeKey(secret, p))
+		problems = append(problems, d.parseKey(secret, p))
 	}
-	if p.KeyAlg == "" {
-		p.KeyAlg = "hmac-sha256"
-	}
-	known := false
-	for _, algorithm := range algorithms() {
-		known = known || p.KeyAlg == algorithm
-	}
-	if !known {
+	p.KeyAlg = cmp.Or(p.KeyAlg, "hmac-sha256")
+	if !slices.Contains(algorithms(), p.KeyAlg) {
 		problems = append(problems, fmt.Errorf("key algorithm %q: want one of %s", p.KeyAlg, strings.Join(algorithms(), ", ")))
 	}
 	if p.KeyName == "" {
@@ -167,8 +164,8 @@ func (d *DNS) openRFC2136(told *teller) (certmagic.DNSProvider, error) {
 	return p, errors.Join(problems...)
 }
 
-// takeKey reads a name server's own form: key "name" { algorithm hmac-sha256; secret "…"; };
-func (d *DNS) takeKey(text string, p *rfc2136.Provider) error {
+// parseKey reads a name server's own form: key "name" { algorithm hmac-sha256; secret "…"; };
+func (d *DNS) parseKey(text string, p *rfc2136.Provider) error {
 	found := regexp.MustCompile(`^key\s+"?([^"\s{]+)"?\s*\{`).FindStringSubmatch(text)
 	algorithm := regexp.MustCompile(`algorithm\s+"?([a-z0-9-]+)"?\s*;`).FindStringSubmatch(text)
 	secret := regexp.MustCompile(`secret\s+"?([A-Za-z0-9+/=]+)"?\s*;`).FindStringSubmatch(text)
@@ -182,8 +179,8 @@ func (d *DNS) takeKey(text string, p *rfc2136.Provider) error {
 	return nil
 }
 
-func (d *DNS) openACMEDNS(told *teller) (certmagic.DNSProvider, error) {
-	text, err := readSecret(d.AccountFile, told)
+func (d *DNS) openACMEDNS(n *notifier) (certmagic.DNSProvider, error) {
+	text, err := readSecret(d.AccountFile, n)
 	problems := []error{err}
 	if u, err := url.Parse(d.Server); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		problems = append(problems, fmt.Errorf("server %q: want its URL, such as https://auth.example.com", d.Server))
@@ -194,7 +191,7 @@ func (d *DNS) openACMEDNS(told *teller) (certmagic.DNSProvider, error) {
 	if err != nil {
 		return nil, errors.Join(problems...)
 	}
-	accounts, err := readAccounts([]byte(text))
+	accounts, err := parseAccounts([]byte(text))
 	if err != nil {
 		problems = append(problems, fmt.Errorf("account %q: %w", d.AccountFile, err))
 	}

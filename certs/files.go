@@ -5,78 +5,77 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"gate421/certs/pemfile"
 )
 
-const (
-	pollEvery    = time.Second
-	largestInput = 1 << 20 // bytes of a certificate or key file
-)
+// pollEvery is how often the files are checked for changes.
+const pollEvery = time.Second
 
 // fileSource is the source "files": pairs that somebody else renews.
 //
-// The files are looked at once a second, through symbolic links: polling sees what a watch on a folder misses, such
-// as a link further up the path being pointed elsewhere, or a network file system. Whatever changed, all pairs are
-// read again and replace the old ones in one step. A pair that cannot be used keeps the certificate it had; if the
-// readable ones no longer cover every host, all of them keep theirs.
+// The files are checked once a second, through symbolic links: polling sees what a watch on a folder misses, such as a
+// link further up the path that is changed, or a network file system. Whatever changed, all pairs are read again and
+// replace the old ones in one step. A pair that cannot be used keeps its certificate; if those that can no longer cover
+// every host, all pairs keep theirs.
 type fileSource struct {
-	pairs []Pair
-	hosts names
-	told  *teller
-	every time.Duration
+	pairs    []Pair
+	hosts    names
+	notifier *notifier
+	every    time.Duration
 
-	current atomic.Pointer[fileSet]
-	seen    []stamp // what current was read from, or tried to
-	settled bool    // what is wrong with seen has been told
+	current  atomic.Pointer[fileSet]
+	seen     []fileState // the files at the latest read
+	reported bool        // what was wrong with them has been reported
 
 	stop    context.CancelFunc
-	stopped chan struct{} // closed when the watch has ended; nil if there never was one
+	stopped chan struct{} // closed when polling has ended; nil if it never began
 }
 
-// fileSet is one state of all pairs. It does not change.
+// fileSet is what all pairs held at one time. It is immutable.
 type fileSet struct {
 	certs  []*tls.Certificate // as Config.Files
 	byHost map[string][]*tls.Certificate
 }
 
-// stamp tells one state of a file from another. A link that is pointed elsewhere is another file, whatever its
-// times; a mode is part of it because it may be why a file could not be read.
-type stamp struct{ info os.FileInfo }
+// fileState tells whether a file has changed. A link to another place is another file, whatever its times; the mode is
+// part of it because it may be why a file could not be read.
+type fileState struct{ info os.FileInfo }
 
-func stampOf(path string) stamp {
+func stateOf(path string) fileState {
 	info, err := os.Stat(path)
 	if err != nil {
-		return stamp{}
+		return fileState{}
 	}
-	return stamp{info}
+	return fileState{info}
 }
 
-func (s stamp) same(other stamp) bool {
-	if s.info == nil || other.info == nil {
-		return s.info == nil && other.info == nil
+func (f fileState) equal(other fileState) bool {
+	if f.info == nil || other.info == nil {
+		return f.info == nil && other.info == nil
 	}
-	return os.SameFile(s.info, other.info) && s.info.ModTime().Equal(other.info.ModTime()) &&
-		s.info.Size() == other.info.Size() && s.info.Mode() == other.info.Mode()
+	return os.SameFile(f.info, other.info) && f.info.ModTime().Equal(other.info.ModTime()) &&
+		f.info.Size() == other.info.Size() && f.info.Mode() == other.info.Mode()
 }
 
-func openFiles(pairs []Pair, hosts names, told *teller) (*fileSource, error) {
+func openFiles(pairs []Pair, hosts names, n *notifier) (*fileSource, error) {
 	if len(pairs) == 0 {
 		return nil, errors.New("certificate source \"files\": no files")
 	}
-	f := &fileSource{pairs: pairs, hosts: hosts, told: told, every: pollEvery, stop: func() {}, settled: true}
-	f.seen = f.stamps()
+	f := &fileSource{pairs: pairs, hosts: hosts, notifier: n, every: pollEvery, stop: func() {}, reported: true}
+	f.seen = f.states()
 	set, problems := f.read(nil)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	f.use(set)
+	f.activate(set)
 	return f, nil
 }
 
@@ -96,7 +95,7 @@ func (f *fileSource) manage(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				f.look()
+				f.poll()
 			}
 		}
 	}()
@@ -111,38 +110,36 @@ func (f *fileSource) close() error {
 	return nil
 }
 
-// look takes up what has changed since the last look. Two files are not replaced in one instant: a change that does
-// not work is looked at once more before anybody is told.
-func (f *fileSource) look() {
-	stamps := f.stamps()
-	changed := false
-	for i := range stamps {
-		changed = changed || !stamps[i].same(f.seen[i])
-	}
-	if !changed && f.settled {
+// poll activates what has changed since the last poll. Two files are not replaced in one instant: a change that does not
+// work is read once more at the next poll before it is reported.
+func (f *fileSource) poll() {
+	states := f.states()
+	changed := !slices.EqualFunc(states, f.seen, fileState.equal)
+	if !changed && f.reported {
 		return
 	}
-	f.seen = stamps
+	f.seen = states
 	set, problems := f.read(f.current.Load())
-	f.settled = len(problems) == 0 || !changed
-	if !f.settled {
+	f.reported = len(problems) == 0 || !changed
+	if !f.reported {
 		return
 	}
-	f.use(set)
+	f.activate(set)
 	for _, problem := range problems {
-		f.told.tell(Event{Kind: KindFailed, Hosts: f.hosts.order, Error: problem.Error()})
+		f.notifier.send(Event{Kind: KindFailed, Hosts: f.hosts.order, Error: problem.Error()})
 	}
 }
 
-func (f *fileSource) stamps() []stamp {
-	var list []stamp
+// states has the state of every file, in the order of the pairs.
+func (f *fileSource) states() []fileState {
+	var list []fileState
 	for _, pair := range f.pairs {
-		list = append(list, stampOf(pair.Cert), stampOf(pair.Key))
+		list = append(list, stateOf(pair.Cert), stateOf(pair.Key))
 	}
 	return list
 }
 
-// read reads all pairs. With an old set it always returns a usable one; without, only if there are no problems.
+// read reads all pairs. With an old set it always has a usable one; without, only if there are no problems.
 func (f *fileSource) read(old *fileSet) (*fileSet, []error) {
 	set := &fileSet{certs: make([]*tls.Certificate, len(f.pairs)), byHost: make(map[string][]*tls.Certificate)}
 	var problems []error
@@ -192,6 +189,7 @@ func (f *fileSource) assign(set *fileSet) (uncovered []error) {
 	return uncovered
 }
 
+// hasName reports whether a certificate has that very name, and not just a wildcard for it.
 func hasName(leaf *x509.Certificate, host string) bool {
 	for _, name := range namesOf(leaf) {
 		if strings.EqualFold(name, host) {
@@ -201,47 +199,48 @@ func hasName(leaf *x509.Certificate, host string) bool {
 	return false
 }
 
-// use makes set the current one and tells which of its certificates are new, and what is odd about those.
-func (f *fileSource) use(set *fileSet) {
+// activate makes set the current one, reports which of its certificates are new, and warns of what is wrong with those.
+func (f *fileSource) activate(set *fileSet) {
 	old := f.current.Swap(set)
 	for i, cert := range set.certs {
 		if old != nil && bytes.Equal(old.certs[i].Leaf.Raw, cert.Leaf.Raw) {
 			continue
 		}
-		event := Event{Kind: KindLoaded, Hosts: namesOf(cert.Leaf), Issuer: cert.Leaf.Issuer.CommonName, NotAfter: cert.Leaf.NotAfter}
-		f.told.tell(event)
+		event := Event{Kind: KindLoaded, Hosts: namesOf(cert.Leaf), Issuer: cert.Leaf.Issuer.CommonName,
+			NotAfter: cert.Leaf.NotAfter}
+		f.notifier.send(event)
 		event.Kind = KindWarning
-		for _, words := range oddities(f.pairs[i], cert.Leaf) {
-			event.Error = words
-			f.told.tell(event)
+		for _, text := range warnings(f.pairs[i], cert.Leaf) {
+			event.Error = text
+			f.notifier.send(event)
 		}
 	}
 }
 
-// oddities are what does not keep a pair from being served, and should not be left so.
-func oddities(pair Pair, leaf *x509.Certificate) []string {
+// warnings are what is wrong with a pair that can be served all the same.
+func warnings(pair Pair, leaf *x509.Certificate) []string {
 	var list []string
 	switch now := time.Now(); {
 	case now.After(leaf.NotAfter):
-		list = append(list, fmt.Sprintf("certificate %q: expired on %s", pair.Cert, leaf.NotAfter.UTC().Format(time.DateTime)+" UTC"))
+		list = append(list, fmt.Sprintf("certificate %q: expired on %s UTC", pair.Cert, leaf.NotAfter.UTC().Format(time.DateTime)))
 	case now.Before(leaf.NotBefore):
-		list = append(list, fmt.Sprintf("certificate %q: not valid before %s", pair.Cert, leaf.NotBefore.UTC().Format(time.DateTime)+" UTC"))
+		list = append(list, fmt.Sprintf("certificate %q: not valid before %s UTC", pair.Cert, leaf.NotBefore.UTC().Format(time.DateTime)))
 	}
 	if info, err := os.Stat(pair.Key); err == nil {
-		if words := othersCanRead(pair.Key, info); words != "" {
-			list = append(list, words)
+		if text := pemfile.OpenToAll(pair.Key, info); text != "" {
+			list = append(list, text)
 		}
 	}
 	return list
 }
 
-// readPair reads one pair. The error begins with the file that is to blame.
+// readPair reads one pair. The error begins with the file that is wrong.
 func readPair(pair Pair) (*tls.Certificate, error) {
-	certPEM, certErr := readInput(pair.Cert, "CERTIFICATE")
+	certPEM, certErr := pemfile.Read(pair.Cert, "CERTIFICATE")
 	if certErr != nil {
 		certErr = fmt.Errorf("certificate %q: %w", pair.Cert, certErr)
 	}
-	keyPEM, keyErr := readInput(pair.Key, "PRIVATE KEY")
+	keyPEM, keyErr := pemfile.Read(pair.Key, "PRIVATE KEY")
 	if keyErr != nil {
 		keyErr = fmt.Errorf("key %q: %w", pair.Key, keyErr)
 	}
@@ -250,45 +249,11 @@ func readPair(pair Pair) (*tls.Certificate, error) {
 	}
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("certificate %q with key %q: %s", pair.Cert, pair.Key, strings.TrimPrefix(err.Error(), "tls: "))
+		return nil, fmt.Errorf("certificate %q with key %q: %s", pair.Cert, pair.Key,
+			strings.TrimPrefix(err.Error(), "tls: "))
 	}
 	if len(namesOf(cert.Leaf)) == 0 {
 		return nil, fmt.Errorf("certificate %q: it has no subject alternative names, which clients require", pair.Cert)
 	}
 	return &cert, nil
-}
-
-// readInput reads a PEM file and makes sure that it has a block whose type ends in kind.
-func readInput(path, kind string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, bare(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, bare(err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, largestInput+1))
-	if err != nil {
-		return nil, bare(err)
-	}
-	if len(data) > largestInput {
-		return nil, fmt.Errorf("larger than %d bytes", largestInput)
-	}
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil, fmt.Errorf("holds no PEM block of type %q", kind)
-		}
-		if strings.HasPrefix(block.Type, "ENCRYPTED ") || block.Headers["DEK-Info"] != "" {
-			return nil, errors.New("it is encrypted; a server needs it in the clear")
-		}
-		if strings.HasSuffix(block.Type, kind) {
-			return data, nil
-		}
-	}
 }

@@ -8,27 +8,29 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gate421/certs/pemfile"
 )
 
 // watch opens and manages pairs, looking for changes all the time.
-func watch(t *testing.T, told recorder, pairs []Pair, hosts ...string) *Certificates {
+func watch(t *testing.T, events recorder, pairs []Pair, hosts ...string) *Certificates {
 	t.Helper()
-	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: hosts, Files: pairs, Notify: told.notify})
+	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: hosts, Files: pairs, OnEvent: events.onEvent})
 	certs.source.(*fileSource).every = 2 * time.Millisecond
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	told.rest()
+	events.rest()
 	return certs
 }
 
 func TestFilesHandshakes(t *testing.T) {
-	ca, folder, told := newTestCA(t), t.TempDir(), newRecorder()
+	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pairs := []Pair{
 		ca.files(t, folder, "wild", "*.shop.example", "shop.example"),
 		ca.files(t, folder, "www", "www.shop.example", "extra.example"),
 	}
-	certs := watch(t, told, pairs, "shop.example", "www.shop.example", "img.shop.example", "*.shop.example")
+	certs := watch(t, events, pairs, "shop.example", "www.shop.example", "img.shop.example", "*.shop.example")
 	for name, want := range map[string]string{
 		"":                 "*.shop.example", // the first host's pair
 		"shop.example":     "*.shop.example",
@@ -68,7 +70,7 @@ func TestFilesOpenErrors(t *testing.T) {
 	empty := path("empty", "")
 	locked := path("locked", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
 	garbled := path("garbled", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-	huge := path("huge", strings.Repeat("x", largestInput+1))
+	huge := path("huge", strings.Repeat("x", pemfile.MaxSize+1))
 	missing := filepath.Join(folder, "missing")
 	for _, test := range []struct {
 		name  string
@@ -109,35 +111,35 @@ func TestFilesOpenErrors(t *testing.T) {
 }
 
 func TestFilesExpiredIsAWarning(t *testing.T) {
-	ca, told := newTestCA(t), newRecorder()
+	ca, events := newTestCA(t), newRecorder()
 	certPEM, keyPEM := ca.pairUntil(t, time.Now().Add(-24*time.Hour), "a.example")
 	pair := writePair(t, t.TempDir(), "old", certPEM, keyPEM)
 	if err := os.Chmod(pair.Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair}, Notify: told.notify})
-	events := told.rest()
+	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair}, OnEvent: events.onEvent})
+	got := events.rest()
 	want := []string{"loaded", "warning", "warning"}
-	if !modesMean {
+	if !hasModes {
 		want = want[:2]
 	}
-	if !slices.Equal(kinds(events), want) || !strings.Contains(events[1].Error, "expired on") {
-		t.Fatalf("told %+v", events)
+	if !slices.Equal(kinds(got), want) || !strings.Contains(got[1].Error, "expired on") {
+		t.Fatalf("told %+v", got)
 	}
-	if modesMean && !strings.Contains(events[2].Error, "everybody") {
-		t.Errorf("told %+v", events[2])
+	if hasModes && !strings.Contains(got[2].Error, "everybody") {
+		t.Errorf("told %+v", got[2])
 	}
 	served(t, certs, "a.example")
 }
 
 func TestFilesFollowRename(t *testing.T) {
-	ca, folder, told := newTestCA(t), t.TempDir(), newRecorder()
+	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pair := ca.files(t, folder, "a", "a.example")
 	other := ca.files(t, folder, "b", "b.example")
-	certs := watch(t, told, []Pair{pair, other}, "a.example", "b.example")
+	certs := watch(t, events, []Pair{pair, other}, "a.example", "b.example")
 	before, untouched := served(t, certs, "a.example"), served(t, certs, "b.example")
 	ca.files(t, folder, "a", "a.example", "new.example")
-	if e := told.wait(t, KindLoaded); !slices.Equal(e.Hosts, []string{"a.example", "new.example"}) || e.Issuer != ca.cert.Subject.CommonName {
+	if e := events.wait(t, KindLoaded); !slices.Equal(e.Hosts, []string{"a.example", "new.example"}) || e.Issuer != ca.cert.Subject.CommonName {
 		t.Errorf("told %+v", e)
 	}
 	if after := served(t, certs, "a.example"); after.Equal(before) || len(after.DNSNames) != 2 {
@@ -146,14 +148,14 @@ func TestFilesFollowRename(t *testing.T) {
 	if !served(t, certs, "b.example").Equal(untouched) {
 		t.Error("another pair changed")
 	}
-	if left := told.rest(); len(left) > 0 {
+	if left := events.rest(); len(left) > 0 {
 		t.Errorf("also told %+v", left)
 	}
 }
 
 // Kubernetes points ..data at a new folder; certbot points each file at a new one. Size and time may be the same.
 func TestFilesFollowSymlinks(t *testing.T) {
-	ca, folder, told := newTestCA(t), t.TempDir(), newRecorder()
+	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	when := time.Now().Add(-time.Hour)
 	for _, version := range []string{"v1", "v2"} {
 		if err := os.Mkdir(filepath.Join(folder, version), 0o700); err != nil {
@@ -178,19 +180,19 @@ func TestFilesFollowSymlinks(t *testing.T) {
 	point("..data", "v1")
 	point("tls.pem", filepath.Join("..data", "tls.pem"))
 	point("tls.key", filepath.Join("..data", "tls.key"))
-	certs := watch(t, told, []Pair{{filepath.Join(folder, "tls.pem"), filepath.Join(folder, "tls.key")}}, "a.example")
+	certs := watch(t, events, []Pair{{filepath.Join(folder, "tls.pem"), filepath.Join(folder, "tls.key")}}, "a.example")
 	before := served(t, certs, "a.example")
 	point("..data", "v2")
-	told.wait(t, KindLoaded)
+	events.wait(t, KindLoaded)
 	if served(t, certs, "a.example").Equal(before) {
 		t.Error("the old certificate is still served")
 	}
 }
 
 func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
-	ca, folder, told := newTestCA(t), t.TempDir(), newRecorder()
+	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pair := ca.files(t, folder, "a", "a.example")
-	certs := watch(t, told, []Pair{pair}, "a.example")
+	certs := watch(t, events, []Pair{pair}, "a.example")
 	before := served(t, certs, "a.example")
 	keyPEM, err := os.ReadFile(pair.Key)
 	if err != nil {
@@ -212,7 +214,7 @@ func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
 		{"another host", func() { replace(t, pair.Key, strangeKey) }, `host "a.example": no certificate covers it`},
 	} {
 		test.do()
-		if e := told.wait(t, KindFailed); !strings.Contains(e.Error, test.want) {
+		if e := events.wait(t, KindFailed); !strings.Contains(e.Error, test.want) {
 			t.Errorf("%s: told %q, want %q", test.name, e.Error, test.want)
 		}
 		if !served(t, certs, "a.example").Equal(before) {
@@ -220,14 +222,14 @@ func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
 		}
 		// Once a change, however often it is looked at: looks go on while handshakes are made.
 		served(t, certs, "a.example")
-		if left := told.rest(); len(left) > 0 {
+		if left := events.rest(); len(left) > 0 {
 			t.Errorf("%s: told again: %+v", test.name, left)
 		}
 	}
 	// And out of it again.
 	replace(t, pair.Key, keyPEM)
 	ca.files(t, folder, "a", "a.example")
-	told.wait(t, KindLoaded)
+	events.wait(t, KindLoaded)
 	if served(t, certs, "a.example").Equal(before) {
 		t.Error("the old certificate is still served")
 	}
@@ -235,24 +237,24 @@ func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
 
 // A change of two files is not told as broken in between.
 func TestFilesLookTwiceBeforeTelling(t *testing.T) {
-	ca, folder, told := newTestCA(t), t.TempDir(), newRecorder()
+	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pair := ca.files(t, folder, "a", "a.example")
-	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair}, Notify: told.notify})
+	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair}, OnEvent: events.onEvent})
 	source := certs.source.(*fileSource)
-	told.rest()
+	events.rest()
 	certPEM, keyPEM := ca.pair(t, "a.example")
 	replace(t, pair.Cert, certPEM)
-	source.look()
+	source.poll()
 	replace(t, pair.Key, keyPEM)
-	source.look()
-	if got := kinds(told.rest()); !slices.Equal(got, []string{"loaded"}) {
+	source.poll()
+	if got := kinds(events.rest()); !slices.Equal(got, []string{"loaded"}) {
 		t.Errorf("told %q", got)
 	}
 	replace(t, pair.Cert, []byte("x"))
 	for range 5 {
-		source.look()
+		source.poll()
 	}
-	if got := kinds(told.rest()); !slices.Equal(got, []string{"failed"}) {
+	if got := kinds(events.rest()); !slices.Equal(got, []string{"failed"}) {
 		t.Errorf("told %q", got)
 	}
 }

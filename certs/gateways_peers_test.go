@@ -25,12 +25,14 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
+
+	"gate421/certs/storagetest"
 )
 
 // gatewayVariable has what a child process needs to be a gateway.
 const gatewayVariable = "GATE421_CERTS_GATEWAY"
 
-// gatewayWish is what a child process is told.
+// gatewayWish is what a child process is events.
 type gatewayWish struct {
 	CA, Root, Folder, Storage string
 	Hosts                     []string
@@ -48,7 +50,7 @@ func TestPeersGatewayProcess(t *testing.T) {
 	}
 	certs, err := Open(t.Context(), Config{Source: SourceACME, Hosts: wish.Hosts, CAs: []CA{{Directory: wish.CA, Root: wish.Root}}, Folder: wish.Folder,
 		Storage: wish.Storage, HTTPPort: wish.HTTP, HTTPSPort: wish.HTTPS,
-		Notify: func(e Event) { fmt.Printf("%s %s %v %s\n", time.Now().Format("15:04:05.0"), e.Kind, e.Hosts, e.Error) }})
+		OnEvent: func(e Event) { fmt.Printf("%s %s %v %s\n", time.Now().Format("15:04:05.0"), e.Kind, e.Hosts, e.Error) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +247,7 @@ func (g *gateway) ask(host, path string) string {
 
 func TestPeersThreeGateways(t *testing.T) {
 	const hosts, gateways = 12, 3
-	server := startRedis(t)
+	server := storagetest.StartServer(t, storagetest.FreePort(t))
 	ca := newFakeCA(t)
 	list := make([]string, hosts)
 	for i := range list {
@@ -253,8 +255,8 @@ func TestPeersThreeGateways(t *testing.T) {
 	}
 	all := make([]*gateway, gateways)
 	for i := range all {
-		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: ca.rootFile(), Storage: "redis://" + server.address(),
-			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: freePort(t), HTTPS: freePort(t)}}
+		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: ca.rootFile(), Storage: "redis://" + server.Address(),
+			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: storagetest.FreePort(t), HTTPS: storagetest.FreePort(t)}}
 		t.Cleanup(all[i].kill)
 	}
 	var validations int
@@ -334,20 +336,20 @@ func TestPeersThreeGateways(t *testing.T) {
 	gone.start()
 	gone.servesAll(patience, time.Time{})
 
-	server.signal(syscall.SIGSTOP)
+	server.Signal(syscall.SIGSTOP)
 	time.Sleep(6 * time.Second)
 	all[0].kill()
 	all[0].start() // with its own copy alone
 	all[0].servesAll(patience, time.Time{})
-	server.signal(syscall.SIGCONT)
+	server.Signal(syscall.SIGCONT)
 	time.Sleep(time.Second)
 	issued("the server stood still", 1)
 
-	server.kill()
+	server.Kill()
 	all[1].kill()
 	all[1].start()
 	all[1].servesAll(patience, time.Time{})
-	server.start()
+	server.Start()
 	time.Sleep(3 * followEvery)
 	for _, g := range all {
 		g.kill()
@@ -357,7 +359,7 @@ func TestPeersThreeGateways(t *testing.T) {
 	issued("the server was restarted and is empty", 1)
 
 	// All three are due for renewal at once.
-	writer, _ := redisClient(t, all[0].wish.Storage)
+	writer := openRedis(t, all[0].wish.Storage)
 	for _, host := range list {
 		certPEM, keyPEM := ca.pairUntil(t, time.Now().Add(5*24*time.Hour), host)
 		storePair(t, writer, (&certmagic.ACMEIssuer{CA: all[0].wish.CA}).IssuerKey(), host, certPEM, keyPEM)

@@ -48,7 +48,7 @@ func issue(t *testing.T, p *pebble, challenge string, refuses, n int) {
 	}
 	again := 0
 	for some := range slices.Chunk(hosts, 10) {
-		c, told := p.config(t, some...)
+		c, events := p.config(t, some...)
 		c.Email = "owner@" + some[0]
 		switch challenge {
 		case "http-01":
@@ -67,7 +67,7 @@ func issue(t *testing.T, p *pebble, challenge string, refuses, n int) {
 		if err := certs.Manage(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		again += awaitObtained(t, told, len(some))
+		again += awaitObtained(t, events, len(some))
 	}
 	for _, host := range hosts {
 		if cert, err := knock(p.tlsPort, host, p.pool()); err != nil || !slices.Equal(cert.DNSNames, []string{host}) {
@@ -81,11 +81,11 @@ func issue(t *testing.T, p *pebble, challenge string, refuses, n int) {
 }
 
 // awaitObtained waits for n certificates. A failure that is tried again within seconds is a hiccup, any other is not.
-func awaitObtained(t *testing.T, told recorder, n int) (again int) {
+func awaitObtained(t *testing.T, events recorder, n int) (again int) {
 	t.Helper()
 	deadline := time.Now().Add(time.Duration(60+2*n) * time.Second)
 	for got := 0; got < n; {
-		for _, e := range told.rest() {
+		for _, e := range events.rest() {
 			switch {
 			case e.Kind == KindObtained:
 				got++
@@ -106,15 +106,15 @@ func awaitObtained(t *testing.T, told recorder, n int) (again int) {
 // A wildcard beside its own apex: two records under one name, and none left.
 func TestWildcard(t *testing.T) {
 	p := newPebble(t, pebbleSetup{})
-	c, told := p.config(t, "wild.example", "*.wild.example")
+	c, events := p.config(t, "wild.example", "*.wild.example")
 	c.DNS = p.names.dns01()
 	certs := mustOpen(t, c)
 	p.doors(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	told.wait(t, KindObtained)
-	told.wait(t, KindObtained)
+	events.wait(t, KindObtained)
+	events.wait(t, KindObtained)
 	for name, want := range map[string]string{"wild.example": "wild.example", "a.wild.example": "*.wild.example"} {
 		if cert, err := knock(p.tlsPort, name, p.pool()); err != nil || !slices.Equal(cert.DNSNames, []string{want}) {
 			t.Errorf("%s: %v", name, err)
@@ -132,15 +132,15 @@ func TestWildcard(t *testing.T) {
 func TestDelegatedChallenge(t *testing.T) {
 	p := newPebble(t, pebbleSetup{})
 	p.names.alias("_acme-challenge.led.example.", "led.challenges.invalid.")
-	c, told := p.config(t, "led.example", "*.led.example")
+	c, events := p.config(t, "led.example", "*.led.example")
 	c.DNS = p.names.dns01()
 	c.DNS.DelegatedTo = "led.challenges.invalid"
 	certs := mustOpen(t, c)
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	told.wait(t, KindObtained)
-	told.wait(t, KindObtained)
+	events.wait(t, KindObtained)
+	events.wait(t, KindObtained)
 	if left := p.names.records(); len(left) > 0 {
 		t.Errorf("left in DNS: %q", left)
 	}
@@ -150,14 +150,14 @@ func TestDelegatedChallenge(t *testing.T) {
 func TestRecordThatDoesNotAppear(t *testing.T) {
 	p := newPebble(t, pebbleSetup{})
 	p.names.forget()
-	c, told := p.config(t, "lost.example")
+	c, events := p.config(t, "lost.example")
 	c.DNS = p.names.dns01()
 	c.DNS.Propagation = time.Second
 	certs := mustOpen(t, c)
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e := told.wait(t, KindFailed)
+	e := events.wait(t, KindFailed)
 	if e.Error != "our record did not appear in DNS in time" || !strings.Contains(e.Hint, "propagation") || e.Next.Before(time.Now()) {
 		t.Errorf("told %+v", e)
 	}

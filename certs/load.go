@@ -9,47 +9,51 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"gate421/certs/pemfile"
+	"gate421/certs/redis"
 )
 
-// loadAll loads what is stored for all hosts and lists those that have nothing.
+// loadAll loads the stored certificates of all hosts and lists the hosts that have none.
 func (m *managed) loadAll(ctx context.Context) (missing []string, err error) {
 	var problems []error
 	for _, host := range m.hosts {
-		switch err := m.takeUp(ctx, host); {
+		switch err := m.load(ctx, host); {
 		case errors.Is(err, fs.ErrNotExist):
 			missing = append(missing, host)
 		case err != nil:
 			problems = append(problems, err)
 		default:
-			m.tellOpenKeys(host)
+			m.warnOpenKeys(host)
 		}
 	}
 	return missing, errors.Join(problems...)
 }
 
-// takeUp takes host's certificates from storage into memory, of every way, and tells if what is served then is news. One
-// that cannot be used is mended, see mend. None is fs.ErrNotExist, and so is a storage that is down, which tells that
-// itself. Files that cannot be read at all are an error: ordering anew at every start would use up an authority's
-// patience.
-func (m *managed) takeUp(ctx context.Context, host string) error {
+// load reads host's certificates of all issuers from storage into memory, and reports a change of what is served.
+//
+// One that cannot be used is repaired or set aside, see repair. It is fs.ErrNotExist if there is none, and also if the
+// storage is down, which reports that itself. Files that cannot be read at all are another error: ordering again at every
+// start would soon reach an authority's rate limits.
+func (m *managed) load(ctx context.Context, host string) error {
 	var problems []error
-	by := make(map[string]*way)
-	for _, w := range m.ways {
-		cert, err := m.read(ctx, w, host)
+	issuers := make(map[string]*issuer) // by the certificate's hash
+	for _, by := range m.issuers {
+		cert, err := m.read(ctx, by, host)
 		if isBroken(err) {
-			cert, err = m.mend(ctx, w, host, err)
+			cert, err = m.repair(ctx, by, host, err)
 		}
 		switch {
 		case err == nil:
-			by[cert.Hash()] = w
-		case !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(redisTrouble)):
+			issuers[cert.Hash()] = by
+		case !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(redis.UnavailableError)):
 			problems = append(problems, fmt.Errorf("host %q: stored certificate: %w", host, err))
 		}
 	}
-	list := m.newest(host)
+	list := m.dropReplaced(host)
 	if len(list) > 0 {
-		if w := by[list[0].Hash()]; w != nil {
-			m.news(host, w, list[0])
+		if by := issuers[list[0].Hash()]; by != nil {
+			m.reportLoaded(host, by, list[0])
 		}
 		return nil
 	}
@@ -59,60 +63,60 @@ func (m *managed) takeUp(ctx context.Context, host string) error {
 	return fs.ErrNotExist
 }
 
-// read takes host's certificate of one way from storage into memory. Its three values are written one after another: if
-// they do not fit together, a moment later they may.
-func (m *managed) read(ctx context.Context, w *way, host string) (certmagic.Certificate, error) {
-	cert, err := w.cfg.CacheManagedCertificate(ctx, host)
+// read reads host's certificate of one issuer from storage into memory. Its three values are written one after another:
+// if they do not match, they may a moment later.
+func (m *managed) read(ctx context.Context, by *issuer, host string) (certmagic.Certificate, error) {
+	cert, err := by.cfg.CacheManagedCertificate(ctx, host)
 	for range 3 {
 		if !isBroken(err) {
 			break
 		}
-		if no := pause(ctx, 100*time.Millisecond); no != nil {
-			return cert, no
+		if ended := pause(ctx, 100*time.Millisecond); ended != nil {
+			return cert, ended
 		}
-		cert, err = w.cfg.CacheManagedCertificate(ctx, host)
+		cert, err = by.cfg.CacheManagedCertificate(ctx, host)
 	}
 	return cert, err
 }
 
-// isBroken reports whether err is that of a certificate that is there and cannot be used: a crash between two values, a
-// disk that lost a block.
+// isBroken reports whether a certificate is there and cannot be used, as after a crash between two of its values or where
+// a disk has lost a block.
 func isBroken(err error) bool {
-	return err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(redisTrouble)) && !errors.As(err, new(*fs.PathError)) &&
-		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(redis.UnavailableError)) &&
+		!errors.As(err, new(*fs.PathError)) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// mend makes a broken certificate usable with the key that was written over; where there is none, it is told, set aside
-// and then not there. What another gateway may be writing this very moment is left alone, and not there yet.
-func (m *managed) mend(ctx context.Context, w *way, host string, broken error) (certmagic.Certificate, error) {
+// repair makes a broken certificate usable with the key that was overwritten; if there is none, it sets the certificate
+// aside, with a warning. One that another gateway may be writing at this moment counts as not there yet.
+func (m *managed) repair(ctx context.Context, by *issuer, host string, broken error) (certmagic.Certificate, error) {
 	none := certmagic.Certificate{}
 	lock := orderLock + host
-	ok, err := m.store.TryLock(ctx, lock)
+	ok, err := m.storage.TryLock(ctx, lock)
 	if ok {
-		defer m.store.Unlock(context.WithoutCancel(ctx), lock)
+		defer m.storage.Unlock(context.WithoutCancel(ctx), lock)
 	}
-	if cert, err := m.read(ctx, w, host); !isBroken(err) {
+	if cert, err := m.read(ctx, by, host); !isBroken(err) {
 		return cert, err
 	}
-	// At the start the lock on a folder may be what a crash left there, and nobody's.
-	if crashed := !m.managing.Load() && !m.store.shared(); (!ok || err != nil) && !crashed {
+	// At the start, the lock on a folder may be what a crash left behind, and nobody's.
+	if crashed := !m.managing.Load() && !m.storage.isShared(); (!ok || err != nil) && !crashed {
 		return none, fs.ErrNotExist
 	}
-	if m.store.bringBack(ctx, certmagic.StorageKeys.SitePrivateKey(w.key(), host)) == nil {
-		if cert, other := w.cfg.CacheManagedCertificate(ctx, host); other == nil {
+	if m.storage.restoreKey(ctx, certmagic.StorageKeys.SitePrivateKey(by.key(), host)) == nil {
+		if cert, other := by.cfg.CacheManagedCertificate(ctx, host); other == nil {
 			return cert, nil
 		}
 	}
-	if aside := m.store.setAside(ctx, certmagic.StorageKeys.CertsSitePrefix(w.key(), host)); aside != nil {
+	if aside := m.storage.SetAside(ctx, certmagic.StorageKeys.CertsSitePrefix(by.key(), host)); aside != nil {
 		return none, errors.Join(broken, aside)
 	}
-	m.told.tell(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: w.name,
+	m.notifier.send(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: by.name,
 		Error: fmt.Sprintf("the stored certificate cannot be used and was set aside, a new one will be made: %v", broken)})
 	return none, fs.ErrNotExist
 }
 
-// newest has what is in memory for host, after older ones than the one signed last were taken out of it.
-func (m *managed) newest(host string) []certmagic.Certificate {
+// dropReplaced removes from memory host's certificates that are older than a valid one, and has those that are left.
+func (m *managed) dropReplaced(host string) []certmagic.Certificate {
 	list := m.cached(host)
 	if len(list) < 2 || time.Now().Before(list[0].Leaf.NotBefore) || time.Now().After(list[0].Leaf.NotAfter) {
 		return list
@@ -123,28 +127,28 @@ func (m *managed) newest(host string) []certmagic.Certificate {
 	return list[:1]
 }
 
-// news tells that host is served with a certificate read from storage, once. What an order of our own has put there is told
-// by the order, which may not have come to it yet; if it was another gateway's, the next look tells.
-func (m *managed) news(host string, by *way, cert certmagic.Certificate) {
-	if _, busy := m.ordering.Load(host); busy {
+// reportLoaded reports, once, that host is served with a certificate read from storage. During an attempt it does nothing:
+// if the certificate comes from that attempt, the attempt reports it, and if it is another gateway's, the next call does.
+func (m *managed) reportLoaded(host string, by *issuer, cert certmagic.Certificate) {
+	if _, busy := m.attempting.Load(host); busy {
 		return
 	}
-	if before, _ := m.known.Swap(host, cert.Hash()); before != cert.Hash() {
-		m.told.tell(Event{Kind: KindLoaded, Hosts: cert.Names, Issuer: by.name, NotAfter: cert.Leaf.NotAfter})
+	if before, _ := m.lastReported.Swap(host, cert.Hash()); before != cert.Hash() {
+		m.notifier.send(Event{Kind: KindLoaded, Hosts: cert.Names, Issuer: by.name, NotAfter: cert.Leaf.NotAfter})
 	}
 }
 
-// tellOpenKeys warns of stored keys that somebody has opened to others: they are written for their owner alone.
-func (m *managed) tellOpenKeys(host string) {
-	files, ok := m.store.kept.(*folder)
+// warnOpenKeys warns of stored keys that others can read. They are written for their owner alone; somebody changed that.
+func (m *managed) warnOpenKeys(host string) {
+	files, ok := m.storage.backend.(*folder)
 	if !ok {
 		return
 	}
-	for _, w := range m.ways {
-		path := files.Filename(certmagic.StorageKeys.SitePrivateKey(w.key(), host))
+	for _, by := range m.issuers {
+		path := files.Filename(certmagic.StorageKeys.SitePrivateKey(by.key(), host))
 		if info, err := os.Stat(path); err == nil {
-			if words := othersCanRead(path, info); words != "" {
-				m.told.tell(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: w.name, Error: words})
+			if text := pemfile.OpenToAll(path, info); text != "" {
+				m.notifier.send(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: by.name, Error: text})
 			}
 		}
 	}

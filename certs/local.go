@@ -2,41 +2,48 @@ package certs
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/caddyserver/certmagic"
+
+	"gate421/certs/localca"
 )
 
-// localSource is the source "local": certificates of our own authority, kept and renewed as those of "acme" are.
+// localSource is the source "local": certificates of our own authority, stored and renewed like those of "acme".
 type localSource struct {
 	*managed
-	authority *authority
+	authority *localca.Authority
 }
 
-func openLocal(ctx context.Context, c Config, hosts names, told *teller) (*localSource, error) {
-	m, err := newManaged(c, hosts, told)
+// localFolder is where the local authority is below a state folder.
+func localFolder(folder string) string { return filepath.Join(folder, "local-ca") }
+
+func openLocal(ctx context.Context, c Config, hosts names, n *notifier) (*localSource, error) {
+	m, err := newManaged(c, hosts, n)
 	if err != nil {
 		return nil, err
 	}
-	local := &localSource{managed: m}
-	if local.authority, err = openAuthority(filepath.Join(c.Folder, "local-ca"), told); err != nil {
+	l := &localSource{managed: m}
+	l.authority, err = localca.Open(localFolder(c.Folder), func(root *x509.Certificate, text string) {
+		n.send(Event{Kind: KindWarning, Issuer: root.Subject.CommonName, NotAfter: root.NotAfter, Error: text})
+	})
+	if err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	local.authority.hosts = hosts
-	way := &way{name: local.authority.root().Subject.CommonName}
-	way.cfg = m.config(way, true)
-	way.cfg.Issuers = []certmagic.Issuer{local.authority}
-	m.add(way)
-	if err := local.prepare(ctx); err != nil {
+	by := &issuer{name: l.authority.Root().Subject.CommonName}
+	by.cfg = m.config(by, true)
+	by.cfg.Issuers = []certmagic.Issuer{&localIssuer{l.authority, hosts}}
+	m.add(by)
+	if err := l.prepare(ctx); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	return local, nil
+	return l, nil
 }
 
-// prepare gives every host a certificate that is good now. Nothing but our own disk is asked, so it happens in Open.
+// prepare gives every host a certificate that is valid now. It needs our own disk alone, so Open can wait for it.
 func (l *localSource) prepare(ctx context.Context) error {
 	missing, err := l.loadAll(ctx)
 	if err != nil {
@@ -44,7 +51,7 @@ func (l *localSource) prepare(ctx context.Context) error {
 	}
 	var problems []error
 	for _, host := range missing {
-		if err := l.ways[0].cfg.ObtainCertSync(ctx, host); err != nil {
+		if err := l.issuers[0].cfg.ObtainCertSync(ctx, host); err != nil {
 			problems = append(problems, fmt.Errorf("host %q: %w", host, err))
 		}
 	}
@@ -62,7 +69,7 @@ func (l *localSource) renewIfDue(ctx context.Context, host string, old certmagic
 	if !old.NeedsRenewal(l.cfg) {
 		return nil
 	}
-	if err := l.ways[0].cfg.RenewCertSync(ctx, host, false); err != nil {
+	if err := l.issuers[0].cfg.RenewCertSync(ctx, host, false); err != nil {
 		return err
 	}
 	renewed, err := l.cfg.CacheManagedCertificate(ctx, host)
@@ -72,11 +79,25 @@ func (l *localSource) renewIfDue(ctx context.Context, host string, old certmagic
 	return err
 }
 
-// bare takes the path off a file's error, for messages that begin with it.
-func bare(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
+// localIssuer is the local authority as a certmagic.Issuer, for the configured hosts and for nothing else.
+type localIssuer struct {
+	authority *localca.Authority
+	hosts     names
 }
+
+// Issue is certmagic.Issuer's. A name that is not configured is an UnknownHostError.
+func (l *localIssuer) Issue(_ context.Context, request *x509.CertificateRequest) (*certmagic.IssuedCertificate, error) {
+	for _, name := range namesOf(&x509.Certificate{DNSNames: request.DNSNames, IPAddresses: request.IPAddresses}) {
+		if !l.hosts.known[name] {
+			return nil, UnknownHostError{Name: name}
+		}
+	}
+	chain, err := l.authority.Sign(request)
+	if err != nil {
+		return nil, err
+	}
+	return &certmagic.IssuedCertificate{Certificate: chain}, nil
+}
+
+// IssuerKey is certmagic.Issuer's: it names the folder of this authority's certificates.
+func (l *localIssuer) IssuerKey() string { return l.authority.ID() }

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io/fs"
 	"net"
 	"os"
@@ -20,8 +19,8 @@ import (
 
 func localConfig(t *testing.T, hosts ...string) (Config, recorder) {
 	t.Helper()
-	told := newRecorder()
-	return Config{Source: SourceLocal, Hosts: hosts, Folder: filepath.Join(t.TempDir(), "state"), Notify: told.notify}, told
+	events := newRecorder()
+	return Config{Source: SourceLocal, Hosts: hosts, Folder: filepath.Join(t.TempDir(), "state"), OnEvent: events.onEvent}, events
 }
 
 func rootPool(t *testing.T, certs *Certificates) *x509.CertPool {
@@ -38,12 +37,12 @@ func rootPool(t *testing.T, certs *Certificates) *x509.CertPool {
 }
 
 func TestLocalHandshakes(t *testing.T) {
-	c, told := localConfig(t, "shop.example", "*.shop.example", "www.shop.example", "127.0.0.1")
+	c, events := localConfig(t, "shop.example", "*.shop.example", "www.shop.example", "127.0.0.1")
 	certs := mustOpen(t, c)
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := kinds(told.rest()); !slices.Equal(got, []string{"obtained", "obtained", "obtained", "obtained"}) {
+	if got := kinds(events.rest()); !slices.Equal(got, []string{"obtained", "obtained", "obtained", "obtained"}) {
 		t.Errorf("told %q", got)
 	}
 	pool := rootPool(t, certs)
@@ -103,7 +102,7 @@ func TestUnknownHostErrorAsAlert(t *testing.T) {
 }
 
 func TestLocalFilesAndRestart(t *testing.T) {
-	c, told := localConfig(t, "shop.example", "*.shop.example")
+	c, events := localConfig(t, "shop.example", "*.shop.example")
 	first := mustOpen(t, c)
 	root, err := os.ReadFile(first.Root())
 	if err != nil {
@@ -113,14 +112,14 @@ func TestLocalFilesAndRestart(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if modesMean {
+	if hasModes {
 		checkModes(t, c.Folder)
 	}
 	if entries, _ := os.ReadDir(c.Folder); len(entries) != 2 {
 		t.Errorf("left lying about: %v", entries)
 	}
 
-	told.rest()
+	events.rest()
 	second := mustOpen(t, c)
 	again, err := os.ReadFile(second.Root())
 	if err != nil || string(again) != string(root) {
@@ -129,7 +128,7 @@ func TestLocalFilesAndRestart(t *testing.T) {
 	if !served(t, second, "shop.example").Equal(leaf) {
 		t.Error("the certificate was not used again")
 	}
-	if got := kinds(told.rest()); !slices.Equal(got, []string{"loaded", "loaded"}) {
+	if got := kinds(events.rest()); !slices.Equal(got, []string{"loaded", "loaded"}) {
 		t.Errorf("told %q", got)
 	}
 }
@@ -161,25 +160,25 @@ func checkModes(t *testing.T, folder string) {
 }
 
 func TestLocalRenewsWhatIsDue(t *testing.T) {
-	c, told := localConfig(t, "shop.example", "*.shop.example")
+	c, events := localConfig(t, "shop.example", "*.shop.example")
 	first := mustOpen(t, c)
 	source := first.source.(*localSource)
-	ca := &testCA{cert: source.authority.root(), key: source.authority.key}
+	ca := readTestCA(t, localFolder(c.Folder))
 	public := served(t, first, "shop.example").PublicKey.(*ecdsa.PublicKey)
 	expired := ca.sign(t, public, time.Now().Add(-time.Hour), "shop.example")
-	key := certmagic.StorageKeys.SiteCert(source.authority.IssuerKey(), "shop.example")
-	if err := source.store.Store(t.Context(), key, expired); err != nil {
+	key := certmagic.StorageKeys.SiteCert(source.authority.ID(), "shop.example")
+	if err := source.storage.Store(t.Context(), key, expired); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 
-	told.rest()
+	events.rest()
 	second := mustOpen(t, c)
-	renewed := told.wait(t, KindRenewed)
+	renewed := events.wait(t, KindRenewed)
 	if !slices.Equal(renewed.Hosts, []string{"shop.example"}) || renewed.NotAfter.Before(time.Now()) ||
-		renewed.Issuer != source.authority.root().Subject.CommonName {
+		renewed.Issuer != source.authority.Root().Subject.CommonName {
 		t.Errorf("told %+v", renewed)
 	}
 	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
@@ -191,18 +190,18 @@ func TestLocalRenewsWhatIsDue(t *testing.T) {
 }
 
 func TestLocalDamagedCertificateIsMadeAnew(t *testing.T) {
-	c, told := localConfig(t, "shop.example")
+	c, events := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
 	source := first.source.(*localSource)
-	key := certmagic.StorageKeys.SitePrivateKey(source.authority.IssuerKey(), "shop.example")
-	if err := source.store.kept.Store(t.Context(), key, []byte("not a key")); err != nil {
+	key := certmagic.StorageKeys.SitePrivateKey(source.authority.ID(), "shop.example")
+	if err := source.storage.backend.Store(t.Context(), key, []byte("not a key")); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 	second := mustOpen(t, c)
-	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "set aside") {
+	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "set aside") {
 		t.Errorf("told %+v", e)
 	}
 	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
@@ -212,72 +211,25 @@ func TestLocalDamagedCertificateIsMadeAnew(t *testing.T) {
 
 // A crash between a new key and its certificate leaves the old certificate, whose key is still there.
 func TestKeyWithoutItsCertificateIsMended(t *testing.T) {
-	c, told := localConfig(t, "shop.example")
+	c, events := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
 	before := served(t, first, "shop.example")
 	source := first.source.(*localSource)
-	key := certmagic.StorageKeys.SitePrivateKey(source.authority.IssuerKey(), "shop.example")
+	key := certmagic.StorageKeys.SitePrivateKey(source.authority.ID(), "shop.example")
 	_, other := newTestCA(t).pair(t, "shop.example")
-	if err := source.store.Store(t.Context(), key, other); err != nil {
+	if err := source.storage.Store(t.Context(), key, other); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	told.rest()
+	events.rest()
 	second := mustOpen(t, c)
-	if got := kinds(told.rest()); !slices.Equal(got, []string{KindLoaded}) {
+	if got := kinds(events.rest()); !slices.Equal(got, []string{KindLoaded}) {
 		t.Errorf("told %q", got)
 	}
 	if !served(t, second, "shop.example").Equal(before) {
 		t.Error("another certificate is served")
-	}
-}
-
-func TestLocalAuthorityIsNeverReplaced(t *testing.T) {
-	otherCert, otherKey, err := newRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	leafOnly, _ := newTestCA(t).pair(t, "shop.example")
-	for _, test := range []struct {
-		name, file string
-		data       []byte // nil: removed
-		want       string
-	}{
-		{"no key", "root.key", nil, "root.key: no such file"},
-		{"no certificate", "root.pem", nil, "root.pem: no such file"},
-		{"key cut off", "root.key", otherKey[:40], "root.key: holds no PEM block"},
-		{"key garbled", "root.key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("x")}), "root.key: "},
-		{"certificate garbled", "root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), "root.pem: "},
-		{"another's key", "root.key", otherKey, "is not the key of root.pem"},
-		{"another's certificate", "root.pem", otherCert, "is not the key of root.pem"},
-		{"a host's certificate", "root.pem", leafOnly, "root.pem"},
-		{"empty", "root.pem", []byte{}, "root.pem: holds no PEM block"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c, _ := localConfig(t, "shop.example")
-			certs := mustOpen(t, c)
-			if err := certs.Close(); err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(filepath.Dir(certs.Root()), test.file)
-			if test.data == nil {
-				err = os.Remove(path)
-			} else {
-				err = os.WriteFile(path, test.data, 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err := Open(t.Context(), c)
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "move it away") {
-				t.Fatalf("got %v, want %q and what to do", err, test.want)
-			}
-			if data, err := os.ReadFile(path); test.data != nil && (err != nil || string(data) != string(test.data)) {
-				t.Errorf("the file was changed: %v", err)
-			}
-		})
 	}
 }
 
@@ -299,14 +251,14 @@ func TestLocalAnotherRootServesNothingOld(t *testing.T) {
 func TestLocalAuthoritySignsForConfiguredHostsOnly(t *testing.T) {
 	c, _ := localConfig(t, "shop.example")
 	certs := mustOpen(t, c)
-	err := certs.source.(*localSource).ways[0].cfg.ObtainCertSync(t.Context(), "bank.example")
+	err := certs.source.(*localSource).issuers[0].cfg.ObtainCertSync(t.Context(), "bank.example")
 	if err == nil || !strings.Contains(err.Error(), `host "bank.example": not configured`) {
 		t.Errorf("got %v", err)
 	}
 	if err := certs.source.(*localSource).cfg.ObtainCertSync(t.Context(), "other.example"); err == nil {
 		t.Error("ordered by certmagic's own clock")
 	}
-	root := certs.source.(*localSource).authority.root()
+	root := certs.source.(*localSource).authority.Root()
 	if !root.MaxPathLenZero || !slices.Equal(root.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
 		t.Error("the root can sign more than server certificates")
 	}
@@ -316,10 +268,10 @@ func TestLocalAuthoritySignsForConfiguredHostsOnly(t *testing.T) {
 }
 
 func TestLocalKeyOpenToEverybodyIsAWarning(t *testing.T) {
-	if !modesMean {
+	if !hasModes {
 		return
 	}
-	c, told := localConfig(t, "shop.example")
+	c, events := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
@@ -328,13 +280,13 @@ func TestLocalKeyOpenToEverybodyIsAWarning(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustOpen(t, c)
-	if e := told.wait(t, KindWarning); !strings.Contains(e.Error, "everybody") {
+	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "everybody") {
 		t.Errorf("told %+v", e)
 	}
 }
 
 func TestCloseAndManageAgain(t *testing.T) {
-	c, told := localConfig(t, "shop.example")
+	c, events := localConfig(t, "shop.example")
 	certs := mustOpen(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -343,7 +295,7 @@ func TestCloseAndManageAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	told.rest()
+	events.rest()
 	for range 2 {
 		if err := certs.Close(); err != nil {
 			t.Fatal(err)
@@ -353,7 +305,7 @@ func TestCloseAndManageAgain(t *testing.T) {
 		t.Error("managed after Close")
 	}
 	served(t, certs, "shop.example") // a draining server still has handshakes to answer
-	if left := told.rest(); len(left) > 0 {
+	if left := events.rest(); len(left) > 0 {
 		t.Errorf("told at the end: %+v", left)
 	}
 	// certmagic's goroutines get no lock any more.

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// names are the configured hosts, which alone have certificates.
+// names are the configured hosts: nothing else has a certificate.
 type names struct {
 	order []string // as configured, each once
 	known map[string]bool
@@ -32,7 +32,7 @@ func newNames(hosts []string) (names, error) {
 	return n, errors.Join(problems...)
 }
 
-// checkHost says why host is not a name that a certificate can have. IP addresses are, "local" and "files" use them.
+// checkHost says why a certificate cannot have host as a name. It can have IP addresses, for "local" and "files".
 func checkHost(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
@@ -54,16 +54,16 @@ func checkHost(host string) error {
 	return nil
 }
 
-// fold is the form in which names are compared.
-func fold(name string) string {
+// normalize is the form in which names are compared.
+func normalize(name string) string {
 	if name == "." {
 		return name // the root is not the same as no name
 	}
 	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
-// match finds the configured host that a client's folded name belongs to: itself, or the wildcard one label up. No
-// name belongs to the first host.
+// match finds the configured host for a client's normalized name: itself, or the wildcard one label up. No name is the
+// first host's.
 func (n names) match(name string) (host string, ok bool) {
 	if name == "" {
 		return n.order[0], true
@@ -79,8 +79,8 @@ func (n names) match(name string) (host string, ok bool) {
 
 func isWildcard(host string) bool { return strings.HasPrefix(host, "*.") }
 
-// covers reports whether leaf is good for a configured host. A wildcard host needs that very wildcard: no finite list
-// of names stands for it.
+// covers reports whether leaf is valid for a configured host. A wildcard host needs that very wildcard: no list of names
+// covers all that it stands for.
 func covers(leaf *x509.Certificate, host string) bool {
 	if !isWildcard(host) {
 		return leaf.VerifyHostname(host) == nil
@@ -93,7 +93,7 @@ func covers(leaf *x509.Certificate, host string) bool {
 	return false
 }
 
-// namesOf lists the names a certificate is good for, as it spells them.
+// namesOf lists the names that a certificate is valid for, as it spells them.
 func namesOf(leaf *x509.Certificate) []string {
 	list := append([]string(nil), leaf.DNSNames...)
 	for _, ip := range leaf.IPAddresses {

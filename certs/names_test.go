@@ -46,13 +46,13 @@ func TestMatch(t *testing.T) {
 		"shop.example.com":  "*.example.com",
 		"SHOP.example.com.": "*.example.com",
 	} {
-		if got, ok := n.match(fold(name)); !ok || got != want {
+		if got, ok := n.match(normalize(name)); !ok || got != want {
 			t.Errorf("match(%q) = %q, %v; want %q", name, got, ok, want)
 		}
 	}
 	for _, name := range []string{"example.com", "a.b.example.com", ".example.com", "*.example.com", "first.example..",
 		"first.example.evil.tld", "other.example", "xfirst.example", ".", "first.example\x00"} {
-		if got, ok := n.match(fold(name)); ok {
+		if got, ok := n.match(normalize(name)); ok {
 			t.Errorf("match(%q) = %q; want none", name, got)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"gate421/certs/storagetest"
 )
 
 // balance is a load balancer: it leads each connection to one gateway that is up, in turn.
@@ -62,7 +64,7 @@ func balance(t *testing.T, port int, all []*gateway, before func(), portOf func(
 // than has ordered in two of three cases. One is killed while it orders. Pebble signs one certificate a host.
 func TestPeersThreeGatewaysPebble(t *testing.T) {
 	const hosts, gateways = 12, 3
-	server := startRedis(t)
+	server := storagetest.StartServer(t, storagetest.FreePort(t))
 	p := newPebble(t, pebbleSetup{})
 	fetched := make(chan struct{}, 1000)
 	p.fetched.Store(&fetched)
@@ -73,8 +75,8 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 	ca := p.authority()
 	all := make([]*gateway, gateways)
 	for i := range all {
-		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.Directory, Root: ca.Root, Storage: "redis://" + server.address(),
-			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: freePort(t), HTTPS: freePort(t)}}
+		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.Directory, Root: ca.Root, Storage: "redis://" + server.Address(),
+			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: storagetest.FreePort(t), HTTPS: storagetest.FreePort(t)}}
 		t.Cleanup(all[i].kill)
 	}
 	var came atomic.Int64

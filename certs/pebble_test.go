@@ -26,6 +26,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/db"
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
+
+	"gate421/certs/storagetest"
 )
 
 // pebble is Let's Encrypt's own test authority in this process: it speaks all of RFC 8555, checks every signature and
@@ -59,14 +61,14 @@ var reading sync.Mutex
 func newPebble(t *testing.T, setup pebbleSetup) *pebble {
 	t.Helper()
 	quiet := log.New(io.Discard, "", 0)
-	p := &pebble{t: t, store: db.NewMemoryStore(), names: newNameserver(t, "example.", "invalid."), httpPort: freePort(t), tlsPort: freePort(t)}
+	p := &pebble{t: t, store: db.NewMemoryStore(), names: newNameserver(t, "example.", "invalid."), httpPort: storagetest.FreePort(t), tlsPort: storagetest.FreePort(t)}
 	for id, key := range setup.binding {
 		if err := p.store.AddExternalAccountKeyByID(id, key); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p.ca = ca.New(quiet, p.store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: uint64(setup.seconds)}})
-	reading.Lock() // the environment is how it is told
+	reading.Lock() // the environment is how it is events
 	for name, value := range map[string]int{"PEBBLE_VA_NOSLEEP": 1, "PEBBLE_AUTHZREUSE": 0, "PEBBLE_WFE_NONCEREJECT": setup.refuses} {
 		if err := os.Setenv(name, strconv.Itoa(value)); err != nil {
 			t.Fatal(err)
@@ -133,9 +135,9 @@ func (p *pebble) pool() *x509.CertPool {
 }
 
 func (p *pebble) config(t *testing.T, hosts ...string) (Config, recorder) {
-	told := newRecorder()
+	events := newRecorder()
 	return Config{Source: SourceACME, Hosts: hosts, CAs: []CA{p.authority()}, Email: "owner@shop.example", Folder: filepath.Join(t.TempDir(), "state"),
-		Notify: told.notify, HTTPPort: p.httpPort, HTTPSPort: p.tlsPort}, told
+		OnEvent: events.onEvent, HTTPPort: p.httpPort, HTTPSPort: p.tlsPort}, events
 }
 
 // doors listen where the authority comes to, as the gateway does, and answer with what find returns for a host.

@@ -71,14 +71,14 @@ func TestRenewalUnderLoad(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			host := fmt.Sprintf("loaded%d.example", int(test.life.Seconds()))
-			c, told := p.config(t, host)
+			c, events := p.config(t, host)
 			c.CheckEvery = 200 * time.Millisecond
 			certs := mustOpen(t, c)
 			p.doors(t, func(string) *Certificates { return certs })
 			if err := certs.Manage(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			told.wait(t, KindObtained)
+			events.wait(t, KindObtained)
 			old := certs.Leaves()[0]
 			pool := p.pool()
 			if !test.visitorsVerify {
@@ -100,7 +100,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 				}
 			}
 			took := time.Since(back)
-			for _, e := range told.rest() {
+			for _, e := range events.rest() {
 				if e.Kind == KindFailed {
 					failures++
 					if e.Error == "" || time.Until(e.Next) > test.life/60+time.Second {

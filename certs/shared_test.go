@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"path/filepath"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/caddyserver/certmagic"
-	"github.com/mholt/acmez/v3/acme"
 )
 
 // storages are the ways in which two gateways share what they have: each makes a gateway's Config of the first one's.
@@ -30,11 +28,11 @@ func TestSharedOrdersOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ca := newFakeCA(t)
 			hosts := []string{"shop.example", "www.shop.example"}
-			c, told := acmeConfig(t, ca, hosts...)
+			c, events := acmeConfig(t, ca, hosts...)
 			var all []*Certificates
 			for range 2 {
 				certs := mustOpen(t, share(c))
-				certs.acme.following = 100 * time.Millisecond
+				certs.acme.followEvery = 100 * time.Millisecond
 				all = append(all, certs)
 			}
 			for _, certs := range all {
@@ -57,7 +55,7 @@ func TestSharedOrdersOnce(t *testing.T) {
 			count := make(map[string]int)
 			for deadline := time.After(3 * patience); count[KindObtained] < 2 || count[KindLoaded] < 2; {
 				select {
-				case e := <-told:
+				case e := <-events:
 					count[e.Kind]++
 				case <-deadline:
 					t.Fatalf("told %v, want 2 obtained and 2 loaded", count)
@@ -68,7 +66,7 @@ func TestSharedOrdersOnce(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			for _, kind := range kinds(told.rest()) {
+			for _, kind := range kinds(events.rest()) {
 				count[kind]++
 			}
 			delete(count, KindTerms) // once, or twice where both made an account on their own
@@ -127,13 +125,13 @@ func TestSharedFollows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ca := newFakeCA(t)
 			ca.refuse = "none of your business" // nothing is to be ordered
-			c, told := acmeConfig(t, ca, "shop.example", "www.shop.example")
+			c, events := acmeConfig(t, ca, "shop.example", "www.shop.example")
 			c = share(c)
-			writer, err := openStorage(c, names{}, &teller{})
+			writer, err := openStorage(c, names{}, &notifier{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer writer.close()
+			defer writer.Close()
 			issuer := (&certmagic.ACMEIssuer{CA: c.CAs[0].Directory}).IssuerKey()
 			store := func(host string, until time.Duration) {
 				certPEM, keyPEM := ca.pairUntil(t, time.Now().Add(until), host)
@@ -141,25 +139,25 @@ func TestSharedFollows(t *testing.T) {
 			}
 			store("shop.example", 20*24*time.Hour)
 			certs := mustOpen(t, c)
-			certs.acme.following = 20 * time.Millisecond
-			told.wait(t, KindLoaded)
+			certs.acme.followEvery = 20 * time.Millisecond
+			events.wait(t, KindLoaded)
 			if err := certs.Manage(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			told.wait(t, KindFailed)
+			events.wait(t, KindFailed)
 			// Renewed by another, a first one, and one from a backup, older than what is here.
 			first := served(t, certs, "shop.example")
 			store("shop.example", 25*24*time.Hour)
-			renewed := told.wait(t, KindLoaded)
+			renewed := events.wait(t, KindLoaded)
 			if now := served(t, certs, "shop.example"); !now.NotAfter.Equal(renewed.NotAfter) || !now.NotAfter.After(first.NotAfter) {
 				t.Errorf("serves until %v, told %v", now.NotAfter, renewed.NotAfter)
 			}
 			store("www.shop.example", 25*24*time.Hour)
-			told.wait(t, KindLoaded)
+			events.wait(t, KindLoaded)
 			served(t, certs, "www.shop.example")
 			store("shop.example", 15*24*time.Hour)
-			time.Sleep(20 * certs.acme.following)
-			if left := kinds(told.rest()); len(left) > 0 {
+			time.Sleep(20 * certs.acme.followEvery)
+			if left := kinds(events.rest()); len(left) > 0 {
 				t.Errorf("told %q", left)
 			}
 			if now := served(t, certs, "shop.example"); !now.NotAfter.Equal(renewed.NotAfter) {
@@ -171,71 +169,6 @@ func TestSharedFollows(t *testing.T) {
 			if issued := ca.issued(); len(issued) > 0 {
 				t.Errorf("issued %v", issued)
 			}
-		})
-	}
-}
-
-func TestSharedChallenges(t *testing.T) {
-	for name, share := range storages(t) {
-		t.Run(name, func(t *testing.T) {
-			ca := newFakeCA(t)
-			c, _ := acmeConfig(t, ca, "shop.example")
-			c = share(c)
-			certs := mustOpen(t, c)
-			present := func(host, kind, in string) {
-				t.Helper()
-				challenge := acme.Challenge{Type: kind, Token: "token1", KeyAuthorization: "token1.thumb",
-					Identifier: acme.Identifier{Type: "dns", Value: in}}
-				value, err := json.Marshal(challenge)
-				if err != nil {
-					t.Fatal(err)
-				}
-				key := "acme/" + certmagic.StorageKeys.Safe(certs.acme.cfg.Issuers[0].IssuerKey()) + "/challenge_tokens/" + host + ".json"
-				if err := certs.acme.store.Store(t.Context(), key, value); err != nil {
-					t.Fatal(err)
-				}
-			}
-			hello := &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
-			nothing := func(what string) {
-				t.Helper()
-				if body, answered := overHTTP(certs, "shop.example", "token1"); answered {
-					t.Errorf("%s: answered with %q", what, body)
-				}
-				if _, err := handshake(t, certs, hello); err == nil {
-					t.Errorf("%s: answered with a certificate", what)
-				}
-			}
-			nothing("no challenge")
-			present("shop.example", acme.ChallengeTypeHTTP01, "other.example")
-			nothing("another's challenge")
-			present("other.example", acme.ChallengeTypeHTTP01, "other.example")
-			if _, answered := overHTTP(certs, "other.example", "token1"); answered {
-				t.Error("a host that is not configured was answered")
-			}
-			present("shop.example", acme.ChallengeTypeHTTP01, "shop.example")
-			for _, host := range []string{"shop.example", "SHOP.example.", "shop.example:80"} {
-				if body, answered := overHTTP(certs, host, "token1"); !answered || body != "token1.thumb" {
-					t.Errorf("%q: %v with %q", host, answered, body)
-				}
-			}
-			if _, answered := overHTTP(certs, "shop.example", "token2"); answered {
-				t.Error("another token was answered")
-			}
-			if _, err := handshake(t, certs, hello); err == nil {
-				t.Error("the other kind of challenge was answered")
-			}
-			present("shop.example", acme.ChallengeTypeTLSALPN01, "shop.example")
-			state, err := handshake(t, certs, hello)
-			if err != nil || len(state.PeerCertificates[0].DNSNames) != 1 || state.NegotiatedProtocol != "acme-tls/1" {
-				t.Errorf("%v", err)
-			}
-			if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
-				t.Error("somebody else was given it")
-			}
-			for range maxLookUps {
-				certs.acme.lookUps <- struct{}{}
-			}
-			nothing("too many at a time")
 		})
 	}
 }

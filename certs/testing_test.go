@@ -11,13 +11,20 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"gate421/certs/localca"
 )
 
+// patience is how long a test waits for what must come.
 const patience = 10 * time.Second
+
+// hasModes is false where file modes are made up from a read-only bit.
+const hasModes = runtime.GOOS != "windows"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperKey) != "" {
@@ -32,14 +39,14 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))
 }
 
-// recorder is a Config.Notify that tests wait on.
+// recorder is a Config.OnEvent that tests wait on.
 type recorder chan Event
 
 func newRecorder() recorder { return make(recorder, 1000) }
 
-func (r recorder) notify(e Event) { r <- e }
+func (r recorder) onEvent(e Event) { r <- e }
 
-// wait returns the next event of that kind and forgets those before it.
+// wait returns the next event of that kind and drops those before it.
 func (r recorder) wait(t *testing.T, kind string) Event {
 	t.Helper()
 	deadline := time.After(patience)
@@ -49,9 +56,9 @@ func (r recorder) wait(t *testing.T, kind string) Event {
 			if e.Kind == kind {
 				return e
 			}
-			t.Logf("passing over %+v", e)
+			t.Logf("dropped %+v", e)
 		case <-deadline:
-			t.Fatalf("no event %q", kind)
+			t.Fatalf("no event of kind %q within %v", kind, patience)
 		}
 	}
 }
@@ -140,17 +147,30 @@ type testCA struct {
 
 func newTestCA(t testing.TB) *testCA {
 	t.Helper()
-	certPEM, keyPEM, err := newRoot()
-	if err != nil {
+	folder := filepath.Join(t.TempDir(), "ca")
+	if _, err := localca.Open(folder, func(*x509.Certificate, string) {}); err != nil {
 		t.Fatal(err)
 	}
-	certBlock, _ := pem.Decode(certPEM)
-	keyBlock, _ := pem.Decode(keyPEM)
+	return readTestCA(t, folder)
+}
+
+// readTestCA has the key of a local authority's folder.
+func readTestCA(t testing.TB, folder string) *testCA {
+	t.Helper()
+	block := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(data)
+		return block.Bytes
+	}
 	ca := new(testCA)
-	if ca.cert, err = x509.ParseCertificate(certBlock.Bytes); err != nil {
+	var err error
+	if ca.cert, err = x509.ParseCertificate(block("root.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if ca.key, err = x509.ParseECPrivateKey(keyBlock.Bytes); err != nil {
+	if ca.key, err = x509.ParseECPrivateKey(block("root.key")); err != nil {
 		t.Fatal(err)
 	}
 	return ca

@@ -24,7 +24,10 @@ type room struct {
 func house() map[string]room {
 	return map[string]room{
 		"verify":               {nil, []string{"github.com/maypok86/otter"}},
-		"certs":                {nil, []string{"github.com/caddyserver/certmagic", "github.com/gomodule/redigo", "github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"certs":                {[]string{"certs/localca", "certs/pemfile", "certs/redis"}, []string{"github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"certs/localca":        {[]string{"certs/pemfile"}, nil},
+		"certs/pemfile":        {nil, nil},
+		"certs/redis":          {[]string{"certs/pemfile"}, []string{"github.com/gomodule/redigo"}},
 		"gate/policy":          {[]string{"verify"}, nil},
 		"gate/guard":           {[]string{"gate/files"}, nil},
 		"gate/audit":           {[]string{"gate/files"}, nil},
@@ -53,6 +56,7 @@ func house() map[string]room {
 		"deploy/peers":         {nil, nil},
 
 		// Of tests alone: no other room may import them.
+		"certs/storagetest":         {nil, nil},
 		"verify/verifytest":         {nil, nil},
 		"gate/server/servertest":    {[]string{"verify", "verify/verifytest"}, nil},
 		"gate/report/logs/logstest": {[]string{"gate/audit"}, nil},
@@ -62,13 +66,15 @@ func house() map[string]room {
 	}
 }
 
-// shared are libraries with two users: verify asks the DNS with miekg/dns, its test server answers; audit writes lines
-// with zerolog, certs lets certmagic speak through it; audit compresses what it has set aside, gate/report/logs reads it again.
+// shared are libraries with several users: verify asks the DNS with miekg/dns, its test server answers; audit writes lines
+// with zerolog, certs has certmagic log through it; certs/redis is a storage for certmagic, and certs/storagetest tests one;
+// audit compresses what it has set aside, gate/report/logs reads it again.
 func shared() map[string][]string {
 	return map[string][]string{
-		"github.com/rs/zerolog":         {"gate/audit", "certs"},
-		"github.com/klauspost/compress": {"gate/audit", "gate/report/logs"},
-		"github.com/miekg/dns":          {"verify", "verify/verifytest"},
+		"github.com/rs/zerolog":            {"gate/audit", "certs"},
+		"github.com/klauspost/compress":    {"gate/audit", "gate/report/logs"},
+		"github.com/miekg/dns":             {"verify", "verify/verifytest"},
+		"github.com/caddyserver/certmagic": {"certs", "certs/redis", "certs/storagetest"},
 	}
 }
 

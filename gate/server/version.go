@@ -154,7 +154,7 @@ func (g *Gateway) retire(after time.Duration, closing func() error) {
 // newCertificates opens the certificates for a version's hosts.
 func (g *Gateway) newCertificates(ctx context.Context, c *config.Config) (*certs.Certificates, error) {
 	wanted := CertificatesConfig(c)
-	wanted.Notify = g.heardCertificates
+	wanted.OnEvent = g.heardCertificates
 	wanted.HTTPSPort, wanted.HTTPPort = portOf(c.Listen.HTTPS), portOf(c.Listen.HTTP)
 	opened, err := certs.Open(ctx, wanted)
 	switch {

@@ -1,0 +1,95 @@
+package certs
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fullDisk takes no more of what has a certain ending.
+type fullDisk struct {
+	backend
+
+	mu     sync.Mutex
+	ending string // "": everything is refused; "-": nothing
+}
+
+func (f *fullDisk) set(ending string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ending = ending
+}
+
+func (f *fullDisk) Store(ctx context.Context, key string, value []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if strings.HasSuffix(key, f.ending) {
+		return &os.PathError{Op: "write", Path: key, Err: syscall.ENOSPC}
+	}
+	return f.backend.Store(ctx, key, value)
+}
+
+// A full disk is found out before the authority is asked for what could not be kept.
+func TestFullDiskOrdersNothing(t *testing.T) {
+	p := newPebble(t, pebbleSetup{})
+	c, events := p.config(t, "shop.example")
+	certs := mustOpen(t, c)
+	certs.acme.storage.backend = &fullDisk{backend: certs.acme.storage.backend}
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "no space left on device") || time.Until(e.Next) < 50*time.Second {
+		t.Errorf("told %+v", e)
+	}
+	if orders := p.orders.Load(); orders != 0 {
+		t.Errorf("%d orders", orders)
+	}
+}
+
+// A disk that is full between a renewed certificate's key and the certificate leaves what was there: in memory, on disk
+// and after the next start. When there is room again, it is renewed.
+func TestFullDiskAtARenewal(t *testing.T) {
+	p := newPebble(t, pebbleSetup{seconds: 60})
+	far := farAway()
+	p.hints.Store(&far)
+	c, events := p.config(t, "shop.example")
+	c.CheckEvery = 100 * time.Millisecond
+	certs := mustOpen(t, c)
+	disk := &fullDisk{backend: certs.acme.storage.backend, ending: "-"}
+	certs.acme.storage.backend = disk
+	p.doors(t, func(string) *Certificates { return certs })
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events.wait(t, KindObtained)
+	old := certs.Leaves()[0]
+	disk.set(".crt")
+	past := `{"suggestedWindow": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}}`
+	p.hints.Store(&past)
+	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "cannot be kept: ") || !e.NotAfter.Equal(old.NotAfter) {
+		t.Errorf("told %+v", e)
+	}
+	p.hints.Store(&far)
+	if !served(t, certs, "shop.example").Equal(old) {
+		t.Error("another certificate is served")
+	}
+	if err := certs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	events.rest()
+	again := mustOpen(t, c)
+	if got := kinds(events.rest()); len(got) != 1 || got[0] != KindLoaded || !served(t, again, "shop.example").Equal(old) {
+		t.Fatalf("told %q", got)
+	}
+	p.hints.Store(&past)
+	certs = again
+	if err := again.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events.wait(t, KindRenewed)
+	p.hints.Store(&far)
+}

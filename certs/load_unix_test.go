@@ -1,0 +1,62 @@
+//go:build unix
+
+package certs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A stored key that others can read is a warning. A stored certificate that was cut off is set aside and ordered anew; the account is kept.
+func TestDamagedStore(t *testing.T) {
+	p := newPebble(t, pebbleSetup{})
+	c, events := p.config(t, "shop.example")
+	certs := mustOpen(t, c)
+	p.doors(t, func(string) *Certificates { return certs })
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events.wait(t, KindObtained)
+	if err := certs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(c.Folder, "certificates", "certificates", "*", "shop.example", "shop.example.crt"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%q, %v", found, err)
+	}
+	key := strings.TrimSuffix(found[0], ".crt") + ".key"
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	events.rest()
+	open := mustOpen(t, c)
+	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, key) {
+		t.Errorf("told %+v", e)
+	}
+	if err := errors.Join(open.Close(), os.Chmod(key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(found[0], 100); err != nil {
+		t.Fatal(err)
+	}
+	events.rest()
+	certs = mustOpen(t, c)
+	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "set aside") {
+		t.Errorf("told %+v", e)
+	}
+	if err := certs.Manage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		e := <-events
+		if e.Kind == KindTerms {
+			t.Error("another account was made")
+		}
+		if e.Kind == KindObtained {
+			break
+		}
+	}
+}
