@@ -1,10 +1,11 @@
 // Package analysis answers one question: what does the decision log prove?
 //
-// [Examine] takes the records that package logs reads and says what became of the crawl: how much of it came over HTTP/2, what
-// was refused, which of the refused URLs the crawler then fetched over HTTP/1.x, who pretended to be a crawler. The [Report] is
-// a plain value with a documented JSON form; package render shows it to people.
+// [Examine] takes the records that package logs reads and says what became of the crawl: how much of it came over
+// HTTP/2, what was refused, which of the refused URLs the crawler then fetched over HTTP/1.x, who pretended to be a
+// crawler. The [Report] is a plain value with a documented JSON form; package render shows it to people.
 //
-// Whatever strangers can put into a log is bounded here: beyond the bounds it is counted together, and the report says so.
+// Whatever strangers can put into a log takes bounded memory here: beyond the bounds it is counted together, and the
+// report says so.
 package analysis
 
 import (
@@ -19,8 +20,8 @@ import (
 // maxChanges is how many changes of rules a report holds. Later ones are left out.
 const maxChanges = 100_000
 
-// Examine reads logs to their end, answers the reader's query about them and closes them. No record is fatal: what cannot be
-// used is counted in [Report.Log]. The only errors are those of ctx; the report is nil then.
+// Examine reads logs to their end, answers the reader's query about them and closes them. No record is fatal: what
+// cannot be used is counted in [Report.Log]. The only errors are those of ctx; the report is nil then.
 //
 // A refusal that a later record of the same request withdraws is counted nowhere but in Log's Records and Withdrawn.
 func Examine(ctx context.Context, r *logs.Reader) (*Report, error) {
@@ -68,8 +69,8 @@ func (x *examiner) add(e *event) {
 
 func newChange(e *event) Change {
 	text := func(f logs.Field) string { return string(e.Text(f)) }
-	c := Change{Time: e.Time(), Event: "rule", Site: text(logs.FieldSite), Rule: text(logs.FieldRule), From: text(logs.FieldFrom),
-		To: text(logs.FieldTo), What: text(logs.FieldWhat), By: text(logs.FieldBy)}
+	c := Change{Time: e.Time(), Event: "rule", Site: text(logs.FieldSite), Rule: text(logs.FieldRule),
+		From: text(logs.FieldFrom), To: text(logs.FieldTo), What: text(logs.FieldWhat), By: text(logs.FieldBy)}
 	if e.Kind() == logs.GuardEvent {
 		c.Event, c.Crawler = "guard", text(logs.FieldCrawler)
 	}

@@ -71,7 +71,8 @@ func must[T any](value T, err error) T {
 // logLine writes a line as the log does: v, time, boot and seq first.
 func logLine(t *rapid.T, m map[string]any) string {
 	rest := maps.Clone(m)
-	line := fmt.Sprintf(`{"v":%v,"time":%q,"boot":%s,"seq":%d`, m["v"], m["time"], must(json.Marshal(m["boot"])), m["seq"])
+	line := fmt.Sprintf(`{"v":%v,"time":%q,"boot":%s,"seq":%d`, m["v"], m["time"], must(json.Marshal(m["boot"])),
+		m["seq"])
 	for _, name := range []string{"v", "time", "boot", "seq"} {
 		delete(rest, name)
 	}
@@ -91,7 +92,8 @@ func drawLog(t *rapid.T, name string) string {
 	boot, seq, ids := 0, uint64(rapid.IntRange(0, 100).Draw(t, "seq")), 0
 	put := func(m map[string]any) {
 		seq += uint64(rapid.SampledFrom([]int{1, 1, 1, 1, 1, 1, 3, 0}).Draw(t, "step"))
-		m["v"], m["time"], m["boot"], m["seq"] = 1, at.Format("2006-01-02T15:04:05.000000Z"), fmt.Sprint(name, boot), seq
+		m["v"], m["time"], m["boot"], m["seq"] = 1, at.Format("2006-01-02T15:04:05.000000Z"), fmt.Sprint(name, boot),
+			seq
 		line := logLine(t, m)
 		switch rapid.IntRange(0, 9).Draw(t, "around") {
 		case 0:
@@ -111,8 +113,10 @@ func drawLog(t *rapid.T, name string) string {
 	for range rapid.IntRange(0, 60).Draw(t, "lines") {
 		at = at.Add(time.Duration(rapid.Int64Range(0, int64(stride)).Draw(t, "pause")).Truncate(time.Microsecond))
 		ids++
-		m := map[string]any{"event": "decision", "site": word("a.test", "b.test", "ü\"\\ \u2028"), "host": word("a.test", "www.a.test"), "path": word("/", "/a", "/b?ü=\"1\""),
-			"claim": word("googlebot", "googlebot", "bingbot"), "verdict": "genuine", "rule": word("http2_crawl", "/a"), "state": word("refuse", "observe"),
+		m := map[string]any{"event": "decision", "site": word("a.test", "b.test", "ü\"\\ \u2028"),
+			"host": word("a.test", "www.a.test"), "path": word("/", "/a", "/b?ü=\"1\""),
+			"claim": word("googlebot", "googlebot", "bingbot"), "verdict": "genuine", "rule": word("http2_crawl", "/a"),
+			"state":      word("refuse", "observe"),
 			"request_id": fmt.Sprint(name, ids), "agent": "\x01 \x7f"}
 		switch rapid.IntRange(0, 14).Draw(t, "what") {
 		case 0, 1, 2, 3:
@@ -123,23 +127,34 @@ func drawLog(t *rapid.T, name string) string {
 				put(m)
 			}
 		case 4, 5, 6, 7:
-			m["proto"], m["action"], m["reason"], m["status"] = word("HTTP/1.1", "HTTP/1.0", "HTTP/1.1", "HTTP/3.0", ""), word("serve", "serve", "serve", "redirect"), "http1", rapid.SampledFrom([]int{200, 200, 404, 500, 0}).Draw(t, "status")
+			m["proto"], m["action"], m["reason"], m["status"] = word("HTTP/1.1", "HTTP/1.0", "HTTP/1.1", "HTTP/3.0",
+				""), word("serve", "serve", "serve", "redirect"), "http1",
+				rapid.SampledFrom([]int{200, 200, 404, 500, 0}).Draw(t, "status")
 			put(m)
 		case 8:
-			m["proto"], m["action"], m["reason"] = "HTTP/2.0", word("serve", "reject"), word("guard", "observed", "misdirected")
+			m["proto"], m["action"], m["reason"] = "HTTP/2.0", word("serve", "reject"),
+				word("guard", "observed", "misdirected")
 			put(m)
 		case 9:
-			m["verdict"], m["proto"], m["action"] = word("impostor", "unknown", ""), word("HTTP/2.0", "HTTP/1.1"), "serve"
-			m["client_ip"], m["ptr"], m["verdict_cause"] = word("192.0.2.1", "192.0.2.9", "2001:db8::1", "?", "10.1.2.3", "fd00:1:2::3"), word("", "x.test"), word("", "timeout")
+			m["verdict"], m["proto"], m["action"] = word("impostor", "unknown", ""), word("HTTP/2.0", "HTTP/1.1"),
+				"serve"
+			m["client_ip"], m["ptr"], m["verdict_cause"] = word("192.0.2.1", "192.0.2.9", "2001:db8::1", "?",
+				"10.1.2.3", "fd00:1:2::3"), word("", "x.test"), word("", "timeout")
 			put(m)
 		case 10:
 			put(map[string]any{"event": word("gap", "start", "stop"), "lost": rapid.IntRange(0, 4).Draw(t, "lost"),
-				"left_out": rapid.IntRange(0, 3).Draw(t, "left_out"), "removed": rapid.IntRange(0, 3).Draw(t, "removed"), "unsynced": rapid.IntRange(0, 2).Draw(t, "unsynced")})
+				"left_out": rapid.IntRange(0, 3).Draw(t, "left_out"),
+				"removed":  rapid.IntRange(0, 3).Draw(t, "removed"),
+				"unsynced": rapid.IntRange(0, 2).Draw(t, "unsynced")})
 		case 11:
-			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse", "to": "observe", "what": word("", "tripped", "trouble"), "crawler": word("googlebot", "adsbot-google")})
+			put(map[string]any{"event": word("rule", "guard"), "site": word("a.test", "b.test"), "from": "refuse",
+				"to": "observe", "what": word("", "tripped", "trouble"), "crawler": word("googlebot", "adsbot-google")})
 		case 12:
-			log.WriteString(word("{\n", "x\n", "[1]\n", "gate421: the guard has tripped\n", "{\"v\":1,\"time\":\n", "\x00\x00\n", "\"proto\":\"HTTP/2.0\"}\n", "{\"v\":1}\n", "{\"v\":\"1\",\"event\":\"decision\"}\n", "null\n", "\n", "{\"v\":2,\"event\":\"x\",\"time\":\"2026-11-22T00:00:00Z\"}\n",
-				"{\"v\":1,\"event\":\"decision\",\"time\":\"1969-12-31T23:59:59Z\"}\n", "{\"v\":1,\"event\":\"decision\",\"time\":\"2026-11-22T00:00:00+14:00\",\"site\":\"a.test\"}\n"))
+			log.WriteString(word("{\n", "x\n", "[1]\n", "gate421: the guard has tripped\n", "{\"v\":1,\"time\":\n",
+				"\x00\x00\n", "\"proto\":\"HTTP/2.0\"}\n", "{\"v\":1}\n", "{\"v\":\"1\",\"event\":\"decision\"}\n",
+				"null\n", "\n", "{\"v\":2,\"event\":\"x\",\"time\":\"2026-11-22T00:00:00Z\"}\n",
+				"{\"v\":1,\"event\":\"decision\",\"time\":\"1969-12-31T23:59:59Z\"}\n",
+				"{\"v\":1,\"event\":\"decision\",\"time\":\"2026-11-22T00:00:00+14:00\",\"site\":\"a.test\"}\n"))
 		case 13:
 			boot++
 			seq = uint64(rapid.IntRange(0, 3).Draw(t, "first"))
@@ -199,7 +214,8 @@ func difference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(g), len(w)) {
 		if g[i] != w[i] {
-			return fmt.Sprintf("line %d, behind %q:\ngot  %s\nwant %s\n", i+1, g[max(0, i-3):i], strings.Join(g[i:min(i+4, len(g))], "\n"), strings.Join(w[i:min(i+4, len(w))], "\n"))
+			return fmt.Sprintf("line %d, behind %q:\ngot  %s\nwant %s\n", i+1, g[max(0, i-3):i],
+				strings.Join(g[i:min(i+4, len(g))], "\n"), strings.Join(w[i:min(i+4, len(w))], "\n"))
 		}
 	}
 	return fmt.Sprintf("%d and %d lines", len(g), len(w))
@@ -219,9 +235,12 @@ func FuzzExamine(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plain := !bytes.HasPrefix(text, []byte("\x1f\x8b")) && !bytes.HasPrefix(text, []byte("\x28\xb5\x2f\xfd")); plain {
+		if plain := !bytes.HasPrefix(text, []byte("\x1f\x8b")) &&
+			!bytes.HasPrefix(text, []byte("\x28\xb5\x2f\xfd")); plain {
 			want := newReference(r.Query, []string{string(text)})
-			if got.Log.Lines != want.log.Lines || got.Log.Broken != want.log.Broken || got.Log.Foreign != want.log.Foreign || got.Log.Missing != want.log.Missing || got.Log.Bytes != want.log.Bytes {
+			if got.Log.Lines != want.log.Lines || got.Log.Broken != want.log.Broken ||
+				got.Log.Foreign != want.log.Foreign || got.Log.Missing != want.log.Missing ||
+				got.Log.Bytes != want.log.Bytes {
 				t.Fatalf("got  %+v\nwant %+v", got.Log, want.log)
 			}
 		}

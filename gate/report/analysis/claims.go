@@ -15,8 +15,8 @@ const (
 	maxCauses   = 100
 )
 
-// claims counts requests of clients that claim to be a crawler and were not proved to be one: impostors by network, and those
-// whose claim could be neither proved nor disproved, by cause. One goroutine uses it.
+// claims counts requests of clients that claim to be a crawler and were not proved to be one: impostors by network, and
+// those whose claim could be neither proved nor disproved, by cause. One goroutine uses it.
 type claims struct {
 	networks      map[netip.Prefix]*Network // the invalid prefix stands for all that have no entry of their own
 	causes        map[string]*Cause

@@ -35,8 +35,9 @@ func TestPrivateClaims(t *testing.T) {
 		}
 		var log strings.Builder
 		for i := range claims {
-			log.WriteString(logstest.Line(i%60, i, "HTTP/2.0", "/", fmt.Sprintf(`,"verdict":%q,"client_ip":%q,"action":"serve","reason":%q`,
-				test.verdict, test.client, test.verdict)))
+			log.WriteString(logstest.Line(i%60, i, "HTTP/2.0", "/",
+				fmt.Sprintf(`,"verdict":%q,"client_ip":%q,"action":"serve","reason":%q`,
+					test.verdict, test.client, test.verdict)))
 		}
 		for i := range verified {
 			log.WriteString(logstest.Line(i%60, claims+i, "HTTP/1.1", "/", `,"client_ip":"66.249.66.1"`))

@@ -27,7 +27,8 @@ type series struct {
 	refusedURLs, waitingURLs, failedURLs int64
 }
 
-// siteRule is the series that a request counts for, beside that of all sites. Both are nil for those beyond maxSiteRules.
+// siteRule is the series that a request counts for, beside that of all sites. Both are nil for those beyond
+// maxSiteRules.
 type siteRule struct {
 	site, rule *series
 }
@@ -49,7 +50,8 @@ type crawl struct {
 
 func newCrawl(limit int) *crawl {
 	return &crawl{all: series{served: map[string]int64{}}, sites: map[string]*series{}, siteRules: make([]siteRule, 1),
-		index: map[string]uint32{}, crawlers: map[string]uint16{}, reasons: map[string]string{}, calendar: newCalendar(), urls: newURLs(limit)}
+		index: map[string]uint32{}, crawlers: map[string]uint16{}, reasons: map[string]string{},
+		calendar: newCalendar(), urls: newURLs(limit)}
 }
 
 // add counts one request of a verified crawler.
@@ -159,7 +161,8 @@ func (c *crawl) siteRule(site, rule, state []byte) uint32 {
 			c.sites[s.site] = s
 		}
 		i = uint32(len(c.siteRules))
-		c.siteRules = append(c.siteRules, siteRule{s, &series{site: s.site, rule: string(rule), served: map[string]int64{}}})
+		c.siteRules = append(c.siteRules, siteRule{s, &series{site: s.site, rule: string(rule),
+			served: map[string]int64{}}})
 		c.index[string(c.key)] = i
 	}
 	if r := c.siteRules[i].rule; r.state != string(state) {
@@ -214,7 +217,8 @@ func (c *crawl) addTo(r *Report) {
 	r.Log.Withdrawn = c.withdrawals
 	rules := map[string][]RuleCrawl{}
 	for _, p := range c.siteRules[1:] {
-		rules[p.rule.site] = append(rules[p.rule.site], RuleCrawl{Rule: p.rule.rule, State: p.rule.state, Crawl: c.summary(p.rule)})
+		rules[p.rule.site] = append(rules[p.rule.site], RuleCrawl{Rule: p.rule.rule, State: p.rule.state,
+			Crawl: c.summary(p.rule)})
 	}
 	r.Sites = []SiteCrawl{}
 	for name, s := range c.sites {

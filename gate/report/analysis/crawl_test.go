@@ -22,8 +22,8 @@ func TestKnownCrawl(t *testing.T) {
 	}
 	add(0, "HTTP/1.1", "/fetched-before", "")
 	add(1, "HTTP/2.0", "/fetched-before", "")
-	for minute, path := range []string{"/fetched", "/never", "/by-impostor", "/by-unknown", "/by-another", "/over-http2", "/503",
-		"/404", "/redirected", "/again", "/twice", "/withdrawn", "/other-host"} {
+	for minute, path := range []string{"/fetched", "/never", "/by-impostor", "/by-unknown", "/by-another",
+		"/over-http2", "/503", "/404", "/redirected", "/again", "/twice", "/withdrawn", "/other-host"} {
 		add(10+minute, "HTTP/2.0", path, "")
 	}
 	add(30, "HTTP/2.0", "/twice", "")
@@ -65,8 +65,8 @@ func TestKnownCrawl(t *testing.T) {
 		t.Errorf("got p50 %g and p95 %g, want 28 to 29 and 29 to 30 minutes", c.P50, c.P95)
 	}
 	c.P50, c.P95, c.Curve = 0, 0, nil
-	wanted := Crawl{HTTP2: 17, HTTP1: 9, Refused: 15, Served: map[string]int64{"guard": 1, "log_unavailable": 1}, RefusedURLs: 13,
-		FetchedURLs: 3, WaitingURLs: 10, FailedURLs: 1, ComeBacks: 4}
+	wanted := Crawl{HTTP2: 17, HTTP1: 9, Refused: 15, Served: map[string]int64{"guard": 1, "log_unavailable": 1},
+		RefusedURLs: 13, FetchedURLs: 3, WaitingURLs: 10, FailedURLs: 1, ComeBacks: 4}
 	if !reflect.DeepEqual(c, wanted) {
 		t.Errorf("got  %+v\nwant %+v", c, wanted)
 	}
@@ -125,9 +125,10 @@ func TestWithdrawals(t *testing.T) {
 		"the first of two":     {refuse(1) + refuse(2) + withdraw(3, 1), counts{1, 1, 1, 0, 1, 1}},
 		"of two, then fetched": {refuse(1) + refuse(2) + fetch(3) + withdraw(4, 2), counts{1, 1, 0, 1, 1, 0}},
 		"after a come-back":    {refuse(1) + fetch(2) + refuse(3) + withdraw(4, 3), counts{1, 1, 0, 1, 1, 0}},
-		"of another boot":      {refuse(1) + logstest.Line(3, 3, "HTTP/2.0", "/", withdrawal(1)+`,"boot":"b2"`), counts{1, 1, 1, 0, 0, 1}},
-		"twice":                {refuse(1) + withdraw(3, 1) + withdraw(4, 1), counts{withdrawn: 1}},
-		"before it":            {withdraw(3, 4) + refuse(4), counts{1, 1, 1, 0, 0, 1}},
+		"of another boot": {refuse(1) + logstest.Line(3, 3, "HTTP/2.0", "/", withdrawal(1)+`,"boot":"b2"`),
+			counts{1, 1, 1, 0, 0, 1}},
+		"twice":     {refuse(1) + withdraw(3, 1) + withdraw(4, 1), counts{withdrawn: 1}},
+		"before it": {withdraw(3, 4) + refuse(4), counts{1, 1, 1, 0, 0, 1}},
 	} {
 		r := examineText(t, test.log)
 		c, refusals := r.Sites[0].Rules[0].Crawl, int64(0)
@@ -153,8 +154,10 @@ func TestUntrackedURLs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := got.Crawl; c.Refused != 9 || c.RefusedURLs != 3 || c.FetchedURLs != 1 || c.Untracked != 3 || got.Log.Withdrawn != 1 {
-		t.Errorf("got %+v and %d withdrawn, want 9 refused, 3 URLs, 1 fetched, 3 untracked, 1 withdrawn", c, got.Log.Withdrawn)
+	if c := got.Crawl; c.Refused != 9 || c.RefusedURLs != 3 || c.FetchedURLs != 1 || c.Untracked != 3 ||
+		got.Log.Withdrawn != 1 {
+		t.Errorf("got %+v and %d withdrawn, want 9 refused, 3 URLs, 1 fetched, 3 untracked, 1 withdrawn", c,
+			got.Log.Withdrawn)
 	}
 }
 
@@ -169,7 +172,8 @@ func TestCurveOfCenturies(t *testing.T) {
 	var sum int64
 	for i, p := range got.Crawl.Curve {
 		sum += p.Refused
-		if p.Time.Weekday() != time.Monday || i > 0 && p.Time.Sub(got.Crawl.Curve[i-1].Time) != time.Duration(got.Step)*time.Second {
+		if p.Time.Weekday() != time.Monday || i > 0 &&
+			p.Time.Sub(got.Crawl.Curve[i-1].Time) != time.Duration(got.Step)*time.Second {
 			t.Fatalf("step %d begins %v, want a Monday, %d s after the one before", i, p.Time, got.Step)
 		}
 	}
@@ -180,8 +184,10 @@ func TestCurveOfCenturies(t *testing.T) {
 
 // Where the clock was set back the order of the file holds, and no wait is negative.
 func TestClockSetBack(t *testing.T) {
-	log := logstest.Line(30, 1, "HTTP/2.0", "/", "") + logstest.Line(10, 2, "HTTP/1.1", "/", "") + logstest.Line(40, 3, "HTTP/2.0", "/b", "") +
-		logstest.Line(20, 4, "HTTP/2.0", "/", "") + logstest.Line(25, 5, "HTTP/1.1", "/", "") + logstest.Line(26, 6, "HTTP/1.1", "/b", "")
+	log := logstest.Line(30, 1, "HTTP/2.0", "/", "") + logstest.Line(10, 2, "HTTP/1.1", "/", "") +
+		logstest.Line(40, 3, "HTTP/2.0", "/b", "") +
+		logstest.Line(20, 4, "HTTP/2.0", "/", "") + logstest.Line(25, 5, "HTTP/1.1", "/", "") +
+		logstest.Line(26, 6, "HTTP/1.1", "/b", "")
 	got := examineText(t, log)
 	if c := got.Crawl; c.ComeBacks != 1 || c.P95 != 0 || c.WaitingURLs != 1 || len(c.Curve) != 1 {
 		t.Errorf("got %+v, want one come-back after 0 s, one URL waiting, one step", c)
@@ -196,22 +202,27 @@ func TestBounds(t *testing.T) {
 	var log strings.Builder
 	const many = maxNetworks + 1000
 	for i := range many {
-		fmt.Fprintf(&log, `{"v":1,"time":"2026-11-22T00:00:00.000000Z","event":"decision","claim":"googlebot","verdict":"impostor","client_ip":"2001:%x:%x::1"}`+"\n", i>>16, i&0xffff)
+		fmt.Fprintf(&log, `{"v":1,"time":"2026-11-22T00:00:00.000000Z","event":"decision","claim":"googlebot",`+
+			`"verdict":"impostor","client_ip":"2001:%x:%x::1"}`+"\n", i>>16, i&0xffff)
 		if i < maxSiteRules+500 {
 			log.WriteString(logstest.Line(i%60, 2*i, "HTTP/2.0", "/", fmt.Sprintf(`,"rule":"/%d"`, i)))
-			log.WriteString(logstest.Line(i%60, 2*i+1, "HTTP/2.0", "/", fmt.Sprintf(`,"verdict":"unknown","verdict_cause":"c%d"`, i)))
+			log.WriteString(logstest.Line(i%60, 2*i+1, "HTTP/2.0", "/",
+				fmt.Sprintf(`,"verdict":"unknown","verdict_cause":"c%d"`, i)))
 		}
 	}
 	got := examineText(t, log.String())
-	if last := got.Impostors[len(got.Impostors)-1]; len(got.Impostors) != maxNetworks+1 || last.Network != "" || last.Requests != many-maxNetworks {
+	if last := got.Impostors[len(got.Impostors)-1]; len(got.Impostors) != maxNetworks+1 || last.Network != "" ||
+		last.Requests != many-maxNetworks {
 		t.Errorf("got %d networks, the last %+v; want %d, the last without a network and %d requests",
 			len(got.Impostors), last, maxNetworks+1, many-maxNetworks)
 	}
-	if first := got.Unknown[0]; len(got.Unknown) != maxCauses+1 || first.Cause != "other" || first.Requests != maxSiteRules+500-maxCauses {
+	if first := got.Unknown[0]; len(got.Unknown) != maxCauses+1 || first.Cause != "other" ||
+		first.Requests != maxSiteRules+500-maxCauses {
 		t.Errorf("got %d causes, the first %+v; want %d, the first other with %d requests",
 			len(got.Unknown), first, maxCauses+1, maxSiteRules+500-maxCauses)
 	}
-	if s := got.Sites; len(s) != 1 || len(s[0].Rules) != maxSiteRules || s[0].Refused != maxSiteRules || got.Crawl.Refused != maxSiteRules+500 {
+	if s := got.Sites; len(s) != 1 || len(s[0].Rules) != maxSiteRules || s[0].Refused != maxSiteRules ||
+		got.Crawl.Refused != maxSiteRules+500 {
 		t.Errorf("got %d sites and %d refusals, want one site with %d rules and refusals, and %d refusals in all",
 			len(s), got.Crawl.Refused, maxSiteRules, maxSiteRules+500)
 	}

@@ -7,19 +7,19 @@ import (
 
 // Steps of a curve, in hours. A week begins on Monday; the first of 1970 was a Thursday.
 const (
-	hour     = int64(time.Hour)
-	hourStep = 1
-	dayStep  = 24
-	weekStep = 7 * 24
-	mondays  = 3 * 24 // hours from a Monday to 1970
-	hourSpan = 3 * 24 * hour
-	daySpan  = 120 * 24 * hour
-	maxSteps = 512 // steps; beyond it the step doubles
+	hour         = int64(time.Hour)
+	hourStep     = 1
+	dayStep      = 24
+	weekStep     = 7 * 24
+	mondayOffset = 3 * 24 // hours from a Monday to 1970
+	hourSpan     = 3 * 24 * hour
+	daySpan      = 120 * 24 * hour
+	maxSteps     = 512 // of a curve; beyond it the step doubles
 )
 
-// calendar chooses the step of all curves of a report from the span of what they show: an hour up to 3 days, a day up to
-// 120 days, else a week, and two, four, … weeks where that would be more than 512 steps. It only ever grows, so that curves
-// can be drawn while the log is read.
+// calendar chooses the step of all curves of a report from the span of what they show: an hour up to 3 days, a day up
+// to 120 days, else a week, and two, four, … weeks where that would be more than 512 steps. It only ever grows, so that
+// curves can be drawn while the log is read.
 type calendar struct {
 	first, last int64 // nanoseconds since 1970
 	step        int64 // hours
@@ -27,7 +27,7 @@ type calendar struct {
 
 func newCalendar() calendar { return calendar{math.MaxInt64, math.MinInt64, hourStep} }
 
-// include makes room for a time and says whether the step has grown.
+// extend makes room for a time and says whether the step has grown.
 func (c *calendar) extend(at int64) (grown bool) {
 	c.first, c.last = min(c.first, at), max(c.last, at)
 	step := c.step
@@ -44,7 +44,7 @@ func (c *calendar) extend(at int64) (grown bool) {
 	return c.step != step
 }
 
-// span is the longest that the step is good for.
+// span is the longest time, in nanoseconds, that the step is used for.
 func (c *calendar) span() int64 {
 	switch c.step {
 	case hourStep:
@@ -62,7 +62,7 @@ func (c *calendar) span() int64 {
 func (c *calendar) bucket(at int64) int32 {
 	hours := at / hour // no time is before 1970
 	if c.step >= weekStep {
-		hours += mondays
+		hours += mondayOffset
 	}
 	return int32(hours / c.step)
 }
@@ -71,12 +71,12 @@ func (c *calendar) bucket(at int64) int32 {
 func (c *calendar) start(bucket int32) time.Time {
 	hours := int64(bucket) * c.step
 	if c.step >= weekStep {
-		hours -= mondays
+		hours -= mondayOffset
 	}
 	return time.Unix(hours*3600, 0).UTC()
 }
 
-// counts are a step's.
+// counts are the crawl requests of a step, or of a whole series.
 type counts struct{ http2, http1, refused int64 }
 
 func (c *counts) add(more counts) {
@@ -106,8 +106,8 @@ func (c *curve) add(bucket int32, more counts) {
 	c.steps[bucket-c.first].add(more)
 }
 
-// coarsen turns a curve in the steps of old into one in those of now, which are whole multiples of them: a day's or a
-// week's beginning is an hour's, a later one's the earlier one's.
+// coarsen turns a curve in the steps of old into one in those of now, each of which is made of whole ones of old: days
+// and weeks begin with an hour, and longer steps are multiples of a week.
 func (c *curve) coarsen(old, now *calendar) {
 	var coarse curve
 	for i, step := range c.steps {
@@ -117,7 +117,7 @@ func (c *curve) coarsen(old, now *calendar) {
 	*c = coarse
 }
 
-// points are the steps from first to last, those without a request among them.
+// points are the steps from first to last, with those that have no request.
 func (c *curve) points(l *calendar, first, last int32) []Point {
 	points := make([]Point, 0, last-first+1)
 	for b := first; b <= last; b++ {

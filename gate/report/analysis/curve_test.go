@@ -27,7 +27,8 @@ func TestCalendar(t *testing.T) {
 func TestCalendarSteps(t *testing.T) {
 	c, drawn := newCalendar(), curve{}
 	begin := time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
-	want := map[int]int64{0: hourStep, 72: hourStep, 73: dayStep, 120 * 24: dayStep, 120*24 + 1: weekStep, 512 * 7 * 24: weekStep, 512*7*24 + 1: 2 * weekStep}
+	want := map[int]int64{0: hourStep, 72: hourStep, 73: dayStep, 120 * 24: dayStep, 120*24 + 1: weekStep,
+		512 * 7 * 24: weekStep, 512*7*24 + 1: 2 * weekStep}
 	for i := range 512*7*24 + 2 {
 		at := begin.Add(time.Duration(i) * time.Hour).UnixNano()
 		if old := c; c.extend(at) {

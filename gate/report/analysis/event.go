@@ -60,8 +60,8 @@ func (e *event) decision() bool {
 		return false
 	case e.http2 && e.Is(logs.FieldAction, "reject"):
 		return false
-	case !e.http2 && !bytes.HasPrefix(proto, []byte("HTTP/1")): // HTTP/3 to a CDN, or not known: neither refused nor a come-back
-		return false
+	case !e.http2 && !bytes.HasPrefix(proto, []byte("HTTP/1")):
+		return false // HTTP/3 to a CDN, or not known: neither refused nor a come-back
 	case e.http2 && e.Is(logs.FieldAction, "refuse") && e.Is(logs.FieldReason, "refused"):
 		e.kind = refused
 	case !e.http2 && e.Is(logs.FieldAction, "serve"):

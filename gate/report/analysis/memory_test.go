@@ -28,7 +28,8 @@ func TestMemoryIsConstant(t *testing.T) {
 	few, many := peak(blocks), peak(10*blocks)
 	t.Logf("%d lines: %d MiB, ten times as many: %d MiB", blocks*10_000, few>>20, many>>20)
 	if want := few*3/2 + 4<<20; many > want {
-		t.Errorf("got %d MiB for ten times as many lines as %d, want no more than %d MiB", many>>20, blocks*10_000, want>>20)
+		t.Errorf("got %d MiB for ten times as many lines as %d, want no more than %d MiB", many>>20, blocks*10_000,
+			want>>20)
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"gate421/gate/report/logs"
 )
 
-// reference answers a question the slow and obvious way: everything in memory, encoding/json, two passes. It does not know
-// damage, and no bounds but the time's.
+// reference answers a question the slow and obvious way: everything in memory, encoding/json, two passes. It does not
+// know damage, and no bounds but the time's.
 type reference struct {
 	q     logs.Query
 	lines []refLine
@@ -48,14 +48,16 @@ func refParse(text []byte) (l refLine, one bool, verdict string) {
 		if at := strings.Index(string(text), `{"v":`); at > 0 && json.Valid(text[at:]) {
 			return refParse(text[at:])
 		}
-		if text[0] == '{' || text[len(text)-1] == '}' || strings.ContainsAny(string(text), "\x00") || strings.Contains(string(text), `{"v":`) {
+		if text[0] == '{' || text[len(text)-1] == '}' || strings.ContainsAny(string(text), "\x00") ||
+			strings.Contains(string(text), `{"v":`) {
 			return l, false, "broken"
 		}
 		return l, false, "text"
 	}
 	if _, there := l.m["v"]; !there {
 		for _, name := range []string{"MESSAGE", "log"} {
-			if inner := strings.TrimRight(l.str(name), "\r\n"); strings.Contains(inner, `"`) && json.Valid([]byte(inner)) && inner[0] == '{' {
+			if inner := strings.TrimRight(l.str(name), "\r\n"); strings.Contains(inner, `"`) &&
+				json.Valid([]byte(inner)) && inner[0] == '{' {
 				return refParse([]byte(inner))
 			}
 		}
@@ -63,7 +65,8 @@ func refParse(text []byte) (l refLine, one bool, verdict string) {
 	v, ok := l.m["v"].(json.Number)
 	_, event := l.m["event"].(string)
 	at, err := time.Parse(time.RFC3339Nano, l.str("time"))
-	if l.at = at.UTC(); !ok || !event || err != nil || len(l.str("time")) > 64 || l.at.Year() < 1970 || l.at.Year() > 2199 {
+	if l.at = at.UTC(); !ok || !event || err != nil || len(l.str("time")) > 64 || l.at.Year() < 1970 ||
+		l.at.Year() > 2199 {
 		return l, false, "foreign"
 	}
 	f, _ := strconv.ParseFloat(string(v), 64)
@@ -72,7 +75,8 @@ func refParse(text []byte) (l refLine, one bool, verdict string) {
 
 func newReference(q logs.Query, sources []string) *reference {
 	r := &reference{q: q}
-	read, told := map[string]map[uint64]bool{}, map[string]map[uint64]bool{} // the numbers of a boot that came, and that gap lines tell of
+	read := map[string]map[uint64]bool{}      // the numbers of a boot that came
+	explained := map[string]map[uint64]bool{} // those that gap lines tell of
 	for i, text := range sources {
 		r.log.Files = append(r.log.Files, fmt.Sprint(i))
 		r.log.Bytes += int64(len(text))
@@ -98,7 +102,7 @@ func newReference(q logs.Query, sources []string) *reference {
 			seq, ok := l.num("seq")
 			if name := l.str("boot"); name != "" && ok {
 				if read[name] == nil {
-					read[name], told[name] = map[uint64]bool{}, map[uint64]bool{}
+					read[name], explained[name] = map[uint64]bool{}, map[uint64]bool{}
 				}
 				if read[name][seq] {
 					r.log.Repeated++
@@ -122,7 +126,7 @@ func newReference(q logs.Query, sources []string) *reference {
 						before += removed - 1 // the last has the line's own number
 					}
 					for n := seq - min(before, seq); n < seq; n++ {
-						told[name][n] = true
+						explained[name][n] = true
 					}
 				}
 			}
@@ -134,7 +138,7 @@ func newReference(q logs.Query, sources []string) *reference {
 		}
 	}
 	for name, numbers := range read {
-		maps.Copy(numbers, told[name])
+		maps.Copy(numbers, explained[name])
 		sorted := slices.Sorted(maps.Keys(numbers))
 		r.log.Missing += int64(sorted[len(sorted)-1] - sorted[0] + 1 - uint64(len(sorted)))
 	}
@@ -149,7 +153,8 @@ func (r *reference) timely(l refLine) bool {
 
 // fits says whether a line that is a decision, a rule's or the guard's is asked for, apart from its time.
 func (r *reference) fits(l refLine) bool {
-	return (r.q.Site == "" || l.str("site") == r.q.Site) && (l.str("event") != "decision" || r.q.Match == nil || r.q.Match(l.str("path")))
+	return (r.q.Site == "" || l.str("site") == r.q.Site) &&
+		(l.str("event") != "decision" || r.q.Match == nil || r.q.Match(l.str("path")))
 }
 
 type refKey struct{ site, rule string }
@@ -181,18 +186,20 @@ func isRefusal(l refLine) bool {
 }
 
 func (r *reference) report() *Report {
-	out := &Report{V: 1, Scope: Scope{Since: utc(r.q.Since), Until: utc(r.q.Until), Site: r.q.Site, Path: r.q.Path}, Sites: []SiteCrawl{},
-		Waiting: []RefusedURL{}, Impostors: []Network{}, Unknown: []Cause{}, Changes: []Change{}}
+	out := &Report{V: 1, Scope: Scope{Since: utc(r.q.Since), Until: utc(r.q.Until), Site: r.q.Site, Path: r.q.Path},
+		Sites: []SiteCrawl{}, Waiting: []RefusedURL{}, Impostors: []Network{}, Unknown: []Cause{}, Changes: []Change{}}
 	back := map[string]bool{} // requests whose refusal is taken back
 	for _, l := range r.lines {
-		if l.str("event") == "decision" && l.str("reason") == "log_unavailable" && l.str("verdict") == "genuine" && l.str("request_id") != "" {
+		if l.str("event") == "decision" && l.str("reason") == "log_unavailable" && l.str("verdict") == "genuine" &&
+			l.str("request_id") != "" {
 			back[l.str("boot")+" "+l.str("request_id")] = true
 		}
 	}
 	series := map[refKey]*refSeries{}
 	get := func(k refKey) *refSeries {
 		if series[k] == nil {
-			series[k] = &refSeries{Crawl: Crawl{Served: map[string]int64{}, Curve: []Point{}}, refused: map[int]bool{}, followed: map[refPage]bool{}}
+			series[k] = &refSeries{Crawl: Crawl{Served: map[string]int64{}, Curve: []Point{}}, refused: map[int]bool{},
+				followed: map[refPage]bool{}}
 		}
 		return series[k]
 	}
@@ -205,8 +212,10 @@ func (r *reference) report() *Report {
 		if !r.fits(l) || !r.timely(l) {
 			continue
 		}
-		if e := l.str("event"); e == "rule" || e == "guard" && (l.str("what") == "tripped" || l.str("what") == "resumed") {
-			out.Changes = append(out.Changes, Change{Time: l.at, Event: e, Site: l.str("site"), Rule: l.str("rule"), From: l.str("from"), To: l.str("to"), What: l.str("what"),
+		if e := l.str("event"); e == "rule" || e == "guard" &&
+			(l.str("what") == "tripped" || l.str("what") == "resumed") {
+			out.Changes = append(out.Changes, Change{Time: l.at, Event: e, Site: l.str("site"), Rule: l.str("rule"),
+				From: l.str("from"), To: l.str("to"), What: l.str("what"),
 				Crawler: map[bool]string{true: l.str("crawler")}[e == "guard"], By: l.str("by")})
 		}
 		if l.str("event") != "decision" {
@@ -229,7 +238,8 @@ func (r *reference) report() *Report {
 				refPrivate(&out.Private, l)
 			}
 		}
-		if l.str("claim") == "" || l.str("verdict") != "genuine" || isHTTP2(l) && l.str("action") == "reject" || !isHTTP2(l) && !strings.HasPrefix(l.str("proto"), "HTTP/1") {
+		if l.str("claim") == "" || l.str("verdict") != "genuine" || isHTTP2(l) && l.str("action") == "reject" ||
+			!isHTTP2(l) && !strings.HasPrefix(l.str("proto"), "HTTP/1") {
 			continue
 		}
 		span = append(span, l.at)
@@ -270,7 +280,8 @@ func (r *reference) report() *Report {
 			}
 			w.n++
 			w.last, w.site, w.rule = l.at, l.str("site"), l.str("rule")
-		case !isHTTP2(l) && l.str("action") == "serve" && status > 0 && status < 500 && w != nil && w.open && !l.at.Before(w.last):
+		case !isHTTP2(l) && l.str("action") == "serve" && status > 0 && status < 500 && w != nil && w.open &&
+			!l.at.Before(w.last):
 			w.open = false
 			for _, k := range []refKey{all, {w.site, ""}, {w.site, "rule " + w.rule}} {
 				get(k).waits = append(get(k).waits, l.at.Sub(w.first).Seconds())
@@ -292,7 +303,8 @@ func (r *reference) report() *Report {
 			}
 		}
 		if w.open {
-			out.Waiting = append(out.Waiting, RefusedURL{p.crawler, w.site, p.host, p.path, w.first, w.last, w.n, w.came, w.status})
+			out.Waiting = append(out.Waiting, RefusedURL{p.crawler, w.site, p.host, p.path, w.first, w.last, w.n,
+				w.came, w.status})
 		}
 	}
 	slices.SortFunc(out.Waiting, func(a, b RefusedURL) int {
@@ -382,7 +394,8 @@ func refBegin(at time.Time, step int64) time.Time {
 	case 86400:
 		return day
 	default:
-		for day.Weekday() != time.Monday || day.Sub(time.Date(1969, 12, 29, 0, 0, 0, 0, time.UTC))%(time.Duration(step)*time.Second) != 0 {
+		for day.Weekday() != time.Monday || day.Sub(time.Date(1969, 12, 29, 0, 0, 0, 0,
+			time.UTC))%(time.Duration(step)*time.Second) != 0 {
 			day = day.AddDate(0, 0, -1)
 		}
 		return day
@@ -397,7 +410,8 @@ func refCurves(out *Report, series map[refKey]*refSeries, all refKey, span []tim
 		if last.Sub(first) > 72*time.Hour {
 			out.Step = 86400
 		}
-		for last.Sub(first) > 120*24*time.Hour && (out.Step < 7*86400 || last.Sub(first) > 512*time.Duration(out.Step)*time.Second) {
+		for last.Sub(first) > 120*24*time.Hour && (out.Step < 7*86400 ||
+			last.Sub(first) > 512*time.Duration(out.Step)*time.Second) {
 			out.Step = max(7*86400, 2*out.Step/(7*86400)*7*86400)
 		}
 	}

@@ -6,13 +6,13 @@ import (
 	"gate421/gate/report/logs"
 )
 
-// Report is what a part of the log says about the crawl. Its JSON form is its documented schema: names, units and order are
-// those of the fields below, lists are sorted as their comments say, and the same lines give the same report, byte for byte,
-// however many processors read them.
+// Report is what a part of the log says about the crawl. Its JSON form is its documented schema: names, units and order
+// are those of the fields below, lists are sorted as their comments say, and the same lines give the same report, byte
+// for byte, however many processors read them.
 //
-// A crawl request is one of a client that was proved to be the crawler it claims to be, over HTTP/2 or HTTP/1.x. A URL is a
-// crawler, a host and a path with its query string, as the log has them. A refused URL counts as fetched once the same crawler
-// got a response below 500 for it over HTTP/1.x, later than the refusal.
+// A crawl request is one of a client that was proved to be the crawler it claims to be, over HTTP/2 or HTTP/1.x. A URL
+// is a crawler, a host and a path with its query string, as the log has them. A refused URL counts as fetched once the
+// same crawler got a response below 500 for it over HTTP/1.x, later than the refusal.
 type Report struct {
 	V     int        `json:"v"`              // of this schema: 1
 	From  time.Time  `json:"from,omitzero"`  // time of the earliest record counted, UTC
@@ -24,7 +24,7 @@ type Report struct {
 	Sites []SiteCrawl `json:"sites"` // by name
 	Step  int64       `json:"step_seconds"`
 
-	Waiting   []RefusedURL  `json:"not_fetched_since"` // refused and not fetched since: the oldest refusal first, then by URL
+	Waiting   []RefusedURL  `json:"not_fetched_since"` // not fetched since: the oldest refusal first, then by URL
 	Impostors []Network     `json:"impostors"`         // most requests first, then by network
 	Unknown   []Cause       `json:"unknown"`           // most requests first, then by cause
 	Private   PrivateClaims `json:"private"`
@@ -49,10 +49,10 @@ type Crawl struct {
 	RefusedURLs int64   `json:"refused_urls"`          // those tracked; FetchedURLs and WaitingURLs add up to it
 	FetchedURLs int64   `json:"fetched_urls"`          // fetched since their last refusal
 	WaitingURLs int64   `json:"waiting_urls"`          // not fetched since
-	FailedURLs  int64   `json:"failed_urls"`           // of those waiting: the crawler came over HTTP/1.x, and got an error
+	FailedURLs  int64   `json:"failed_urls"`           // of those waiting: the crawler came back and got an error
 	Untracked   int64   `json:"refusals_beyond"`       // refusals of URLs beyond those that can be tracked
-	ComeBacks   int64   `json:"come_backs"`            // fetches that ended a wait
-	P50         float64 `json:"come_back_p50_seconds"` // from the first refusal of a wait to its end, within 1 %; 0 without
+	ComeBacks   int64   `json:"come_backs"`            // fetches that ended a wait; it began with the first refusal
+	P50         float64 `json:"come_back_p50_seconds"` // of those waits, within 1 %; 0 without any
 	P95         float64 `json:"come_back_p95_seconds"`
 
 	Curve []Point `json:"curve"` // by time, without holes from the first point to the last
@@ -90,14 +90,14 @@ type RefusedURL struct {
 	Last     time.Time `json:"last"`
 	Refusals int64     `json:"refusals"` // since it was last fetched
 
-	// The latest time since First that the crawler came for it over HTTP/1.x and got an error of the server, 500 or above,
-	// instead of the page; left out if it did not come.
+	// The latest time since First that the crawler came for it over HTTP/1.x and got an error of the server, 500 or
+	// above, instead of the page; left out if it did not come.
 	FailedAt     time.Time `json:"came,omitzero"`
 	FailedStatus int       `json:"came_status,omitempty"`
 }
 
-// Network is a /24 or /48 from which somebody claimed to be a crawler and was not. Beyond 100,000 networks the rest is one
-// entry without a network, the last of the list.
+// Network is a /24 or /48 from which somebody claimed to be a crawler and was not. Beyond 100,000 networks the rest is
+// one entry without a network, the last of the list.
 type Network struct {
 	Network  string    `json:"network"`
 	Crawler  string    `json:"crawler"` // the claim of the latest request
@@ -109,7 +109,8 @@ type Network struct {
 }
 
 // PrivateClaims are claims from addresses that nobody on the internet has (private, loopback, link-local, shared by a
-// carrier's customers): where a crawler's claim comes from one, something stands in front of the gateway and hides the client.
+// carrier's customers): where a crawler's claim comes from one, something stands in front of the gateway and hides the
+// client.
 type PrivateClaims struct {
 	Claims   int64  `json:"claims"`            // to be a crawler, from anywhere
 	Requests int64  `json:"requests"`          // of them, not proved and from such an address

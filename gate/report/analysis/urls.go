@@ -51,8 +51,8 @@ type pendingRefusal struct {
 	url      int32 // -1: not tracked
 }
 
-// urls tracks refused URLs. A stranger may choose paths, and many of them: hashes are seeded, texts are compared, and the
-// memory is bounded. One goroutine uses it.
+// urls tracks refused URLs. A stranger may choose paths, and many of them: hashes are seeded, texts are compared, and
+// the memory is bounded. One goroutine uses it.
 type urls struct {
 	limit         int // of URLs
 	textLeft      int // bytes
@@ -179,8 +179,8 @@ func (t *urls) refused(k urlKey, at int64, id uint64, siteRule uint32) (tracked 
 	return true
 }
 
-// fetched notes a fetch. ended says whether it ended a wait; then latency is the bucket of that wait, and siteRule that of its
-// last refusal.
+// fetched notes a fetch. ended says whether it ended a wait; then latency is the bucket of that wait, and siteRule that
+// of its last refusal.
 func (t *urls) fetched(k urlKey, at int64) (ended bool, latency uint16, siteRule uint32) {
 	i, _, _ := t.find(k)
 	if i < 0 {

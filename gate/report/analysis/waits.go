@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// waits counts how long URLs waited, in buckets that grow with the wait: 64 to each doubling, so that the middle of a bucket
-// is never more than 0.8 % off. The zero value is ready.
+// waits counts how long URLs waited, in buckets that grow with the wait: 64 to each doubling, so that the middle of a
+// bucket is at most 0.8 % off. The zero value is ready.
 type waits struct {
 	buckets map[uint16]int64
 	count   int64
@@ -17,7 +17,7 @@ const (
 	bitsOf64    = 6
 )
 
-// bucketOf is the bucket of a wait in nanoseconds; a negative one counts as none.
+// bucketOf is the bucket of a wait in nanoseconds; a negative one counts as 0.
 func bucketOf(wait int64) uint16 {
 	if wait < 2*perDoubling {
 		return uint16(max(wait, 0))
@@ -45,7 +45,7 @@ func (w *waits) add(bucket uint16, n int64) {
 	w.count += n
 }
 
-// seconds is the wait that a share of all, in percent, do not exceed, by nearest rank. Without a wait it is 0.
+// seconds is a percentile of the waits by nearest rank, in seconds; 0 without a wait.
 func (w *waits) seconds(percent int64) float64 {
 	if w.count <= 0 {
 		return 0

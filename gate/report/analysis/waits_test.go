@@ -7,7 +7,8 @@ func TestWaitsAreWithinOnePercent(t *testing.T) {
 	for wait := int64(1); wait > 0 && wait < 1<<62; wait += max(1, wait/997) {
 		b := bucketOf(wait)
 		if off := middle(b)/float64(wait) - 1; off > 0.01 || off < -0.01 || b < last {
-			t.Fatalf("a wait of %d ns: got %g, bucket %d behind %d; want it within 1 %%, and no earlier bucket", wait, middle(b), b, last)
+			t.Fatalf("a wait of %d ns: got %g, bucket %d behind %d; want it within 1 %%, and no earlier bucket", wait,
+				middle(b), b, last)
 		}
 		last = b
 	}

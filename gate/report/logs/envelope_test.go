@@ -45,7 +45,8 @@ func TestEnvelopes(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "x.log")
 		put(t, path, []byte(text+"\n"))
 		tail := []string{}
-		err := (&Tail{Path: path, Last: 5}).Run(t.Context(), func(line []byte) error { tail = append(tail, string(line)); return nil })
+		err := (&Tail{Path: path, Last: 5}).Run(t.Context(),
+			func(line []byte) error { tail = append(tail, string(line)); return nil })
 		if err != nil || len(tail) != 1 || tail[0] != lines[0] {
 			t.Errorf("%q: tail got %q, %v; want %q", text, tail, err, lines)
 		}
@@ -69,7 +70,8 @@ func TestForeignAndBrokenLines(t *testing.T) {
 	} {
 		got, _ := read(t, &Reader{Sources: texts(text + "\n")})
 		if got.Records != 0 || got.Foreign != foreign || got.Broken != 1-foreign {
-			t.Errorf("%q: got %d records, %d foreign, %d broken; want 0, %d and %d", text, got.Records, got.Foreign, got.Broken, foreign, 1-foreign)
+			t.Errorf("%q: got %d records, %d foreign, %d broken; want 0, %d and %d", text, got.Records, got.Foreign,
+				got.Broken, foreign, 1-foreign)
 		}
 	}
 }

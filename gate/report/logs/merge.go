@@ -17,7 +17,8 @@ type cursor struct {
 }
 
 // merge hands on records, always from the stream whose next one is the earliest, until all streams have ended.
-func (r *Reader) merge(ctx context.Context, open []*cursor, depth int, readers *sync.WaitGroup, each func(Record) error) error {
+func (r *Reader) merge(ctx context.Context, open []*cursor, depth int, readers *sync.WaitGroup,
+	each func(Record) error) error {
 	reported := time.Now()
 	for len(open) > 0 {
 		at, second := earliest(open)
@@ -40,8 +41,8 @@ func (r *Reader) merge(ctx context.Context, open []*cursor, depth int, readers *
 	return nil
 }
 
-// earliest finds the stream with the earliest next record, and the one behind it, which says how far the first may go; nil if
-// there is none. Of two at one time the one that was named first goes first.
+// earliest finds the stream with the earliest next record, and the one behind it, which says how far the first may go;
+// nil if there is none. Of two at one time the one that was named first goes first.
 func earliest(open []*cursor) (at int, second *cursor) {
 	for i, c := range open[1:] {
 		switch {
@@ -63,9 +64,10 @@ func (c *cursor) start(ctx context.Context, depth int, readers *sync.WaitGroup) 
 	readers.Go(func() { c.stream.run(ctx) })
 }
 
-// advance hands on the records before the next one of second, at most those of one chunk, and says whether the stream has
-// ended.
-func (c *cursor) advance(ctx context.Context, second *cursor, r *Reader, each func(Record) error) (ended bool, err error) {
+// advance hands on the records before the next one of second, at most those of one chunk, and says whether the stream
+// has ended.
+func (c *cursor) advance(ctx context.Context, second *cursor, r *Reader,
+	each func(Record) error) (ended bool, err error) {
 	if c.chunk == nil {
 		if ended, err := c.receive(ctx); ended || err != nil {
 			return ended, err

@@ -21,8 +21,8 @@ type value struct {
 	kind       kind
 }
 
-// line finds the fields of one line, which must be shorter than 4 GiB. It takes as JSON what encoding/json takes, and of a
-// field that is there twice the last counts. It is reused for the next line and keeps no copy of the text.
+// line finds the fields of one line, which must be shorter than 4 GiB. It takes as JSON what encoding/json takes, and
+// of a field that is there twice the last counts. It is reused for the next line and keeps no copy of the text.
 type line struct {
 	text   []byte
 	plain  bool // no backslash and no control character: a string ends at the next quote
@@ -226,8 +226,8 @@ func (l *line) skipNumber(i int) int {
 // maxNesting is how deep encoding/json nests objects and arrays, the line's own object included.
 const maxNesting = 10000
 
-// skipNested returns the index behind an object or an array that begins at i, or -1. It keeps a stack of its own, so that a
-// hostile line cannot exhaust the goroutine's.
+// skipNested returns the index behind an object or an array that begins at i, or -1. It keeps a stack of its own, so
+// that a hostile line cannot exhaust the goroutine's.
 func (l *line) skipNested(i int) int {
 	l.open = l.open[:0]
 	for { // i is where a value begins

@@ -14,7 +14,8 @@ import (
 // fieldNames are the names of all fields.
 func fieldNames() map[string]Field {
 	all := map[string]Field{}
-	for _, name := range strings.Fields("v time boot seq event site host path proto client_ip claim verdict verdict_cause ptr rule state action " +
+	for _, name := range strings.Fields("v time boot seq event site host path proto client_ip claim verdict " +
+		"verdict_cause ptr rule state action " +
 		"reason status request_id lost left_out removed unsynced from to what by crawler MESSAGE log") {
 		all[name] = fieldOf([]byte(name))
 	}

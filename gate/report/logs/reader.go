@@ -14,8 +14,9 @@ import (
 // errStopped ends a reading whose records nobody wants any more.
 var errStopped = errors.New("stopped")
 
-// Reader reads logs once, to their end, and closes them. One goroutine a source cuts it into chunks, workers parse chunks, and
-// the caller's goroutine gets the records of all sources in the order of their time; the order within a source is kept.
+// Reader reads logs once, to their end, and closes them. One goroutine a source cuts it into chunks, workers parse
+// chunks, and the caller's goroutine gets the records of all sources in the order of their time; the order within a
+// source is kept.
 type Reader struct {
 	Sources []*Source
 	Query   Query
@@ -36,16 +37,16 @@ type Reader struct {
 	again     *worker    // parses a chunk again in which lines stand that were read before
 }
 
-// CrawlerRecords yields what a log has about crawlers: decisions with a claim or a verdict, rule changes and what the guard did,
-// as far as the query asks for them; a path is asked of decisions only. A decision that withdraws a refusal is there whenever
-// it was taken. It counts all decisions that fit the query. The only errors are those of ctx; an error is the last that is
-// yielded.
+// CrawlerRecords yields what a log has about crawlers: decisions with a claim or a verdict, rule changes and what the
+// guard did, as far as the query asks for them; a path is asked of decisions only. A decision that withdraws a refusal
+// is there whenever it was taken. It counts all decisions that fit the query. The only errors are those of ctx; an
+// error is the last that is yielded.
 func (r *Reader) CrawlerRecords(ctx context.Context) iter.Seq2[Record, error] {
 	return r.records(ctx, newFilter(&r.Query, Choice{}), false)
 }
 
-// Select yields the records that fit the query and the choice. A line that was delivered twice comes once. The only errors are
-// those of ctx; an error is the last that is yielded.
+// Select yields the records that fit the query and the choice. A line that was delivered twice comes once. The only
+// errors are those of ctx; an error is the last that is yielded.
 func (r *Reader) Select(ctx context.Context, c Choice) iter.Seq2[Record, error] {
 	return r.records(ctx, newFilter(&r.Query, c), true)
 }
@@ -102,7 +103,8 @@ func (r *Reader) run(ctx context.Context, f *filter, selects bool, each func(Rec
 	r.files = make([]string, len(r.Sources))
 	cursors := make([]*cursor, len(r.Sources))
 	for i, s := range r.Sources {
-		cursors[i] = &cursor{stream: &stream{source: s, size: r.chunkSize(), jobs: jobs, read: &r.read}, index: i, key: s.first}
+		cursors[i] = &cursor{stream: &stream{source: s, size: r.chunkSize(), jobs: jobs, read: &r.read}, index: i,
+			key: s.first}
 	}
 	err := r.merge(ctx, cursors, count+2, &readers, each)
 	cancel()
@@ -146,8 +148,8 @@ func (r *Reader) chunkSize() int {
 	return 64 << 10
 }
 
-// addChunk notes a chunk whose turn has come, and takes those lines out of it that were read before. That is seldom, so the
-// workers do not look: such a chunk is parsed again.
+// addChunk notes a chunk whose turn has come, and takes those lines out of it that were read before. That is seldom, so
+// the workers do not look: such a chunk is parsed again.
 func (r *Reader) addChunk(source int, c *chunk) {
 	if r.sequences.repeats(c) {
 		r.again.parse(c)

@@ -58,7 +58,8 @@ func selected(t *testing.T, r *Reader, c Choice) (s *Stats, lines []string) {
 	return r.Stats(), lines
 }
 
-// The records of several gateways come in the order of their time, whatever their files are called and however compressed.
+// The records of several gateways come in the order of their time, whatever their files are called and however
+// compressed.
 func TestSeveralGateways(t *testing.T) {
 	dir := t.TempDir()
 	logs := make([]strings.Builder, 3)
@@ -89,7 +90,8 @@ func TestSelect(t *testing.T) {
 			odd.WriteString(numbered(n))
 		}
 	}
-	q := Query{Since: time.Date(2026, 11, 22, 0, 10, 0, 0, time.UTC), Until: time.Date(2026, 11, 22, 0, 50, 0, 0, time.UTC)}
+	q := Query{Since: time.Date(2026, 11, 22, 0, 10, 0, 0, time.UTC),
+		Until: time.Date(2026, 11, 22, 0, 50, 0, 0, time.UTC)}
 	_, got := selected(t, &Reader{Sources: texts(even.String(), odd.String()), Query: q}, Choice{})
 	var want []string
 	for n := 10; n < 50; n++ {
@@ -143,8 +145,8 @@ func TestLongLines(t *testing.T) {
 		return strings.TrimSuffix(line, "}\n") + `,"x":"` + strings.Repeat("y", n-len(line)-6) + "\"}"
 	}
 	for _, chunk := range []int{1, 1000, 64 << 10, 1 << 20, 4 << 20} {
-		text := long(64<<10) + "\n" + long(maxLine) + "\n" + long(maxLine+1) + "\n" + good() + strings.Repeat("z", 3<<20) + "\n" +
-			good() + long(maxLine+1)
+		text := long(64<<10) + "\n" + long(maxLine) + "\n" + long(maxLine+1) + "\n" + good() +
+			strings.Repeat("z", 3<<20) + "\n" + good() + long(maxLine+1)
 		if chunk == 1 {
 			text = long(5000) + "\n\r\n" + long(6000) + "\n{\n{\n" + good() + good()
 		}

@@ -15,8 +15,8 @@ const (
 	GuardEvent                 // event guard
 )
 
-// Record is one line of a log. It and its texts are valid until the next one is asked for. A record of a selection has its time
-// and its line, and nothing else.
+// Record is one line of a log. It and its texts are valid until the next one is asked for. A record of a selection has
+// its time and its line, and nothing else.
 type Record struct {
 	*entry
 	chunk *chunk
@@ -59,8 +59,8 @@ func (r Record) Status() int { return int(r.status) }
 // Request identifies the request of a decision among all boots, within one reading; 0: it has no request_id.
 func (r Record) Request() uint64 { return r.request }
 
-// Withdraws says whether a decision withdraws an earlier refusal of the same request: it was served, because the log could not
-// keep the refusal's line.
+// Withdraws says whether a decision withdraws an earlier refusal of the same request: it was served, because the log
+// could not keep the refusal's line.
 func (r Record) Withdraws() bool { return r.request != 0 && r.Is(FieldReason, logUnavailable) }
 
 // Outside says that a decision is not of the time asked for: it is here only because it withdraws an earlier refusal.
@@ -69,8 +69,8 @@ func (r Record) Outside() bool { return r.outside }
 // Client is the address of the client, unmapped and without zone; ok is false if there is none.
 func (r Record) Client() (ip netip.Addr, ok bool) { return parseAddr(r.Text(FieldClientIP)) }
 
-// Line is the line of the log of a record of a selection, without its end and without what a journal or a shipper has put
-// around it.
+// Line is the line of the log of a record of a selection, without its end and without what a journal or a shipper has
+// put around it.
 func (r Record) Line() []byte { return r.chunk.text(r.line) }
 
 // logUnavailable is the reason of a request that was served because the log could not keep the line of its refusal.

@@ -9,16 +9,16 @@ import (
 // maxBoots is how many runs of gateways are told apart. More are not counted.
 const maxBoots = 100_000
 
-// Bounds of the intervals of numbers that are remembered, of one boot and of all. Beyond them the lowest hole of the boot
-// is missing for good, and lines up to its end are not known again when they come twice.
+// Bounds of the intervals of numbers that are remembered, of one boot and of all. Beyond them the lowest hole of the
+// boot is missing for good, and lines up to its end are not known again when they come twice.
 const (
 	maxIntervals    = 1024
 	maxAllIntervals = 200_000
 )
 
-// sequences keeps, for each boot, which numbers (seq) were read, which are missing, and which of these gap lines explain. A line
-// is its boot and its seq, in whatever source it stands. Numbers may come late: the files of a log are read in the order of
-// their time, and the clock may have been set back. One goroutine uses it.
+// sequences keeps, for each boot, which numbers (seq) were read, which are missing, and which of these gap lines
+// explain. A line is its boot and its seq, in whatever source it stands. Numbers may come late: the files of a log are
+// read in the order of their time, and the clock may have been set back. One goroutine uses it.
 type sequences struct {
 	boots     map[uint64]*bootSeqs // by the hash of their names
 	intervals int                  // remembered, of all boots
@@ -63,7 +63,10 @@ func (s *sequences) repeats(c *chunk) bool {
 		}
 		s.runs = append(s.runs, r)
 	}
-	slices.SortFunc(s.runs, func(x, y seqRun) int { return cmp.Or(cmp.Compare(x.boot, y.boot), cmp.Compare(x.from, y.from)) })
+	slices.SortFunc(s.runs, func(x, y seqRun) int {
+		return cmp.Or(cmp.Compare(x.boot, y.boot),
+			cmp.Compare(x.from, y.from))
+	})
 	for i := 1; i < len(s.runs); i++ {
 		if s.runs[i].boot == s.runs[i-1].boot && s.runs[i].from <= s.runs[i-1].to {
 			return true

@@ -13,7 +13,8 @@ import (
 func seqLines(from, to, hour int) string {
 	var b strings.Builder
 	for seq := from; seq <= to; seq++ {
-		fmt.Fprintf(&b, `{"v":1,"time":"2026-11-20T%02d:00:%02d.000000Z","boot":"b","seq":%d,"event":"reload"}`+"\n", hour, seq%60, seq)
+		fmt.Fprintf(&b, `{"v":1,"time":"2026-11-20T%02d:00:%02d.000000Z","boot":"b","seq":%d,"event":"reload"}`+"\n",
+			hour, seq%60, seq)
 	}
 	return b.String()
 }
@@ -29,18 +30,20 @@ func TestMissingWithTheClockSetBack(t *testing.T) {
 	}
 }
 
-// What gap lines explain is not missing: lines lost, left out, and removed by age, of which the last had the gap line's number.
-// A kept file that is there beside the file it was made of is read in its place.
+// What gap lines explain is not missing: lines lost, left out, and removed by age, of which the last had the gap line's
+// number. A kept file that is there beside the file it was made of is read in its place.
 func TestGapLinesExplain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	gap := func(seq int, fields string) string {
-		return fmt.Sprintf(`{"v":1,"time":"2026-11-20T10:00:59.000000Z","boot":"b","seq":%d,"event":"gap",%s}`+"\n", seq, fields)
+		return fmt.Sprintf(`{"v":1,"time":"2026-11-20T10:00:59.000000Z","boot":"b","seq":%d,"event":"gap",%s}`+"\n",
+			seq, fields)
 	}
 	for name, text := range map[string]string{
-		".20261120T100000.000000Z.kept": seqLines(1, 3, 10) + gap(10, `"left_out":2,"lost":1,"removed":4`) + seqLines(11, 11, 10) + gap(12, `"removed":1`),
-		".20261120T100000.000000Z":      seqLines(1, 12, 10),
-		".20261120T110000.000000Z":      seqLines(13, 20, 11) + gap(31, `"left_out":10,"network":"203.0.113.0/24"`),
-		"":                              seqLines(32, 40, 12) + gap(44, `"lost":2`), // 41 is missing
+		".20261120T100000.000000Z.kept": seqLines(1, 3, 10) + gap(10, `"left_out":2,"lost":1,"removed":4`) +
+			seqLines(11, 11, 10) + gap(12, `"removed":1`),
+		".20261120T100000.000000Z": seqLines(1, 12, 10),
+		".20261120T110000.000000Z": seqLines(13, 20, 11) + gap(31, `"left_out":10,"network":"203.0.113.0/24"`),
+		"":                         seqLines(32, 40, 12) + gap(44, `"lost":2`), // 41 is missing
 	} {
 		put(t, path+name, []byte(text))
 	}
@@ -60,10 +63,13 @@ func TestManyRunsAreRemoved(t *testing.T) {
 		if seq += 10; n%1000 == 999 {
 			seq += 2 // they are missing
 		}
-		fmt.Fprintf(&b, `{"v":1,"time":"2026-11-20T10:00:00.000000Z","boot":"b","seq":%d,"event":"gap","removed":10}`+"\n", seq)
+		fmt.Fprintf(&b,
+			`{"v":1,"time":"2026-11-20T10:00:00.000000Z","boot":"b","seq":%d,"event":"gap","removed":10}`+"\n", seq)
 	}
-	if got, _ := read(t, &Reader{Sources: texts(b.String())}); got.Missing != 10 || got.Removed != 50_000 || got.Repeated != 0 {
-		t.Errorf("got %d missing, %d removed, %d repeated; want 10, 50000 and 0", got.Missing, got.Removed, got.Repeated)
+	if got, _ := read(t, &Reader{Sources: texts(b.String())}); got.Missing != 10 || got.Removed != 50_000 ||
+		got.Repeated != 0 {
+		t.Errorf("got %d missing, %d removed, %d repeated; want 10, 50000 and 0", got.Missing, got.Removed,
+			got.Repeated)
 	}
 }
 
@@ -89,19 +95,22 @@ func TestRepeatedLines(t *testing.T) {
 		}
 		for _, chunk := range []int{1, 5000, 1 << 20} {
 			got, records := read(t, &Reader{Sources: texts(sources...), ChunkBytes: chunk})
-			if len(records) != 3000 || got.Records != 3000 || got.Missing != 0 || got.Repeated != int64(all-3000) || got.Lines != int64(all) {
+			if len(records) != 3000 || got.Records != 3000 || got.Missing != 0 || got.Repeated != int64(all-3000) ||
+				got.Lines != int64(all) {
 				t.Errorf("%s, chunks of %d: got %d records yielded, %+v; want 3000 records, %d repeated of %d lines",
 					name, chunk, len(records), got, all-3000, all)
 			}
 		}
 		got, shown := selected(t, &Reader{Sources: texts(sources...)}, Choice{})
 		if len(shown) != 3000 || got.Repeated != int64(all-3000) {
-			t.Errorf("%s: got %d lines selected, %d repeated; want 3000 and %d", name, len(shown), got.Repeated, all-3000)
+			t.Errorf("%s: got %d lines selected, %d repeated; want 3000 and %d", name, len(shown), got.Repeated,
+				all-3000)
 		}
 	}
 }
 
-// Beyond the intervals that are remembered, lines are counted twice rather than left out, and what is missing stays missing.
+// Beyond the intervals that are remembered, lines are counted twice rather than left out, and what is missing stays
+// missing.
 func TestRepeatedBeyondBounds(t *testing.T) {
 	var log strings.Builder
 	const every = 3 * maxIntervals
@@ -110,7 +119,8 @@ func TestRepeatedBeyondBounds(t *testing.T) {
 	}
 	got, _ := read(t, &Reader{Sources: texts(log.String(), log.String())})
 	if got.Repeated >= every/2 || got.Repeated+got.Records != every || got.Missing != every/2-1 {
-		t.Errorf("got %d repeated, %d records, %d missing; want %d in all and %d missing", got.Repeated, got.Records, got.Missing, every, every/2-1)
+		t.Errorf("got %d repeated, %d records, %d missing; want %d in all and %d missing", got.Repeated, got.Records,
+			got.Missing, every, every/2-1)
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Source is a log that is open for reading: a file with the rotated ones before it, or a stream. It can be read once, by a
-// [Reader].
+// Source is a log that is open for reading: a file with the rotated ones before it, or a stream. It can be read once,
+// by a [Reader].
 type Source struct {
 	parts []*part // the earliest first
 	first int64   // time of its first line, in nanoseconds since 1970; math.MinInt64: not known
@@ -35,16 +35,16 @@ type part struct {
 	first int64
 }
 
-// Stream is a source that is open already; name is what [Stats] calls it. Whether it is compressed is found out from its first
-// bytes.
+// Stream is a source that is open already; name is what [Stats] calls it. Whether it is compressed is found out from
+// its first bytes.
 func Stream(name string, in io.Reader) *Source {
 	return &Source{[]*part{{name: name, in: in, size: -1, first: math.MinInt64}}, math.MinInt64}
 }
 
 // Open opens logs for reading. A path is a file and the rotated set beside it: decisions.log with decisions.log.1,
-// decisions.log.2.gz, decisions.log-20261122.zst and so on. "-" is stdin. Everything is opened at once and read up to its
-// length at that moment, so that a rotation meanwhile does no harm; a file that several paths lead to is read once. Whether a
-// file is compressed is found out from its first bytes. An error names the file; nothing is left open then.
+// decisions.log.2.gz, decisions.log-20261122.zst and so on. "-" is stdin. Everything is opened at once and read up to
+// its length at that moment, so that a rotation meanwhile does no harm; a file that several paths lead to is read once.
+// Whether a file is compressed is found out from its first bytes. An error names the file; nothing is left open then.
 func Open(paths []string, stdin io.Reader) ([]*Source, error) {
 	o := &opener{named: map[string]bool{}}
 	for _, path := range paths {
@@ -112,8 +112,8 @@ func trimCompression(name string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 }
 
-// openSet opens a log and its rotated set. The newest is opened first, and the folder is listed twice: whatever a rotation moves
-// meanwhile is found under its old name or its new one.
+// openSet opens a log and its rotated set. The newest is opened first, and the folder is listed twice: whatever a
+// rotation moves meanwhile is found under its old name or its new one.
 func (o *opener) openSet(path string) error {
 	s := &Source{}
 	o.sources = append(o.sources, s)
@@ -171,8 +171,9 @@ func linkTarget(path string) (target string, linked bool) {
 	return target, err == nil
 }
 
-// rotatedFiles lists the rotated set of a log without the log itself. Where a file is there both plain and compressed, it is
-// being compressed, and only the plain one is whole. What is kept of a file that is too old has ".kept" in its name.
+// rotatedFiles lists the rotated set of a log without the log itself. Where a file is there both plain and compressed,
+// it is being compressed, and only the plain one is whole. What is kept of a file that is too old has ".kept" in its
+// name.
 func rotatedFiles(path string) ([]string, error) {
 	dir, base := filepath.Split(path)
 	entries, err := os.ReadDir(cmp.Or(dir, "."))
@@ -189,8 +190,10 @@ func rotatedFiles(path string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		name := e.Name()
-		moved := there[trimCompression(name)+".kept"] || there[trimCompression(name)+".kept.zst"] // and is about to be removed
-		if suffix, ok := strings.CutPrefix(name, base); ok && isRotatedSuffix(suffix) && !e.IsDir() && (trimCompression(name) == name || !there[trimCompression(name)]) && !moved {
+		plain := trimCompression(name)
+		moved := there[plain+".kept"] || there[plain+".kept.zst"] // and is about to be removed
+		if suffix, ok := strings.CutPrefix(name, base); ok && isRotatedSuffix(suffix) && !e.IsDir() &&
+			(plain == name || !there[plain]) && !moved {
 			names = append(names, dir+name)
 		}
 	}
@@ -278,7 +281,8 @@ func decompress(in io.Reader) (r io.ReadCloser, plain bool, err error) {
 	head, _ := b.Peek(4)
 	switch string(head) {
 	case "\x28\xb5\x2f\xfd":
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, false, err
 		}

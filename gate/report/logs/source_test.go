@@ -59,7 +59,9 @@ func TestRotatedSet(t *testing.T) {
 	if err := os.Mkdir(file("decisions.log.7"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	wanted := []string{file("decisions.log-20261119.gz"), file("decisions.log-20261120.zst"), file("decisions.log.2.gz"), file("decisions.log.1"), file("decisions.log.20261122T180555.123456Z"), file("decisions.log")}
+	wanted := []string{file("decisions.log-20261119.gz"), file("decisions.log-20261120.zst"),
+		file("decisions.log.2.gz"), file("decisions.log.1"), file("decisions.log.20261122T180555.123456Z"),
+		file("decisions.log")}
 	got, records := readFiles(t, file("decisions.log"))
 	if !slices.Equal(got.Files, wanted) || got.Missing != 0 || got.Boots != 1 || len(got.Damaged) != 0 {
 		t.Errorf("got %+v, want the files %q, one boot and nothing missing or damaged", got, wanted)
@@ -69,7 +71,8 @@ func TestRotatedSet(t *testing.T) {
 	}
 	all, _ := filepath.Glob(file("decisions.log*[0-9gzt]"))
 	all = slices.DeleteFunc(all, func(p string) bool { return strings.HasSuffix(p, "log2") })
-	if got, _ := readFiles(t, append(all, file("decisions.log"), dir+"/./decisions.log")...); !slices.Equal(got.Files, wanted) {
+	if got, _ := readFiles(t, append(all, file("decisions.log"), dir+"/./decisions.log")...); !slices.Equal(got.Files,
+		wanted) {
 		t.Errorf("named by the shell: got %q, want %q", got.Files, wanted)
 	}
 	if err := os.Remove(file("decisions.log")); err != nil {
@@ -94,8 +97,11 @@ func TestCompressedWhileOpening(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
-	for path, why := range map[string]string{dir: "is a folder", filepath.Join(dir, "no.log"): "no such file", filepath.Join(dir, "no", "such.log"): "no such file"} {
-		if s, err := Open([]string{path}, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("decision log %q: ", path)) || !strings.Contains(err.Error(), why) {
+	for path, why := range map[string]string{dir: "is a folder", filepath.Join(dir, "no.log"): "no such file",
+		filepath.Join(dir, "no", "such.log"): "no such file"} {
+		if s, err := Open([]string{path}, nil); err == nil ||
+			!strings.Contains(err.Error(), fmt.Sprintf("decision log %q: ", path)) ||
+			!strings.Contains(err.Error(), why) {
 			t.Errorf("%s: got %v, %v; want an error with %q", path, s, err, why)
 		}
 	}
@@ -104,7 +110,8 @@ func TestOpenErrors(t *testing.T) {
 // Standard input is read once, in whatever pieces it comes and however compressed.
 func TestStdin(t *testing.T) {
 	text := []byte(logstest.Line(1, 1, "HTTP/2.0", "/1", "") + logstest.Line(2, 2, "HTTP/1.1", "/2", ""))
-	for _, form := range [][]byte{text, gzipped(text), zstandard(text), append(gzipped(text[:10]), gzipped(text[10:])...)} {
+	for _, form := range [][]byte{text, gzipped(text), zstandard(text),
+		append(gzipped(text[:10]), gzipped(text[10:])...)} {
 		in, out := io.Pipe()
 		go func() {
 			for _, b := range form {
@@ -117,7 +124,8 @@ func TestStdin(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, records := read(t, &Reader{Sources: sources})
-		if !slices.Equal(records, []string{"/1", "/2"}) || !slices.Equal(got.Files, []string{"-"}) || got.Bytes != int64(len(text)) {
+		if !slices.Equal(records, []string{"/1", "/2"}) || !slices.Equal(got.Files, []string{"-"}) ||
+			got.Bytes != int64(len(text)) {
 			t.Errorf("got records of %q, %+v; want /1 and /2 of %d bytes of -", records, got, len(text))
 		}
 	}
@@ -131,9 +139,10 @@ func TestDamagedArchives(t *testing.T) {
 	}
 	for name, whole := range map[string][]byte{"x.gz": gzipped(text.Bytes()), "x.zst": zstandard(text.Bytes())} {
 		for how, form := range map[string][]byte{
-			"cut":   whole[:len(whole)/2],
-			"wrong": append(append(slices.Clone(whole[:len(whole)/2]), "all these bytes are wrong"...), whole[len(whole)/2+25:]...),
-			"head":  whole[:6],
+			"cut": whole[:len(whole)/2],
+			"wrong": append(append(slices.Clone(whole[:len(whole)/2]), "all these bytes are wrong"...),
+				whole[len(whole)/2+25:]...),
+			"head": whole[:6],
 		} {
 			dir := t.TempDir()
 			put(t, filepath.Join(dir, name), form)

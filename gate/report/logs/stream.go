@@ -10,8 +10,8 @@ import (
 // maxLine is the longest line that is read, in bytes. The log's own have a few thousand.
 const maxLine = 1 << 20
 
-// chunk is whole lines of one file, on their way from the goroutine that reads the stream to a worker and to the merge. It comes
-// back to that goroutine and is reused.
+// chunk is whole lines of one file, on their way from the goroutine that reads the stream to a worker and to the merge.
+// It comes back to that goroutine and is reused.
 type chunk struct {
 	data []byte
 	part *part // the file that begins with this chunk; nil: the same as before
@@ -25,7 +25,8 @@ type chunk struct {
 	parsed
 }
 
-// stream reads one source, chunk by chunk, on a goroutine of its own. All fields but the channels belong to that goroutine.
+// stream reads one source, chunk by chunk, on a goroutine of its own. All fields but the channels belong to that
+// goroutine.
 type stream struct {
 	source *Source
 	size   int // of a chunk, in bytes

@@ -26,9 +26,9 @@ type Tail struct {
 	Choice Choice
 }
 
-// Run calls each with the lines that fit, as [Record.Line] has them, until ctx ends or, unless it follows, to the end of the file.
-// A line is valid until each returns. An error of each ends it and is returned; the end of ctx is none. The file must exist at
-// first and must not be compressed; later it may be away for any time.
+// Run calls each with the lines that fit, as [Record.Line] has them, until ctx ends or, unless it follows, to the end
+// of the file. A line is valid until each returns. An error of each ends it and is returned; the end of ctx is none.
+// The file must exist at first and must not be compressed; later it may be away for any time.
 func (t *Tail) Run(ctx context.Context, each func(line []byte) error) error {
 	f := &follower{tail: t, filter: newFilter(&t.Query, t.Choice), each: each}
 	if err := f.open(); err != nil {
@@ -117,8 +117,8 @@ func (f *follower) match(text []byte) []byte {
 	return f.line.text
 }
 
-// readLast hands on the last n lines that fit. It reads from the end, no further back than it must. A last line without an end
-// is left to readNew.
+// readLast hands on the last n lines that fit. It reads from the end, no further back than it must. A last line without
+// an end is left to readNew.
 func (f *follower) readLast(n int) error {
 	info, err := f.file.Stat()
 	if err != nil {

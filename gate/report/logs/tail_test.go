@@ -107,7 +107,8 @@ func TestTailReadsBackNoFurtherThanItMust(t *testing.T) {
 			text.WriteString(strings.Repeat("x", 3*maxLine) + "\r\n\n")
 		}
 	}
-	for _, end := range []string{"", strings.TrimSuffix(numbered(3001), "\n"), `{"v":1,`, strings.Repeat("z", 2*blockBytes)} {
+	for _, end := range []string{"", strings.TrimSuffix(numbered(3001), "\n"), `{"v":1,`,
+		strings.Repeat("z", 2*blockBytes)} {
 		put(t, path, []byte(text.String()+end))
 		for _, last := range []int{0, 1, 700, 1400, 2999, 3000, 5000} {
 			var got collector
@@ -133,7 +134,8 @@ func TestTailFilters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	guard := `{"v":1,"time":"2026-11-22T00:01:00Z","event":"guard","site":"a.test","path":"guard"}` + "\n"
 	put(t, path, []byte(numbered(1)+guard+logstest.Line(2, 2, "HTTP/1.1", "2", "")))
-	minute := Query{Since: time.Date(2026, 11, 22, 0, 1, 0, 0, time.UTC), Site: "a.test", Until: time.Date(2026, 11, 22, 0, 2, 0, 0, time.UTC)}
+	minute := Query{Since: time.Date(2026, 11, 22, 0, 1, 0, 0, time.UTC), Site: "a.test",
+		Until: time.Date(2026, 11, 22, 0, 2, 0, 0, time.UTC)}
 	for want, tail := range map[string]*Tail{
 		"1 guard 2": {Choice: Choice{Events: true}},
 		"1 2":       {},

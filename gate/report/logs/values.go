@@ -24,8 +24,8 @@ func (l *line) is(f Field, want string) bool {
 	return string(got) == want
 }
 
-// decoded is a field's string; nil if it is none. It is a part of the line where that is possible, else it is appended to
-// buffer, which is returned grown.
+// decoded is a field's string; nil if it is none. It is a part of the line where that is possible, else it is appended
+// to buffer, which is returned grown.
 func (l *line) decoded(f Field, buffer []byte) (got, grown []byte) {
 	if l.values[f].kind != stringValue {
 		return nil, buffer
@@ -39,8 +39,8 @@ func (l *line) decoded(f Field, buffer []byte) (got, grown []byte) {
 	return buffer[start:], buffer
 }
 
-// unescape appends the text of a valid JSON string, given without its quotes. As in encoding/json, what is not valid Unicode
-// becomes U+FFFD.
+// unescape appends the text of a valid JSON string, given without its quotes. As in encoding/json, what is not valid
+// Unicode becomes U+FFFD.
 func unescape(to, raw []byte) []byte {
 	for i := 0; i < len(raw); {
 		c := raw[i]

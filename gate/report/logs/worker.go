@@ -39,8 +39,8 @@ func (p *parsed) reset() {
 		earliest: math.MaxInt64, latest: math.MinInt64}
 }
 
-// worker parses chunks, counts what can be counted in any order and finds the records. One goroutine uses it; what it keeps
-// from chunk to chunk only saves work.
+// worker parses chunks, counts what can be counted in any order and finds the records. One goroutine uses it; what it
+// keeps from chunk to chunk only saves work.
 type worker struct {
 	filter  *filter
 	seed    maphash.Seed // of the requests and boots of one reading
@@ -177,7 +177,8 @@ func (p *parsed) addRun(r seqRun) (index uint32) {
 func (w *worker) addDecision(c *chunk, at int64) {
 	l, f := &w.line, w.filter
 	timely := f.matchesTime(at)
-	if !timely && l.values[FieldClaim].kind == absent || !f.matchesSite(l, &w.scratch) || !f.matchesPath(l, &w.scratch) {
+	if !timely && l.values[FieldClaim].kind == absent || !f.matchesSite(l, &w.scratch) ||
+		!f.matchesPath(l, &w.scratch) {
 		return
 	}
 	if timely {

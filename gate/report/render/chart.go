@@ -7,16 +7,16 @@ import (
 	"gate421/gate/report/analysis"
 )
 
-// How many steps and notes of changes a chart of text has at the most.
+// How many steps and notes of changes a text chart has at most.
 const (
 	chartRows  = 31
-	chartNotes = 4 // between two rows
+	chartNotes = 4 // between two rows; further ones are counted
 )
 
 // chart draws the crawl over time, a row a step, and writes changes between the rows, where they happened.
 func (p *printer) chart(r report) {
 	line := r.extent().timeline(chartRows)
-	points := line.gather(r.Crawl.Curve)
+	points := line.resample(r.Crawl.Curve)
 	most, labels, counts := int64(0), 0, columnsIn("HTTP/2")
 	for i, q := range points {
 		most = max(most, plus(q.HTTP2, q.HTTP1))
@@ -25,7 +25,8 @@ func (p *printer) chart(r report) {
 	}
 	room := max(4, p.width-tableIndent-labels-counts-3*tableGap-len("share"))
 	pad := func(text string, width int) string { return strings.Repeat(" ", max(0, width-columnsIn(text))) + text }
-	p.line(styled{strings.Repeat(" ", tableIndent+labels+tableGap+room+tableGap) + pad("HTTP/2", counts) + "  share", styleDim})
+	p.line(styled{strings.Repeat(" ", tableIndent+labels+tableGap+room+tableGap) + pad("HTTP/2", counts) + "  share",
+		styleDim})
 	at := 0
 	for i, q := range points {
 		if i == 0 {
@@ -34,15 +35,19 @@ func (p *printer) chart(r report) {
 		label := line.label(i)
 		runs := []styled{{"  " + label + strings.Repeat(" ", labels-columnsIn(label)+tableGap), styleDim}}
 		refused, served, http1 := bar(q, most, room)
-		runs = append(runs, styled{strings.Repeat("█", refused), styleWarn}, styled{strings.Repeat("▒", served), styleHTTP2}, styled{strings.Repeat("░", http1), styleHTTP1},
+		runs = append(runs, styled{strings.Repeat("█", refused), styleWarn},
+			styled{strings.Repeat("▒", served), styleHTTP2}, styled{strings.Repeat("░", http1), styleHTTP1},
 			styled{strings.Repeat(" ", room-refused-served-http1+tableGap), styleNone},
-			styled{pad(numberText(q.HTTP2), counts), styleNone}, styled{"  " + pad(shareText(q.HTTP2, plus(q.HTTP2, q.HTTP1)), 5), styleBold})
+			styled{pad(numberText(q.HTTP2), counts), styleNone},
+			styled{"  " + pad(shareText(q.HTTP2, plus(q.HTTP2, q.HTTP1)), 5), styleBold})
 		p.line(runs...)
 		at = p.notes(r, at, func(c analysis.Change) bool { return line.index(c.Time) <= i })
 	}
 	p.line()
-	p.line(styled{"  █", styleWarn}, styled{" HTTP/2, refused   ", styleDim}, styled{"▒", styleHTTP2}, styled{" HTTP/2, served   ", styleDim}, styled{"░", styleHTTP1}, styled{" HTTP/1.1", styleDim})
-	p.paragraph(tableIndent, styleDim, "A row is "+article(line.stepWords())+"; its time is the beginning, in UTC. The longest bar stands for "+countText(most, "request", "requests")+".")
+	p.line(styled{"  █", styleWarn}, styled{" HTTP/2, refused   ", styleDim}, styled{"▒", styleHTTP2},
+		styled{" HTTP/2, served   ", styleDim}, styled{"░", styleHTTP1}, styled{" HTTP/1.1", styleDim})
+	p.paragraph(tableIndent, styleDim, "A row is "+article(line.stepWords())+"; its time is the beginning, in UTC. "+
+		"The longest bar stands for "+countText(most, "request", "requests")+".")
 }
 
 func article(unit string) string {
@@ -55,7 +60,7 @@ func article(unit string) string {
 	return "a " + unit
 }
 
-// notes writes the changes from the at-th on that belong here, and returns where it stopped.
+// notes writes the changes from index at on that belong here, and returns where it stopped.
 func (p *printer) notes(r report, at int, here func(analysis.Change) bool) int {
 	end := at
 	for end < len(r.Changes) && here(r.Changes[end]) {
@@ -76,7 +81,7 @@ func (p *printer) notes(r report, at int, here func(analysis.Change) bool) int {
 	return end
 }
 
-// bar shares a row's columns among its parts. What is there is seen: a part that is not 0 has a column while there is one.
+// bar shares a row's columns among its parts. A part that is not 0 has at least one column, as long as there is one.
 func bar(q analysis.Point, most int64, room int) (refused, served, http1 int) {
 	all := plus(q.HTTP2, q.HTTP1)
 	if most <= 0 || all == 0 {
@@ -104,7 +109,7 @@ func bar(q analysis.Point, most int64, room int) (refused, served, http1 int) {
 	return refused, served, http1
 }
 
-// sparkline is the HTTP/2 share over time, a character a step: from ▁, none, to █, all; a dot where nobody came.
+// sparkline is the HTTP/2 share over time, a character a step: from ▁, none, to █, all; a dot where there was no crawl.
 func sparkline(points []analysis.Point) string {
 	levels := []rune("▁▂▃▄▅▆▇█")
 	var out strings.Builder

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// columnsIn is how many columns of a terminal a plain text takes: two for a wide character of East Asia and for pictures, none
-// for a combining mark.
+// columnsIn is how many columns of a terminal a text takes: two for a wide character of East Asia and for emoji, none
+// for a combining mark. The text has no control characters, here and below.
 func columnsIn(s string) int {
 	n := 0
 	for _, c := range s {
@@ -24,17 +24,22 @@ func columnsOf(c rune) int {
 		return 0
 	case c < 0x1100:
 		return 1
-	case c <= 0x115f, c >= 0x231a && c <= 0x231b, c >= 0x23e9 && c <= 0x23f3, c >= 0x25fd && c <= 0x25fe, c >= 0x2614 && c <= 0x2615,
-		c >= 0x2648 && c <= 0x2653, c >= 0x2693 && c <= 0x27bf && unicode.Is(unicode.So, c), c >= 0x2b1b && c <= 0x2b55 && unicode.Is(unicode.So, c),
-		c >= 0x2e80 && c <= 0x303e, c >= 0x3041 && c <= 0x4dbf, c >= 0x4e00 && c <= 0xa4cf, c >= 0xa960 && c <= 0xa97c, c >= 0xac00 && c <= 0xd7a3,
-		c >= 0xf900 && c <= 0xfaff, c >= 0xfe10 && c <= 0xfe19, c >= 0xfe30 && c <= 0xfe6f, c >= 0xff00 && c <= 0xff60, c >= 0xffe0 && c <= 0xffe6,
-		c >= 0x16fe0 && c <= 0x1b2ff, c >= 0x1d300 && c <= 0x1d376, c >= 0x1f000 && c <= 0x1faff, c >= 0x20000 && c <= 0x3fffd:
+	case c <= 0x115f, c >= 0x231a && c <= 0x231b, c >= 0x23e9 && c <= 0x23f3, c >= 0x25fd && c <= 0x25fe, c >= 0x2614 &&
+		c <= 0x2615,
+		c >= 0x2648 && c <= 0x2653, c >= 0x2693 && c <= 0x27bf && unicode.Is(unicode.So, c), c >= 0x2b1b &&
+			c <= 0x2b55 && unicode.Is(unicode.So, c),
+		c >= 0x2e80 && c <= 0x303e, c >= 0x3041 && c <= 0x4dbf, c >= 0x4e00 && c <= 0xa4cf, c >= 0xa960 && c <= 0xa97c,
+		c >= 0xac00 && c <= 0xd7a3,
+		c >= 0xf900 && c <= 0xfaff, c >= 0xfe10 && c <= 0xfe19, c >= 0xfe30 && c <= 0xfe6f, c >= 0xff00 && c <= 0xff60,
+		c >= 0xffe0 && c <= 0xffe6,
+		c >= 0x16fe0 && c <= 0x1b2ff, c >= 0x1d300 && c <= 0x1d376, c >= 0x1f000 && c <= 0x1faff, c >= 0x20000 &&
+			c <= 0x3fffd:
 		return 2
 	}
 	return 1
 }
 
-// cutEnd is a plain text within so many columns; what does not fit ends in ….
+// cutEnd cuts a text to a number of columns; what does not fit ends in ….
 func cutEnd(s string, room int) string {
 	if columnsIn(s) <= room {
 		return s
@@ -45,8 +50,7 @@ func cutEnd(s string, room int) string {
 	return headOf(s, room-1) + "…"
 }
 
-// cutMiddle is a plain text within so many columns; what does not fit is left out in the middle, for a path says most at its
-// ends.
+// cutMiddle cuts a text to a number of columns, in the middle: the ends of a path say most.
 func cutMiddle(s string, room int) string {
 	if columnsIn(s) <= room {
 		return s
@@ -58,7 +62,7 @@ func cutMiddle(s string, room int) string {
 	return headOf(s, room-1-columnsIn(end)) + "…" + end
 }
 
-// headOf is as much of the beginning as fits.
+// headOf is as much of the beginning as fits into a number of columns.
 func headOf(s string, room int) string {
 	for i, c := range s {
 		if room -= columnsOf(c); room < 0 {
@@ -68,7 +72,7 @@ func headOf(s string, room int) string {
 	return s
 }
 
-// tailOf is as much of the end as fits, from a character that stands on its own.
+// tailOf is as much of the end as fits into a number of columns; it does not begin with a combining mark.
 func tailOf(s string, room int) string {
 	at := len(s)
 	for i := len(s); i > 0; {
@@ -85,7 +89,7 @@ func tailOf(s string, room int) string {
 	return s[at:]
 }
 
-// wrapText breaks a plain text into lines of so many columns, between words where it can.
+// wrapText breaks a text into lines of at most so many columns, between words where it can.
 func wrapText(s string, room int) []string {
 	room = max(room, 2)
 	var lines []string

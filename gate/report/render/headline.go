@@ -19,8 +19,8 @@ const (
 // headline is the answer to "did it work?": one sentence without its full stop, and the rest of the paragraph.
 type headline struct{ Kind, Title, Text string }
 
-// mark says the kind in a word, for those who see no colour.
-func (h headline) mark() string {
+// kindWords says the kind, for those who see no colour.
+func (h headline) kindWords() string {
 	switch h.Kind {
 	case kindGood:
 		return "Good"
@@ -32,7 +32,7 @@ func (h headline) mark() string {
 	return "For your information"
 }
 
-// overdueAfter is how old a refusal may be before its URL counts as overdue: that of the guard's default.
+// overdueAfter is how old a refusal may be before its URL counts as overdue: the default of guard.within.
 const overdueAfter = 24 * time.Hour
 
 // headline judges the crawl of all sites.
@@ -40,15 +40,19 @@ func (r report) headline() headline {
 	c := &r.Crawl
 	switch {
 	case r.Log.Lines == 0 && requests(c) == 0:
-		return headline{kindNone, "There is nothing to report", "No log line was read. Is this the decision log, and did the gateway run?"}
+		return headline{kindNone, "There is nothing to report",
+			"No log line was read. Is this the decision log, and did the gateway run?"}
 	case requests(c) == 0:
 		return r.noCrawl()
 	case c.HTTP2 <= 0:
-		return headline{kindGood, "All verified crawling came over HTTP/1.1", "None of " + countText(requests(c), "crawl request", "crawl requests") + " came over HTTP/2, so nothing had to be refused."}
+		return headline{kindGood, "All verified crawling came over HTTP/1.1",
+			"None of " + countText(requests(c), "crawl request", "crawl requests") +
+				" came over HTTP/2, so nothing had to be refused."}
 	case c.Refused <= 0:
 		return r.nothingRefused()
 	case c.RefusedURLs <= 0:
-		return headline{kindWarn, countText(c.Refused, "crawl request was refused", "crawl requests were refused"), "Whether their URLs were fetched afterwards cannot be told: none of them could be followed."}
+		return headline{kindWarn, countText(c.Refused, "crawl request was refused", "crawl requests were refused"),
+			"Whether their URLs were fetched afterwards cannot be told: none of them could be followed."}
 	case c.FetchedURLs <= 0:
 		return r.nothingBack()
 	}
@@ -80,19 +84,29 @@ func (r report) nothingRefused() headline {
 	came := countText(c.HTTP2, "crawl request", "crawl requests")
 	switch {
 	case observed > 0 && observed >= c.HTTP2:
-		return headline{kindNone, "Nothing was refused, only observed", verb(c.HTTP2, "The ", "All ") + came + " over HTTP/2 would have been refused. Where the rule says refuse, they will be."}
+		return headline{kindNone, "Nothing was refused, only observed",
+			plural(c.HTTP2, "The ", "All ") + came +
+				" over HTTP/2 would have been refused. Where the rule says refuse, they will be."}
 	case observed > 0:
-		return headline{kindNone, "Nothing was refused", numberText(observed) + " of " + came + " over HTTP/2 were observed: with refuse they would have been refused. The others were served for the reasons below."}
+		return headline{kindNone, "Nothing was refused", numberText(observed) + " of " + came +
+			" over HTTP/2 were observed: with refuse they would have been refused." +
+			" The others were served for the reasons below."}
 	case c.Served["guard"] > 0 || c.Served["log_unavailable"] > 0:
-		return headline{kindWarn, "Nothing was refused", came + " over HTTP/2 " + verb(c.HTTP2, "was", "were") + " served, although a rule says refuse. The reasons are below."}
+		return headline{kindWarn, "Nothing was refused", came + " over HTTP/2 " + plural(c.HTTP2, "was", "were") +
+			" served, although a rule says refuse. The reasons are below."}
 	}
-	return headline{kindNone, "Nothing was refused", came + " over HTTP/2 " + verb(c.HTTP2, "was", "were") + " served, as the rules say."}
+	return headline{kindNone, "Nothing was refused", came + " over HTTP/2 " + plural(c.HTTP2, "was", "were") +
+		" served, as the rules say."}
 }
 
-// nothingBack is alarming once overdueAfter is over: a page that answers 421 and is never fetched leaves Google's index.
+// nothingBack says that no refused URL was fetched since: bad once the oldest refusal is overdue, because a page that
+// answers 421 and is never fetched leaves Google's index.
 func (r report) nothingBack() headline {
+	const lookForCause = "Pages that answer 421 and are not fetched again leave Google’s index." +
+		" Set the site to observe until the cause is found: does it answer over HTTP/1.1?"
 	c := &r.Crawl
-	h := headline{kindBad, "None of " + countText(c.RefusedURLs, "refused URL", "refused URLs") + " has been fetched over HTTP/1.1 since", ""}
+	h := headline{kindBad, "None of " + countText(c.RefusedURLs, "refused URL", "refused URLs") +
+		" has been fetched over HTTP/1.1 since", ""}
 	if c.RefusedURLs == 1 {
 		h.Title = "The one refused URL has not been fetched over HTTP/1.1 since"
 	}
@@ -100,27 +114,32 @@ func (r report) nothingBack() headline {
 	switch {
 	case known && oldest < overdueAfter:
 		h.Kind = kindWarn
-		h.Text = "It is early: the oldest refusal is " + spanText(oldest) + " old. If nothing comes within a day, look for the cause."
+		h.Text = "It is early: the oldest refusal is " + spanText(oldest) + " old." +
+			" If nothing comes within a day, look for the cause."
 	case known:
-		h.Text = "The oldest refusal is " + spanText(oldest) + " old. Pages that answer 421 and are not fetched again leave Google’s index. Set the site to observe until the cause is found: does it answer over HTTP/1.1?"
+		h.Text = "The oldest refusal is " + spanText(oldest) + " old. " + lookForCause
 	default:
-		h.Text = "Pages that answer 421 and are not fetched again leave Google’s index. Set the site to observe until the cause is found: does it answer over HTTP/1.1?"
+		h.Text = lookForCause
 	}
 	if c.FailedURLs > 0 {
-		h.Text = "The crawler did come over HTTP/1.1 for " + numberText(c.FailedURLs) + " of " + countText(c.RefusedURLs, "URL", "URLs") +
-			", and your server answered with an error: see below. Mend that first. " + h.Text
+		h.Text = "The crawler did come over HTTP/1.1 for " + numberText(c.FailedURLs) + " of " +
+			countText(c.RefusedURLs, "URL", "URLs") + ", and your server answered with an error: see below. Mend " +
+			"that first. " + h.Text
 	}
 	if c.HTTP1 > 0 {
-		h.Text += " The crawler did fetch other URLs over HTTP/1.1, " + countText(c.HTTP1, "request", "requests") + " in all."
+		h.Text += " The crawler did fetch other URLs over HTTP/1.1, " + countText(c.HTTP1, "request", "requests") +
+			" in all."
 	}
 	return h
 }
 
 func (r report) someBack() headline {
 	c := &r.Crawl
-	h := headline{Kind: kindGood, Title: numberText(c.FetchedURLs) + " of " + countText(c.RefusedURLs, "refused URL was", "refused URLs were") + " fetched over HTTP/1.1 afterwards"}
+	h := headline{Kind: kindGood, Title: numberText(c.FetchedURLs) + " of " +
+		countText(c.RefusedURLs, "refused URL was", "refused URLs were") + " fetched over HTTP/1.1 afterwards"}
 	if c.WaitingURLs <= 0 && c.FetchedURLs >= c.RefusedURLs {
-		h.Title = "All " + countText(c.RefusedURLs, "refused URL was", "refused URLs were") + " fetched over HTTP/1.1 afterwards"
+		h.Title = "All " + countText(c.RefusedURLs, "refused URL was", "refused URLs were") +
+			" fetched over HTTP/1.1 afterwards"
 		if c.RefusedURLs == 1 {
 			h.Title = "The one refused URL was fetched over HTTP/1.1 afterwards"
 		}
@@ -143,7 +162,8 @@ func (r report) someBack() headline {
 			h.Kind = kindWarn
 		}
 		if c.FailedURLs > 0 {
-			h.Text += " For " + numberText(c.FailedURLs) + " of them the crawler came, and your server answered with an error: see below."
+			h.Text += " For " + numberText(c.FailedURLs) + " of them the crawler came," +
+				" and your server answered with an error: see below."
 			if h.Kind == kindGood {
 				h.Kind = kindWarn
 			}
@@ -167,7 +187,7 @@ func (r report) oldest() (time.Duration, bool) {
 	return r.age(first), true
 }
 
-// notices are what bears on the headline, the most urgent first.
+// notices are what qualifies the headline, the most urgent first.
 func (r report) notices() []headline {
 	var out []headline
 	type guarded struct{ site, crawler string }
@@ -193,28 +213,40 @@ func (r report) notices() []headline {
 	for _, g := range seen {
 		if c := last[g]; c.What == "tripped" {
 			whom := cmp.Or(g.crawler, "every crawler")
-			out = append(out, headline{kindBad, "The guard has stopped refusing " + whom + " on " + g.site, "From " + minuteText(c.Time) + " UTC on it is served there over HTTP/2 too, because it did not come over HTTP/1.x, verified, in time. When the cause is mended: gate421 rules resume " + g.site})
+			out = append(out, headline{kindBad, "The guard has stopped refusing " + whom + " on " + g.site,
+				"From " + minuteText(c.Time) + " UTC on it is served there over HTTP/2 too," +
+					" because it did not come over HTTP/1.x, verified, in time." +
+					" When the cause is mended: gate421 rules resume " + g.site})
 		}
 	}
-	if h, ok := r.hidden(); ok {
+	if h, ok := r.hiddenClients(); ok {
 		out = append(out, h)
 	}
 	if !whole(&r.Log) {
-		out = append(out, headline{kindWarn, "The log is not whole", "Numbers here may be too low, and a URL that is listed as not fetched may have been. What is missing stands at the end, under Log."})
+		out = append(out, headline{kindWarn, "The log is not whole",
+			"Numbers here may be too low, and a URL that is listed as not fetched may have been." +
+				" What is missing stands at the end, under Log."})
 	}
 	if n := r.Crawl.Untracked; n > 0 {
-		out = append(out, headline{kindWarn, "Not every refused URL could be followed", countText(n, "refusal was", "refusals were") + " of URLs beyond those that can be followed, and " + verb(n, "is", "are") + " not in the numbers of URLs. Ask for one site or a shorter time."})
+		out = append(out, headline{kindWarn, "Not every refused URL could be followed",
+			countText(n, "refusal was", "refusals were") + " of URLs beyond those that can be followed, and " +
+				plural(n, "is", "are") + " not in the numbers of URLs. Ask for one site or a shorter time."})
 	}
 	return out
 }
 
-// hidden is the notice for claims from where no crawler can be. One or two are the owner's own tests.
-func (r report) hidden() (headline, bool) {
+// hiddenClients is the notice for claims from addresses that no crawler can have; ok is false where there are none, or
+// so few that they may be the owner's own tests.
+func (r report) hiddenClients() (h headline, ok bool) {
 	p := &r.Private
 	if p.Requests < 10 && 2*p.Requests <= p.Claims || p.Requests == 0 {
 		return headline{}, false
 	}
-	return headline{kindWarn, "Something in front of the gateway hides the clients", countText(p.Requests, "claim", "claims") + " to be a crawler came from " +
-		p.Network + ", a private address that no crawler on the internet has: it is that of a load balancer, a proxy or a container’s network. Nobody can be verified behind it, and nobody is refused. " +
-		"List it in the configuration: under listen.proxy_protocol if it sends the PROXY protocol, or under listen.trusted_proxies with the header that names the client in listen.client_ip_header."}, true
+	return headline{kindWarn, "Something in front of the gateway hides the clients",
+		countText(p.Requests, "claim", "claims") + " to be a crawler came from " + p.Network +
+			", a private address that no crawler on the internet has:" +
+			" it is that of a load balancer, a proxy or a container’s network." +
+			" Nobody can be verified behind it, and nobody is refused." +
+			" List it in the configuration: under listen.proxy_protocol if it sends the PROXY protocol," +
+			" or under listen.trusted_proxies with the header that names the client in listen.client_ip_header."}, true
 }

@@ -17,8 +17,9 @@ func TestHeadlines(t *testing.T) {
 		served = map[string]int64
 	)
 	refused := func(change func(*crawl)) *report {
-		r := &report{Until: at(7, 0, 0), Log: logs.Stats{Lines: 9}, Waiting: []analysis.RefusedURL{{First: at(1, 0, 0)}},
-			Crawl: crawl{HTTP2: 500, HTTP1: 20, Refused: 500, RefusedURLs: 430, WaitingURLs: 430}}
+		r := &report{Until: at(7, 0, 0), Log: logs.Stats{Lines: 9},
+			Waiting: []analysis.RefusedURL{{First: at(1, 0, 0)}},
+			Crawl:   crawl{HTTP2: 500, HTTP1: 20, Refused: 500, RefusedURLs: 430, WaitingURLs: 430}}
 		change(&r.Crawl)
 		return r
 	}
@@ -33,14 +34,16 @@ func TestHeadlines(t *testing.T) {
 		{&report{Log: logs.Stats{Lines: 1}}, kindNone, "No verified crawler came", "in this part of the log"},
 		{&report{Log: logs.Stats{Lines: 1}, Unknown: []analysis.Cause{{Cause: "timeout", Requests: 5, HTTP2: 5}}},
 			kindWarn, "No verified crawler came", "5 claims could be neither"},
-		{&report{Crawl: crawl{HTTP1: 9}}, kindGood, "All verified crawling came over HTTP/1.1", "nothing had to be refused"},
-		{&report{Crawl: crawl{HTTP2: 1234, Served: served{"observed": 1234}}}, kindNone, "Nothing was refused, only observed",
-			"All 1,234 crawl requests over HTTP/2 would have been refused"},
+		{&report{Crawl: crawl{HTTP1: 9}}, kindGood, "All verified crawling came over HTTP/1.1",
+			"nothing had to be refused"},
+		{&report{Crawl: crawl{HTTP2: 1234, Served: served{"observed": 1234}}}, kindNone, "Nothing was refused, only " +
+			"observed", "All 1,234 crawl requests over HTTP/2 would have been refused"},
 		{&report{Crawl: crawl{HTTP2: 3, Served: served{"observed": 1, "allowed": 2}}}, kindNone, "Nothing was refused",
 			"1 of 3 crawl requests over HTTP/2 were observed"},
 		{&report{Crawl: crawl{HTTP2: 3, Served: served{"guard": 3}}}, kindWarn, "Nothing was refused",
 			"although a rule says refuse"},
-		{&report{Crawl: crawl{HTTP2: 3, Served: served{"allowed": 3}}}, kindNone, "Nothing was refused", "as the rules say"},
+		{&report{Crawl: crawl{HTTP2: 3, Served: served{"allowed": 3}}}, kindNone, "Nothing was refused",
+			"as the rules say"},
 		{&report{Crawl: crawl{HTTP2: 3, Refused: 3, Untracked: 3}}, kindWarn, "3 crawl requests were refused",
 			"none of them could be followed"},
 		{refused(func(*crawl) {}), kindBad, "None of 430 refused URLs has been fetched over HTTP/1.1 since",
@@ -48,7 +51,8 @@ func TestHeadlines(t *testing.T) {
 		{fresh, kindWarn, "None of 430 refused URLs has been fetched over HTTP/1.1 since", "It is early"},
 		{refused(func(c *crawl) {
 			c.FetchedURLs, c.WaitingURLs, c.ComeBacks, c.P50, c.P95 = 412, 18, 412, 180, 7200
-		}), kindWarn, "412 of 430 refused URLs were fetched over HTTP/1.1 afterwards", "Half of the fetches came within 3 min, " +
+		}), kindWarn, "412 of 430 refused URLs were fetched over HTTP/1.1 afterwards", "Half of the fetches came " +
+			"within 3 min, " +
 			"95 % within 2 h. 18 URLs have not been fetched since: the oldest refusal is 6 days old."},
 		{refused(func(c *crawl) { c.FetchedURLs, c.WaitingURLs = 30, 400 }), kindBad,
 			"30 of 430 refused URLs were fetched over HTTP/1.1 afterwards", "400 URLs have not"},
@@ -76,7 +80,8 @@ func TestNotices(t *testing.T) {
 	check(kindBad + ": The guard has stopped refusing every crawler on shop.example")
 }
 
-// Claims from where no crawler can be say that something hides the clients; one or two tests of the owner's say nothing.
+// Claims from where no crawler can be say that something hides the clients; one or two tests of the owner's say
+// nothing.
 func TestHiddenClientsNotice(t *testing.T) {
 	for p, want := range map[analysis.PrivateClaims]bool{
 		{Claims: 100, Requests: 100, Network: "10.0.0.0/24"}:  true,

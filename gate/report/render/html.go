@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed" // the page and its style
 	"encoding/base64"
@@ -22,7 +23,7 @@ var reportPage string
 //go:embed report.css
 var reportStyle string
 
-// Bounds of the page. What is beyond is in the JSON form.
+// Bounds of the page. What goes beyond is counted there and listed in the JSON form.
 const (
 	pageRows  = 1000 // of a list
 	pageCards = 24   // sites with a chart of their own
@@ -31,8 +32,8 @@ const (
 	pageNotes = 12   // changes right under the curve
 )
 
-// HTML writes a report as one page that needs nothing else: no script, no request, no link to anywhere. The same report gives
-// the same bytes.
+// HTML writes a report as one page that needs nothing else: no script, no request, no link to anywhere. The same report
+// gives the same bytes.
 func HTML(w io.Writer, r *analysis.Report) error {
 	page, err := template.New("report").Parse(reportPage)
 	if err != nil {
@@ -46,7 +47,7 @@ func HTML(w io.Writer, r *analysis.Report) error {
 	return err
 }
 
-// pageView is what the template shows: texts, ready.
+// pageView is what the template shows: finished texts.
 type pageView struct {
 	Style         template.CSS
 	Policy        string
@@ -98,10 +99,11 @@ func (r report) page() pageView {
 	hash := sha256.Sum256([]byte(reportStyle))
 	h := r.headline()
 	v := pageView{
-		Style:    template.CSS(reportStyle),
-		Policy:   "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'",
+		Style: template.CSS(reportStyle),
+		Policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+			"'; base-uri 'none'; form-action 'none'",
 		Scope:    plainAll(r.scopeWords()),
-		Headline: shown(h), Mark: h.mark(),
+		Headline: shown(h), Mark: h.kindWords(),
 		Refused: r.Crawl.Refused > 0 || len(r.Waiting) > 0,
 		Read:    r.Log.Lines > 0 || requests(&r.Crawl) > 0,
 		Whole:   whole(&r.Log), Log: logWords(&r.Log),
@@ -118,7 +120,8 @@ func (r report) page() pageView {
 	r.addSites(&v, e)
 	r.addLists(&v)
 	files := r.Log.Files
-	v.Files, v.MoreFiles = plainAll(files[:min(pageRows, len(files))]), moreText(int64(len(files)-pageRows), "more file", "more files")
+	v.Files, v.MoreFiles = plainAll(files[:min(pageRows, len(files))]),
+		moreText(int64(len(files)-pageRows), "more file", "more files")
 	return v
 }
 
@@ -132,7 +135,7 @@ func plainAll(texts []string) []string {
 	return out
 }
 
-// moreText ends a list that is not shown whole, "" where it is.
+// moreText ends a list of which n entries are not shown; "" where all are.
 func moreText(n int64, one, many string) string {
 	if n <= 0 {
 		return ""
@@ -143,7 +146,8 @@ func moreText(n int64, one, many string) string {
 func (r report) figures() []figureView {
 	c := &r.Crawl
 	out := []figureView{
-		{"HTTP/2 crawl requests", numberText(c.HTTP2), shareText(c.HTTP2, requests(c)) + " of all verified crawling", ""},
+		{"HTTP/2 crawl requests", numberText(c.HTTP2),
+			shareText(c.HTTP2, requests(c)) + " of all verified crawling", ""},
 		{"refused", numberText(c.Refused), shareText(c.Refused, c.HTTP2) + " of those over HTTP/2", ""},
 	}
 	if c.RefusedURLs > 0 {
@@ -152,11 +156,13 @@ func (r report) figures() []figureView {
 			waiting, kind = "index risk: see the list", kindWarn
 		}
 		out = append(out,
-			figureView{"URLs fetched afterwards", numberText(c.FetchedURLs), "of " + countText(c.RefusedURLs, "refused URL", "refused URLs"), ""},
+			figureView{"URLs fetched afterwards", numberText(c.FetchedURLs),
+				"of " + countText(c.RefusedURLs, "refused URL", "refused URLs"), ""},
 			figureView{"URLs not fetched since", numberText(c.WaitingURLs), waiting, kind})
 	}
 	if c.ComeBacks > 0 {
-		out = append(out, figureView{"time to come back", secondsText(c.P50), "half of them; 95 % within " + secondsText(c.P95), ""})
+		out = append(out, figureView{"time to come back", secondsText(c.P50),
+			"half of them; 95 % within " + secondsText(c.P95), ""})
 	}
 	return out
 }
@@ -165,13 +171,16 @@ func (r report) split() []splitView {
 	c := &r.Crawl
 	out := []splitView{
 		{"Over HTTP/2", "", numberText(c.HTTP2), shareText(c.HTTP2, requests(c)), "", "whole"},
-		{"Refused", "", numberText(c.Refused), shareText(c.Refused, requests(c)), "Answered 421: come back over HTTP/1.1.", "part"},
+		{"Refused", "", numberText(c.Refused), shareText(c.Refused, requests(c)),
+			"Answered 421: come back over HTTP/1.1.", "part"},
 	}
 	for _, reason := range reasons(c) {
 		words := servedWords(reason)
-		out = append(out, splitView{"Served", visible.Text(reason), numberText(c.Served[reason]), shareText(c.Served[reason], requests(c)), strings.ToUpper(words[:1]) + words[1:] + ".", "part"})
+		out = append(out, splitView{"Served", visible.Text(reason), numberText(c.Served[reason]),
+			shareText(c.Served[reason], requests(c)), strings.ToUpper(words[:1]) + words[1:] + ".", "part"})
 	}
-	return append(out, splitView{"Over HTTP/1.1", "", numberText(c.HTTP1), shareText(c.HTTP1, requests(c)), "Always served.", "whole"})
+	return append(out, splitView{"Over HTTP/1.1", "", numberText(c.HTTP1), shareText(c.HTTP1, requests(c)),
+		"Always served.", "whole"})
 }
 
 func (r report) addCurve(v *pageView, e extent) {
@@ -184,7 +193,7 @@ func (r report) addCurve(v *pageView, e extent) {
 		d := l.draw(line, r.Crawl.Curve, r.Changes, all)
 		d.ID, d.Class = "all-"+strconv.Itoa(i), []string{"wide", "narrow"}[i]
 		d.Title = "Verified crawling of all sites by HTTP version"
-		d.Description = describe(line.gather(r.Crawl.Curve))
+		d.Description = describe(line.resample(r.Crawl.Curve))
 		v.Charts = append(v.Charts, d)
 		if i == 0 {
 			v.All = stepsView{"All sites", line.stepWords(), line.table(r.Crawl.Curve)}
@@ -192,20 +201,22 @@ func (r report) addCurve(v *pageView, e extent) {
 	}
 	v.Marks = v.Changes
 	if len(v.Marks) > pageNotes || len(r.Changes) > len(v.Changes) {
-		v.Marks, v.MoreMarks = nil, countText(int64(len(r.Changes)), "change is", "changes are")+" listed below under their numbers."
+		v.Marks, v.MoreMarks = nil, countText(int64(len(r.Changes)), "change is", "changes are")+
+			" listed below under their numbers."
 	}
 }
 
-// table is what a chart shows, in numbers.
+// table is the numbers behind a chart.
 func (l timeline) table(curve []analysis.Point) []stepView {
 	out := make([]stepView, 0, l.steps)
-	for i, p := range l.gather(curve) {
-		out = append(out, stepView{l.label(i), stamp(p.Time), numberText(p.HTTP2), numberText(p.Refused), numberText(p.HTTP1), shareText(p.HTTP2, plus(p.HTTP2, p.HTTP1))})
+	for i, p := range l.resample(curve) {
+		out = append(out, stepView{l.label(i), stamp(p.Time), numberText(p.HTTP2), numberText(p.Refused),
+			numberText(p.HTTP1), shareText(p.HTTP2, plus(p.HTTP2, p.HTTP1))})
 	}
 	return out
 }
 
-// stamp is a time as machines read it.
+// stamp is a time for a datetime attribute.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // changeViews are the latest changes, numbered from the first of all.
@@ -219,7 +230,8 @@ func (r report) changeViews() ([]changeView, string) {
 				kind = kindBad
 			}
 		}
-		out = append(out, changeView{strconv.Itoa(from + i + 1), minuteText(c.Time), stamp(c.Time), visible.Text(c.Site), visible.Text(changeWords(c)), visible.Text(c.By), kind})
+		out = append(out, changeView{strconv.Itoa(from + i + 1), minuteText(c.Time), stamp(c.Time),
+			visible.Text(c.Site), visible.Text(changeWords(c)), visible.Text(c.By), kind})
 	}
 	return out, moreText(int64(from), "earlier change", "earlier changes")
 }
@@ -230,8 +242,9 @@ func (r report) addLists(v *pageView) {
 		if r.age(u.First) >= overdueAfter {
 			kind = kindWarn
 		}
-		w := waitingView{URL: visible.Text(u.Host) + cutMiddle(visible.Text(u.Path), pagePath), Crawler: visible.Text(u.Crawler),
-			First: minuteText(u.First), Stamp: stamp(u.First), Age: spanText(r.age(u.First)), Refusals: numberText(u.Refusals), Kind: kind}
+		w := waitingView{URL: visible.Text(u.Host) + cutMiddle(visible.Text(u.Path), pagePath),
+			Crawler: visible.Text(u.Crawler), First: minuteText(u.First), Stamp: stamp(u.First),
+			Age: spanText(r.age(u.First)), Refusals: numberText(u.Refusals), Kind: kind}
 		if u.FailedStatus != 0 {
 			w.Got, w.GotStamp, v.Failed = failureText(&u), stamp(u.FailedAt), true
 		}
@@ -239,12 +252,14 @@ func (r report) addLists(v *pageView) {
 	}
 	v.MoreWaiting = moreText(max(r.Crawl.WaitingURLs, int64(len(r.Waiting)))-int64(len(v.Waiting)), "more", "more")
 	for _, n := range r.Impostors[:min(pageRows, len(r.Impostors))] {
-		v.Impostors = append(v.Impostors, networkView{visible.Text(networkName(&n)), visible.Text(n.Crawler), visible.Text(n.PTR), numberText(n.Requests), numberText(n.HTTP2), minuteText(n.First), minuteText(n.Last)})
+		v.Impostors = append(v.Impostors, networkView{visible.Text(networkName(&n)), visible.Text(n.Crawler),
+			visible.Text(n.PTR), numberText(n.Requests), numberText(n.HTTP2), minuteText(n.First), minuteText(n.Last)})
 	}
 	v.MoreImpostors = moreText(int64(len(r.Impostors)-len(v.Impostors)), "more network", "more networks")
 	for _, u := range r.Unknown[:min(pageRows, len(r.Unknown))] {
 		words := causeWords(u.Cause)
-		v.Unknown = append(v.Unknown, causeView{visible.Text(u.Cause), strings.ToUpper(words[:1]) + words[1:] + ".", numberText(u.Requests), numberText(u.HTTP2)})
+		v.Unknown = append(v.Unknown, causeView{visible.Text(u.Cause), strings.ToUpper(words[:1]) + words[1:] + ".",
+			numberText(u.Requests), numberText(u.HTTP2)})
 	}
 	v.MoreUnknown = moreText(int64(len(r.Unknown)-len(v.Unknown)), "more cause", "more causes")
 }
@@ -290,7 +305,8 @@ func (r report) addSites(v *pageView, e extent) {
 // siteView shows the n-th site: with a chart and its rules if it gets a card.
 func (r report) siteView(s *analysis.SiteCrawl, n int, e extent) siteView {
 	v := siteView{
-		ID: "site-" + strconv.Itoa(n), Name: visible.Text(s.Site), HTTP2: numberText(s.HTTP2), HTTP1: numberText(s.HTTP1), Share: shareText(s.HTTP2, requests(&s.Crawl)),
+		ID: "site-" + strconv.Itoa(n), Name: visible.Text(s.Site), HTTP2: numberText(s.HTTP2),
+		HTTP1: numberText(s.HTTP1), Share: shareText(s.HTTP2, requests(&s.Crawl)),
 		Refused: numberText(s.Crawl.Refused), Waiting: numberText(s.WaitingURLs), Risk: s.WaitingURLs > 0,
 	}
 	if s.ComeBacks > 0 {
@@ -304,18 +320,22 @@ func (r report) siteView(s *analysis.SiteCrawl, n int, e extent) siteView {
 	l := cardLayout()
 	line := e.timeline(l.steps)
 	v.Chart = l.draw(line, s.Curve, r.Changes, func(c analysis.Change) bool { return c.Site == s.Site })
-	v.Chart.ID, v.Chart.Title, v.Chart.Description = v.ID+"-chart", "Verified crawling of "+v.Name, describe(line.gather(s.Curve))
+	v.Chart.ID, v.Chart.Title, v.Chart.Description = v.ID+"-chart", "Verified crawling of "+v.Name,
+		describe(line.resample(s.Curve))
 	v.Step, v.Table = line.stepWords(), line.table(s.Curve)
 	rules := slices.Clone(s.Rules)
-	slices.SortStableFunc(rules, func(a, b analysis.RuleCrawl) int { return int(min(1, max(-1, requests(&b.Crawl)-requests(&a.Crawl)))) })
+	slices.SortStableFunc(rules, func(a, b analysis.RuleCrawl) int {
+		return cmp.Compare(requests(&b.Crawl), requests(&a.Crawl))
+	})
 	for _, step := range v.Table {
 		v.Shares = append(v.Shares, sharesView{Time: step.Time, Stamp: step.Stamp})
 	}
 	for i := range rules[:min(pageRules, len(rules))] {
 		rule := &rules[i]
-		v.Rules = append(v.Rules, ruleView{cutMiddle(visible.Text(rule.Rule), 80), visible.Text(rule.State), spark(small, &rule.Crawl), shareText(rule.HTTP2, requests(&rule.Crawl)),
+		v.Rules = append(v.Rules, ruleView{cutMiddle(visible.Text(rule.Rule), 80), visible.Text(rule.State),
+			spark(small, &rule.Crawl), shareText(rule.HTTP2, requests(&rule.Crawl)),
 			numberText(requests(&rule.Crawl)), numberText(rule.Crawl.Refused), numberText(rule.WaitingURLs)})
-		for j, p := range line.gather(rule.Curve) {
+		for j, p := range line.resample(rule.Curve) {
 			v.Shares[j].Shares = append(v.Shares[j].Shares, shareText(p.HTTP2, plus(p.HTTP2, p.HTTP1)))
 		}
 	}
@@ -325,6 +345,6 @@ func (r report) siteView(s *analysis.SiteCrawl, n int, e extent) siteView {
 
 func spark(line timeline, c *analysis.Crawl) drawing {
 	d := sparkDrawing(line, c.Curve)
-	d.Title = describe(line.gather(c.Curve))
+	d.Title = describe(line.resample(c.Curve))
 	return d
 }

@@ -38,12 +38,14 @@ func checkPage(t interface{ Errorf(string, ...any) }, b []byte) {
 			continue
 		}
 		seen[n.Data]++
-		if slices.Contains([]string{"script", "link", "img", "a", "iframe", "object", "embed", "base", "form", "use", "image", "foreignObject"}, n.Data) {
+		if slices.Contains([]string{"script", "link", "img", "a", "iframe", "object", "embed", "base", "form", "use",
+			"image", "foreignObject"}, n.Data) {
 			t.Errorf("got an element %s, want none", n.Data)
 		}
 		for _, a := range n.Attr {
 			switch {
-			case slices.Contains([]string{"src", "href", "xlink:href", "action", "style", "srcset"}, a.Key), strings.HasPrefix(a.Key, "on"):
+			case slices.Contains([]string{"src", "href", "xlink:href", "action", "style", "srcset"}, a.Key),
+				strings.HasPrefix(a.Key, "on"):
 				t.Errorf("got %s with %s=%q, want no such attribute", n.Data, a.Key, a.Val)
 			case a.Key == "d" && strings.Trim(a.Val, "MLHVZ0123456789. -") != "", strings.Contains(a.Val, "NaN"):
 				t.Errorf("got %s with %s=%q, want no such attribute", n.Data, a.Key, a.Val)
@@ -80,7 +82,8 @@ func checkElement(t interface{ Errorf(string, ...any) }, n *html.Node) {
 	}
 	switch n.Data {
 	case "table":
-		if first := n.FirstChild.NextSibling; first == nil || first.Data != "caption" || strings.TrimSpace(words(first)) == "" {
+		if first := n.FirstChild.NextSibling; first == nil || first.Data != "caption" ||
+			strings.TrimSpace(words(first)) == "" {
 			t.Errorf("got a table without a caption")
 		}
 	case "th":
@@ -97,7 +100,8 @@ func checkElement(t interface{ Errorf(string, ...any) }, n *html.Node) {
 		}
 	case "meta":
 		sum := sha256.Sum256([]byte(reportStyle))
-		if attribute("http-equiv") != "" && attribute("content") != "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; base-uri 'none'; form-action 'none'" {
+		if attribute("http-equiv") != "" && attribute("content") != "default-src 'none'; style-src "+
+			"'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; base-uri 'none'; form-action 'none'" {
 			t.Errorf("policy %q", attribute("content"))
 		}
 	case "style":
@@ -168,7 +172,8 @@ func TestLargeIsBounded(t *testing.T) {
 	if len(b) > 8<<20 {
 		t.Errorf("got a page of %d bytes, want no more than %d", len(b), 8<<20)
 	}
-	for _, want := range []string{"and 4,000 more: ", "and 4,000 more networks", "4,000 earlier changes", "and 8 more rules", "and 200 more files"} {
+	for _, want := range []string{"and 4,000 more: ", "and 4,000 more networks", "4,000 earlier changes",
+		"and 8 more rules", "and 200 more files"} {
 		if !bytes.Contains(b, []byte(want)) {
 			t.Errorf("got a page without %q", want)
 		}
@@ -176,7 +181,8 @@ func TestLargeIsBounded(t *testing.T) {
 	o := TextOptions{Width: 80}
 	got := text(t, r, o)
 	checkText(t, got, o)
-	for _, want := range []string{"and 4,980 more: ", "and 199 more sites", "The latest 20 of 5,000:", "and 4,980 more networks"} {
+	for _, want := range []string{"and 4,980 more: ", "and 199 more sites", "The latest 20 of 5,000:",
+		"and 4,980 more networks"} {
 		if !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
 			t.Errorf("got a text without %q:\n%s", want, got)
 		}

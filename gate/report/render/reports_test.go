@@ -76,25 +76,28 @@ func sample() *analysis.Report {
 		},
 		Changes: []analysis.Change{
 			{Time: at(1, 8, 0), Event: "rule", Site: "shop.example", Rule: "http2_crawl", To: "observe", By: "reload"},
-			{Time: at(4, 13, 15), Event: "rule", Site: "shop.example", Rule: "/downloads/", To: "allow", By: "rules set"},
-			{Time: at(10, 9, 30), Event: "rule", Site: "shop.example", Rule: "http2_crawl", From: "observe", To: "refuse",
+			{Time: at(4, 13, 15), Event: "rule", Site: "shop.example", Rule: "/downloads/", To: "allow",
 				By: "rules set"},
+			{Time: at(10, 9, 30), Event: "rule", Site: "shop.example", Rule: "http2_crawl", From: "observe",
+				To: "refuse", By: "rules set"},
 			{Time: at(16, 22, 41), Event: "guard", Site: "shop.example", What: "tripped"},
 			{Time: at(17, 7, 5), Event: "guard", Site: "shop.example", What: "resumed", By: "rules resume"},
 		},
 	}
 	for i := range r.Sites[0].Curve {
 		a, b := r.Sites[0].Curve[i], shop.Curve[i]
-		r.Crawl.Curve = append(r.Crawl.Curve, analysis.Point{Time: a.Time, HTTP2: a.HTTP2 + b.HTTP2, HTTP1: a.HTTP1 + b.HTTP1,
-			Refused: a.Refused + b.Refused})
+		r.Crawl.Curve = append(r.Crawl.Curve, analysis.Point{Time: a.Time, HTTP2: a.HTTP2 + b.HTTP2, HTTP1: a.HTTP1 +
+			b.HTTP1, Refused: a.Refused + b.Refused})
 	}
 	addUp(&r.Crawl)
-	paths := []string{"/", "/shop/kitchen/pans/cast-iron-skillet-26cm-with-lid-and-two-handles?colour=black&utm_source=newsletter" +
-		"&utm_campaign=summer", "/shop/garden/hose?page=2", "/imprint", "/%E5%95%86%E5%93%81/42",
+	paths := []string{"/",
+		"/shop/kitchen/pans/cast-iron-skillet-26cm-with-lid-and-two-handles?colour=black&utm_source=newsletter" +
+			"&utm_campaign=summer", "/shop/garden/hose?page=2", "/imprint", "/%E5%95%86%E5%93%81/42",
 		"/商品/フライパン/鋳鉄製スキレット/26センチ/蓋付き/黒色/送料無料", "/a\x1b[31mred\u202etxt.exe"}
 	for i := range 18 {
 		first := at(24, 21, 0).Add(time.Duration(i*i) * 25 * time.Minute)
-		r.Waiting = append(r.Waiting, analysis.RefusedURL{Crawler: "googlebot", Site: "shop.example", Host: "shop.example",
+		r.Waiting = append(r.Waiting, analysis.RefusedURL{Crawler: "googlebot", Site: "shop.example",
+			Host: "shop.example",
 			Path: paths[i%len(paths)], First: first, Last: first.Add(time.Hour), Refusals: int64(1 + i%4)})
 	}
 	return r
@@ -115,13 +118,14 @@ func large() *analysis.Report {
 			Crawl: analysis.Crawl{Curve: madeUpCurve(float64(i+1)*10, 1, 8, at(2+i%6, 0, 0))}}
 		addUp(&s.Crawl)
 		for j := range 20 {
-			s.Rules = append(s.Rules, analysis.RuleCrawl{Rule: fmt.Sprintf("/folder-%d/", j), State: "refuse", Crawl: s.Crawl})
+			s.Rules = append(s.Rules, analysis.RuleCrawl{Rule: fmt.Sprintf("/folder-%d/", j), State: "refuse",
+				Crawl: s.Crawl})
 		}
 		r.Sites = append(r.Sites, s)
 	}
 	for i := range 5000 {
-		r.Waiting = append(r.Waiting, analysis.RefusedURL{Crawler: "googlebot", Site: "shop-000.example", Host: "shop-000.example",
-			Path:  fmt.Sprintf("/%04d/%s", i, strings.Repeat("long/", i%400)),
+		r.Waiting = append(r.Waiting, analysis.RefusedURL{Crawler: "googlebot", Site: "shop-000.example",
+			Host: "shop-000.example", Path: fmt.Sprintf("/%04d/%s", i, strings.Repeat("long/", i%400)),
 			First: at(1, 0, i), Last: at(2, 0, i), Refusals: 1e6, FailedAt: at(2, 0, i), FailedStatus: 502})
 		r.Changes = append(r.Changes, analysis.Change{Time: at(1, 0, i*8), Event: "rule", Site: "shop-000.example",
 			Rule: "http2_crawl", From: "refuse", To: "observe"})
@@ -134,9 +138,11 @@ func large() *analysis.Report {
 // hostileTexts try to be more than text.
 func hostileTexts() []string {
 	return []string{
-		"\x1b[31mred\x1b[0m", "\x1b]0;title\a", "\u009b31m", "a\r\nb\tc\x00", "\u202etxt.exe\u2066", "\u2028\u2029\ufeff",
+		"\x1b[31mred\x1b[0m", "\x1b]0;title\a", "\u009b31m", "a\r\nb\tc\x00", "\u202etxt.exe\u2066",
+		"\u2028\u2029\ufeff",
 		"\xff\xfe\xc3", "\u0301\u0301a\u0301\u0301\u0301\u0301\u0301\u0301",
-		"</style><script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "</title></svg><a href=http://evil.example>",
+		"</style><script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "</title></svg><a " +
+			"href=http://evil.example>",
 		"{{.}}{{template \"x\"}}", "'`${7*7}`-->", "商品/フライパン", "👩‍👩‍👧‍👦🏽", "javascript:alert(1)",
 		"url(http://evil.example)", strings.Repeat("a", 5000), strings.Repeat("ﷺ", 300), "", " ", "   x   ",
 	}
@@ -153,9 +159,10 @@ func tainted(s string) *analysis.Report {
 		Sites: []analysis.SiteCrawl{{Site: s, Crawl: c, Rules: []analysis.RuleCrawl{{Rule: s, State: s, Crawl: c}}}},
 		Waiting: []analysis.RefusedURL{{Crawler: s, Site: s, Host: s, Path: s, First: first, Last: first, Refusals: 1,
 			FailedAt: first, FailedStatus: 503}},
-		Private:   analysis.PrivateClaims{Claims: 10, Requests: 10, Network: s},
-		Impostors: []analysis.Network{{Network: s, Crawler: s, Requests: 1, HTTP2: 1, PTR: s, First: first, Last: first}},
-		Unknown:   []analysis.Cause{{Cause: s, Requests: 1, HTTP2: 1}},
+		Private: analysis.PrivateClaims{Claims: 10, Requests: 10, Network: s},
+		Impostors: []analysis.Network{{Network: s, Crawler: s, Requests: 1, HTTP2: 1, PTR: s, First: first,
+			Last: first}},
+		Unknown: []analysis.Cause{{Cause: s, Requests: 1, HTTP2: 1}},
 		Changes: []analysis.Change{{Time: at(1, 1, 0), Event: s, Site: s, Rule: s, From: s, To: s, What: s, By: s},
 			{Time: at(1, 2, 0), Event: "guard", Site: s, What: "tripped", By: s}},
 	}
@@ -172,8 +179,8 @@ func anyReport(t *rapid.T) *analysis.Report {
 		return time.Unix(rapid.OneOf(rapid.Int64Range(1.78e9, 1.785e9), rapid.Int64Range(0, 2e11)).Draw(t, "time"), 0)
 	})
 	anyPoint := rapid.Custom(func(t *rapid.T) analysis.Point {
-		return analysis.Point{Time: anyTime.Draw(t, "time"), HTTP2: anyCount.Draw(t, "HTTP/2"), HTTP1: anyCount.Draw(t, "HTTP/1"),
-			Refused: anyCount.Draw(t, "refused")}
+		return analysis.Point{Time: anyTime.Draw(t, "time"), HTTP2: anyCount.Draw(t, "HTTP/2"),
+			HTTP1: anyCount.Draw(t, "HTTP/1"), Refused: anyCount.Draw(t, "refused")}
 	})
 	anyCrawl := rapid.Custom(func(t *rapid.T) analysis.Crawl {
 		count := func(what string) int64 { return anyCount.Draw(t, what) }
@@ -189,10 +196,13 @@ func anyReport(t *rapid.T) *analysis.Report {
 	text := func(what string) string { return anyText.Draw(t, what) }
 	count := func(what string) int64 { return anyCount.Draw(t, what) }
 	when := func(what string) time.Time { return anyTime.Draw(t, what) }
-	r := &analysis.Report{From: when("from"), Until: when("until"), Step: count("step"), Crawl: anyCrawl.Draw(t, "crawl"),
+	r := &analysis.Report{From: when("from"), Until: when("until"), Step: count("step"),
+		Crawl: anyCrawl.Draw(t, "crawl"),
 		Scope: analysis.Scope{Since: when("since"), Until: when("before"), Site: text("site"), Path: text("path")}}
-	r.Log = logs.Stats{Files: rapid.SliceOfN(anyText, 0, 3).Draw(t, "files"), Damaged: rapid.SliceOfN(anyText, 0, 3).Draw(t, "damaged")}
-	for _, n := range []*int64{&r.Log.Bytes, &r.Log.Lines, &r.Log.Records, &r.Log.Broken, &r.Log.Foreign, &r.Log.Repeated,
+	r.Log = logs.Stats{Files: rapid.SliceOfN(anyText, 0, 3).Draw(t, "files"),
+		Damaged: rapid.SliceOfN(anyText, 0, 3).Draw(t, "damaged")}
+	for _, n := range []*int64{&r.Log.Bytes, &r.Log.Lines, &r.Log.Records, &r.Log.Broken, &r.Log.Foreign,
+		&r.Log.Repeated,
 		&r.Log.OtherVersions, &r.Log.Boots, &r.Log.Gaps, &r.Log.Lost, &r.Log.LeftOut, &r.Log.Removed, &r.Log.Unsynced,
 		&r.Log.Missing, &r.Log.Withdrawn} {
 		*n = count("log")
@@ -200,20 +210,27 @@ func anyReport(t *rapid.T) *analysis.Report {
 	for range rapid.IntRange(0, 3).Draw(t, "sites") {
 		s := analysis.SiteCrawl{Site: text("site"), Crawl: anyCrawl.Draw(t, "crawl")}
 		for range rapid.IntRange(0, 3).Draw(t, "rules") {
-			s.Rules = append(s.Rules, analysis.RuleCrawl{Rule: text("rule"), State: text("state"), Crawl: anyCrawl.Draw(t, "crawl")})
+			s.Rules = append(s.Rules, analysis.RuleCrawl{Rule: text("rule"), State: text("state"),
+				Crawl: anyCrawl.Draw(t, "crawl")})
 		}
 		r.Sites = append(r.Sites, s)
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "entries") {
-		r.Waiting = append(r.Waiting, analysis.RefusedURL{Crawler: text("crawler"), Site: text("site"), Host: text("host"),
-			Path: text("path"), First: when("first"), Last: when("last"), Refusals: count("refusals"), FailedAt: when("failed at"),
+		r.Waiting = append(r.Waiting, analysis.RefusedURL{Crawler: text("crawler"), Site: text("site"),
+			Host: text("host"),
+			Path: text("path"), First: when("first"), Last: when("last"), Refusals: count("refusals"),
+			FailedAt:     when("failed at"),
 			FailedStatus: rapid.IntRange(0, 599).Draw(t, "status")})
 		r.Impostors = append(r.Impostors, analysis.Network{Network: text("network"), Crawler: text("crawler"),
-			Requests: count("requests"), HTTP2: count("HTTP/2"), PTR: text("ptr"), First: when("first"), Last: when("last")})
-		r.Unknown = append(r.Unknown, analysis.Cause{Cause: text("cause"), Requests: count("requests"), HTTP2: count("HTTP/2")})
+			Requests: count("requests"), HTTP2: count("HTTP/2"), PTR: text("ptr"), First: when("first"),
+			Last: when("last")})
+		r.Unknown = append(r.Unknown, analysis.Cause{Cause: text("cause"), Requests: count("requests"),
+			HTTP2: count("HTTP/2")})
 		r.Changes = append(r.Changes, analysis.Change{Time: when("time"),
-			Event: rapid.SampledFrom([]string{"rule", "guard"}).Draw(t, "event"), Site: text("site"), Rule: text("rule"),
-			From: text("from"), To: text("to"), What: rapid.SampledFrom([]string{"tripped", "resumed", "\x1b"}).Draw(t, "what"),
+			Event: rapid.SampledFrom([]string{"rule", "guard"}).Draw(t, "event"), Site: text("site"),
+			Rule: text("rule"),
+			From: text("from"), To: text("to"), What: rapid.SampledFrom([]string{"tripped", "resumed", "\x1b"}).Draw(t,
+				"what"),
 			Crawler: text("crawler"), By: text("by")})
 	}
 	return r

@@ -9,13 +9,14 @@ import (
 	"gate421/gate/report/analysis"
 )
 
-// layout is the size of a drawing and where its two panels lie, in the drawing's units: the share above, the requests below.
+// layout is the size of a drawing and where its two panels lie, in the drawing's units: the share above, the requests
+// below.
 type layout struct {
 	width, height, left, right int
 	shareTop, shareBottom      int
 	barsTop, barsBottom        int
-	steps                      int // at the most
-	labels                     int // under the time axis, at the most
+	steps                      int // at most
+	labels                     int // under the time axis, at most
 }
 
 func wideLayout() layout   { return layout{960, 340, 52, 12, 56, 132, 176, 308, 120, 8} }
@@ -39,10 +40,10 @@ type drawing struct {
 
 type spot struct{ X, Y string }
 
-// tick is a label of an axis.
+// tick is a label of an axis, with its line of the grid.
 type tick struct {
 	spot
-	Line   string // where the line of the grid lies
+	Line   string // coordinate of the line of the grid
 	Text   string
 	Anchor string
 }
@@ -64,9 +65,11 @@ func coordinate(f float64) string {
 }
 
 // draw makes a drawing of a curve. Changes are numbered from 1, and only those marked are drawn.
-func (l layout) draw(line timeline, curve []analysis.Point, changes []analysis.Change, marked func(analysis.Change) bool) drawing {
-	d := drawing{Width: l.width, Height: l.height, Left: l.left, Right: l.width - l.right, ShareTitle: l.shareTop - 9, BarsTitle: l.barsTop - 9, ShareTop: l.shareTop, Bottom: l.barsBottom}
-	points := line.gather(curve)
+func (l layout) draw(line timeline, curve []analysis.Point, changes []analysis.Change,
+	marked func(analysis.Change) bool) drawing {
+	d := drawing{Width: l.width, Height: l.height, Left: l.left, Right: l.width - l.right, ShareTitle: l.shareTop - 9,
+		BarsTitle: l.barsTop - 9, ShareTop: l.shareTop, Bottom: l.barsBottom}
+	points := line.resample(curve)
 	if len(points) == 0 {
 		return d
 	}
@@ -80,11 +83,13 @@ func (l layout) draw(line timeline, curve []analysis.Point, changes []analysis.C
 	l.line(&d, points)
 	for _, t := range ticks {
 		y := l.y(t/top, l.barsTop, l.barsBottom)
-		d.Counts = append(d.Counts, tick{spot{coordinate(float64(l.left - 7)), coordinate(y + 4)}, coordinate(y), roundText(t), "end"})
+		d.Counts = append(d.Counts, tick{spot{coordinate(float64(l.left - 7)), coordinate(y + 4)}, coordinate(y),
+			roundText(t), "end"})
 	}
 	for _, t := range []float64{0, .5, 1} {
 		y := l.y(t, l.shareTop, l.shareBottom)
-		d.Shares = append(d.Shares, tick{spot{coordinate(float64(l.left - 7)), coordinate(y + 4)}, coordinate(y), coordinate(t*100) + " %", "end"})
+		d.Shares = append(d.Shares, tick{spot{coordinate(float64(l.left - 7)), coordinate(y + 4)}, coordinate(y),
+			coordinate(t*100) + " %", "end"})
 	}
 	l.times(&d, line)
 	l.marks(&d, line, changes, marked)
@@ -114,14 +119,15 @@ func (l layout) bars(d *drawing, points []analysis.Point, top float64) {
 			if y0-y1 < .8 {
 				y1 = y0 - .8 // a little is more than nothing
 			}
-			paths[part].WriteString("M" + coordinate(x) + " " + coordinate(y0) + "V" + coordinate(y1) + "H" + coordinate(x+width) + "V" + coordinate(y0) + "Z")
+			paths[part].WriteString("M" + coordinate(x) + " " + coordinate(y0) + "V" + coordinate(y1) + "H" +
+				coordinate(x+width) + "V" + coordinate(y0) + "Z")
 			base += float64(n)
 		}
 	}
 	d.Refused, d.Served, d.HTTP1 = paths[0].String(), paths[1].String(), paths[2].String()
 }
 
-// line draws the share, with holes where nobody came.
+// line draws the share, with gaps where there was no crawl.
 func (l layout) line(d *drawing, points []analysis.Point) {
 	slot := l.slot(len(points))
 	var path strings.Builder
@@ -137,7 +143,8 @@ func (l layout) line(d *drawing, points []analysis.Point) {
 		if !any {
 			continue
 		}
-		at := spot{coordinate(float64(l.left) + slot*(float64(i)+.5)), coordinate(l.y(share, l.shareTop, l.shareBottom))}
+		at := spot{coordinate(float64(l.left) + slot*(float64(i)+.5)),
+			coordinate(l.y(share, l.shareTop, l.shareBottom))}
 		switch {
 		case drawn(i - 1):
 			path.WriteString("L" + at.X + " " + at.Y)
@@ -150,7 +157,7 @@ func (l layout) line(d *drawing, points []analysis.Point) {
 	d.Share = path.String()
 }
 
-// times labels steps that lie evenly apart, at midnight where the steps are shorter than a day and the labels further apart.
+// times labels every so many steps: at midnight where steps are shorter than a day and labels are further apart.
 func (l layout) times(d *drawing, line timeline) {
 	slot := l.slot(line.steps)
 	first, every := line.labelled(l.labels)
@@ -171,7 +178,7 @@ func (l layout) times(d *drawing, line timeline) {
 	}
 }
 
-// marks draws the changes, and puts those together whose labels would touch: 3–5 are all of three, 3…5 are some of them.
+// marks draws the changes, and joins those whose labels would touch: 3–5 are all three, 3…5 are some of them.
 func (l layout) marks(d *drawing, line timeline, changes []analysis.Change, marked func(analysis.Change) bool) {
 	type group struct {
 		x               float64
@@ -202,7 +209,8 @@ func (l layout) marks(d *drawing, line timeline, changes []analysis.Change, mark
 		}
 		wide := float64(12 + 7*len([]rune(text)))
 		start := min(max(g.x-wide/2, 0), float64(l.width)-wide)
-		d.Marks = append(d.Marks, mark{coordinate(g.x), text, g.bad, coordinate(wide), coordinate(start), coordinate(start + wide/2)})
+		d.Marks = append(d.Marks, mark{coordinate(g.x), text, g.bad, coordinate(wide), coordinate(start),
+			coordinate(start + wide/2)})
 	}
 	if len(d.Marks) == 0 {
 		d.Top = l.shareTop - 24
@@ -210,7 +218,7 @@ func (l layout) marks(d *drawing, line timeline, changes []analysis.Change, mark
 	}
 }
 
-// niceScale is the end of an axis for numbers up to most, and its labels.
+// niceScale is the end of an axis for numbers up to most, and its labels: round numbers.
 func niceScale(most float64) (float64, []float64) {
 	size := math.Pow(10, math.Floor(math.Log10(most)))
 	for _, n := range []float64{1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10} {
@@ -228,7 +236,7 @@ func niceScale(most float64) (float64, []float64) {
 func sparkDrawing(line timeline, curve []analysis.Point) drawing {
 	l := layout{width: 132, height: 28, left: 2, right: 2, shareTop: 3, shareBottom: 25}
 	d := drawing{Width: l.width, Height: l.height, Left: l.left, Right: l.width - l.right, Bottom: l.shareBottom}
-	if points := line.gather(curve); len(points) > 0 {
+	if points := line.resample(curve); len(points) > 0 {
 		l.line(&d, points)
 	}
 	return d

@@ -21,7 +21,7 @@ const (
 	styleHTTP1
 )
 
-// sgr is the terminal's sequence that starts a style. These and the reset are the only ones there are.
+// sgr is the terminal sequence that starts a style. These and the reset are the only sequences that are written.
 func (s style) sgr() string {
 	switch s {
 	case styleBold:
@@ -48,7 +48,7 @@ type styled struct {
 	style style
 }
 
-// printer writes lines, none wider than the width. Whatever is printed goes through line, and through plain there.
+// printer writes lines, none wider than the width. Whatever is printed goes through line, which makes it visible.
 type printer struct {
 	out    *bufio.Writer
 	width  int
@@ -102,14 +102,14 @@ type column struct {
 	right     bool // numbers
 	flex      bool // may be cut in the middle
 	fold      bool // may be wrapped
-	dropOrder int  // where there is no room: the highest goes first; 0 always stays
+	dropOrder int  // where there is not enough width the highest is dropped first; 0 always stays
 }
 
 const (
 	tableIndent = 2
 	tableGap    = 2
 	leastFlex   = 8  // columns of a text that is cut
-	wantedFlex  = 24 // columns below which a dropOrder column goes first
+	wantedFlex  = 24 // columns below which other columns are dropped first
 )
 
 // table writes rows under their titles; rows have a cell for each column.
@@ -134,7 +134,7 @@ func (p *printer) table(columns []column, rows [][]styled) {
 	}
 }
 
-// widths shares the width out: first dropOrder columns go, then texts shrink. A column that went has 0.
+// widths divides the width: first columns are dropped, then texts shrink. A dropped column has 0.
 func (p *printer) widths(columns []column, rows [][]styled) []int {
 	widths := make([]int, len(columns))
 	for i, c := range columns {

@@ -15,14 +15,14 @@ import (
 // TextOptions say how [Text] looks.
 type TextOptions struct {
 	Width  int  // in columns; 0: 80. Less than 40 counts as 40
-	Colour bool // with a terminal's colour sequences
+	Colour bool // with the colour sequences of a terminal (SGR)
 	Rows   int  // of the longest lists; 0: 20
 }
 
 const leastWidth = 40
 
-// Text writes a report for a reader at a terminal, the headline first. No line is wider than asked for, and what strangers chose
-// reaches the terminal as printable characters only.
+// Text writes a report for a reader at a terminal, the headline first. No line is wider than asked for, and what
+// strangers chose reaches the terminal as printable characters only.
 func Text(w io.Writer, r *analysis.Report, o TextOptions) error {
 	if o.Width <= 0 {
 		o.Width = 80
@@ -67,7 +67,7 @@ func (r report) textHead(p *printer) {
 	for _, h := range append([]headline{r.headline()}, r.notices()...) {
 		s := map[string]style{kindGood: styleGood, kindNone: styleBold, kindWarn: styleWarn, kindBad: styleBad}[h.Kind]
 		p.line()
-		mark := h.mark() + ": "
+		mark := h.kindWords() + ": "
 		if h.Kind == kindNone {
 			mark = ""
 		}
@@ -117,9 +117,11 @@ func (r report) textRequests(p *printer) {
 		{{"  refused", 0}, {numberText(c.Refused), 0}, {"", 0}, {"answered 421: come back over HTTP/1.1", styleDim}},
 	}
 	for _, reason := range reasons(c) {
-		rows = append(rows, []styled{{"  served: " + reason, 0}, {numberText(c.Served[reason]), 0}, {"", 0}, {servedWords(reason), styleDim}})
+		rows = append(rows, []styled{{"  served: " + reason, 0}, {numberText(c.Served[reason]), 0}, {"", 0},
+			{servedWords(reason), styleDim}})
 	}
-	rows = append(rows, []styled{{"over HTTP/1.1", styleBold}, {numberText(c.HTTP1), styleBold}, {shareText(c.HTTP1, all), styleBold}, {"", 0}})
+	rows = append(rows, []styled{{"over HTTP/1.1", styleBold}, {numberText(c.HTTP1), styleBold},
+		{shareText(c.HTTP1, all), styleBold}, {"", 0}})
 	p.table([]column{{}, {right: true}, {right: true}, {fold: true}}, rows)
 }
 
@@ -129,7 +131,9 @@ func (r report) busiest() []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(requests(&r.Sites[b].Crawl), requests(&r.Sites[a].Crawl)) })
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(requests(&r.Sites[b].Crawl), requests(&r.Sites[a].Crawl))
+	})
 	return order
 }
 
@@ -146,7 +150,8 @@ func (r report) textSites(p *printer, most int) {
 		if c.WaitingURLs > 0 {
 			waiting = styleWarn
 		}
-		rows = append(rows, []styled{{name, s}, {sparkline(line.gather(c.Curve)), styleHTTP2}, {shareText(c.HTTP2, requests(c)), 0}, {numberText(requests(c)), 0},
+		rows = append(rows, []styled{{name, s}, {sparkline(line.resample(c.Curve)), styleHTTP2},
+			{shareText(c.HTTP2, requests(c)), 0}, {numberText(requests(c)), 0},
 			{numberText(c.HTTP2), 0}, {numberText(c.Refused), 0}, {numberText(c.WaitingURLs), waiting}})
 	}
 	left := 0
@@ -159,22 +164,26 @@ func (r report) textSites(p *printer, most int) {
 		row(s.Site, &s.Crawl, styleBold)
 		for j := range s.Rules {
 			if len(rows) >= most && j < len(s.Rules)-1 {
-				rows = append(rows, []styled{{"  and " + countText(int64(len(s.Rules)-j), "more rule", "more rules"), styleDim}, {}, {}, {}, {}, {}, {}})
+				more := "  and " + countText(int64(len(s.Rules)-j), "more rule", "more rules")
+				rows = append(rows, []styled{{more, styleDim}, {}, {}, {}, {}, {}, {}})
 				break
 			}
 			row("  "+s.Rules[j].Rule+" ("+s.Rules[j].State+")", &s.Rules[j].Crawl, styleNone)
 		}
 	}
-	p.table([]column{{title: "Site, rule", flex: true}, {title: "HTTP/2"}, {title: "share", right: true}, {title: "Requests", right: true, dropOrder: 1},
-		{title: "HTTP/2", right: true, dropOrder: 2}, {title: "Refused", right: true}, {title: "Waiting", right: true}}, rows)
+	p.table([]column{{title: "Site, rule", flex: true}, {title: "HTTP/2"}, {title: "share", right: true},
+		{title: "Requests", right: true, dropOrder: 1}, {title: "HTTP/2", right: true, dropOrder: 2},
+		{title: "Refused", right: true}, {title: "Waiting", right: true}}, rows)
 	p.more(int64(left), "more site", "more sites")
-	p.paragraph(tableIndent, styleDim, "The curve is the HTTP/2 share: ▁ none to █ all, · no crawl. Waiting: URLs refused and not fetched since.")
+	p.paragraph(tableIndent, styleDim, "The curve is the HTTP/2 share: ▁ none to █ all, · no crawl."+
+		" Waiting: URLs refused and not fetched since.")
 }
 
-// more ends a list that is not shown whole.
+// more ends a list of which n entries are not shown.
 func (p *printer) more(n int64, one, many string) {
 	if n > 0 {
-		p.paragraph(tableIndent, styleDim, "and "+countText(n, one, many)+": gate421 audit report --format json lists all")
+		p.paragraph(tableIndent, styleDim, "and "+countText(n, one, many)+
+			": gate421 audit report --format json lists all")
 	}
 }
 
@@ -184,9 +193,11 @@ func (r report) textWaiting(p *printer, most int) {
 		p.paragraph(tableIndent, styleNone, "None. Every refused URL that was followed has been fetched over HTTP/1.1.")
 		return
 	}
-	p.paragraph(tableIndent, styleDim, "Google may drop these from its index. The oldest first; age is before the end of this report.")
+	p.paragraph(tableIndent, styleDim, "Google may drop these from its index. "+
+		" The oldest first; age is before the end of this report.")
 	shown := r.Waiting[:min(most, len(r.Waiting))]
-	columns := []column{{title: "Age", right: true}, {title: "Refused", right: true}, {title: "Crawler", dropOrder: 1}, {title: "URL", flex: true}}
+	columns := []column{{title: "Age", right: true}, {title: "Refused", right: true}, {title: "Crawler", dropOrder: 1},
+		{title: "URL", flex: true}}
 	failed := slices.ContainsFunc(shown, func(u analysis.RefusedURL) bool { return u.FailedStatus != 0 })
 	if failed {
 		columns = append(columns, column{title: "Came and got"})
@@ -197,7 +208,8 @@ func (r report) textWaiting(p *printer, most int) {
 		if r.age(u.First) >= overdueAfter {
 			s = styleWarn
 		}
-		row := []styled{{spanText(r.age(u.First)), s}, {numberText(u.Refusals), 0}, {u.Crawler, 0}, {u.Host + u.Path, 0}}
+		row := []styled{{spanText(r.age(u.First)), s}, {numberText(u.Refusals), 0}, {u.Crawler, 0},
+			{u.Host + u.Path, 0}}
 		if failed {
 			row = append(row, styled{failureText(&u), styleBad})
 		}
@@ -207,7 +219,7 @@ func (r report) textWaiting(p *printer, most int) {
 	p.more(max(r.Crawl.WaitingURLs, int64(len(r.Waiting)))-int64(len(rows)), "more", "more")
 }
 
-// failureText says which error the crawler got for a URL over HTTP/1.x, and when; "" if it did not come, or got the page.
+// failureText says which error the crawler got for a URL over HTTP/1.x, and when; "" if it got none.
 func failureText(u *analysis.RefusedURL) string {
 	if u.FailedStatus == 0 {
 		return ""
@@ -224,14 +236,16 @@ func (r report) textImpostors(p *printer, most int) {
 	p.paragraph(tableIndent, styleDim, "They claimed to be a crawler and were not. They are served like everyone else.")
 	var rows [][]styled
 	for _, n := range r.Impostors[:min(most, len(r.Impostors))] {
-		rows = append(rows, []styled{{networkName(&n), 0}, {numberText(n.Requests), 0}, {numberText(n.HTTP2), 0}, {n.Crawler, 0}, {reverseName(&n), styleDim}, {minuteText(n.Last), styleDim}})
+		rows = append(rows, []styled{{networkName(&n), 0}, {numberText(n.Requests), 0}, {numberText(n.HTTP2), 0},
+			{n.Crawler, 0}, {reverseName(&n), styleDim}, {minuteText(n.Last), styleDim}})
 	}
-	p.table([]column{{title: "Network"}, {title: "Requests", right: true}, {title: "HTTP/2", right: true, dropOrder: 2}, {title: "Claims", dropOrder: 1},
+	p.table([]column{{title: "Network"}, {title: "Requests", right: true}, {title: "HTTP/2", right: true, dropOrder: 2},
+		{title: "Claims", dropOrder: 1},
 		{title: "Reverse name", flex: true}, {title: "Last, UTC", dropOrder: 3}}, rows)
 	p.more(int64(len(r.Impostors)-len(rows)), "more network", "more networks")
 }
 
-// name is what the network is called; the last of a very long list is the rest.
+// networkName is what a network is called; the last of a very long list has no network and is all others.
 func networkName(n *analysis.Network) string { return cmp.Or(n.Network, "all others") }
 
 func reverseName(n *analysis.Network) string { return cmp.Or(n.PTR, "none") }
@@ -245,9 +259,11 @@ func (r report) textUnknown(p *printer, most int) {
 	p.paragraph(tableIndent, styleDim, "Who is not verified is served, never refused.")
 	var rows [][]styled
 	for _, u := range r.Unknown[:min(most, len(r.Unknown))] {
-		rows = append(rows, []styled{{cmp.Or(u.Cause, "–"), 0}, {numberText(u.Requests), 0}, {numberText(u.HTTP2), 0}, {causeWords(u.Cause), styleDim}})
+		rows = append(rows, []styled{{cmp.Or(u.Cause, "–"), 0}, {numberText(u.Requests), 0}, {numberText(u.HTTP2), 0},
+			{causeWords(u.Cause), styleDim}})
 	}
-	p.table([]column{{title: "Cause", flex: true}, {title: "Requests", right: true}, {title: "HTTP/2", right: true}, {title: "What happened", fold: true}}, rows)
+	p.table([]column{{title: "Cause", flex: true}, {title: "Requests", right: true}, {title: "HTTP/2", right: true},
+		{title: "What happened", fold: true}}, rows)
 	p.more(int64(len(r.Unknown)-len(rows)), "more cause", "more causes")
 }
 
@@ -259,7 +275,8 @@ func (r report) textChanges(p *printer, most int) {
 	}
 	left := max(0, len(r.Changes)-most)
 	if left > 0 {
-		p.paragraph(tableIndent, styleDim, "The latest "+numberText(int64(most))+" of "+numberText(int64(len(r.Changes)))+":")
+		p.paragraph(tableIndent, styleDim, "The latest "+numberText(int64(most))+" of "+
+			numberText(int64(len(r.Changes)))+":")
 	}
 	var rows [][]styled
 	for _, c := range r.Changes[left:] {
@@ -267,7 +284,9 @@ func (r report) textChanges(p *printer, most int) {
 		if c.Event == "guard" && c.What == "tripped" {
 			s = styleBad
 		}
-		rows = append(rows, []styled{{minuteText(c.Time), styleDim}, {c.Site, 0}, {changeWords(c), s}, {c.By, styleDim}})
+		rows = append(rows, []styled{{minuteText(c.Time), styleDim}, {c.Site, 0}, {changeWords(c), s},
+			{c.By, styleDim}})
 	}
-	p.table([]column{{title: "Time, UTC"}, {title: "Site", flex: true}, {title: "Change", flex: true}, {title: "By", dropOrder: 1}}, rows)
+	p.table([]column{{title: "Time, UTC"}, {title: "Site", flex: true}, {title: "Change", flex: true},
+		{title: "By", dropOrder: 1}}, rows)
 }

@@ -70,7 +70,8 @@ func checkSafe(t interface{ Errorf(string, ...any) }, s string) {
 		t.Errorf("got %q, want valid UTF-8", s)
 	}
 	for _, c := range s {
-		if c < ' ' || c >= 0x7f && c < 0xa0 || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Zl, c) || unicode.Is(unicode.Zp, c) {
+		if c < ' ' || c >= 0x7f && c < 0xa0 || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Zl, c) ||
+			unicode.Is(unicode.Zp, c) {
 			t.Errorf("got %U in %q, want printable characters", c, s)
 		}
 	}
@@ -79,7 +80,8 @@ func checkSafe(t interface{ Errorf(string, ...any) }, s string) {
 func TestAnyReportIsSafeAndFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyReport(t)
-		o := TextOptions{Width: rapid.IntRange(leastWidth, 140).Draw(t, "width"), Colour: rapid.Bool().Draw(t, "colour"), Rows: rapid.IntRange(1, 30).Draw(t, "rows")}
+		o := TextOptions{Width: rapid.IntRange(leastWidth, 140).Draw(t, "width"),
+			Colour: rapid.Bool().Draw(t, "colour"), Rows: rapid.IntRange(1, 30).Draw(t, "rows")}
 		got := text(t, r, o)
 		checkText(t, got, o)
 		if got != text(t, r, o) {
@@ -111,14 +113,15 @@ func TestFailedURLs(t *testing.T) {
 		From: at(1, 0, 1), Until: at(1, 0, 4), Log: logs.Stats{Lines: 4},
 		Crawl: analysis.Crawl{HTTP2: 2, HTTP1: 2, Refused: 2, RefusedURLs: 2, WaitingURLs: 2, FailedURLs: 1},
 		Waiting: []analysis.RefusedURL{
-			{Crawler: "googlebot", Site: "a.test", Host: "a.test", Path: "/a", First: at(1, 0, 1), Last: at(1, 0, 1), Refusals: 1,
-				FailedAt: at(1, 0, 4), FailedStatus: 503},
-			{Crawler: "googlebot", Site: "a.test", Host: "a.test", Path: "/b", First: at(1, 0, 2), Last: at(1, 0, 2), Refusals: 1},
+			{Crawler: "googlebot", Site: "a.test", Host: "a.test", Path: "/a", First: at(1, 0, 1), Last: at(1, 0, 1),
+				Refusals: 1, FailedAt: at(1, 0, 4), FailedStatus: 503},
+			{Crawler: "googlebot", Site: "a.test", Host: "a.test", Path: "/b", First: at(1, 0, 2), Last: at(1, 0, 2),
+				Refusals: 1},
 		},
 	}
 	got := strings.Join(strings.Fields(text(t, r, TextOptions{Width: 120})), " ")
-	for _, want := range []string{"The crawler did come over HTTP/1.1 for 1 of 2 URLs, and your server answered with an error",
-		"Came and got", "503, 1 Jul 2026 00:04"} {
+	for _, want := range []string{"The crawler did come over HTTP/1.1 for 1 of 2 URLs, and your server answered with " +
+		"an error", "Came and got", "503, 1 Jul 2026 00:04"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got a text without %q:\n%s", want, got)
 		}

@@ -6,8 +6,8 @@ import (
 	"gate421/gate/report/analysis"
 )
 
-// timeline is the common time of all curves of a rendering: so many steps of the same length, so that charts stand under
-// each other and no curve is drawn with more steps than can be seen.
+// timeline divides the time of all curves into steps of one length, so that charts line up and no curve is drawn with
+// more steps than can be seen.
 type timeline struct {
 	start time.Time
 	step  time.Duration
@@ -52,7 +52,7 @@ func (r report) extent() extent {
 	return e
 }
 
-// timeline fits all curves into at most so many steps of a length that people think in.
+// timeline divides the extent into at most so many steps, of a length that people think in.
 func (e extent) timeline(most int) timeline {
 	first, last, step := e.first, e.last, e.step
 	if step == 0 {
@@ -80,8 +80,10 @@ func (e extent) timeline(most int) timeline {
 func niceSteps() []time.Duration {
 	const day = 24 * time.Hour
 	return []time.Duration{
-		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
-		time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 3 * day, 4 * day, 7 * day, 14 * day, 28 * day,
+		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute,
+		15 * time.Minute, 30 * time.Minute,
+		time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 3 * day, 4 * day, 7 * day,
+		14 * day, 28 * day,
 	}
 }
 
@@ -96,8 +98,8 @@ func (l timeline) index(t time.Time) int {
 // at is the beginning of a step.
 func (l timeline) at(i int) time.Time { return l.start.Add(time.Duration(i) * l.step) }
 
-// gather sums a curve up by the steps of the timeline.
-func (l timeline) gather(curve []analysis.Point) []analysis.Point {
+// resample sums a curve up by the steps of the timeline.
+func (l timeline) resample(curve []analysis.Point) []analysis.Point {
 	out := make([]analysis.Point, l.steps)
 	for i := range out {
 		out[i].Time = l.at(i)
@@ -130,7 +132,7 @@ func (l timeline) label(i int) string {
 	return t.Format("Mon 2 Jan")
 }
 
-// labelled picks the steps that get a label: the first, and every how many from there.
+// labelled picks the steps that get a label, at most so many: first, and every so many from there.
 func (l timeline) labelled(most int) (first, every int) {
 	const day = 24 * time.Hour
 	every = max(1, (l.steps+most-1)/most)

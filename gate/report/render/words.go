@@ -9,7 +9,7 @@ import (
 	"gate421/gate/report/analysis"
 )
 
-// plus adds counts; what does not fit stays at the largest.
+// plus adds counts, and takes negative ones as 0; what does not fit stays at the largest.
 func plus(a, b int64) int64 {
 	a, b = max(a, 0), max(b, 0)
 	if a > math.MaxInt64-b {
@@ -30,7 +30,7 @@ func numberText(n int64) string {
 	return sign + text
 }
 
-// countText is a number of things.
+// countText is a number of things: 1 line, 2 lines.
 func countText(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -38,15 +38,15 @@ func countText(n int64, one, many string) string {
 	return numberText(n) + " " + many
 }
 
-// isAre is the verb after a count.
-func verb(n int64, one, many string) string {
+// plural picks the word that goes with a count.
+func plural(n int64, one, many string) string {
 	if n == 1 {
 		return one
 	}
 	return many
 }
 
-// shareText is a part in per cent. It says 0 and 100 only where that is exact, and – where there is nothing to share.
+// shareText is a part in per cent: 0 and 100 only where that is exact, and – where there is no whole.
 func shareText(part, whole int64) string {
 	if whole <= 0 {
 		return "–"
@@ -116,7 +116,7 @@ func spanText(d time.Duration) string {
 	return numberText(int64(d/day)) + " days"
 }
 
-// secondsText is a duration of the report's own, in seconds.
+// secondsText is spanText of a duration in seconds.
 func secondsText(s float64) string {
 	if math.IsNaN(s) || s <= 0 {
 		return "0 s"
@@ -131,7 +131,7 @@ func secondsText(s float64) string {
 	return spanText(d)
 }
 
-// stampText is a time to the minute, in UTC.
+// minuteText is a time to the minute, in UTC.
 func minuteText(t time.Time) string {
 	if t.IsZero() {
 		return "–"
@@ -166,8 +166,8 @@ func servedWords(reason string) string {
 	return "a reason that this version does not know"
 }
 
-// causeWords says what went wrong when a claim could be neither proved nor disproved. A cause is a word, which may be followed
-// by the DNS server and what it or the system said.
+// causeWords says what went wrong when a claim could be neither proved nor disproved. A cause is a word, which may be
+// followed by the DNS server and what it or the system said.
 func causeWords(cause string) string {
 	word, _, _ := strings.Cut(cause, " ")
 	switch word {
@@ -253,7 +253,7 @@ func share(p analysis.Point) (part float64, any bool) {
 	return float64(max(p.HTTP2, 0)) / float64(all), true
 }
 
-// requests are all crawl requests.
+// requests is the number of crawl requests, over both protocols.
 func requests(c *analysis.Crawl) int64 { return plus(c.HTTP2, c.HTTP1) }
 
 // age is how long before the end of the report something was.

@@ -13,18 +13,19 @@ import (
 	"gate421/gate/audit"
 )
 
-// Line is a decision on a request of the verified crawler at a minute of 22 November 2026, with its end: over HTTP/2 it was
-// refused, over anything else it was served. Its boot is b1, its request r and seq. more are further fields, each after a
-// comma; they override those before.
+// Line is a decision on a request of the verified crawler at a minute of 22 November 2026, with its end: over HTTP/2 it
+// was refused, over anything else it was served. Its boot is b1, its request r and seq. more are further fields, each
+// after a comma; they override those before.
 func Line(minute, seq int, proto, path, more string) string {
 	action, reason, status := "refuse", "refused", 421
 	if proto != "HTTP/2.0" {
 		action, reason, status = "serve", "http1", 200
 	}
 	at := time.Date(2026, 11, 22, 0, minute, 0, 0, time.UTC).Format("2006-01-02T15:04:05.000000Z")
-	return fmt.Sprintf(`{"v":1,"time":%q,"boot":"b1","seq":%d,"event":"decision","site":"a.test","host":"a.test","path":%q,`+
-		`"proto":%q,"claim":"googlebot","verdict":"genuine","rule":"http2_crawl","state":"refuse","action":%q,"reason":%q,`+
-		`"status":%d,"request_id":"r%d"%s}`+"\n", at, seq, path, proto, action, reason, status, seq, more)
+	return fmt.Sprintf(`{"v":1,"time":%q,"boot":"b1","seq":%d,"event":"decision","site":"a.test","host":"a.test",`+
+		`"path":%q,"proto":%q,"claim":"googlebot","verdict":"genuine","rule":"http2_crawl","state":"refuse",`+
+		`"action":%q,"reason":%q,"status":%d,"request_id":"r%d"%s}`+"\n", at, seq, path, proto, action, reason, status,
+		seq, more)
 }
 
 // Lines are n lines of traffic as the log writes them.
@@ -103,10 +104,12 @@ func (t *traffic) next() *audit.Record {
 		Path:  fmt.Sprintf("/shop/item-%d?colour=red", t.random.IntN(t.urls)),
 		Proto: "HTTP/2.0", ALPN: "h2", SNI: "www.example.com",
 		ClientIP: netip.AddrFrom4([4]byte{203, 0, 113, byte(t.random.IntN(256))}),
-		Agent:    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
-		Rule:     "http2_crawl", State: "refuse", Action: "serve", Reason: "no_claim", Status: 200, BytesOut: 18234,
-		Took: 4321 * time.Microsecond, Origin: "http://127.0.0.1:3000", OriginStatus: 200, OriginTook: 4100 * time.Microsecond,
-		RequestID: fmt.Sprintf("0f3a9c21-%x", t.count), Config: "4be2a9c01f77",
+		Agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 " +
+			"Safari/537.36",
+		Rule: "http2_crawl", State: "refuse", Action: "serve", Reason: "no_claim", Status: 200, BytesOut: 18234,
+		Took: 4321 * time.Microsecond, Origin: "http://127.0.0.1:3000", OriginStatus: 200,
+		OriginTook: 4100 * time.Microsecond,
+		RequestID:  fmt.Sprintf("0f3a9c21-%x", t.count), Config: "4be2a9c01f77",
 	}
 	if t.random.IntN(100) >= 85 {
 		t.crawl(r)
