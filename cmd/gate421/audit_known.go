@@ -12,8 +12,8 @@ import (
 	"gate421/gate/report/logs"
 )
 
-// configured is the configuration, if one is at hand: it tells which site a host belongs to. nil: there is none, or it cannot
-// be read, which does not matter to somebody who reads a log.
+// configured is the configuration, if one is at hand: it tells which site a host belongs to. nil: there is none, or it
+// cannot be read, which does not matter to somebody who reads a log.
 func (f *recordFilter) configured() *config.Config {
 	c, err := f.load()
 	if err != nil {
@@ -40,8 +40,8 @@ func (f *recordFilter) nameSite(q *logs.Query) (known bool) {
 	return true
 }
 
-// notRead is the error for logs that hold nothing of what was asked for and never could; nil where an empty answer is one.
-// known says that the site stands in the configuration.
+// notRead is the error for logs that hold nothing of what was asked for and never could; nil where an empty answer is
+// one. known says that the site stands in the configuration.
 func (f *recordFilter) notRead(q *logs.Query, read *logs.Stats, known bool) error {
 	if read.Lines > 0 && read.Recognized() == 0 {
 		return hint.Add(fmt.Errorf("no line of %s is one of a decision log", strings.Join(quoted(read.Files, 3), ", ")),

@@ -84,8 +84,8 @@ func (c *auditReport) write(out io.Writer, found *analysis.Report) error {
 	return render.Text(out, found, render.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out), Rows: c.Rows})
 }
 
-// replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular file, such
-// as a pipe or /dev/stdout, is written to as it is. A link that somebody else may have made is replaced.
+// replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular
+// file, such as a pipe or /dev/stdout, is written to as it is. A link that somebody else may have made is replaced.
 func replaceFile(path string, content []byte) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		f, _, err := files.Open(path, os.O_WRONLY, 0)

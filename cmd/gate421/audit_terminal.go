@@ -8,8 +8,8 @@ import (
 	"gate421/cmd/gate421/terminal"
 )
 
-// forReader is where the decision log goes that is written to standard output: to a terminal, where a person reads it, one
-// readable line a record, as audit tail prints it; to anything else the records themselves.
+// forReader is where the decision log goes that is written to standard output: to a terminal, where a person reads it,
+// one readable line a record, as audit tail prints it; to anything else the records themselves.
 func forReader(stdout io.Writer) io.Writer {
 	if f, ok := stdout.(*os.File); ok && terminal.Is(f) {
 		return rows{f}

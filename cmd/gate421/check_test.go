@@ -218,7 +218,8 @@ func TestCheckLiveCertificates(t *testing.T) {
 	}
 }
 
-// TestCheckLiveReadsStoredCertificates has a state folder in use: whoever looks, root above all, must leave nothing of their own.
+// TestCheckLiveReadsStoredCertificates has a state folder in use: whoever looks, root above all, must leave nothing of
+// their own.
 func TestCheckLiveReadsStoredCertificates(t *testing.T) {
 	s := newProgram(t)
 	s.DNS.GooglebotAt(t, "66.249.66.1")
@@ -274,7 +275,8 @@ func TestCheckSharedStorage(t *testing.T) {
 	}
 }
 
-// TestCheckLooksAtWhatRunOpens names files that are not there: run would fail on each of them, so check does, on all at once.
+// TestCheckLooksAtWhatRunOpens names files that are not there: run would fail on each of them, so check does, on all at
+// once.
 func TestCheckLooksAtWhatRunOpens(t *testing.T) {
 	folder := t.TempDir()
 	pair := servertest.SelfSigned(t, folder, time.Now().Add(100*time.Hour), "shop.test", "blog.test", "docs.test")

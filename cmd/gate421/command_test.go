@@ -14,8 +14,8 @@ import (
 	"gate421/gate/hint"
 )
 
-// fails runs a command that has to fail, and compares its exit code and every line that the user reads. What it printed to
-// standard output is returned.
+// fails runs a command that has to fail, and compares its exit code and every line that the user reads. What it printed
+// to standard output is returned.
 func fails(t *testing.T, code int, wanted string, args ...string) string {
 	t.Helper()
 	out, trouble, err := quiet(t.Context(), args, "")

@@ -15,8 +15,9 @@ import (
 	"gate421/gate/server/servertest"
 )
 
-// The program may open few files, and strangers hold what they can: connections to the admin page, silent ones and idle ones to the
-// sites, requests that an origin does not answer. Whoever comes then is served, on record, and health answers.
+// The program may open few files, and strangers hold what they can: connections to the admin page, silent ones and idle
+// ones to the sites, requests that an origin does not answer. Whoever comes then is served, on record, and health
+// answers.
 func TestFewFiles(t *testing.T) {
 	const files, crowd = 400, 600
 	s := newProgram(t)

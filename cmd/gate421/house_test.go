@@ -171,7 +171,8 @@ func TestImportsFollowTheHouse(t *testing.T) {
 	checkPermissions(t, used)
 }
 
-// checkPermissions wants every permission of the tables to be used: used has the imports of each room but for its tests.
+// checkPermissions wants every permission of the tables to be used: used has the imports of each room but for its
+// tests.
 func checkPermissions(t *testing.T, used map[[2]string]bool) {
 	t.Helper()
 	uses := func(dir, library string) bool {
@@ -238,8 +239,8 @@ func TestRoomsAreTidy(t *testing.T) {
 	}
 }
 
-// checkState looks for init functions and package-level variables. Embedded files and errors that callers compare with are
-// constants in all but name.
+// checkState looks for init functions and package-level variables. Embedded files and errors that callers compare with
+// are constants in all but name.
 func checkState(t *testing.T, s source) {
 	for _, declaration := range s.file.Decls {
 		switch d := declaration.(type) {

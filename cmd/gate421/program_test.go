@@ -43,8 +43,8 @@ func newProgram(t *testing.T) *program {
 	return &program{Env: servertest.New(t), ended: make(chan error, 1)}
 }
 
-// start starts the program with the configuration that was written. It ends with the test, if not before, and then must have
-// ended well.
+// start starts the program with the configuration that was written. It ends with the test, if not before, and then must
+// have ended well.
 func (p *program) start() {
 	p.T.Helper()
 	loaded, err := config.Load(p.File, crawlerNames())

@@ -141,8 +141,8 @@ func TestDeployedCommands(t *testing.T) {
 	}
 }
 
-// TestExampleConfiguration holds the example to the table of keys: each stands in its section, in words or in a comment, with
-// its default, and what the program makes of the file is what it makes of the shortest one.
+// TestExampleConfiguration holds the example to the table of keys: each stands in its section, in words or in a
+// comment, with its default, and what the program makes of the file is what it makes of the shortest one.
 func TestExampleConfiguration(t *testing.T) {
 	const path = "deploy/gate421.yaml"
 	text := read(t, path)

@@ -86,7 +86,8 @@ as root or as the user that gate421 runs as.`
 // resumeWait is the longest that a running gateway may take to see a request: it looks once a second.
 const resumeWait = 3 * time.Second
 
-// Run leaves the request in the state folder, where a running gateway finds it within a second, and sees whether one does.
+// Run leaves the request in the state folder, where a running gateway finds it within a second, and sees whether one
+// does.
 func (c *rulesResume) Run(w *world) error {
 	folder, site, err := c.site()
 	if err != nil {
@@ -156,7 +157,8 @@ func (c *rulesResume) site() (folder, site string, err error) {
 	return loaded.State, found.Name, nil
 }
 
-// keptTrips reads the counts. A gateway writes a trip a moment after it happened, so one that is not there yet is waited for.
+// keptTrips reads the counts. A gateway writes a trip a moment after it happened, so one that is not there yet is
+// waited for.
 func keptTrips(ctx context.Context, folder, site string) (kept []guard.Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeWait)
 	defer cancel()

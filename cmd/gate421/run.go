@@ -39,15 +39,15 @@ SIGTERM or Ctrl-C stops it after open requests are done. A change of the configu
 or so, and at once on SIGHUP, which also opens the log file again. Whatever is wrong with it leaves everything as it is.`
 }
 
-// Run serves until the world ends. What goes wrong is said as everything else is, so that a standard error that takes nothing
-// does not hold the end up.
+// Run serves until the world ends. What goes wrong is said as everything else is, so that a standard error that takes
+// nothing does not hold the end up.
 func (c *runCommand) Run(w *world) error {
 	loaded, err := c.configuration()
 	if err != nil {
 		return err
 	}
 	messages := &server.Messages{To: w.stderr}
-	defer messages.Flush(server.FlushAtMost)
+	defer messages.Flush(server.FlushTimeout)
 	if err := c.serve(w, loaded, messages); err != nil {
 		fmt.Fprintln(messages, hint.Message(err))
 		return silent{err}
@@ -65,8 +65,8 @@ func (c *runCommand) serve(w *world, loaded *config.Config, messages io.Writer) 
 	hup, broken := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	// Whoever reads the log from standard output may go away. With somebody listening for the signal, the write fails instead
-	// of ending the process, and the log does what it does in all trouble.
+	// Whoever reads the log from standard output may go away. With somebody listening for the signal, the write fails
+	// instead of ending the process, and the log does what it does in all trouble.
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
 	g, err := server.Open(w.ctx, loaded, forReader(w.stdout), messages)

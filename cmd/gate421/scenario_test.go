@@ -19,9 +19,9 @@ import (
 	"gate421/gate/server/servertest"
 )
 
-// A scenario is a file of testdata/scenarios. It begins with words for people. A line that begins at the margin with one
-// of the words below is a step, and what is indented belongs to it. Steps are taken in their order; the gateway starts
-// before the first step that needs one.
+// A scenario is a file of testdata/scenarios. It begins with words for people. A line that begins at the margin with
+// one of the words below is a step, and what is indented belongs to it. Steps are taken in their order; the gateway
+// starts before the first step that needs one.
 //
 //	config          the indented text is the configuration; see servertest.Env.Write for what it may leave out
 //	state NAME      the indented text is a file of the state folder; $ago:5m is the time then
@@ -43,8 +43,8 @@ import (
 //	  record k=v …  the request's line in the decision log has these values, their spaces as "_"; "k=": there is no k, "k=v*": v begins it
 //	  unrecorded    there is no line
 //
-// $long:100 is a word of so many letters, $port that of the https listener. A request without record has its line all the
-// same. When all is done the gateway is stopped, and the whole log has to be in order; see servertest.Log.
+// $long:100 is a word of so many letters, $port that of the https listener. A request without record has its line all
+// the same. When all is done the gateway is stopped, and the whole log has to be in order; see servertest.Log.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) < 25 {

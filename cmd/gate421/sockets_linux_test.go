@@ -9,8 +9,8 @@ import (
 	"gate421/gate/server/servertest"
 )
 
-// A unit may listen for IPv4 and IPv6 apart, and FileDescriptorName= is for all of it. A socket that is named for https must not
-// be served without TLS.
+// A unit may listen for IPv4 and IPv6 apart, and FileDescriptorName= is for all of it. A socket that is named for https
+// must not be served without TLS.
 func TestHostileTwoSocketsOfOneName(t *testing.T) {
 	for _, names := range []string{"https:https", "https:http:https", "admin:admin"} {
 		t.Run(names, func(t *testing.T) {

@@ -1,8 +1,8 @@
 // Package check answers one question: would a gateway with this configuration run here, and what would it lack?
 //
-// It tries the parts as a gateway would, and changes nothing. What stands in the file is looked at wherever it is: places
-// that cannot be written ([Unwritable]) or opened ([Unopened]), folders that root would not trust ([Unsafe]). [Live] looks at
-// this machine and its surroundings, too: sockets, names, origins, certificates, the resolver.
+// It tries the parts as a gateway would, and changes nothing. What stands in the file is looked at wherever it is:
+// places that cannot be written ([Unwritable]) or opened ([Unopened]), folders that root would not trust ([Unsafe]).
+// [Live] looks at this machine and its surroundings, too: sockets, names, origins, certificates, the resolver.
 package check
 
 import (

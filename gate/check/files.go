@@ -12,12 +12,13 @@ import (
 	"gate421/gate/hint"
 )
 
-// Unsafe lists where root would not write, because somebody else could lead it elsewhere. A service that runs as its own user
-// has its folders for itself, and whoever looks at it with sudo has nothing to mend.
+// Unsafe lists where root would not write, because somebody else could lead it elsewhere. A service that runs as its
+// own user has its folders for itself, and whoever looks at it with sudo has nothing to mend.
 func Unsafe(c *config.Config) (notes []config.Problem) {
 	add := func(value, key string, err error) {
 		if cure := files.Cure(err); cure != "" {
-			notes = append(notes, c.At(value, config.Problem{Message: key + ": run by root, gate421 would not start: " + err.Error(), Hint: cure}))
+			message := key + ": run by root, gate421 would not start: " + err.Error()
+			notes = append(notes, c.At(value, config.Problem{Message: message, Hint: cure}))
 		}
 	}
 	_, err := files.Folder(c.State)
@@ -61,7 +62,8 @@ func stateTrouble(folder string) (what, cure string) {
 			there = filepath.Dir(there)
 		}
 		if err := mayWrite(there, true); err != nil {
-			return fmt.Sprintf("is not there and cannot be made: %q: %v", there, hint.Cause(err)), "make the folder and give it to the user that gate421 runs as"
+			return fmt.Sprintf("is not there and cannot be made: %q: %v", there, hint.Cause(err)),
+				"make the folder and give it to the user that gate421 runs as"
 		}
 		return "", ""
 	case err != nil:
@@ -75,7 +77,8 @@ func stateTrouble(folder string) (what, cure string) {
 	return "", ""
 }
 
-// logTrouble says what is wrong with the decision log's path; "" if nothing is. rotate says that files are set aside beside it.
+// logTrouble says what is wrong with the decision log's path; "" if nothing is. rotate says that files are set aside
+// beside it.
 func logTrouble(file string, rotate bool) (what, cure string) {
 	folder := filepath.Dir(file)
 	info, err := os.Stat(file)
@@ -94,7 +97,8 @@ func logTrouble(file string, rotate bool) (what, cure string) {
 	}
 	switch info, err := os.Stat(folder); {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Sprintf("cannot be made: the folder %q is missing", folder), "make the folder, and let the user that gate421 runs as write there"
+		return fmt.Sprintf("cannot be made: the folder %q is missing", folder),
+			"make the folder, and let the user that gate421 runs as write there"
 	case err != nil:
 		return hint.Cause(err).Error(), whoRuns
 	case !info.IsDir():

@@ -52,7 +52,9 @@ func Live(ctx context.Context, c *config.Config) []Finding {
 func inspectSockets(ctx context.Context, c *config.Config) []Finding {
 	var out []Finding
 	running := runsAlready(ctx, c.Admin)
-	for _, socket := range [][2]string{{"listen.https", c.Listen.HTTPS}, {"listen.http", c.Listen.HTTP}, {"admin", c.Admin}} {
+	for _, socket := range [][2]string{
+		{"listen.https", c.Listen.HTTPS}, {"listen.http", c.Listen.HTTP}, {"admin", c.Admin},
+	} {
 		if socket[1] == "" {
 			continue
 		}
@@ -71,7 +73,7 @@ func inspectSockets(ctx context.Context, c *config.Config) []Finding {
 	return out
 }
 
-// runsAlready says whether a gate421 answers at the admin address. Where that is turned off nobody can know.
+// runsAlready says whether a gate421 responds at the admin address. Where that is off it says no.
 func runsAlready(ctx context.Context, admin string) bool {
 	host, port, err := net.SplitHostPort(admin)
 	if err != nil || port == "0" {
@@ -87,23 +89,24 @@ func runsAlready(ctx context.Context, admin string) bool {
 		return false
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return false
 	}
-	defer answer.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	return bytes.Contains(text, []byte("\ngate421_build_info{"))
 }
 
-// inspectName asks whether a host leads to this machine. Behind address translation nobody can tell from inside.
+// inspectName looks whether a host resolves to an address of this machine. Behind address translation it cannot.
 func inspectName(ctx context.Context, host string) Finding {
 	if strings.HasPrefix(host, "*.") {
 		return Finding{What: fmt.Sprintf("%s: a wildcard, not looked up", host)}
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return Finding{What: fmt.Sprintf("%s does not resolve: %v", host, hint.Cause(err)), Bad: true, Hint: "give the name an A or AAAA record with this machine's address, or remove it from the site"}
+		return Finding{What: fmt.Sprintf("%s does not resolve: %v", host, hint.Cause(err)), Bad: true,
+			Hint: "give the name an A or AAAA record with this machine's address, or remove it from the site"}
 	}
 	own, _ := net.InterfaceAddrs()
 	var words []string
@@ -116,7 +119,8 @@ func inspectName(ctx context.Context, host string) Finding {
 			}
 		}
 	}
-	return Finding{What: fmt.Sprintf("%s leads to %s, which is no address of this machine", host, strings.Join(words, ", ")),
+	list := strings.Join(words, ", ")
+	return Finding{What: fmt.Sprintf("%s leads to %s, which is no address of this machine", host, list),
 		Hint: "that is as it should be behind address translation or a load balancer; otherwise correct its A or AAAA record"}
 }
 
@@ -135,19 +139,21 @@ func inspectOrigin(ctx context.Context, s config.Site, address string) Finding {
 		return Finding{What: fmt.Sprintf("%s cannot be asked: %v", name, err), Bad: true}
 	}
 	r.RequestURI, r.RemoteAddr = "/", "127.0.0.1:0" // as a server's request has them
-	answer := &trial{header: http.Header{}}
+	response := &statusWriter{header: http.Header{}}
 	start := time.Now()
-	if _, _, _, err := o.Serve(answer, r); err != nil {
-		return Finding{What: fmt.Sprintf("%s does not answer: %v", name, err), Bad: true, Hint: "start it, or correct the site's origin; " + curl(address, host) + " shows what it says"}
+	if _, _, _, err := o.Serve(response, r); err != nil {
+		return Finding{What: fmt.Sprintf("%s does not answer: %v", name, err), Bad: true,
+			Hint: "start it, or correct the site's origin; " + curl(address, host) + " shows what it says"}
 	}
-	f := Finding{What: fmt.Sprintf("%s answers%s: status %d in %d ms", name, protocolOf(address), answer.status, time.Since(start).Milliseconds())}
-	if answer.status >= 500 {
+	took := time.Since(start).Milliseconds()
+	f := Finding{What: fmt.Sprintf("%s answers%s: status %d in %d ms", name, protocolOf(address), response.status, took)}
+	if response.status >= 500 {
 		f.Bad, f.Hint = true, "look into the origin's own error log"
 	}
 	return f
 }
 
-// protocolOf says how a server is asked; of a folder there is nothing to say.
+// protocolOf says over which protocol a server was asked; "" for a folder.
 func protocolOf(server string) string {
 	switch scheme, _, _ := strings.Cut(server, ":"); scheme {
 	case "file":
@@ -173,23 +179,23 @@ func curl(server, host string) string {
 	return with + server + "/"
 }
 
-// trial takes an answer and keeps its status.
-type trial struct {
+// statusWriter takes a response and keeps its status, that of the first final response.
+type statusWriter struct {
 	header http.Header
 	status int
 }
 
-func (t *trial) Header() http.Header { return t.header }
+func (w *statusWriter) Header() http.Header { return w.header }
 
-func (t *trial) WriteHeader(status int) {
-	if t.status < 200 {
-		t.status = status
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status < 200 {
+		w.status = status
 	}
 }
 
-func (t *trial) Write(p []byte) (int, error) {
-	if t.status < 200 {
-		t.status = http.StatusOK
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status < 200 {
+		w.status = http.StatusOK
 	}
 	return len(p), nil
 }
@@ -209,19 +215,21 @@ func inspectCertificates(ctx context.Context, c *config.Config) []Finding {
 	return inspectLeaves(c, opened.Leaves())
 }
 
-// inspectStored reads what earlier orders have left in the state folder. Opening the source instead would make folders there,
-// which then belong to whoever looked, and not to the gateway.
+// inspectStored reads what earlier orders have left in the state folder. Opening the source instead would make folders
+// there, which then belong to whoever looked, and not to the gateway.
 func inspectStored(c *config.Config) []Finding {
 	if _, err := os.Stat(c.State); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return []Finding{{What: "no certificates are kept yet; they are ordered at the first start"}}
 		}
-		return []Finding{{What: fmt.Sprintf("state folder %q: %v", c.State, hint.Cause(err)), Bad: true, Hint: "run as the user that gate421 will run as"}}
+		return []Finding{{What: fmt.Sprintf("state folder %q: %v", c.State, hint.Cause(err)), Bad: true,
+			Hint: "run as the user that gate421 will run as"}}
 	}
 	leaves, err := certs.Stored(server.CertificatesConfig(c))
 	if err != nil {
 		return []Finding{{What: err.Error(), Bad: true,
-			Hint: "run as the user that gate421 runs as; what is damaged is set aside at its start, and a new certificate ordered"}}
+			Hint: "run as the user that gate421 runs as; " +
+				"what is damaged is set aside at its start, and a new certificate ordered"}}
 	}
 	return inspectLeaves(c, leaves)
 }
@@ -234,7 +242,8 @@ func inspectLeaves(c *config.Config, leaves []*x509.Certificate) []Finding {
 			if f.What == "" {
 				f.What = fmt.Sprintf("no certificate for %s is kept yet; it is ordered at the start", host)
 				if c.Certificates.Storage != "" {
-					f.What = fmt.Sprintf("no certificate for %s has been copied here from certificates.storage; what it lacks is ordered at the start", host)
+					f.What = fmt.Sprintf("no certificate for %s has been copied here from certificates.storage; "+
+						"what it lacks is ordered at the start", host)
 				}
 			}
 			out = append(out, f)
@@ -245,14 +254,15 @@ func inspectLeaves(c *config.Config, leaves []*x509.Certificate) []Finding {
 
 // inspectCertificate is the zero value for a host that has none.
 func inspectCertificate(leaves []*x509.Certificate, host string) Finding {
-	asked := strings.Replace(host, "*.", "www.", 1)
+	name := strings.Replace(host, "*.", "www.", 1)
 	for _, leaf := range leaves {
-		if leaf.VerifyHostname(asked) != nil {
+		if leaf.VerifyHostname(name) != nil {
 			continue
 		}
 		left := time.Until(leaf.NotAfter)
 		if left <= 0 {
-			return Finding{What: fmt.Sprintf("certificate for %s ended on %s", host, leaf.NotAfter.Format(time.DateOnly)), Bad: true, Hint: "renew it"}
+			day := leaf.NotAfter.Format(time.DateOnly)
+			return Finding{What: fmt.Sprintf("certificate for %s ended on %s", host, day), Bad: true, Hint: "renew it"}
 		}
 		return Finding{What: fmt.Sprintf("certificate for %s: %.0f days left", host, left.Hours()/24)}
 	}

@@ -1,7 +1,7 @@
 // Package hint answers one question: what does an operator read when something failed, and what is the cure?
 //
-// An error is one line, "gate421: what went wrong", and where the cure is known a second one, "hint: …". Whoever makes an
-// error and knows the cure adds it with [Add]; whoever prints an error prints its [Message].
+// An error is one line, "gate421: what went wrong", and where the cure is known a second one, "hint: …". Whoever makes
+// an error and knows the cure adds it with [Add]; whoever prints an error prints its [Message].
 package hint
 
 import (
@@ -41,7 +41,8 @@ func Of(err error) string {
 	return ""
 }
 
-// Message is an error as the user reads it. Problems of a configuration are listed, each with its place and its own hint.
+// Message is an error as the user reads it. Problems of a configuration are listed, each with its place and its own
+// hint.
 func Message(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) {

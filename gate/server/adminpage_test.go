@@ -16,7 +16,7 @@ import (
 func TestAdminListenerFails(t *testing.T) {
 	s := startGateway(t, "admin: \"127.0.0.1:0\"\n"+`sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]`)
 	address := s.Admin
-	s.gateway.page.Close()
+	s.gateway.adminListener.Close()
 	s.Log.Wait(map[string]string{"event": "admin", "what": "failed", "address": address, "error": "use_of_closed_network_connection"})
 	s.Log.Wait(map[string]string{"event": "admin", "what": "recovered", "address": address})
 	answer, err := http.Get("http://" + address + "/health")
@@ -39,9 +39,9 @@ func TestAdminListenerFailsForWantOfFiles(t *testing.T) {
 	s.open()
 	for err, hint := range map[error]string{syscall.EMFILE: "hint: this process has no file descriptor left", errors.New("broken"): "hint: it is opened again"} {
 		said := &servertest.Transcript{}
-		g := &Gateway{config: &config.Config{}, trouble: said}
+		g := &Gateway{config: &config.Config{}, stderr: said}
 		g.log.current.Store(s.gateway.log.current.Load())
-		if g.heardPage("127.0.0.1:9421", err); !strings.Contains(said.String(), err.Error()) || !strings.Contains(said.String(), hint) {
+		if g.onAdminListener("127.0.0.1:9421", err); !strings.Contains(said.String(), err.Error()) || !strings.Contains(said.String(), hint) {
 			t.Errorf("%v: %s", err, said)
 		}
 	}

@@ -8,25 +8,26 @@ import (
 	"gate421/gate/policy"
 )
 
-// Announce says on stderr what is served, so that a person who started it knows what to do next.
+// Announce writes to stderr what is served and where, so that the person who started it knows what to do next.
 func (g *Gateway) Announce() {
-	g.say("serving https on %s", g.secure.Addr())
-	if g.plain != nil {
-		g.say("serving http on %s: redirects to https and answers the certificate authority", g.plain.Addr())
+	g.printf("serving https on %s", g.httpsListener.Addr())
+	if g.httpListener != nil {
+		g.printf("serving http on %s: redirects to https and answers the certificate authority", g.httpListener.Addr())
 	}
-	if g.page != nil {
-		g.say("page, metrics and health on http://%s/", browsable(g.page.Addr()))
+	if g.adminListener != nil {
+		g.printf("page, metrics and health on http://%s/", browserAddress(g.adminListener.Addr()))
 	}
 	for _, site := range g.live.Load().Policy.Sites() {
-		g.say("site %s: %s", strings.Join(site.Hosts, ", "), inWords(site))
+		g.printf("site %s: %s", strings.Join(site.Hosts, ", "), describe(site))
 	}
 	if root := g.certs.Load().Root(); root != "" {
-		g.say("certificates are from the local authority; clients must trust %s", root)
-		g.say("hint: gate421 trust --state %s says how", hint.ShellWord(g.config.State))
+		g.printf("certificates are from the local authority; clients must trust %s", root)
+		g.printf("hint: gate421 trust --state %s says how", hint.ShellWord(g.config.State))
 	}
 }
 
-func inWords(site *policy.Site) string {
+// describe says in a few words what a crawler gets on a site.
+func describe(site *policy.Site) string {
 	words := map[policy.State]string{
 		policy.Refuse:  "a verified crawler gets 421 over HTTP/2",
 		policy.Observe: "nothing is refused; the log says what would be (http2_crawl: observe)",
@@ -38,8 +39,8 @@ func inWords(site *policy.Site) string {
 	return words
 }
 
-// browsable is an address that a person can open: the loopback address where it listens on all.
-func browsable(a net.Addr) string {
+// browserAddress is an address that a person can open: loopback where the listener is on all addresses.
+func browserAddress(a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", port)
@@ -48,14 +49,14 @@ func browsable(a net.Addr) string {
 }
 
 // HTTPS is the address that sites are served on.
-func (g *Gateway) HTTPS() net.Addr { return g.secure.Addr() }
+func (g *Gateway) HTTPS() net.Addr { return g.httpsListener.Addr() }
 
 // Admin is the address of the admin page; nil where it is off.
 func (g *Gateway) Admin() net.Addr {
-	if g.page == nil {
+	if g.adminListener == nil {
 		return nil
 	}
-	return g.page.Addr()
+	return g.adminListener.Addr()
 }
 
 // Root is the file with the local authority's certificate; "" where certificates come from elsewhere.

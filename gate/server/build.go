@@ -5,14 +5,14 @@ import (
 	"runtime/debug"
 )
 
-// Build is what the build recorded about this program.
+// Build is what the Go tool recorded when it built the program.
 type Build struct {
 	Version string `json:"version"`
 	Go      string `json:"go"`
 	Commit  string `json:"commit"`
 }
 
-// Built is the running program's.
+// Built describes the running program.
 func Built() Build {
 	b := Build{Version: "(devel)", Go: runtime.Version(), Commit: "unknown"}
 	info, ok := debug.ReadBuildInfo()

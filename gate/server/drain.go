@@ -6,41 +6,43 @@ import (
 	"time"
 )
 
-// linger waits for ctx to end, and then for as long as new connections are still to be taken. It returns early when taking ends.
-// From the end of ctx on the gateway is not ready, so that balancers send nobody more.
-func (g *Gateway) linger(ctx, taking context.Context) {
+// awaitDrain waits for ctx to end, and then for limits.drain_grace, during which new connections are still accepted. It
+// returns early when accepting ends. From the end of ctx on the gateway is not ready, so that balancers send no new
+// clients.
+func (g *Gateway) awaitDrain(ctx, accepting context.Context) {
 	select {
 	case <-ctx.Done():
-	case <-taking.Done():
+	case <-accepting.Done():
 		return
 	}
-	g.ending.Store(true)
+	g.draining.Store(true)
 	grace := g.grace(time.Now())
 	if grace <= 0 {
 		return
 	}
-	g.say("not ready any more; new connections are taken for another %v (limits.drain_grace)", grace)
+	g.printf("not ready any more; new connections are taken for another %v (limits.drain_grace)", grace)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-taking.Done():
+	case <-accepting.Done():
 	}
 }
 
-// grace is limits.drain_grace. Its default is for those whom somebody asks whether they are ready: nobody else could know.
+// grace is limits.drain_grace. Its default counts only if somebody asked for readiness within the last minute: without
+// such checks no balancer could know.
 func (g *Gateway) grace(now time.Time) time.Duration {
-	const standard, often = 5 * time.Second, time.Minute
+	const byDefault, recently = 5 * time.Second, time.Minute
 	wanted := g.config.Limits.DrainGrace
-	if wanted == standard && now.Sub(g.admin.Asked()) > often {
+	if wanted == byDefault && now.Sub(g.admin.Asked()) > recently {
 		return 0
 	}
 	return wanted
 }
 
-// serves says what keeps the gateway from taking new clients, nil if nothing does.
-func (g *Gateway) serves() error {
-	if g.ending.Load() {
+// ready fails while new clients should go elsewhere.
+func (g *Gateway) ready() error {
+	if g.draining.Load() {
 		return errors.New("draining")
 	}
 	return nil

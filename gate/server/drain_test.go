@@ -54,7 +54,7 @@ func TestGrace(t *testing.T) {
 		"long, and nobody asks":                {time.Minute, 0, time.Minute},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: test.configured}}, admin: admin.New(admin.Config{}), trouble: &servertest.Transcript{}}
+			g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: test.configured}}, admin: admin.New(admin.Config{}), stderr: &servertest.Transcript{}}
 			if test.asked > 0 {
 				g.admin.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://localhost/readyz", nil))
 				time.Sleep(test.asked)
@@ -62,17 +62,17 @@ func TestGrace(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, end)
 			start := time.Now()
-			g.linger(ctx, t.Context())
-			if got := time.Since(start) - time.Second; got != test.want || g.serves() == nil {
-				t.Errorf("%s: %v, want %v; serves: %v", name, got, test.want, g.serves())
+			g.awaitDrain(ctx, t.Context())
+			if got := time.Since(start) - time.Second; got != test.want || g.ready() == nil {
+				t.Errorf("%s: %v, want %v; serves: %v", name, got, test.want, g.ready())
 			}
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: time.Hour}}, admin: admin.New(admin.Config{}), trouble: &servertest.Transcript{}}
+		g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: time.Hour}}, admin: admin.New(admin.Config{}), stderr: &servertest.Transcript{}}
 		taking, failed := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, failed)
-		if g.linger(t.Context(), taking); g.serves() != nil {
+		if g.awaitDrain(t.Context(), taking); g.ready() != nil {
 			t.Error("a listener that fails is no end")
 		}
 	})

@@ -67,10 +67,10 @@ func TestWordsOfLimits(t *testing.T) {
 			{"truncated", "192.0.2.7/32", "192.0.2.0/24"}, {"truncated", "2001:db8:1:2::/64", "2001:db8:1::/48"}, {"truncated", "192.0.2.0/24", "192.0.2.0/24"},
 		} {
 			c := &config.Config{Log: config.Log{ClientIP: test.clientIP}}
-			g := &Gateway{config: c, latest: c, bounds: front.Limits{Connections: 16_384, ConnectionsPerAddress: 4096, RequestsPerAddress: 1024, HeaderTime: 10 * time.Second}}
+			g := &Gateway{config: c, current: c, frontLimits: front.Limits{Connections: 16_384, ConnectionsPerAddress: 4096, RequestsPerAddress: 1024, HeaderTime: 10 * time.Second}}
 			private := privacyOf(c.Log)
-			g.private.Store(&private)
-			n := front.LimitNotice{Limit: limit, Client: g.hidden(netip.MustParsePrefix(test.client))}
+			g.privacySettings.Store(&private)
+			n := front.LimitNotice{Limit: limit, Client: g.loggable(netip.MustParsePrefix(test.client))}
 			title, cure := g.limitWords(n)
 			if personal := limit != "connections" && limit != "files"; strings.Contains(title, test.shown+" ") != personal || strings.Contains(title+cure, "%!") || cure == "" {
 				t.Errorf("%s of %s (%s): %s; %s", limit, test.client, test.clientIP, title, cure)
@@ -78,21 +78,21 @@ func TestWordsOfLimits(t *testing.T) {
 		}
 	}
 	none := &Gateway{}
-	none.private.Store(&audit.Privacy{Truncate: true})
-	if got := none.hidden(netip.Prefix{}); got.IsValid() {
+	none.privacySettings.Store(&audit.Privacy{Truncate: true})
+	if got := none.loggable(netip.Prefix{}); got.IsValid() {
 		t.Errorf("everybody is %v", got)
 	}
 }
 
 func TestWhatIsSaidSeldom(t *testing.T) {
-	var s seldom
+	var s hourly
 	start := time.Now()
 	for i, test := range []struct {
 		word  string
 		after time.Duration
 		want  bool
 	}{{"a", 0, true}, {"a", 59 * time.Minute, false}, {"b", 59 * time.Minute, true}, {"a", time.Hour, true}, {"a", time.Hour, false}} {
-		if got := s.first(test.word, start.Add(test.after)); got != test.want {
+		if got := s.due(test.word, start.Add(test.after)); got != test.want {
 			t.Errorf("%d: %v", i, got)
 		}
 	}
@@ -114,14 +114,14 @@ func TestRequestsOfOneAddressAreAQuarter(t *testing.T) {
 		connections int
 		want        int
 	}{{1024, 0, 16_384, 1024}, {1024, 524_288, 16_384, 1024}, {1024, 4096, 1792, 505}, {1024, 1024, 256, 127}, {1024, 64, 16, 4}, {1000, 1024, 256, 1000}} {
-		if got := requestsPerAddress(test.wanted, originSlots(test.files, test.connections)); got != test.want {
+		if got := requestsPerAddress(test.wanted, originDescriptors(test.files, test.connections)); got != test.want {
 			t.Errorf("%d with %d files: %d, want %d", test.wanted, test.files, got, test.want)
 		}
 	}
 }
 
-// What log.client_ip and log.query keep out of the log is neither on the page nor in what is said of limits, from the start and from
-// the reload on that asks for it.
+// What log.client_ip and log.query keep out of the log is neither on the page nor in what is said of limits, from the
+// start and from the reload on that asks for it.
 func TestPageAndLimitsKeepTheLogsPrivacy(t *testing.T) {
 	s := startGateway(t, "log: {file: $folder/decisions.log, client_ip: truncated, query: drop}\n"+fmt.Sprintf(oneSite, "observe"))
 	visitor, network := servertest.Local("127.0.0.7"), netip.MustParsePrefix("198.51.100.77/32")
@@ -134,7 +134,7 @@ func TestPageAndLimitsKeepTheLogsPrivacy(t *testing.T) {
 		w := httptest.NewRecorder()
 		s.gateway.admin.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil))
 		full = strings.Contains(w.Body.String(), secret)
-		if limits := s.gateway.hidden(network) == network; limits != full {
+		if limits := s.gateway.loggable(network) == network; limits != full {
 			t.Errorf("the page shows all %v, what is said of limits %v", full, limits)
 		}
 		return full

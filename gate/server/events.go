@@ -18,9 +18,11 @@ import (
 	"gate421/verify"
 )
 
-// heardGuard puts the guard's news into the log and, because they are the kind that must not be missed, before the operator.
-func (g *Gateway) heardGuard(e guard.Event) {
-	fields := audit.Fields{"site": e.Site, "crawler": e.Crawler, "what": e.What, "refusals": e.Refusals, "since": e.Since, "error": e.Error}
+// onGuardEvent logs what the guard did and reports it to the operator, who must not miss it.
+func (g *Gateway) onGuardEvent(e guard.Event) {
+	fields := audit.Fields{
+		"site": e.Site, "crawler": e.Crawler, "what": e.What, "refusals": e.Refusals, "since": e.Since, "error": e.Error,
+	}
 	if e.What == "tripped" {
 		fields["waited_seconds"] = math.Round(e.Waited.Seconds())
 	}
@@ -28,29 +30,29 @@ func (g *Gateway) heardGuard(e guard.Event) {
 	crawler := cmp.Or(e.Crawler, "every crawler")
 	switch e.What {
 	case "tripped":
-		g.say("site %q: refusing %s has stopped. %d verified requests were refused since %s and it has not once come back over HTTP/1.1.",
-			e.Site, crawler, e.Refusals, e.Since.Format("2006-01-02 15:04 MST"))
-		g.say("hint: find out why before \"%s\": pages that only answer 421 leave Google's index", g.resumeCommand(e.Site))
+		g.printf("site %q: refusing %s has stopped. %d verified requests were refused since %s and "+
+			"it has not once come back over HTTP/1.1.", e.Site, crawler, e.Refusals, e.Since.Format("2006-01-02 15:04 MST"))
+		g.printf("hint: find out why before \"%s\": pages that only answer 421 leave Google's index", g.resumeCommand(e.Site))
 	case "resumed":
-		g.say("site %q: refusing %s again", e.Site, crawler)
+		g.printf("site %q: refusing %s again", e.Site, crawler)
 	case "trouble":
-		g.say("%s; counting goes on in memory", e.Error)
+		g.printf("%s; counting goes on in memory", e.Error)
 	}
 }
 
-// onOriginHealth says once when one of a site's own servers stops answering, and once when it answers again.
+// onOriginHealth reports when one of a site's own servers stops answering, and when it answers again.
 func (g *Gateway) onOriginHealth(site string, h origin.Health) {
 	if !h.Down {
-		g.say("site %q: its origin %s answers again, after %s", site, h.Server, time.Since(h.Since).Round(time.Second))
+		g.printf("site %q: its origin %s answers again, after %s", site, h.Server, time.Since(h.Since).Round(time.Second))
 		return
 	}
-	g.say("site %q: its origin %s does not answer: %s", site, h.Server, visible.Text(h.Err.Error()))
+	g.printf("site %q: its origin %s does not answer: %s", site, h.Server, visible.Text(h.Err.Error()))
 	if cure := originCure(h.Err); cure != "" {
-		g.say("hint: %s", cure)
+		g.printf("hint: %s", cure)
 	}
 }
 
-// originCure is what to do about a server that does not answer; "" where nobody can know.
+// originCure is the hint for a server that does not answer; "" where the error does not tell.
 func originCure(err error) string {
 	var failure *origin.Failure
 	if !errors.As(err, &failure) {
@@ -73,27 +75,31 @@ func originCure(err error) string {
 	return ""
 }
 
-// heardLog says once when the decision log stops taking lines, and once when it goes on.
-func (g *Gateway) heardLog(file string, err error) {
+// onLogTrouble reports when the decision log stops taking lines, and, with nil, when it takes them again.
+func (g *Gateway) onLogTrouble(file string, err error) {
 	if err == nil {
-		g.say("the decision log takes lines again")
+		g.printf("the decision log takes lines again")
 		return
 	}
-	g.say("the decision log %q takes no lines: %v", file, hint.Cause(err))
-	g.say("hint: until it does, everyone is served and nobody is refused; is the disk full, or has whoever reads it gone?")
+	g.printf("the decision log %q takes no lines: %v", file, hint.Cause(err))
+	g.printf("hint: until it does, everyone is served and nobody is refused; " +
+		"is the disk full, or has whoever reads it gone?")
 }
 
-// heardRotation says when a file of the log could not be set aside, synced, compressed or removed. The log goes on.
-func (g *Gateway) heardRotation(_ string, err error) {
+// onRotation reports that a file of the log could not be rotated, synced, compressed or removed. The log goes on.
+func (g *Gateway) onRotation(_ string, err error) {
 	if err != nil {
-		g.say("%v", err)
-		g.say("hint: let this user write in the log's folder and see that the disk has room and is well; new lines are written all the same")
+		g.printf("%v", err)
+		g.printf("hint: let this user write in the log's folder and see that the disk has room and is well; " +
+			"new lines are written all the same")
 	}
 }
 
-// heardCertificates does the same for certificates; what went well is for the log alone.
-func (g *Gateway) heardCertificates(e certs.Event) {
-	fields := audit.Fields{"what": e.Kind, "hosts": e.Hosts, "issuer": e.Issuer, "not_after": e.NotAfter, "error": e.Error}
+// onCertificateEvent logs what became of a certificate, and reports failures and accepted terms to the operator.
+func (g *Gateway) onCertificateEvent(e certs.Event) {
+	fields := audit.Fields{
+		"what": e.Kind, "hosts": e.Hosts, "issuer": e.Issuer, "not_after": e.NotAfter, "error": e.Error,
+	}
 	if !e.Next.IsZero() {
 		fields["next"] = e.Next
 	}
@@ -104,7 +110,7 @@ func (g *Gateway) heardCertificates(e certs.Event) {
 		if e.Terms != "" {
 			where = ", which are at " + e.Terms
 		}
-		g.say("certificates come from %s: an account is made there, which accepts its terms%s", e.Issuer, where)
+		g.printf("certificates come from %s: an account is made there, which accepts its terms%s", e.Issuer, where)
 	case certs.KindFailed, certs.KindWarning:
 		about, next := "", ""
 		if len(e.Hosts) > 0 {
@@ -113,16 +119,16 @@ func (g *Gateway) heardCertificates(e certs.Event) {
 		if !e.Next.IsZero() {
 			next = "; next try at " + e.Next.Local().Format("2006-01-02 15:04:05 MST")
 		}
-		g.say("certificate%s: %s%s", about, e.Error, next)
+		g.printf("certificate%s: %s%s", about, e.Error, next)
 		if e.Hint != "" {
-			g.say("hint: %s", e.Hint)
+			g.printf("hint: %s", e.Hint)
 		}
 	}
 }
 
-// heardRanges notes what became of the published lists of address ranges. An old list harms nobody, so only one that
-// cannot be refreshed for three days is told to the operator, once, and when that is over.
-func (g *Gateway) heardRanges() func(verify.RangesEvent) {
+// onRanges returns the callback for refreshed lists of address ranges. Each attempt is logged. The operator hears of a
+// list once it could not be refreshed for three days, and when it is refreshed again: an old list harms nobody.
+func (g *Gateway) onRanges() func(verify.RangesEvent) {
 	stale := map[string]bool{}
 	return func(e verify.RangesEvent) {
 		fields := audit.Fields{
@@ -140,29 +146,31 @@ func (g *Gateway) heardRanges() func(verify.RangesEvent) {
 		g.log.Event("ranges", fields)
 		switch {
 		case e.Stale && !stale[e.URL]:
-			g.say("the published list %s has not been refreshed for three days: %v", listName(e.URL), e.Err)
-			g.say("hint: verification goes on, for the list proves nothing; let this machine reach %s, or write verify: {ranges: embedded}", e.URL)
+			g.printf("the published list %s has not been refreshed for three days: %v", listName(e.URL), e.Err)
+			g.printf("hint: verification goes on, for the list proves nothing; let this machine reach %s, "+
+				"or write verify: {ranges: embedded}", e.URL)
 		case !e.Stale && stale[e.URL]:
-			g.say("the published list %s is refreshed again", listName(e.URL))
+			g.printf("the published list %s is refreshed again", listName(e.URL))
 		}
 		stale[e.URL] = e.Stale
 	}
 }
 
-func (g *Gateway) say(format string, args ...any) {
+// printf writes a message, or a hint, for the operator.
+func (g *Gateway) printf(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	if !strings.HasPrefix(line, "hint: ") {
 		line = "gate421: " + line
 	}
-	fmt.Fprintln(g.trouble, line)
+	fmt.Fprintln(g.stderr, line)
 }
 
-// resumeCommand re-arms the guard of a site, in whatever folder it is typed.
+// resumeCommand is the command that re-arms the guard of a site. It works in any folder.
 func (g *Gateway) resumeCommand(site string) string {
 	return fmt.Sprintf("gate421 rules resume --state %s %s", hint.ShellWord(g.config.State), hint.ShellWord(site))
 }
 
-// explainCommand asks what is done with a page. A gateway without a file has none to ask.
+// explainCommand is the command that explains what is done with a page, with the configuration file if there is one.
 func (g *Gateway) explainCommand(page string) string {
 	if file, err := filepath.Abs(g.config.File); err == nil && g.config.File != "" {
 		return fmt.Sprintf("gate421 explain --config %s %s", hint.ShellWord(file), hint.ShellWord(page))

@@ -13,7 +13,7 @@ import (
 // in the log.
 func TestStaleRangesAreSaidOnce(t *testing.T) {
 	s := startGateway(t, "sites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
-	heard, failed := s.gateway.heardRanges(), errors.New("status 503")
+	heard, failed := s.gateway.onRanges(), errors.New("status 503")
 	for _, e := range []verify.RangesEvent{{Err: failed}, {Err: failed, Stale: true}, {Err: failed, Stale: true}, {Fetched: time.Now(), Ignored: 2}} {
 		e.URL = verify.CommonCrawlersURL
 		heard(e)

@@ -46,7 +46,7 @@ func (s *testGateway) open() {
 	if s.gateway, err = Open(ctx, loaded, s.Stdout, s.Stderr); err != nil {
 		s.T.Fatal(hint.Message(err))
 	}
-	s.HTTPS, s.HTTP, s.Admin = addressOf(s.gateway.secure), addressOf(s.gateway.plain), addressOf(s.gateway.page)
+	s.HTTPS, s.HTTP, s.Admin = addressOf(s.gateway.httpsListener), addressOf(s.gateway.httpListener), addressOf(s.gateway.adminListener)
 	if root := s.gateway.Root(); root != "" {
 		s.Roots = servertest.Trusted(s.T, root)
 	}

@@ -24,7 +24,7 @@ func TestConnectionsNeedFiles(t *testing.T) {
 		{100, 1024, 100, ""},
 	} {
 		trouble := &servertest.Transcript{}
-		g := &Gateway{config: &config.Config{Limits: config.Limits{Connections: test.wanted}}, trouble: trouble}
+		g := &Gateway{config: &config.Config{Limits: config.Limits{Connections: test.wanted}}, stderr: trouble}
 		if got := g.connections(test.files); got != test.want || !strings.Contains(trouble.String(), test.says) || (test.says == "") != (trouble.String() == "") {
 			t.Errorf("%d of %d files: %d, %q", test.wanted, test.files, got, trouble)
 		}

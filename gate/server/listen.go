@@ -12,29 +12,29 @@ import (
 	"gate421/gate/hint"
 )
 
-// listen binds every address before anything is served, or takes what systemd has bound.
+// listen binds all addresses, or takes the sockets that systemd has bound, before anything is served.
 func (g *Gateway) listen(ctx context.Context) error {
 	c := g.config
-	sockets, err := inherited()
+	sockets, err := activatedListeners()
 	if err != nil {
 		return err
 	}
-	defer sockets.close() // those that are left
+	defer sockets.close() // those that are not used
 	for _, socket := range []struct {
 		key, address string
 		to           *net.Listener
 	}{
-		{"listen.https", c.Listen.HTTPS, &g.secure},
-		{"listen.http", c.Listen.HTTP, &g.plain},
-		{"admin", c.Admin, &g.page},
+		{"listen.https", c.Listen.HTTPS, &g.httpsListener},
+		{"listen.http", c.Listen.HTTP, &g.httpListener},
+		{"admin", c.Admin, &g.adminListener},
 	} {
 		if socket.address == "" {
-			continue // and so is a socket for it
+			continue
 		}
 		l := sockets[socket.key]
 		delete(sockets, socket.key)
 		if l != nil && portOf(l.Addr().String()) != portOf(socket.address) {
-			g.say("%s: systemd's socket %s is used, not %q", socket.key, l.Addr(), socket.address)
+			g.printf("%s: systemd's socket %s is used, not %q", socket.key, l.Addr(), socket.address)
 		}
 		if l == nil {
 			if l, err = Listen(ctx, socket.key, socket.address); err != nil {
@@ -56,19 +56,21 @@ func (g *Gateway) listen(ctx context.Context) error {
 func Listen(ctx context.Context, key, address string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, unbound(key, address, err)
+		return nil, listenError(key, address, err)
 	}
 	return l, nil
 }
 
-// unbound says why a key's address cannot be listened on, and where the cause is known its cure.
-func unbound(key, address string, err error) error {
+// listenError names the key and its address, with a hint where the cause is known.
+func listenError(key, address string, err error) error {
 	_, port, _ := net.SplitHostPort(address)
 	switch failed := fmt.Errorf("%s: cannot listen on %q: %w", key, address, hint.Cause(err)); {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return hint.Add(failed, "another program has port %s; \"ss -ltnp sport = :%s\" shows which. Stop it, or give %s another port", port, port, key)
+		return hint.Add(failed, "another program has port %s; \"ss -ltnp sport = :%s\" shows which. "+
+			"Stop it, or give %s another port", port, port, key)
 	case errors.Is(err, fs.ErrPermission):
-		return hint.Add(failed, "ports below 1024 need a right: run under the systemd unit in deploy/, or \"setcap cap_net_bind_service=+ep\" on the program, or use a port such as :8443")
+		return hint.Add(failed, "ports below 1024 need a right: run under the systemd unit in deploy/, "+
+			"or \"setcap cap_net_bind_service=+ep\" on the program, or use a port such as :8443")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return hint.Add(failed, "no interface of this machine has that address; \":%s\" listens on all", port)
 	default:
@@ -86,7 +88,7 @@ func portOf(address string) int {
 	return n
 }
 
-// redirectPort is what a redirect to https has to name: nothing for the standard port.
+// redirectPort is the port in the URL of a redirect to https: "" for the standard port.
 func redirectPort(l net.Listener) string {
 	if _, port, err := net.SplitHostPort(l.Addr().String()); err == nil && port != "443" {
 		return port
@@ -94,6 +96,7 @@ func redirectPort(l net.Listener) string {
 	return ""
 }
 
+// addressOf is a listener's address; "" for nil.
 func addressOf(l net.Listener) string {
 	if l == nil {
 		return ""

@@ -23,7 +23,7 @@ hint: another program has port 443; "ss -ltnp sport = :443" shows which. Stop it
 		{errors.New("out of sockets"), `gate421: listen.https: cannot listen on ":443": out of sockets`},
 	} {
 		failed := &net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", test.err)}
-		if got := hint.Message(unbound("listen.https", ":443", failed)); got != test.wanted {
+		if got := hint.Message(listenError("listen.https", ":443", failed)); got != test.wanted {
 			t.Errorf("%v reads\n%s\nwanted\n%s", test.err, got, test.wanted)
 		}
 	}

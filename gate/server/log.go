@@ -9,32 +9,35 @@ import (
 	"gate421/gate/hint"
 )
 
-// ledger is the decision log that is in use now.
-type ledger struct{ current atomic.Pointer[audit.Log] }
+// decisionLog is the decision log that is in use. It implements gate.Log; a reload may replace the log below it.
+type decisionLog struct{ current atomic.Pointer[audit.Log] }
 
-// Ready serves gate.Log, and so do the next three.
-func (l *ledger) Ready() bool { return l.current.Load().Ready() }
+// Ready says whether the log takes lines.
+func (l *decisionLog) Ready() bool { return l.current.Load().Ready() }
 
-// Decision never waits.
-func (l *ledger) Decision(r *audit.Record) { l.current.Load().Decision(r) }
+// Decision queues a line and never waits.
+func (l *decisionLog) Decision(r *audit.Record) { l.current.Load().Decision(r) }
 
 // Refusal returns nil once the line is in the file.
-func (l *ledger) Refusal(r *audit.Record) error { return l.current.Load().Refusal(r) }
+func (l *decisionLog) Refusal(r *audit.Record) error { return l.current.Load().Refusal(r) }
 
-// Event never waits.
-func (l *ledger) Event(event string, fields audit.Fields) { l.current.Load().Event(event, fields) }
+// Event queues a line and never waits.
+func (l *decisionLog) Event(event string, fields audit.Fields) { l.current.Load().Event(event, fields) }
 
-// Stats are those of the log in use: they begin anew when a reload changes where or what it writes.
-func (l *ledger) Stats() audit.LogStats { return l.current.Load().Stats() }
+// Stats are those of the log in use: they begin at zero when a reload changes where or what it writes.
+func (l *decisionLog) Stats() audit.LogStats { return l.current.Load().Stats() }
 
-func (l *ledger) close() error { return l.current.Load().Close() }
+func (l *decisionLog) close() error { return l.current.Load().Close() }
 
 // newLog opens the log that a version asks for.
 func (g *Gateway) newLog(c *config.Config) (*audit.Log, error) {
 	r := c.Log.Rotate
-	wanted := audit.Config{File: c.Log.File, Stdout: g.stdout, Privacy: privacyOf(c.Log),
-		OnTrouble: func(err error) { g.heardLog(c.Log.File, err) }, OnRotate: g.heardRotation,
-		Rotate: audit.Rotation{Size: r.Size, Keep: r.Keep, Compress: r.Compress == "zstd"}}
+	wanted := audit.Config{
+		File: c.Log.File, Stdout: g.stdout, Privacy: privacyOf(c.Log),
+		Rotate:    audit.Rotation{Size: r.Size, Keep: r.Keep, Compress: r.Compress == "zstd"},
+		OnTrouble: func(err error) { g.onLogTrouble(c.Log.File, err) },
+		OnRotate:  g.onRotation,
+	}
 	if c.Log.Scope == "crawlers" {
 		wanted.Scope = audit.ScopeCrawlers
 	}
@@ -48,7 +51,7 @@ func (g *Gateway) newLog(c *config.Config) (*audit.Log, error) {
 	return log, nil
 }
 
-// privacyOf is what the log's settings say of it.
+// privacyOf is what the log's settings keep out of it.
 func privacyOf(l config.Log) audit.Privacy {
 	return audit.Privacy{Truncate: l.ClientIP == "truncated", NoQuery: l.Query == "drop"}
 }

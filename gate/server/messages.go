@@ -7,32 +7,34 @@ import (
 	"time"
 )
 
-// Bounds of the messages that wait for a standard error which takes none.
+// Bounds of the messages that are queued while standard error is blocked.
 const (
 	maxMessages     = 1000
 	maxMessageBytes = 256 << 10
-	longestMessage  = 64 << 10
-	FlushAtMost     = 2 * time.Second // at the end, for somebody who still reads
+	maxMessage      = 64 << 10
 )
 
-// Messages passes on what an operator should see, one message a Write, to a writer that may be slow or stuck: a
-// terminal that was paused, a pipe that nobody reads. Write never waits and never fails. Messages keep their order;
-// those that find no room are counted, and where they are missing a message says how many as soon as the writer takes
-// any again. It is safe for concurrent use and needs no closing: its one goroutine ends when everything is written.
+// FlushTimeout is how long a program waits at its end for messages to be written.
+const FlushTimeout = 2 * time.Second
+
+// Messages queues messages for the operator, one a Write, for a writer that may block: a terminal that was paused, a
+// pipe that nobody reads. Write never waits and never fails. Messages keep their order; those that find no room are
+// counted, and in their place a message says how many are missing once the writer takes any again. It is safe for
+// concurrent use and needs no closing: its one goroutine ends when everything is written. Only To has to be set.
 type Messages struct {
 	To io.Writer
 
 	mu    sync.Mutex
 	queue []queuedMessage
 	bytes int
-	lost  int           // behind the last of queue
-	idle  chan struct{} // closed when everything is written; nil: it is, and no goroutine runs
+	lost  int           // after the last of queue
+	idle  chan struct{} // closed when everything is written; nil while no goroutine runs
 }
 
 // queuedMessage is a text to be written.
 type queuedMessage struct {
 	text []byte
-	lost int // it says that so many are missing; 0: it is an ordinary one
+	lost int // how many it reports as missing; 0: an ordinary message
 }
 
 // Write queues a copy of p.
@@ -51,17 +53,17 @@ func (m *Messages) Write(p []byte) (int, error) {
 	m.add(queuedMessage{text: text})
 	if m.idle == nil {
 		m.idle = make(chan struct{})
-		go m.pass()
+		go m.writeQueued()
 	}
 	return len(p), nil
 }
 
-// cutMessage copies a message, the beginning of one that is very long.
+// cutMessage copies a message, of one that is too long the beginning.
 func cutMessage(p []byte) []byte {
-	if len(p) <= longestMessage {
+	if len(p) <= maxMessage {
 		return append([]byte(nil), p...)
 	}
-	return fmt.Appendf(nil, "%s… (%d bytes more)\n", p[:longestMessage], len(p)-longestMessage)
+	return fmt.Appendf(nil, "%s… (%d bytes more)\n", p[:maxMessage], len(p)-maxMessage)
 }
 
 func (m *Messages) add(next queuedMessage) {
@@ -69,24 +71,24 @@ func (m *Messages) add(next queuedMessage) {
 	m.bytes += len(next.text)
 }
 
-// lostMessage takes over the count of lost messages.
+// lostMessage reports the lost messages and resets their count.
 func (m *Messages) lostMessage() queuedMessage {
 	lost := m.lost
 	m.lost = 0
-	text := fmt.Appendf(nil, "gate421: %s missing here: standard error took none\n", areMessages(lost))
+	text := fmt.Appendf(nil, "gate421: %s missing here: standard error took none\n", messagesAre(lost))
 	return queuedMessage{text: text, lost: lost}
 }
 
-func areMessages(n int) string {
+func messagesAre(n int) string {
 	if n == 1 {
 		return "1 message is"
 	}
 	return fmt.Sprintf("%d messages are", n)
 }
 
-// pass writes what is queued until there is nothing left. A message that cannot be written is lost, too; that it is
-// gets said with the next one, because now it would be lost as well.
-func (m *Messages) pass() {
+// writeQueued writes until the queue is empty. A message that cannot be written is lost, too; this is reported with the
+// next one, because now the report would be lost as well.
+func (m *Messages) writeQueued() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	failed := false
@@ -95,7 +97,7 @@ func (m *Messages) pass() {
 			m.add(m.lostMessage())
 		}
 		if len(m.queue) == 0 {
-			m.queue = nil // and the memory of a rush
+			m.queue = nil // free the memory of a burst
 			close(m.idle)
 			m.idle = nil
 			return
@@ -112,7 +114,7 @@ func (m *Messages) pass() {
 	}
 }
 
-// Flush waits until everything that was queued before has been written, at most for that long.
+// Flush waits until everything that was queued before has been written, or for at most that long.
 func (m *Messages) Flush(atMost time.Duration) {
 	m.mu.Lock()
 	idle := m.idle

@@ -70,7 +70,7 @@ func TestMessagesNeverWait(t *testing.T) {
 				t.Errorf("%d messages, want %d", len(lines), want)
 			}
 			for i, line := range lines {
-				if !strings.HasPrefix(line, fmt.Sprintf("%06d ", i)) || len(line) > longestMessage+40 {
+				if !strings.HasPrefix(line, fmt.Sprintf("%06d ", i)) || len(line) > maxMessage+40 {
 					t.Fatalf("message %d is %.20q…, %d bytes", i, line, len(line))
 				}
 			}

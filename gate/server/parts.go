@@ -8,9 +8,10 @@ import (
 	"gate421/gate/origin"
 )
 
-// What follows turns settings into those of the parts. It is exported because gate/check tries the parts one by one.
+// The settings of the parts, made from the configuration. They are exported for gate/check, which tries the parts one
+// by one.
 
-// OriginConfig is what some or all of a site's own servers are opened with.
+// OriginConfig is for some or all of a site's own servers. OnHealth and Files are not set.
 func OriginConfig(s config.Site, servers []string, limits config.Limits) origin.Config {
 	t := s.OriginTLS
 	return origin.Config{
@@ -20,20 +21,24 @@ func OriginConfig(s config.Site, servers []string, limits config.Limits) origin.
 	}
 }
 
-// CertificatesConfig is what a gateway asks certs for, but for the listeners.
+// CertificatesConfig is for the certificates of all sites. The callbacks and the ports of the listeners are not set.
 func CertificatesConfig(c *config.Config) certs.Config {
-	kept := c.Certificates
-	wanted := certs.Config{Source: kept.Source, Email: kept.Email, UnknownHost: kept.UnknownHost, Storage: kept.Storage, Folder: c.State}
-	for _, ca := range kept.CAs {
+	settings := c.Certificates
+	wanted := certs.Config{
+		Source: settings.Source, Email: settings.Email, UnknownHost: settings.UnknownHost, Storage: settings.Storage,
+		Folder: c.State,
+	}
+	for _, ca := range settings.CAs {
 		wanted.CAs = append(wanted.CAs, certs.CA(ca))
 	}
-	if d := kept.DNS; d != nil {
+	if d := settings.DNS; d != nil {
 		wanted.DNS = &certs.DNS{
-			Provider: d.Provider, Server: d.Server, KeyName: d.KeyName, KeyAlgorithm: d.KeyAlgorithm, KeyFile: d.KeyFile, AccountFile: d.AccountFile,
-			TokenFile: d.TokenFile, DelegatedTo: d.DelegatedTo, Resolvers: d.Resolvers, Propagation: d.Propagation,
+			Provider: d.Provider, Server: d.Server, KeyName: d.KeyName, KeyAlgorithm: d.KeyAlgorithm, KeyFile: d.KeyFile,
+			AccountFile: d.AccountFile, TokenFile: d.TokenFile, DelegatedTo: d.DelegatedTo, Resolvers: d.Resolvers,
+			Propagation: d.Propagation,
 		}
 		if d.Propagation == 0 {
-			wanted.DNS.Propagation = -1 // not waited for
+			wanted.DNS.Propagation = -1 // do not wait
 		}
 	}
 	for _, s := range c.Sites {
@@ -45,5 +50,5 @@ func CertificatesConfig(c *config.Config) certs.Config {
 	return wanted
 }
 
-// ACMEHint is what to do where certificates from an authority cannot be set up.
+// ACMEHint is the cure where certificates from an authority cannot be set up.
 const ACMEHint = "correct what certificates says, and let the user that gate421 runs as read the files it names"

@@ -146,7 +146,8 @@ func TestReloadTakesUpCertificates(t *testing.T) {
 	}
 }
 
-// TestReloadMovesTheLog changes the log's file, then what is written there, under load: no line is lost or written twice.
+// TestReloadMovesTheLog changes the log's file, then what is written there, under load: no line is lost or written
+// twice.
 func TestReloadMovesTheLog(t *testing.T) {
 	s := startGateway(t, "log: {file: $folder/one.log}\n"+fmt.Sprintf(oneSite, "observe"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -293,7 +294,8 @@ func TestShutdownFinishesWhatIsOpen(t *testing.T) {
 	}
 }
 
-// TestShutdownEndsWhatTakesTooLong has an origin that never answers: the client is cut off, record and stop are written.
+// TestShutdownEndsWhatTakesTooLong has an origin that never answers: the client is cut off, record and stop are
+// written.
 func TestShutdownEndsWhatTakesTooLong(t *testing.T) {
 	s := startGateway(t, "limits: {drain_time: 100ms}\n"+strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow", 1))
 	waiting := make(chan servertest.Reply, 1)

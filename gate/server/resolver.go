@@ -11,11 +11,11 @@ import (
 	"gate421/verify"
 )
 
-// ResolverHint is the cure where the DNS proves nobody.
+// ResolverHint is the cure where the DNS can verify nobody.
 const ResolverHint = "until it can, nobody is refused; " +
 	"point verify.resolver to a DNS server that answers reverse lookups"
 
-// ResolverWords say what a probe found of the resolver of a configuration, and whether it is as it should be.
+// ResolverWords describe what a probe found of the resolver of a configuration, and say whether it can verify crawlers.
 func ResolverWords(resolver string, c verify.Condition) (words string, well bool) {
 	name := "resolver " + resolver
 	if len(c.Servers) > 0 && !slices.Contains(c.Servers, resolver) {
@@ -27,15 +27,14 @@ func ResolverWords(resolver string, c verify.Condition) (words string, well bool
 		return fmt.Sprintf("%s proves that %s is Googlebot (%s, %d ms)", name, address, c.Result.PTR, took), true
 	}
 	why := c.Why()
-	if c.Result.Server == resolver { // which is said already
+	if c.Result.Server == resolver { // named already
 		why = strings.Replace(why, " "+resolver, "", 1)
 	}
 	return fmt.Sprintf("%s cannot prove that %s is Googlebot: %s", name, address, why), false
 }
 
-// watchResolver tries the DNS at the start and whenever there is reason to, until ctx ends; what it returns is closed
-// then.
-func (g *Gateway) watchResolver(ctx context.Context) <-chan struct{} {
+// watchResolver probes the DNS at the start and whenever there is reason to, until ctx ends, and closes done then.
+func (g *Gateway) watchResolver(ctx context.Context) (done <-chan struct{}) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -44,9 +43,9 @@ func (g *Gateway) watchResolver(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-// heardCondition says once when the DNS stops proving anybody, and once when it goes on. That it works at the start is
-// only in the log.
-func (g *Gateway) heardCondition(c verify.Condition) {
+// onResolverCondition reports when the DNS can verify nobody any more, and when it can again. That it can at the start
+// is only in the log.
+func (g *Gateway) onResolverCondition(c verify.Condition) {
 	fields := audit.Fields{
 		"what": "probe", "servers": c.Servers, "working": c.Working, "address": verify.ProbeAddr().String(),
 	}
@@ -55,17 +54,17 @@ func (g *Gateway) heardCondition(c verify.Condition) {
 	}
 	g.log.Event("resolver", fields)
 	words, well := ResolverWords(g.config.Verify.Resolver, c)
-	switch said := g.unproved.Swap(!well); {
+	switch said := g.dnsFailing.Swap(!well); {
 	case !well && !said:
-		g.say("%s", words)
-		g.say("hint: %s", ResolverHint)
+		g.printf("%s", words)
+		g.printf("hint: %s", ResolverHint)
 	case well && said:
-		g.say("%s", words)
+		g.printf("%s", words)
 	}
 }
 
-// heardServers says when the system asks other DNS servers than before.
-func (g *Gateway) heardServers(e verify.ServersEvent) {
+// onResolverServers reports that the system names other DNS servers than before.
+func (g *Gateway) onResolverServers(e verify.ServersEvent) {
 	fields := audit.Fields{"what": "servers", "servers": e.Servers, "before": e.Before}
 	if e.Err != nil {
 		fields["error"] = e.Err.Error()
@@ -76,14 +75,14 @@ func (g *Gateway) heardServers(e verify.ServersEvent) {
 	servers := strings.Join(e.Servers, ", ")
 	switch {
 	case e.Err != nil:
-		g.say("resolver system: %v; asking %s", e.Err, servers)
-		g.say("hint: name a DNS server there, or in verify.resolver")
+		g.printf("resolver system: %v; asking %s", e.Err, servers)
+		g.printf("hint: name a DNS server there, or in verify.resolver")
 	case e.Before != nil:
-		g.say("resolver system: the DNS servers are now %s; until now %s", servers, strings.Join(e.Before, ", "))
+		g.printf("resolver system: the DNS servers are now %s; until now %s", servers, strings.Join(e.Before, ", "))
 	}
 }
 
-// verification is how verification is, in the words of the admin page.
+// verification is the state of the resolver for the admin page; zero before the first probe.
 func (g *Gateway) verification() admin.Verification {
 	c := g.health.Condition()
 	if c == nil {

@@ -86,12 +86,12 @@ func TestResolverThatWorks(t *testing.T) {
 	bad := verify.Condition{Servers: []string{"192.0.2.53:53"}, Result: verify.Result{Cause: verify.CauseRefused}}
 	good := verify.Condition{Servers: []string{"192.0.2.53:53"}, Working: true}
 	for _, c := range []verify.Condition{bad, bad, good, good} {
-		s.gateway.heardCondition(c)
+		s.gateway.onResolverCondition(c)
 	}
 	one, two := []string{"192.0.2.1:53"}, []string{"192.0.2.2:53"}
-	s.gateway.heardServers(verify.ServersEvent{Servers: one})
-	s.gateway.heardServers(verify.ServersEvent{Servers: two, Before: one})
-	s.gateway.heardServers(verify.ServersEvent{Servers: two, Before: two, Err: errors.New("the file names no server")})
+	s.gateway.onResolverServers(verify.ServersEvent{Servers: one})
+	s.gateway.onResolverServers(verify.ServersEvent{Servers: two, Before: one})
+	s.gateway.onResolverServers(verify.ServersEvent{Servers: two, Before: two, Err: errors.New("the file names no server")})
 	said := s.Stderr.String()
 	for _, wanted := range []string{
 		"(192.0.2.53:53) cannot prove that 66.249.66.1 is Googlebot: refused\n",

@@ -5,8 +5,8 @@ import (
 	"gate421/gate/policy"
 )
 
-// ruleChanges is what differs between two versions of the rules, one entry for each rule: which site's, from which state to
-// which. "" stands for a rule, or a whole site, that is not in that version.
+// ruleChanges lists the rules whose state differs between two versions. The state "" stands for a rule, or a whole
+// site, that is not in that version.
 func ruleChanges(old, new *policy.Policy) []audit.Fields {
 	type key struct{ site, rule string }
 	states := func(p *policy.Policy) (order []key, states map[key]string) {

@@ -18,27 +18,54 @@ import (
 // Serve serves until ctx ends, drains, and closes everything. It returns nil after an orderly end.
 func (g *Gateway) Serve(ctx context.Context) error {
 	started := time.Now()
-	if err := g.manage(ctx); err != nil {
+	if err := g.manageCertificates(ctx); err != nil {
 		return errors.Join(err, g.close())
 	}
 	g.log.Event("start", audit.Fields{
-		"product": product(), "config": g.config.Version, "https": g.secure.Addr().String(), "http": addressOf(g.plain), "admin": addressOf(g.page), "sites": len(g.config.Sites),
+		"product": product(), "config": g.config.Version, "sites": len(g.config.Sites),
+		"https": addressOf(g.httpsListener), "http": addressOf(g.httpListener), "admin": addressOf(g.adminListener),
 	})
-	c := g.config
-	door := &front.Server{
+	frontServer := g.newFront()
+	g.front.Store(frontServer)
+	stopAdmin := g.serveAdmin()
+	background, stopBackground := context.WithCancel(ctx)
+	rangesDone, resolverDone := g.refreshRanges(background), g.watchResolver(background)
+	accepting, stopAccepting := context.WithCancel(context.WithoutCancel(ctx))
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		g.awaitDrain(ctx, accepting)
+		stopAccepting()
+	}()
+	err := frontServer.Serve(accepting, g.httpsListener, g.httpListener)
+	stopAccepting()
+	<-drained
+	stopAdmin()
+	stopBackground()
+	<-rangesDone
+	<-resolverDone
+	g.verifier.Close() // clients that are still being looked up get their lines before the log ends
+	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
+	return errors.Join(err, g.close())
+}
+
+// newFront is the server of all connections. It has nil instead of a certificate for a host that is not configured, so
+// that the TLS alert is unrecognized_name.
+func (g *Gateway) newFront() *front.Server {
+	return &front.Server{
 		Handler: g.handler,
-		Plain:   &gate.Redirect{Live: &g.live, Log: &g.log, Port: redirectPort(g.secure), Proxies: g.proxies},
+		Plain:   &gate.Redirect{Live: &g.live, Log: &g.log, Port: redirectPort(g.httpsListener), Proxies: g.proxies},
 		Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			certificate, err := g.certs.Load().GetCertificate(hello)
 			var unknown certs.UnknownHostError
 			if errors.As(err, &unknown) {
-				return nil, nil // the alert is then unrecognized_name
+				return nil, nil
 			}
 			return certificate, err
 		},
 		Challenge: func(w http.ResponseWriter, r *http.Request) bool { return g.certs.Load().Challenge(w, r) },
 		Accepted: func(client netip.Addr) {
-			if !g.proxies.Trusts(client) { // whose clients nobody knows yet
+			if !g.proxies.Trusts(client) { // whose own client is not known yet
 				g.verifier.Prefetch(client)
 			}
 		},
@@ -49,45 +76,24 @@ func (g *Gateway) Serve(ctx context.Context) error {
 			own := origin.NewClient(ctx)
 			return own, own.End
 		},
-		Balancers: c.Listen.ProxyProtocol,
-		Proxies:   c.Listen.TrustedProxies,
-		OnLimit:   g.heardLimit,
-		Trouble:   g.trouble,
-		Limits:    g.bounds,
+		Balancers: g.config.Listen.ProxyProtocol,
+		Proxies:   g.config.Listen.TrustedProxies,
+		OnLimit:   g.onLimit,
+		Trouble:   g.stderr,
+		Limits:    g.frontLimits,
 	}
-	g.door.Store(door)
-	closePage := g.servePage()
-	refreshing, stop := context.WithCancel(ctx)
-	refreshed, watched := g.refreshRanges(refreshing), g.watchResolver(refreshing)
-	taking, closeDoor := context.WithCancel(context.WithoutCancel(ctx))
-	lingered := make(chan struct{})
-	go func() {
-		defer close(lingered)
-		g.linger(ctx, taking)
-		closeDoor()
-	}()
-	err := door.Serve(taking, g.secure, g.plain)
-	closeDoor()
-	<-lingered
-	closePage()
-	stop()
-	<-refreshed
-	<-watched
-	g.verifier.Close() // whoever was still being looked up gets its line before the log ends
-	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
-	return errors.Join(err, g.close())
 }
 
-// manage begins to keep certificates fresh. Certificates that come with a reload are managed from then on, too.
-func (g *Gateway) manage(ctx context.Context) error {
+// manageCertificates begins to order and renew certificates. Those of a later version are managed from then on, too.
+func (g *Gateway) manageCertificates(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.serving = ctx
+	g.serveContext = ctx
 	return g.certs.Load().Manage(ctx)
 }
 
-// refreshRanges keeps the published ranges fresh until ctx ends; what it returns is closed then.
-func (g *Gateway) refreshRanges(ctx context.Context) <-chan struct{} {
+// refreshRanges keeps the published ranges fresh until ctx ends, and closes done then.
+func (g *Gateway) refreshRanges(ctx context.Context) (done <-chan struct{}) {
 	ended := make(chan struct{})
 	if g.ranges == nil {
 		close(ended)

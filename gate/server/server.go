@@ -1,10 +1,10 @@
 // Package server answers one question: what makes one running gateway out of a configuration and all the parts?
 //
-// A gateway is opened, announced, served once and closed: [Open] prepares everything up to bound sockets, [Gateway.Serve]
-// serves until its context ends, drains and closes everything. [Gateway.Follow] has it take up a changed configuration while
-// it serves: a version is built, and swapped in whole; whatever is wrong with it leaves everything as it is. What only a
-// restart can take up (sockets, the state folder, the verifier, limits) is named. Sockets may come from systemd, which is
-// told of the start, of reloads and of the end.
+// A gateway is opened, announced, served once and closed: [Open] prepares everything up to bound sockets,
+// [Gateway.Serve] serves until its context ends, drains and closes everything. [Gateway.Follow] has it take up a
+// changed configuration while it serves: a version is built, and swapped in whole; whatever is wrong with it leaves
+// everything as it is. What only a restart can take up (sockets, the state folder, the verifier, limits) is named.
+// Sockets may come from systemd, which is told of the start, of reloads and of the end.
 package server
 
 import (
@@ -35,55 +35,58 @@ import (
 
 // Gateway is the whole server, assembled from one configuration. It is opened, served once and closed.
 type Gateway struct {
-	config   *config.Config // that it was opened with
-	live     atomic.Pointer[gate.Live]
-	latest   *config.Config // that is live; under mu
-	reloaded atomic.Pointer[admin.Reload]
-	origins  []*origin.Origin // of the live configuration
-	log      ledger
-	guard    *guard.Guard
-	verifier *verify.Verifier
-	health   *verify.Health
-	unproved atomic.Bool        // it was said that the DNS proves nobody
-	ranges   *verify.LiveRanges // nil: they are not refreshed
-	certs    atomic.Pointer[certs.Certificates]
-	admin    *admin.Admin
-	private  atomic.Pointer[audit.Privacy] // of the live configuration
-	proxies  *gate.Proxies
-	handler  *gate.Handler
-	door     atomic.Pointer[front.Server] // nil until it opens
-	bounds   front.Limits                 // of the door
-	files    *origin.Files                // of all origins; nil: nobody knows how many there may be
+	config *config.Config // that it was opened with
+	stdout io.Writer      // the decision log's "-"
+	stderr io.Writer      // for the operator, one message a Write; requests write there, so it must not wait
 
-	toldLimits seldom
-	ending     atomic.Bool // a signal has come
+	// What a reload replaces. Each is swapped whole.
+	live            atomic.Pointer[gate.Live]
+	certs           atomic.Pointer[certs.Certificates]
+	log             decisionLog
+	privacySettings atomic.Pointer[audit.Privacy]
+	current         *config.Config   // that is live; under mu
+	origins         []*origin.Origin // of the live configuration; under mu
+	lastReload      atomic.Pointer[admin.Reload]
 
-	secure, plain, page net.Listener // plain and page may be nil
+	// What only a restart replaces.
+	guard       *guard.Guard
+	verifier    *verify.Verifier
+	health      *verify.Health
+	ranges      *verify.LiveRanges // nil: they are not refreshed
+	proxies     *gate.Proxies
+	handler     *gate.Handler
+	admin       *admin.Admin
+	front       atomic.Pointer[front.Server] // nil before Serve
+	frontLimits front.Limits
+	descriptors *origin.Files // of all origins; nil: the system does not say how many there may be
 
-	stdout  io.Writer // the decision log's "-"
-	trouble io.Writer // what an operator should see, one message a Write; requests write there, so it must not wait
+	httpsListener, httpListener, adminListener net.Listener // the last two are nil where they are off
 
-	mu      sync.Mutex // a reload and the end may come together
-	closed  bool
-	closers []func() error
-	serving context.Context // nil: not yet
-	ended   chan struct{}   // closed at the end
-	retired sync.WaitGroup  // what was replaced and is still to be closed
-	turn    sync.Mutex      // held while certificates are closed and the next begin to be managed
+	dnsFailing   atomic.Bool // it was reported that the DNS proves nobody
+	limitNotices hourly
+	draining     atomic.Bool // a signal has come
+
+	mu           sync.Mutex // a reload and the end may come together
+	closed       bool
+	closers      []func() error
+	serveContext context.Context // nil before Serve
+	done         chan struct{}   // closed by close
+	retired      sync.WaitGroup  // what was replaced and is still to be closed
+	certsMu      sync.Mutex      // held while certificates are closed and the next begin to be managed
 }
 
-// Open prepares everything up to bound sockets, so that whatever is wrong is said before anyone is served. The decision log's
-// "-" is stdout; trouble takes what an operator should see and must never wait, as [Messages] does. After an error nothing is
-// left open.
-func Open(ctx context.Context, c *config.Config, stdout, trouble io.Writer) (_ *Gateway, err error) {
-	g := &Gateway{config: c, stdout: stdout, trouble: trouble, ended: make(chan struct{})}
+// Open prepares everything up to bound sockets, so that whatever is wrong is reported before anyone is served. The
+// decision log's "-" is stdout; stderr takes messages for the operator and must never wait, see [Messages]. After an
+// error nothing is left open.
+func Open(ctx context.Context, c *config.Config, stdout, stderr io.Writer) (_ *Gateway, err error) {
+	g := &Gateway{config: c, stdout: stdout, stderr: stderr, done: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			g.close()
 		}
 	}()
-	g.bounds = g.limits()
-	g.files = originFiles(openFiles(), g.bounds.Connections)
+	g.frontLimits = g.newFrontLimits()
+	g.descriptors = newOriginDescriptors(openFiles(), g.frontLimits.Connections)
 	for _, step := range []func(context.Context) error{
 		g.openState,
 		func(context.Context) error { return g.openLog() },
@@ -97,34 +100,39 @@ func Open(ctx context.Context, c *config.Config, stdout, trouble io.Writer) (_ *
 		}
 	}
 	g.proxies = gate.NewProxies(c.Listen.TrustedProxies, c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader)
-	g.handler = &gate.Handler{Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: &g.log, Proxies: g.proxies, Covers: front.Covers, Paid: front.Paid, Admit: admit}
+	g.handler = &gate.Handler{
+		Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: &g.log, Proxies: g.proxies,
+		Covers: front.Covers, Paid: front.Paid, Admit: admit,
+	}
 	g.openAdmin()
 	return g, nil
 }
 
 func (g *Gateway) openState(context.Context) error {
 	err := os.MkdirAll(g.config.State, 0o700)
-	open := false
+	worldWritable := false
 	if err == nil {
-		open, err = files.Folder(g.config.State)
+		worldWritable, err = files.Folder(g.config.State)
 	}
 	if err == nil {
-		err = writable(g.config.State)
+		err = tryWrite(g.config.State)
 	}
 	if cure := files.Cure(err); cure != "" {
 		return hint.Add(fmt.Errorf("state folder %q: %w", g.config.State, err), "%s", cure)
 	}
-	if open {
-		g.say("everybody on this machine can write in the state folder %q, where keys and the guard's counts are", g.config.State)
-		g.say("hint: chmod go-w %s", hint.ShellWord(g.config.State))
+	if worldWritable {
+		g.printf("everybody on this machine can write in the state folder %q, "+
+			"where keys and the guard's counts are", g.config.State)
+		g.printf("hint: chmod go-w %s", hint.ShellWord(g.config.State))
 	}
 	if err != nil {
-		return hint.Add(fmt.Errorf("state folder %q: %w", g.config.State, hint.Cause(err)), "create it for this user, or name another folder: state: in the configuration, --state with run")
+		return hint.Add(fmt.Errorf("state folder %q: %w", g.config.State, hint.Cause(err)),
+			"create it for this user, or name another folder: state: in the configuration, --state with run")
 	}
 	return nil
 }
 
-func writable(folder string) error {
+func tryWrite(folder string) error {
 	f, err := os.CreateTemp(folder, ".writable-*")
 	if err != nil {
 		return err
@@ -144,28 +152,30 @@ func (g *Gateway) openLog() error {
 }
 
 func (g *Gateway) openGuard() error {
-	watch, err := guard.Open(guard.Config{Folder: g.config.State, OnEvent: g.heardGuard})
+	opened, err := guard.Open(guard.Config{Folder: g.config.State, OnEvent: g.onGuardEvent})
 	if err != nil {
-		return hint.Add(err, "if the file cannot be mended, remove it: the guard then counts anew and every site refuses again")
+		return hint.Add(err, "if the file cannot be mended, remove it: "+
+			"the guard then counts anew and every site refuses again")
 	}
-	g.guard = watch
-	g.closers = append(g.closers, watch.Close)
+	g.guard = opened
+	g.closers = append(g.closers, opened.Close)
 	return nil
 }
 
 func (g *Gateway) openVerifier() error {
 	resolver, err := verify.ParseResolver(g.config.Verify.Resolver)
 	if err != nil && g.config.Verify.Resolver == "system" { // the site is served all the same
-		g.say("%v", err)
-		g.say("hint: until this is mended and gate421 restarted, nobody can be verified and nobody is refused; verify.resolver can name a DNS server")
+		g.printf("%v", err)
+		g.printf("hint: until this is mended and gate421 restarted, nobody can be verified and nobody is refused; " +
+			"verify.resolver can name a DNS server")
 	} else if err != nil {
 		return hint.Add(err, "verify.resolver names a DNS server by address, such as 192.0.2.53:53")
 	}
 	if resolver != nil {
-		resolver.OnServers = g.heardServers
+		resolver.OnServers = g.onResolverServers
 	}
 	g.verifier = &verify.Verifier{Resolver: resolver, Wait: g.config.Verify.Wait}
-	g.health = &verify.Health{Verifier: g.verifier, OnCondition: g.heardCondition}
+	g.health = &verify.Health{Verifier: g.verifier, OnCondition: g.onResolverCondition}
 	switch g.config.Verify.Ranges {
 	case "none":
 		g.verifier.Published = func() *verify.Ranges { return nil }
@@ -174,7 +184,7 @@ func (g *Gateway) openVerifier() error {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return hint.Add(fmt.Errorf("state folder %q: %w", g.config.State, hint.Cause(err)), "run as the user who owns it")
 		}
-		g.ranges = &verify.LiveRanges{Dir: folder, OnRanges: g.heardRanges()}
+		g.ranges = &verify.LiveRanges{Dir: folder, OnRanges: g.onRanges()}
 		g.ranges.Load()
 		g.verifier.Published = g.ranges.Ranges
 	}
@@ -185,17 +195,17 @@ func (g *Gateway) openVerifier() error {
 // openVersion makes the first configuration the live one.
 func (g *Gateway) openVersion(ctx context.Context) error {
 	g.closers = append(g.closers, func() error {
-		if held := g.certs.Load(); held != nil {
-			return held.Close()
+		if current := g.certs.Load(); current != nil {
+			return current.Close()
 		}
 		return nil
 	})
-	v, err := g.prepare(ctx, g.config)
+	v, err := g.newVersion(ctx, g.config)
 	if err != nil {
 		return err
 	}
 	g.adopt(v)
-	g.reloaded.Store(&admin.Reload{At: time.Now(), File: g.config.File})
+	g.lastReload.Store(&admin.Reload{At: time.Now(), File: g.config.File})
 	return nil
 }
 
@@ -204,7 +214,7 @@ func (g *Gateway) openAdmin() {
 	if g.ranges == nil {
 		ranges = nil
 	}
-	reload := func() admin.Reload { return *g.reloaded.Load() }
+	reload := func() admin.Reload { return *g.lastReload.Load() }
 	if g.config.File == "" {
 		reload = nil
 	}
@@ -219,10 +229,10 @@ func (g *Gateway) openAdmin() {
 		Log:            g.log.Stats,
 		Lookups:        g.lookups,
 		Verification:   g.verification,
-		Origins:        g.servers,
-		Door:           g.doorway,
+		Origins:        g.originStatus,
+		Door:           g.frontStats,
 		Enforced:       g.enforced,
-		Serving:        g.serves,
+		Serving:        g.ready,
 		Certificates:   g.certificates,
 		ResumeCommand:  g.resumeCommand,
 		ExplainCommand: g.explainCommand,
@@ -231,8 +241,8 @@ func (g *Gateway) openAdmin() {
 	g.handler.OnRecord = g.admin.OnRecord
 }
 
-// close closes what was opened, the last first. No reload comes after it; one that hangs in a file system is not waited for
-// long.
+// close closes what was opened, in reverse order. No reload comes after it; one that hangs in a file system is waited
+// for closeTimeout at most.
 func (g *Gateway) close() error {
 	locked := make(chan struct{})
 	go func() {
@@ -242,10 +252,10 @@ func (g *Gateway) close() error {
 	select {
 	case <-locked:
 		defer g.mu.Unlock()
-	case <-time.After(endAtMost):
+	case <-time.After(closeTimeout):
 	}
 	if !g.closed {
-		close(g.ended)
+		close(g.done)
 	}
 	g.closed = true
 	g.retired.Wait()

@@ -12,7 +12,8 @@ import (
 	"gate421/gate/server/servertest"
 )
 
-// Of a site's servers one is down: every request is served, its record says who answered, and the metrics say who is out.
+// Of a site's servers one is down: every request is served, its record says who answered, and the metrics say who is
+// out.
 func TestSeveralOrigins(t *testing.T) {
 	s := startGateway(t, `
 admin: "127.0.0.1:0"
@@ -73,7 +74,8 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 	}
 }
 
-// A WebSocket through the whole program. Over HTTP/2 the gateway offers none, so that browsers open an HTTP/1.1 connection.
+// A WebSocket through the whole program. Over HTTP/2 the gateway offers none, so that browsers open an HTTP/1.1
+// connection.
 func TestWebSocketThroughTheGateway(t *testing.T) {
 	s := startGateway(t, `sites: [{hosts: [one.example], origin: $socket, http2_crawl: refuse}]`)
 	c, err := tls.Dial("tcp", s.HTTPS, &tls.Config{RootCAs: s.Roots, ServerName: "one.example", NextProtos: []string{"http/1.1"}})

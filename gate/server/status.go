@@ -9,7 +9,7 @@ import (
 	"gate421/verify"
 )
 
-// What follows puts numbers of the parts into the words of the admin page, which knows none of them.
+// The admin page knows none of the other parts. What follows translates their numbers for it.
 
 func (g *Gateway) certificates() []admin.Certificate {
 	var out []admin.Certificate
@@ -32,20 +32,22 @@ func inSeconds(h verify.Histogram) admin.Histogram {
 	return out
 }
 
-// rangeLists are the published lists that are refreshed.
+// rangeLists are the published address lists that are refreshed.
 func (g *Gateway) rangeLists() []admin.RangeList {
 	var out []admin.RangeList
 	for _, list := range g.ranges.Lists() {
-		out = append(out, admin.RangeList{Name: listName(list.URL), Prefixes: list.Prefixes, Fetched: list.Fetched, Stale: list.Stale})
+		out = append(out, admin.RangeList{
+			Name: listName(list.URL), Prefixes: list.Prefixes, Fetched: list.Fetched, Stale: list.Stale,
+		})
 	}
 	return out
 }
 
-// listName is what a published list is called: the end of its address.
+// listName is the name of a published list: the last element of its URL.
 func listName(url string) string { return strings.TrimSuffix(path.Base(url), ".json") }
 
-// servers are the sites' own servers, in the order of the configuration.
-func (g *Gateway) servers() []admin.Origin {
+// originStatus are the sites' own servers, in the order of the configuration.
+func (g *Gateway) originStatus() []admin.Origin {
 	var out []admin.Origin
 	live := g.live.Load()
 	for _, site := range live.Policy.Sites() {
@@ -54,7 +56,9 @@ func (g *Gateway) servers() []admin.Origin {
 			continue
 		}
 		for _, s := range o.Status() {
-			o := admin.Origin{Site: site.Name, Address: s.Address, InFlight: s.InFlight, Failures: s.Failures, OutUntil: s.OutUntil}
+			o := admin.Origin{
+				Site: site.Name, Address: s.Address, InFlight: s.InFlight, Failures: s.Failures, OutUntil: s.OutUntil,
+			}
 			if s.Down {
 				o.DownSince, o.Error, o.Cure = s.Since, s.Err.Error(), originCure(s.Err)
 			}
@@ -64,5 +68,5 @@ func (g *Gateway) servers() []admin.Origin {
 	return out
 }
 
-// doorway is what the door counts; a door that has not opened yet has counted nothing.
-func (g *Gateway) doorway() admin.Door { return admin.Door(g.door.Load().Stats()) }
+// frontStats are zero before Serve.
+func (g *Gateway) frontStats() admin.Door { return admin.Door(g.front.Load().Stats()) }

@@ -19,8 +19,8 @@ import (
 	"gate421/gate/server/servertest"
 )
 
-// scrape reads the metrics: by series, as in name{label="value"}, its value. It requires that a series comes once, and after
-// its HELP and TYPE.
+// scrape reads the metrics: by series, as in name{label="value"}, its value. It requires that a series comes once, and
+// after its HELP and TYPE.
 func (s *testGateway) scrape() map[string]float64 {
 	s.T.Helper()
 	answer, err := http.Get("http://" + s.Admin + "/metrics")
@@ -91,8 +91,8 @@ sites:
   - {hosts: [files.example], origin: "$files", http2_crawl: refuse}
 `
 
-// Three requests of every kind, and the numbers are exact. A machine under load may hold a refusal's line up for too long:
-// such a round is played again.
+// Three requests of every kind, and the numbers are exact. A machine under load may hold a refusal's line up for too
+// long: such a round is played again.
 func TestMetricsAreExact(t *testing.T) {
 	for late := true; late; {
 		t.Run("", func(t *testing.T) { late = exact(t) })

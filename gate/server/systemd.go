@@ -14,23 +14,22 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// given are the sockets that systemd opened for this process, by the key whose address they stand for. The sockets stay open
-// while the process is restarted: who connects meanwhile waits instead of being refused.
-type given map[string]net.Listener
+// activated are the sockets that systemd opened for this process (LISTEN_FDS), by the configuration's key. They stay
+// open while the process is restarted: clients that connect meanwhile wait, and are not reset.
+type activated map[string]net.Listener
 
-// socketNames are the names that FileDescriptorName= may give, and their keys, in the order in which sockets without a name
-// are taken.
-func socketNames() [][2]string {
+// socketKeys are the names that FileDescriptorName= may give and the keys they stand for, in the order in which sockets
+// without such a name are taken.
+func socketKeys() [][2]string {
 	return [][2]string{{"https", "listen.https"}, {"http", "listen.http"}, {"admin", "admin"}}
 }
 
-// inherited takes the sockets over, once: the next call finds none. Sockets that have none of the names are taken in the order
-// of the keys.
-func inherited() (given, error) {
-	sockets := given{}
+// activatedListeners takes the sockets over, once: the next call finds none.
+func activatedListeners() (activated, error) {
+	sockets := activated{}
 	var nameless []net.Listener
 	var errs []error
-	names := socketNames()
+	names := socketKeys()
 	for i, file := range activation.Files(true) {
 		l, err := net.FileListener(file)
 		file.Close()
@@ -39,14 +38,15 @@ func inherited() (given, error) {
 			err = errors.New("it is not TCP")
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("systemd's socket %d (%s) cannot be listened on: %w", i+1, file.Name(), hint.Cause(err)))
+			err = fmt.Errorf("systemd's socket %d (%s) cannot be listened on: %w", i+1, file.Name(), hint.Cause(err))
+			errs = append(errs, err)
 			continue
 		}
 		at := slices.IndexFunc(names, func(n [2]string) bool { return n[0] == file.Name() })
 		switch {
 		case at < 0:
 			nameless = append(nameless, l)
-		case sockets[names[at][1]] != nil: // served under another name it would be served wrongly
+		case sockets[names[at][1]] != nil: // under another key it would be served wrongly
 			errs = append(errs, fmt.Errorf("systemd's socket %s is one too many under the name %s", l.Addr(), file.Name()))
 			l.Close()
 		default:
@@ -64,18 +64,19 @@ func inherited() (given, error) {
 	}
 	if len(errs) > 0 {
 		sockets.close()
-		return nil, hint.Add(errors.Join(errs...), "deploy/systemd/gate421.socket is an example: ListenStream= for https, then for http, then for the page")
+		return nil, hint.Add(errors.Join(errs...),
+			"deploy/systemd/gate421.socket is an example: ListenStream= for https, then for http, then for the page")
 	}
 	return sockets, nil
 }
 
-func (s given) close() {
+func (s activated) close() {
 	for _, l := range s {
 		l.Close()
 	}
 }
 
-// What systemd is told. Without systemd nobody is.
+// Notifications for systemd (sd_notify). Without systemd they do nothing.
 
 func notifyReady() { daemon.SdNotify(false, daemon.SdNotifyReady) }
 
@@ -83,15 +84,16 @@ func notifyReloading() {
 	daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 }
 
-// notifyStopping also says how long that may take, and has systemd wait a little longer than that before it ends the process by force,
+// notifyStopping also extends the time before systemd kills the process to a little more than the end may take,
 // whatever TimeoutStopSec= says.
 func notifyStopping(takes time.Duration) {
-	daemon.SdNotify(false, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (takes+10*time.Second).Microseconds()))
+	extended := (takes + 10*time.Second).Microseconds()
+	daemon.SdNotify(false, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, extended))
 }
 
 func notifyAlive() { daemon.SdNotify(false, daemon.SdNotifyWatchdog) }
 
-// watchdogTicks ticks twice in the time that WatchdogSec= allows; never without it.
+// watchdogTicks ticks twice per WatchdogSec=; nil without it.
 func watchdogTicks(ctx context.Context) <-chan time.Time {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every < 2 {

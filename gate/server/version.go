@@ -19,33 +19,34 @@ import (
 	"gate421/verify"
 )
 
-// prepared is everything that a version of the configuration needs and a running gateway can take over.
-type prepared struct {
+// version is all that is made from one version of the configuration and that a running gateway can take up.
+type version struct {
 	config  *config.Config
 	live    *gate.Live
 	origins []*origin.Origin
 	limits  map[string]guard.Limit
-	certs   *certs.Certificates // nil: those in use stay
-	log     *audit.Log          // nil: the one in use stays
+	certs   *certs.Certificates // nil: those in use are kept
+	log     *audit.Log          // nil: the one in use is kept
 }
 
-// prepare builds a version. Nothing of it is in use yet; after an error nothing of it is left.
-func (g *Gateway) prepare(ctx context.Context, c *config.Config) (_ *prepared, err error) {
-	v := &prepared{config: c}
+// newVersion builds a version that is not in use yet. After an error nothing of it is left open.
+func (g *Gateway) newVersion(ctx context.Context, c *config.Config) (_ *version, err error) {
+	v := &version{config: c}
 	defer func() {
 		if err != nil {
-			v.drop()
+			v.discard()
 		}
 	}()
-	if err := g.build(v); err != nil {
+	if err := g.buildPolicy(v); err != nil {
 		return nil, err
 	}
-	if g.latest == nil || !slices.Equal(hostsOf(g.latest), hostsOf(c)) || !reflect.DeepEqual(g.latest.Certificates, c.Certificates) {
+	if g.current == nil || !slices.Equal(hostsOf(g.current), hostsOf(c)) ||
+		!reflect.DeepEqual(g.current.Certificates, c.Certificates) {
 		if v.certs, err = g.newCertificates(ctx, c); err != nil {
 			return nil, err
 		}
 	}
-	if g.latest != nil && g.latest.Log != c.Log {
+	if g.current != nil && g.current.Log != c.Log {
 		if v.log, err = g.newLog(c); err != nil {
 			return nil, err
 		}
@@ -53,7 +54,8 @@ func (g *Gateway) prepare(ctx context.Context, c *config.Config) (_ *prepared, e
 	return v, nil
 }
 
-func (g *Gateway) build(v *prepared) error {
+// buildPolicy makes a version's policy, origins and limits of the guard.
+func (g *Gateway) buildPolicy(v *version) error {
 	rules, err := v.config.Policy()
 	if err != nil {
 		return err
@@ -62,13 +64,15 @@ func (g *Gateway) build(v *prepared) error {
 	if err != nil {
 		return err
 	}
-	v.live = &gate.Live{Policy: rules, Claims: claims, Version: v.config.Version, Origins: map[*policy.Site]gate.Origin{}}
+	v.live = &gate.Live{
+		Policy: rules, Claims: claims, Version: v.config.Version, Origins: map[*policy.Site]gate.Origin{},
+	}
 	v.limits = map[string]guard.Limit{}
 	var errs []error
 	for i, site := range rules.Sites() {
 		s := v.config.Sites[i]
 		wanted := OriginConfig(s, s.Origin, v.config.Limits)
-		wanted.Files = g.files
+		wanted.Files = g.descriptors
 		wanted.OnHealth = func(h origin.Health) { g.onOriginHealth(site.Name, h) }
 		o, err := origin.New(wanted)
 		if err != nil {
@@ -84,7 +88,8 @@ func (g *Gateway) build(v *prepared) error {
 	return errors.Join(errs...)
 }
 
-func (v *prepared) drop() {
+// discard closes a version that never came into use.
+func (v *version) discard() {
 	for _, o := range v.origins {
 		o.Close()
 	}
@@ -96,26 +101,26 @@ func (v *prepared) drop() {
 	}
 }
 
-// adopt takes a version over. Each part is swapped whole, and what a request is decided and served by is one part. What was in
-// use is closed when whoever began with it can be expected to be done.
-func (g *Gateway) adopt(v *prepared) {
-	private := privacyOf(v.config.Log)
-	g.private.Store(&private)
+// adopt makes a version the one in use. Each part is swapped whole, and all that a request is decided and served with
+// is one part. What was in use is closed when the requests that began with it can be expected to be done.
+func (g *Gateway) adopt(v *version) {
+	privacy := privacyOf(v.config.Log)
+	g.privacySettings.Store(&privacy)
 	if v.log != nil {
 		old := g.log.current.Swap(v.log)
 		g.retire(time.Second, old.Close) // no call takes longer
 	}
 	if v.certs != nil {
-		old, serving := g.certs.Swap(v.certs), g.serving
+		old, ctx := g.certs.Swap(v.certs), g.serveContext
 		g.retire(0, func() error {
 			if old == nil {
 				return nil
 			}
-			g.turn.Lock() // one after the other, however quickly versions follow each other
-			defer g.turn.Unlock()
+			g.certsMu.Lock() // one after the other, however quickly versions follow each other
+			defer g.certsMu.Unlock()
 			err := old.Close() // before the new one may order what the old one is ordering
-			if serving != nil && g.certs.Load() == v.certs {
-				err = errors.Join(err, v.certs.Manage(serving))
+			if ctx != nil && g.certs.Load() == v.certs {
+				err = errors.Join(err, v.certs.Manage(ctx))
 			}
 			return err
 		})
@@ -128,8 +133,8 @@ func (g *Gateway) adopt(v *prepared) {
 		}
 	}
 	old := g.origins
-	g.origins, g.latest = v.origins, v.config
-	time.AfterFunc(time.Minute, func() { // by then whoever began with the old rules has its file open or its connection
+	g.origins, g.current = v.origins, v.config
+	time.AfterFunc(time.Minute, func() { // by then every request that began with them has its connection or file
 		for _, o := range old {
 			o.Close()
 		}
@@ -137,16 +142,16 @@ func (g *Gateway) adopt(v *prepared) {
 }
 
 // retire closes something after a while, or at the end if that comes first.
-func (g *Gateway) retire(after time.Duration, closing func() error) {
+func (g *Gateway) retire(after time.Duration, closeOld func() error) {
 	g.retired.Go(func() {
 		timer := time.NewTimer(after)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-		case <-g.ended:
+		case <-g.done:
 		}
-		if err := closing(); err != nil {
-			g.say("%v", err)
+		if err := closeOld(); err != nil {
+			g.printf("%v", err)
 		}
 	})
 }
@@ -154,7 +159,7 @@ func (g *Gateway) retire(after time.Duration, closing func() error) {
 // newCertificates opens the certificates for a version's hosts.
 func (g *Gateway) newCertificates(ctx context.Context, c *config.Config) (*certs.Certificates, error) {
 	wanted := CertificatesConfig(c)
-	wanted.OnEvent = g.heardCertificates
+	wanted.OnEvent = g.onCertificateEvent
 	wanted.HTTPSPort, wanted.HTTPPort = portOf(c.Listen.HTTPS), portOf(c.Listen.HTTP)
 	opened, err := certs.Open(ctx, wanted)
 	switch {

@@ -21,35 +21,36 @@ func versionOf(path string) string {
 	return config.Version(text)
 }
 
-// How long a file has to lie still before it is looked at, and how often it is looked at in any case.
+// How long a file has to be unchanged before it is read, and how often it is read without any event.
 const (
-	stillFor  = 100 * time.Millisecond
-	lookEvery = time.Second
+	settleTime   = 100 * time.Millisecond
+	pollInterval = time.Second
 )
 
-// stirs says when a file may have changed. It watches the folder: editors put a new file into the old one's place, and
-// ConfigMaps turn a link. A link further up the path and a file system of another machine are seen by looking now and then.
-func stirs(ctx context.Context, file string) <-chan struct{} {
+// changes sends when a file may have changed, until ctx ends; never for "". It watches the folder, since editors rename
+// a new file into place and ConfigMaps swap a symbolic link. What sends no event (a link further up the path, a network
+// file system) is found by polling.
+func changes(ctx context.Context, file string) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	if file == "" {
 		return out
 	}
 	watcher, err := fsnotify.NewWatcher()
-	if err != nil { // the system has no more of them
+	if err != nil { // out of watches: poll
 		watcher = &fsnotify.Watcher{}
 	} else {
 		watcher.Add(filepath.Dir(file))
 		context.AfterFunc(ctx, func() { watcher.Close() })
 	}
 	go func() {
-		still := time.NewTimer(lookEvery)
-		defer still.Stop()
-		var first time.Time // of the events since the last look
+		timer := time.NewTimer(pollInterval)
+		defer timer.Stop()
+		var first time.Time // of the events since the last send
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-watcher.Errors: // events were lost, and will be looked for
+			case <-watcher.Errors: // events were lost: the next poll finds them
 				continue
 			case event := <-watcher.Events:
 				if event.Has(fsnotify.Write) && filepath.Base(event.Name) != filepath.Base(file) {
@@ -58,18 +59,18 @@ func stirs(ctx context.Context, file string) <-chan struct{} {
 				if first.IsZero() {
 					first = time.Now()
 				}
-				if time.Since(first) < lookEvery {
-					still.Reset(stillFor)
+				if time.Since(first) < pollInterval {
+					timer.Reset(settleTime)
 				}
 				continue
-			case <-still.C:
+			case <-timer.C:
 			}
 			first = time.Time{}
 			select {
 			case out <- struct{}{}:
 			default:
 			}
-			still.Reset(lookEvery)
+			timer.Reset(pollInterval)
 		}
 	}()
 	return out

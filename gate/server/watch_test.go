@@ -57,7 +57,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 			must(t, err)
 			_, err = f.Write(text[:len(text)/2])
 			must(t, err)
-			time.Sleep(stillFor / 4)
+			time.Sleep(settleTime / 4)
 			_, err = f.Write(text[len(text)/2:])
 			must(t, err, f.Close())
 		}},
@@ -102,7 +102,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 				file = way.lay(t, s)
 			}
 			s.attended(t, file)
-			time.Sleep(2 * stillFor) // the watch is on; what is changed before is seen a second later
+			time.Sleep(2 * settleTime) // the watch is on; what is changed before is seen a second later
 			for turn, state := range []string{"observe", "wrong", "refuse"} {
 				text := map[string][]byte{"observe": other, "wrong": wrong, "refuse": first}[state]
 				way.change(t, file, text, turn)
@@ -115,7 +115,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 					t.Errorf("%s: %v", state, line)
 				}
 			}
-			time.Sleep(lookEvery + 2*stillFor)
+			time.Sleep(pollInterval + 2*settleTime)
 			s.Log.Poll()
 			reloads := 0
 			for _, line := range s.Log.Lines {
@@ -143,7 +143,7 @@ func TestOtherFilesAreNotFollowed(t *testing.T) {
 	if err := os.Chtimes(s.File, time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(3 * stillFor)
+	time.Sleep(3 * settleTime)
 	if strings.Contains(s.Stderr.String(), "in use") {
 		t.Error(s.Stderr.String())
 	}

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A pipe, a folder or a file of gigabytes under the configuration's name is said, changes nothing, and keeps neither the next
-// edit nor the end waiting.
+// A pipe, a folder or a file of gigabytes under the configuration's name is said, changes nothing, and keeps neither
+// the next edit nor the end waiting.
 func TestTheFileIsSomethingElseForAWhile(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"a pipe":            func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -38,8 +38,8 @@ func TestTheFileIsSomethingElseForAWhile(t *testing.T) {
 			if err := put(s.File); err != nil {
 				t.Fatal(err)
 			}
-			s.WaitFor("the file to be rejected", func() bool { return !s.gateway.reloaded.Load().Rejected.IsZero() })
-			if why := s.gateway.reloaded.Load().Error; !strings.HasPrefix(why, fmt.Sprintf("configuration %q cannot be read: ", s.File)) &&
+			s.WaitFor("the file to be rejected", func() bool { return !s.gateway.lastReload.Load().Rejected.IsZero() })
+			if why := s.gateway.lastReload.Load().Error; !strings.HasPrefix(why, fmt.Sprintf("configuration %q cannot be read: ", s.File)) &&
 				!strings.Contains(why, "the file is larger than 1 MiB") {
 				t.Errorf("rejected for %q, want that it cannot be read", why)
 			}

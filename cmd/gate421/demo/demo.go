@@ -1,7 +1,8 @@
 // Package demo answers one question: what does a gateway do, seen on a machine that has none?
 //
-// Everything stays on loopback: a small shop, a local certificate authority, a DNS server that says which loopback address is
-// Googlebot, and the real gateway in the middle. Four visitors take a tour; each decision is compared with what it should be.
+// Everything stays on loopback: a small shop, a local certificate authority, a DNS server that says which loopback
+// address is Googlebot, and the real gateway in the middle. Four visitors take a tour; each decision is compared with
+// what it should be.
 package demo
 
 import (
@@ -23,7 +24,8 @@ import (
 	"gate421/gate/server"
 )
 
-// Run takes the visitors on their tour, and then serves until ctx ends unless once is set. It fails if a decision was wrong.
+// Run takes the visitors on their tour, and then serves until ctx ends unless once is set. It fails if a decision was
+// wrong.
 func Run(ctx context.Context, stdout, stderr io.Writer, once bool) error {
 	return demonstrate(ctx, stdout, stderr, once, loopback())
 }
@@ -47,7 +49,7 @@ func demonstrate(ctx context.Context, stdout, stderr io.Writer, once bool, addre
 		out: stdout, messages: &server.Messages{To: stderr}, folder: folder, origin: site, addresses: addresses,
 		ended: make(chan error, len(visitors())),
 	}
-	defer stage.messages.Flush(server.FlushAtMost)
+	defer stage.messages.Flush(server.FlushTimeout)
 	defer func() {
 		cancel()
 		err = errors.Join(err, stage.wait())

@@ -101,8 +101,8 @@ func (e *Env) Do(ctx context.Context, c Call) Reply {
 	return Reply{answer.StatusCode, answer.Proto, answer.Header, string(text), err, time.Since(start)}
 }
 
-// Recorded makes the call and waits for its line. A machine under load may hold a line up for longer than a refusal waits:
-// such a request is served, as it should be, and made again.
+// Recorded makes the call and waits for its line. A machine under load may hold a line up for longer than a refusal
+// waits: such a request is served, as it should be, and made again.
 func (e *Env) Recorded(c Call) (Reply, map[string]any) {
 	e.T.Helper()
 	for {

@@ -1,8 +1,8 @@
 // Package servertest has what tests of a running gateway need around it: a DNS server, a site's own servers, clients, a
 // standard output that can be full or stuck, and a reader of the decision log.
 //
-// It is meant for tests only. A test writes a configuration with [Env.Write], starts a gateway with it in whatever way it
-// tests, puts the gateway's addresses into the Env, and sends requests with [Env.Do] and its kin.
+// It is meant for tests only. A test writes a configuration with [Env.Write], starts a gateway with it in whatever way
+// it tests, puts the gateway's addresses into the Env, and sends requests with [Env.Do] and its kin.
 package servertest
 
 import (
@@ -61,7 +61,8 @@ func (e *Env) Write(text string) {
 	e.T.Helper()
 	for _, key := range []string{
 		`listen: {https: "127.0.0.1:0", http: ""}`, `admin: ""`, `state: $state`, `certificates: {source: local}`,
-		`verify: {resolver: "$dns", wait: 5s, ranges: embedded}`, `log: {file: $folder/decisions.log}`, `limits: {drain_time: 2s}`,
+		`verify: {resolver: "$dns", wait: 5s, ranges: embedded}`,
+		`log: {file: $folder/decisions.log}`, `limits: {drain_time: 2s}`,
 	} {
 		name, _, _ := strings.Cut(key, ":")
 		if !regexp.MustCompile(`(?m)^` + name + `:`).MatchString(text) {
@@ -84,8 +85,8 @@ func (e *Env) Write(text string) {
 	}
 }
 
-// Local is the address itself where this machine's loopback has it, else the one that every machine has; the last byte 0, a
-// network, stays.
+// Local is the address itself where this machine's loopback has it, else the one that every machine has; the last byte
+// 0, a network, stays.
 func Local(address string) string {
 	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err == nil {

@@ -97,8 +97,8 @@ func Fields(text string) map[string]string {
 	return out
 }
 
-// CheckOrder holds a whole decision log to what is true of every one: numbered, without gaps where no line failed, up to
-// stop; each request with one line; nobody refused without proof or over HTTP/1.x.
+// CheckOrder holds a whole decision log to what is true of every one: numbered, without gaps where no line failed, up
+// to stop; each request with one line; nobody refused without proof or over HTTP/1.x.
 func (l *Log) CheckOrder(gapless bool) {
 	t := l.t
 	t.Helper()
@@ -120,7 +120,8 @@ func (l *Log) CheckOrder(gapless bool) {
 		if !l.Taken[i] {
 			t.Errorf("line %d is of a request that nobody made: %v", i+1, line)
 		}
-		if line["reason"] == "refused" && (line["verdict"] != "genuine" || line["action"] != "refuse" || line["status"] != 421.0) {
+		proven := line["verdict"] == "genuine" && line["action"] == "refuse" && line["status"] == 421.0
+		if line["reason"] == "refused" && !proven {
 			t.Errorf("line %d refuses somebody who is not proven, or otherwise than with 421: %v", i+1, line)
 		}
 		if line["status"] == 421.0 && line["proto"] != "HTTP/2.0" {

@@ -77,7 +77,8 @@ func (o *Origins) start(kind string) string {
 				return
 			}
 			defer c.Close()
-			fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", r.Header.Get("Upgrade"))
+			const response = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n"
+			fmt.Fprintf(c, response, r.Header.Get("Upgrade"))
 			io.Copy(c, buffered)
 		})
 	case "slow":

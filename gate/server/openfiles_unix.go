@@ -4,7 +4,7 @@ package server
 
 import "syscall"
 
-// openFiles is how many files this process may have open; 0 where nobody knows.
+// openFiles is how many files this process may have open; 0: unknown.
 func openFiles() uint64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

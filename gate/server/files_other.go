@@ -1,6 +1,0 @@
-//go:build !unix
-
-package server
-
-// openFiles is how many files this process may have open; 0 where nobody knows.
-func openFiles() uint64 { return 0 }
