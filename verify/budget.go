@@ -1,174 +1,175 @@
 package verify
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
 )
 
-// Budget bounds the lookups that strangers can cause. A lookup that cannot start now waits its turn in a queue; one that
-// finds the queue full is Unknown, CauseBudget, at once, and is not remembered. Who came first is looked up first, except
-// that addresses in the published ranges come before all others and that nobody waits for a busy network but its own.
+// Budget bounds the lookups that clients can cause. A lookup that may not start yet is queued; if the queue is full it
+// is shed: the verdict is Unknown, CauseBudget, at once, and is not cached. The queue is first in, first out, except
+// that addresses in the published ranges come before all others and that a network with too many lookups delays only
+// its own.
 //
-// A quarter of each bound, at least one, is kept for addresses in the published ranges, so a flood of false claims, from
-// however many addresses, does not keep crawlers from being verified.
+// A quarter of each bound, at least one, is reserved for addresses in the published ranges, so that a flood of false
+// claims, from however many addresses, does not keep crawlers from being verified.
 type Budget struct {
 	InFlight   int // lookups at a time. 0: 64; 1 counts as 2
 	PerSecond  int // lookups started within any second. 0: 200; 1 counts as 2
-	Queue      int // lookups that wait. 0: 256; 1 counts as 2
+	Queue      int // queued lookups. 0: 256; 1 counts as 2
 	PerNetwork int // lookups at a time for one IPv4 /24 or IPv6 /64, published ranges and loopback aside. 0: 1
 }
 
-// queuePerNetwork is how much of the queue one network can take, published ranges and loopback aside.
-const queuePerNetwork = 16
+// maxQueuedPerNetwork is how much of the queue one network can take, published ranges and loopback aside.
+const maxQueuedPerNetwork = 16
 
-// budget keeps the accounts. Its methods are called under Verifier.mu, except that published may be called any time.
+// budget counts and queues lookups. Its methods are called under Verifier.mu; published may be called at any time.
 type budget struct {
-	published  func() *Ranges
-	perNetwork int
-	all        account // of every lookup
-	strangers  account // of those outside the published ranges, who get three quarters of it
-	networks   map[netip.Prefix]traffic
+	published   func() *Ranges
+	perNetwork  int
+	all         quota // of all lookups
+	unpublished quota // of those outside the published ranges: three quarters of all
+	networks    map[netip.Prefix]networkUse
 
-	crawlerQueue, strangerQueue []*flight
+	publishedQueue, unpublishedQueue []*job
 }
 
-// account counts lookups.
-type account struct {
-	flying, mostFlying   int
-	waiting, mostWaiting int
-	starts               []time.Time // of the last lookups, as many as may start within a second
-	oldest               int         // index into starts
+// quota counts lookups and bounds them.
+type quota struct {
+	running, maxRunning int
+	queued, maxQueued   int
+	starts              []time.Time // of the last lookups, as many as may start within a second
+	oldest              int         // index into starts
 }
 
-// traffic is what one network has under way.
-type traffic struct{ flying, waiting int }
+// networkUse is the lookups of one network.
+type networkUse struct{ running, queued int }
 
 func newBudget(limits Budget, published func() *Ranges) budget {
-	orDefault := func(n, fallback int) int {
-		if n > 0 {
-			return max(n, 2)
-		}
-		return fallback
+	orDefault := func(n, fallback int) int { return max(cmp.Or(max(n, 0), fallback), 2) }
+	running, queued := orDefault(limits.InFlight, 64), orDefault(limits.Queue, 256)
+	rate := orDefault(limits.PerSecond, 200)
+	unreserved := func(n int) int { return n - max(n/4, 1) }
+	quotaOf := func(running, queued, rate int) quota {
+		return quota{maxRunning: running, maxQueued: queued, starts: make([]time.Time, rate)}
 	}
-	flying, rate, waiting := orDefault(limits.InFlight, 64), orDefault(limits.PerSecond, 200), orDefault(limits.Queue, 256)
-	most := func(n int) int { return n - max(n/4, 1) }
 	return budget{
-		published:  published,
-		perNetwork: max(limits.PerNetwork, 1),
-		all:        account{mostFlying: flying, mostWaiting: waiting, starts: make([]time.Time, rate)},
-		strangers:  account{mostFlying: most(flying), mostWaiting: most(waiting), starts: make([]time.Time, most(rate))},
-		networks:   make(map[netip.Prefix]traffic),
+		published:   published,
+		perNetwork:  max(limits.PerNetwork, 1),
+		all:         quotaOf(running, queued, rate),
+		unpublished: quotaOf(unreserved(running), unreserved(queued), unreserved(rate)),
+		networks:    make(map[netip.Prefix]networkUse),
 	}
 }
 
-// enqueue makes f wait for its turn, and reports whether there was room.
-func (b *budget) enqueue(f *flight) bool {
-	_, f.published = b.published().Find(f.addr)
-	f.network = network(f.addr, f.published)
-	if b.all.waiting >= b.all.mostWaiting {
+// enqueue queues j, and reports whether there was room.
+func (b *budget) enqueue(j *job) bool {
+	_, j.published = b.published().Find(j.addr)
+	j.network = network(j.addr, j.published)
+	if b.all.queued >= b.all.maxQueued {
 		return false
 	}
-	if f.published {
-		b.all.waiting++
-		b.crawlerQueue = append(b.crawlerQueue, f)
+	if j.published {
+		b.all.queued++
+		b.publishedQueue = append(b.publishedQueue, j)
 		return true
 	}
-	t := b.networks[f.network]
-	if b.strangers.waiting >= b.strangers.mostWaiting || f.network.IsValid() && t.waiting >= queuePerNetwork {
+	t := b.networks[j.network]
+	if b.unpublished.queued >= b.unpublished.maxQueued || j.network.IsValid() && t.queued >= maxQueuedPerNetwork {
 		return false
 	}
-	b.all.waiting++
-	b.strangers.waiting++
-	b.strangerQueue = append(b.strangerQueue, f)
-	t.waiting++
-	b.note(f.network, t)
+	b.all.queued++
+	b.unpublished.queued++
+	b.unpublishedQueue = append(b.unpublishedQueue, j)
+	t.queued++
+	b.setNetworkUse(j.network, t)
 	return true
 }
 
-// next takes the flight whose turn it is out of the queue. Without one it returns nil and how long until the bound on
-// lookups a second allows one; 0: none will be before a flight ends or comes.
-func (b *budget) next(now time.Time) (*flight, time.Duration) {
-	if b.all.waiting == 0 || b.all.flying >= b.all.mostFlying {
+// next takes the next job that may start out of the queue. If none may, it returns nil and how long until the rate
+// allows one; 0: none may before another job ends or is queued.
+func (b *budget) next(now time.Time) (*job, time.Duration) {
+	if b.all.queued == 0 || b.all.running >= b.all.maxRunning {
 		return nil, 0
 	}
-	if pause := b.all.pause(now); pause > 0 {
-		return nil, pause
+	if delay := b.all.delay(now); delay > 0 {
+		return nil, delay
 	}
-	if len(b.crawlerQueue) > 0 {
-		f := b.crawlerQueue[0]
-		b.crawlerQueue = slices.Delete(b.crawlerQueue, 0, 1)
-		b.all.depart(now)
-		return f, 0
+	if len(b.publishedQueue) > 0 {
+		j := b.publishedQueue[0]
+		b.publishedQueue = slices.Delete(b.publishedQueue, 0, 1)
+		b.all.start(now)
+		return j, 0
 	}
-	if b.strangers.flying >= b.strangers.mostFlying {
+	if b.unpublished.running >= b.unpublished.maxRunning {
 		return nil, 0
 	}
-	i := slices.IndexFunc(b.strangerQueue, func(f *flight) bool {
-		return !f.network.IsValid() || b.networks[f.network].flying < b.perNetwork
+	i := slices.IndexFunc(b.unpublishedQueue, func(j *job) bool {
+		return !j.network.IsValid() || b.networks[j.network].running < b.perNetwork
 	})
 	if i < 0 {
 		return nil, 0
 	}
-	if pause := b.strangers.pause(now); pause > 0 {
-		return nil, pause
+	if delay := b.unpublished.delay(now); delay > 0 {
+		return nil, delay
 	}
-	f := b.strangerQueue[i]
-	b.strangerQueue = slices.Delete(b.strangerQueue, i, i+1)
-	b.all.depart(now)
-	b.strangers.depart(now)
-	t := b.networks[f.network]
-	t.waiting--
-	t.flying++
-	b.note(f.network, t)
-	return f, 0
+	j := b.unpublishedQueue[i]
+	b.unpublishedQueue = slices.Delete(b.unpublishedQueue, i, i+1)
+	b.all.start(now)
+	b.unpublished.start(now)
+	t := b.networks[j.network]
+	t.queued--
+	t.running++
+	b.setNetworkUse(j.network, t)
+	return j, 0
 }
 
-// land ends a flight that next returned.
-func (b *budget) land(f *flight) {
-	b.all.flying--
-	if !f.published {
-		b.strangers.flying--
-		t := b.networks[f.network]
-		t.flying--
-		b.note(f.network, t)
+// release counts a job that next returned as ended.
+func (b *budget) release(j *job) {
+	b.all.running--
+	if !j.published {
+		b.unpublished.running--
+		t := b.networks[j.network]
+		t.running--
+		b.setNetworkUse(j.network, t)
 	}
 }
 
-// abandon empties the queue and returns what waited in it.
-func (b *budget) abandon() []*flight {
-	waiting := slices.Concat(b.crawlerQueue, b.strangerQueue)
-	b.crawlerQueue, b.strangerQueue = nil, nil
-	b.all.waiting, b.strangers.waiting = 0, 0
-	return waiting
+// drain empties the queue and returns its jobs.
+func (b *budget) drain() []*job {
+	jobs := slices.Concat(b.publishedQueue, b.unpublishedQueue)
+	b.publishedQueue, b.unpublishedQueue = nil, nil
+	b.all.queued, b.unpublished.queued = 0, 0
+	return jobs
 }
 
-func (b *budget) note(network netip.Prefix, t traffic) {
+func (b *budget) setNetworkUse(network netip.Prefix, t networkUse) {
 	switch {
 	case !network.IsValid():
-	case t == traffic{}:
+	case t == networkUse{}:
 		delete(b.networks, network)
 	default:
 		b.networks[network] = t
 	}
 }
 
-// pause is how long until one more may start.
-func (a *account) pause(now time.Time) time.Duration {
-	if start := a.starts[a.oldest]; !start.IsZero() {
+// delay is how long until the rate allows one more to start.
+func (q *quota) delay(now time.Time) time.Duration {
+	if start := q.starts[q.oldest]; !start.IsZero() {
 		return max(time.Second-now.Sub(start), 0)
 	}
 	return 0
 }
 
-func (a *account) depart(now time.Time) {
-	a.waiting--
-	a.flying++
-	a.starts[a.oldest] = now
-	a.oldest = (a.oldest + 1) % len(a.starts)
+func (q *quota) start(now time.Time) {
+	q.queued--
+	q.running++
+	q.starts[q.oldest] = now
+	q.oldest = (q.oldest + 1) % len(q.starts)
 }
 
-// network is what one stranger can be expected to own; the zero prefix counts for nobody.
+// network is the block of addresses that one client can be expected to own; the zero prefix is not counted.
 func network(addr netip.Addr, published bool) netip.Prefix {
 	if published || addr.IsLoopback() {
 		return netip.Prefix{}

@@ -63,8 +63,8 @@ func TestBudgetInFlight(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		if len(v.flights) != 0 || len(v.budget.networks) != 0 || v.budget.all.flying != 0 || v.budget.all.waiting != 0 || v.budget.strangers.flying != 0 || v.budget.strangers.waiting != 0 {
-			t.Errorf("still accounted for: %d flights, %v, %+v", len(v.flights), v.budget.networks, v.budget.all)
+		if len(v.jobs) != 0 || len(v.budget.networks) != 0 || v.budget.all.running != 0 || v.budget.all.queued != 0 || v.budget.unpublished.running != 0 || v.budget.unpublished.queued != 0 {
+			t.Errorf("still accounted for: %d flights, %v, %+v", len(v.jobs), v.budget.networks, v.budget.all)
 		}
 	})
 }
@@ -106,9 +106,9 @@ func TestBudgetPerNetwork(t *testing.T) {
 			}
 		}
 		// A busy network keeps nobody else waiting, and no network fills the queue.
-		for i := range 2 * queuePerNetwork {
+		for i := range 2 * maxQueuedPerNetwork {
 			cause := CausePending
-			if i >= queuePerNetwork {
+			if i >= maxQueuedPerNetwork {
 				cause = CauseBudget
 			}
 			addr := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 1, 0, 2, 15: byte(i + 2)})
@@ -119,7 +119,7 @@ func TestBudgetPerNetwork(t *testing.T) {
 		if z.count(reverseOf(t, stranger(7))+" PTR") != 1 {
 			t.Error("a stranger waits for the network of others")
 		}
-		time.Sleep(lookupAtMost + 500*time.Millisecond)
+		time.Sleep(lookupTimeout + 500*time.Millisecond)
 		if z.count(reverse("192.0.2.255")) == 0 || z.count(reverse("192.0.2.2")) != 0 {
 			t.Error("the neighbours are not looked up one after the other")
 		}
@@ -167,7 +167,8 @@ func TestBudgetPerSecond(t *testing.T) {
 			}
 			counts = append(counts, fmt.Sprint(n))
 		}
-		// 15 strangers at once; 5 crawlers in the middle of the second; when it is over their 5 others and 10 strangers; …
+		// 15 strangers at once; 5 crawlers in the middle of the second; when it is over their 5 others and 10
+		// strangers; …
 		if got, want := strings.Join(counts, " "), "15 5 15 5 10 0 0 0"; got != want {
 			t.Errorf("lookups by half second %s, want %s", got, want)
 		}
@@ -207,7 +208,7 @@ func TestWaitersAreBounded(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if causes[CauseTimeout] != mostWaiters || causes[CauseBudget] != 1000-mostWaiters {
+		if causes[CauseTimeout] != maxWaiters || causes[CauseBudget] != 1000-maxWaiters {
 			t.Errorf("calls by cause: %v", causes)
 		}
 	})

@@ -7,34 +7,33 @@ import (
 	"strings"
 )
 
-// Claims recognises the crawlers that a User-Agent claims to be. It is immutable and safe for concurrent use; a nil
-// *Claims claims nothing.
+// Claims finds the crawler that a User-Agent claims to be. It is immutable and safe for concurrent use; a nil *Claims
+// finds none.
 //
-// A crawler is claimed by one of its product tokens (RFC 9110 section 10.1.5), in any case, where and as Google writes
-// it:
+// A crawler is claimed by one of its product tokens (RFC 9110 section 10.1.5), in any case, where Google writes it:
 //
-//   - it is the first thing of the value or of an element of a comment, behind "(" or ";":
+//   - it begins the value or an element of a comment, after "(" or ";":
 //     "Googlebot/2.1 (+http://www.google.com/bot.html)", "(compatible; Googlebot/2.1; …)", "(KHTML, like Gecko;
-//     compatible; GoogleOther)"; or it is a product with a version behind another such product or a comment:
+//     compatible; GoogleOther)"; or it is a product with a version after another such product or a comment:
 //     "Gecko/2 Googlebot/2.1";
-//   - behind it comes the end, a version ("/"), the end of the element (";", ")" or ","), a comment, or a hyphen and
-//     the rest of a name that begins with the token: "Googlebot-Image/1.0".
+//   - after it comes the end, a version ("/"), the end of the element (";", ")" or ","), a comment, or a hyphen and the
+//     rest of a name that begins with the token: "Googlebot-Image/1.0".
 //
-// So "notgooglebot", "my-googlebot" and "Googlebots" claim nothing, and neither do the honest readers that only say
-// whose rules they follow or how they want to be treated: "like Googlebot", "compatible with Googlebot",
-// "Googlebot-like", "treat as Googlebot/2.1". Letters, digits, hyphens, underscores and all bytes outside ASCII make
-// words. If several crawlers are claimed, the first one counts.
+// So "notgooglebot", "my-googlebot" and "Googlebots" claim nothing, and neither do clients that only say whose rules
+// they follow or how they want to be treated: "like Googlebot", "compatible with Googlebot", "Googlebot-like", "treat
+// as Googlebot/2.1". Letters, digits, hyphens, underscores and all bytes outside ASCII make words. If several crawlers
+// are claimed, the first one counts.
 //
-// A claim is only a reason to verify: it must never decide anything by itself.
+// A claim is only a reason to verify and proves nothing.
 type Claims struct {
-	class  [256]byte // what a byte can be, in bits
+	class  [256]byte // of a byte, as bits
 	tokens []claimToken
 }
 
 const (
 	inWord  byte = 1 << iota // the byte belongs to a word
 	inToken                  // a token begins with the byte
-	isMark                   // the byte says where a product or an element of a comment begins
+	isMark                   // the byte delimits products or elements of a comment
 )
 
 type claimToken struct {
@@ -42,7 +41,7 @@ type claimToken struct {
 	name  string // of the crawler
 }
 
-// NewClaims returns the Claims for the named entries of the Catalogue. Without names it claims nothing. The error names
+// NewClaims returns the Claims for the named entries of the Catalogue; without names it finds none. The error lists
 // every name that is not in the catalogue, and the ones that are.
 func NewClaims(names []string) (*Claims, error) {
 	catalogue := Catalogue()
@@ -51,7 +50,8 @@ func NewClaims(names []string) (*Claims, error) {
 	for _, name := range names {
 		at := slices.IndexFunc(catalogue, func(c Crawler) bool { return c.Name == name })
 		if at < 0 {
-			problems = append(problems, fmt.Errorf("crawler %q: not known; the known ones are %s", name, listNames(catalogue)))
+			problems = append(problems,
+				fmt.Errorf("crawler %q: not known; the known ones are %s", name, listNames(catalogue)))
 			continue
 		}
 		if !slices.ContainsFunc(crawlers, func(c Crawler) bool { return c.Name == name }) {
@@ -64,7 +64,7 @@ func NewClaims(names []string) (*Claims, error) {
 	return ClaimsOf(crawlers)
 }
 
-// ClaimsOf returns the Claims for crawlers of the caller's own, the same that Verifier.Crawlers has. The error says
+// ClaimsOf returns the Claims for crawlers of the caller's own, the same that Verifier.Crawlers has. The error lists
 // everything that is wrong with them.
 func ClaimsOf(crawlers []Crawler) (*Claims, error) {
 	c := &Claims{}
@@ -75,8 +75,8 @@ func ClaimsOf(crawlers []Crawler) (*Claims, error) {
 		if names[crawler.Name] {
 			problems = append(problems, fmt.Errorf("crawler %q: is there twice", crawler.Name))
 		}
-		if names[crawler.Name] = true; i == mostCrawlers {
-			problems = append(problems, fmt.Errorf("%d crawlers: more than %d", len(crawlers), mostCrawlers))
+		if names[crawler.Name] = true; i == maxCrawlers {
+			problems = append(problems, fmt.Errorf("%d crawlers: more than %d", len(crawlers), maxCrawlers))
 		}
 		for _, token := range crawler.Tokens {
 			if tokenProblem(token) == "" {
@@ -87,7 +87,7 @@ func ClaimsOf(crawlers []Crawler) (*Claims, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	// The longest token is the one that is meant.
+	// The longest token counts.
 	slices.SortStableFunc(c.tokens, func(a, b claimToken) int { return len(b.lower) - len(a.lower) })
 	for b := range c.class {
 		if 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '-' || b == '_' || b >= 0x80 {
@@ -120,7 +120,7 @@ func listNames(catalogue []Crawler) string {
 }
 
 // Of returns the Name of the crawler that agent, the value of a User-Agent field, claims to be, or "" for none. The
-// value may hold any bytes and be of any length; Of does not allocate.
+// value may have any bytes and any length; Of does not allocate.
 func (c *Claims) Of(agent string) string {
 	if c == nil {
 		return ""
@@ -135,7 +135,7 @@ func (c *Claims) Of(agent string) string {
 				continue
 			}
 			if class&inToken != 0 {
-				if name := c.at(agent[i:], first); name != "" {
+				if name := c.match(agent[i:], first); name != "" {
 					return name
 				}
 			}
@@ -155,30 +155,30 @@ func (c *Claims) Of(agent string) string {
 	return ""
 }
 
-// at returns the name of the crawler whose token rest begins with. Only where it is the first of its element does it
-// need no version.
-func (c *Claims) at(rest string, first bool) string {
+// match returns the name of the crawler whose token rest begins with. A token needs a version unless it is the first of
+// its element.
+func (c *Claims) match(rest string, first bool) string {
 	for i := range c.tokens {
 		t := &c.tokens[i]
-		if len(rest) < len(t.lower) || !hasFold(rest, t.lower) {
+		if len(rest) < len(t.lower) || !hasPrefixFold(rest, t.lower) {
 			continue
 		}
-		behind := rest[len(t.lower):]
-		if behind != "" && behind[0] == '-' {
-			suffix := c.word(behind[1:])
+		after := rest[len(t.lower):]
+		if after != "" && after[0] == '-' {
+			suffix := c.word(after[1:])
 			if descriptive(suffix) {
 				continue
 			}
-			behind = behind[1+len(suffix):]
+			after = after[1+len(suffix):]
 		}
-		if strings.HasPrefix(behind, "/") || first && ends(behind) {
+		if strings.HasPrefix(after, "/") || first && ends(after) {
 			return t.name
 		}
 	}
 	return ""
 }
 
-// word returns the letters, digits, hyphens and underscores that text begins with.
+// word returns the letters, digits, hyphens and underscores at the start of text.
 func (c *Claims) word(text string) string {
 	for i := range len(text) {
 		if c.class[text[i]]&inWord == 0 {
@@ -188,20 +188,20 @@ func (c *Claims) word(text string) string {
 	return text
 }
 
-// descriptive says whether what stands behind a token and a hyphen only compares with the crawler.
+// descriptive reports whether the suffix after a token and a hyphen only compares the client with the crawler.
 func descriptive(suffix string) bool {
 	switch len(suffix) {
 	case len(""):
 		return true
 	case len("like"):
-		return hasFold(suffix, "like")
+		return hasPrefixFold(suffix, "like")
 	case len("compatible"):
-		return hasFold(suffix, "compatible")
+		return hasPrefixFold(suffix, "compatible")
 	}
 	return false
 }
 
-// ends says whether a product or an element of a comment can end before text.
+// ends reports whether a product or an element of a comment can end before text.
 func ends(text string) bool {
 	for i := range len(text) {
 		switch text[i] {
@@ -215,9 +215,9 @@ func ends(text string) bool {
 	return true
 }
 
-// hasFold reports whether s, which is at least as long, begins with lower in any case. Only ASCII letters fold: to
-// Unicode the Kelvin sign is a k, to a product token it is not.
-func hasFold(s, lower string) bool {
+// hasPrefixFold reports whether s, which is at least as long, begins with lower in any case. Only ASCII letters fold:
+// to Unicode the Kelvin sign is a k, to a product token it is not.
+func hasPrefixFold(s, lower string) bool {
 	for i := range len(lower) {
 		b := s[i]
 		if 'A' <= b && b <= 'Z' {

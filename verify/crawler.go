@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -13,8 +15,8 @@ const (
 	ClassUserTriggered = "user-triggered"
 )
 
-// Masks returns the masks of the reverse names of a class, nil for any other string. The slice is the caller's. Source:
-// developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
+// Masks returns the masks of the reverse names of a class, nil for any other string. The caller may change the slice.
+// Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
 func Masks(class string) []string {
 	switch class {
 	case ClassCommon:
@@ -28,23 +30,23 @@ func Masks(class string) []string {
 	}
 }
 
-// Crawler is an entry of the catalogue: how a crawler names itself and how it is recognised.
+// Crawler is an entry of the catalogue: how a crawler names itself and how it is verified.
 type Crawler struct {
 	Name   string   // as in the configuration: "googlebot"
-	Class  string   // ClassCommon or ClassSpecialCase; of a caller's own whatever he likes
+	Class  string   // ClassCommon or ClassSpecialCase; any string for a caller's own
 	Tokens []string // product tokens in the User-Agent, in Google's spelling
 	Names  []string // masks of its reverse names; the package comment says what a mask matches
 	About  string   // what it crawls for, one line
 }
 
-// Catalogue returns the crawlers that can be verified, in the order they are listed to users. The slice is the
-// caller's. Source: developers.google.com/crawling/docs/crawlers-fetchers, the pages on common crawlers, on
+// Catalogue returns the crawlers that can be verified, in the order they are listed to users. The caller may change the
+// slice. Source: developers.google.com/crawling/docs/crawlers-fetchers, the pages on common crawlers, on
 // special-case crawlers and on verifying requests.
 func Catalogue() []Crawler {
 	common := func() []string { return Masks(ClassCommon) }
 	special := func() []string { return Masks(ClassSpecialCase) }
 	// AdsBot and Mediapartners-Google also come from the addresses of the common crawlers, whose names are Google's
-	// alone. The other way round it is neither documented nor seen.
+	// alone. The reverse is neither documented nor seen.
 	ads := func() []string { return append(special(), common()...) }
 	return []Crawler{
 		{
@@ -96,8 +98,8 @@ func Catalogue() []Crawler {
 }
 
 // Trusts reports whether name, a reverse name as the DNS gives it, matches one of the crawler's masks. A name that is
-// not made of letters, digits, hyphens and dots alone, or is too long, is never trusted. Being trusted proves nothing
-// yet: whoever owns an address chooses its reverse name. Only the forward lookup proves.
+// not made of letters, digits, hyphens and dots alone, or is too long, is never trusted. That a name is trusted proves
+// nothing yet: the owner of an address chooses its reverse name. Only the forward lookup proves.
 func (c Crawler) Trusts(name string) bool {
 	clean, ok := cleanName(name)
 	return ok && c.trusts(clean)
@@ -119,64 +121,81 @@ func matchMask(mask, clean string) bool {
 	return strings.IndexByte(clean[len(before):len(clean)-len(after)], '.') < 0
 }
 
-// Limits of RFC 1035 section 2.3.4, for a name without its trailing dot.
-const (
-	longestName  = 253
-	longestLabel = 63
-)
-
-// cleanName returns name in lower case without its trailing dot, and whether it is a host name: labels of letters,
-// digits and hyphens (RFC 1123 section 2.1), none of them empty, none of them too long. Escapes, which is how odd bytes
-// of a DNS message arrive here, do not pass.
-func cleanName(name string) (clean string, ok bool) {
-	name = strings.TrimSuffix(name, ".")
-	if name == "" || len(name) > longestName {
-		return "", false
+// check reports everything that is wrong with a crawler, which may be a caller's own.
+func (c Crawler) check() error {
+	var problems []error
+	wrong := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("crawler %q: "+format, append([]any{c.Name}, args...)...))
 	}
-	label, upper := 0, false
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c == '.':
-			if label == 0 {
-				return "", false
-			}
-			label = 0
-			continue
-		case 'A' <= c && c <= 'Z':
-			upper = true
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-':
-		default:
-			return "", false
-		}
-		if label++; label > longestLabel {
-			return "", false
+	if c.Name == "" {
+		wrong("has no name")
+	}
+	if len(c.Tokens) == 0 {
+		wrong("has no token by which a User-Agent could claim it")
+	}
+	for _, token := range c.Tokens {
+		if problem := tokenProblem(token); problem != "" {
+			wrong("token %q: %s", token, problem)
 		}
 	}
-	if label == 0 {
-		return "", false
+	if len(c.Names) == 0 {
+		wrong("has no reverse names by which it could be verified")
 	}
-	if upper {
-		name = strings.ToLower(name)
+	for _, mask := range c.Names {
+		if problem := maskProblem(mask); problem != "" {
+			wrong("reverse name %q: %s", mask, problem)
+		}
 	}
-	return name, true
+	return errors.Join(problems...)
 }
 
-// showName makes any name fit to be shown on a terminal.
-func showName(name string) string {
-	if clean, ok := cleanName(name); ok {
-		return clean
-	}
-	if len(name) > longestName {
-		name = name[:longestName]
-	}
-	shown := []byte(strings.TrimSuffix(name, "."))
-	for i, c := range shown {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '.', c == '_':
-		default:
-			shown[i] = '?'
+// tokenProblem returns what is wrong with a product token; "": nothing.
+func tokenProblem(token string) string {
+	for i := range len(token) {
+		b := token[i]
+		letter := 'a' <= b|0x20 && b|0x20 <= 'z'
+		if !letter && (i == 0 || !('0' <= b && b <= '9') && b != '-' && b != '_') {
+			return "want a letter and then letters, digits, hyphens and underscores"
 		}
 	}
-	return string(shown)
+	if token == "" {
+		return "is empty"
+	}
+	return ""
+}
+
+// maskProblem returns what is wrong with a mask; "": nothing. A mask with fewer than two labels after its "*" would
+// trust anyone who registers a name.
+func maskProblem(mask string) string {
+	before, after, wild := strings.Cut(mask, "*")
+	clean, ok := cleanName(before + "a" + after)
+	switch {
+	case strings.Contains(after, "*"):
+		return "has more than one *"
+	case wild && (!ok || clean != before+"a"+after), !wild && !isClean(mask):
+		return "is no host name in lower case with at most one *"
+	case wild && strings.Count(after, ".") < 2:
+		return "leaves too much open: anyone can have a name like that"
+	case len(mask) > maxCachedName:
+		return fmt.Sprintf("is longer than %d bytes", maxCachedName)
+	}
+	return ""
+}
+
+func isClean(name string) bool {
+	clean, ok := cleanName(name)
+	return ok && clean == name
+}
+
+// validCrawlers returns those of a caller's crawlers that can be verified, in copies that the caller cannot change.
+func validCrawlers(crawlers []Crawler) []Crawler {
+	var out []Crawler
+	for _, c := range crawlers {
+		if c.check() != nil || len(out) == maxCrawlers {
+			continue
+		}
+		c.Names = slices.Clone(c.Names)
+		out = append(out, c)
+	}
+	return out
 }

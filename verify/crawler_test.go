@@ -235,7 +235,7 @@ func TestCatalogue(t *testing.T) {
 			tokens[strings.ToLower(token)] = c.Name
 		}
 		for _, mask := range c.Names {
-			if longest := len(mask) - 1 + longestLabel - strings.Index(mask, "*"); longest > longestKept {
+			if longest := len(mask) - 1 + maxLabel - strings.Index(mask, "*"); longest > maxCachedName {
 				t.Errorf("crawler %q: names of %d bytes match mask %q and are not kept", c.Name, longest, mask)
 			}
 			if strings.Count(mask, "*") != 1 || mask != strings.ToLower(mask) ||
@@ -269,7 +269,7 @@ func TestShowName(t *testing.T) {
 		"two words\nand a line.example": "two?words?and?a?line.example",
 	}
 	for name, want := range cases {
-		if got := showName(name); got != want {
+		if got := printableName(name); got != want {
 			t.Errorf("showName(%q) = %q, want %q", name, got, want)
 		}
 	}

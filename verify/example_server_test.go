@@ -12,8 +12,8 @@ import (
 	"gate421/verify/verifytest"
 )
 
-// A server of net/http that sends Googlebot back to HTTP/1.1 and serves everyone else. In this example's zone its client is
-// Googlebot.
+// A server of net/http that sends Googlebot back to HTTP/1.1 and serves everyone else. In this example's zone its
+// client is Googlebot.
 func Example_server() {
 	zone := verifytest.NewServer(`
 1.0.0.127.in-addr.arpa.        300 IN PTR crawl-127-0-0-1.googlebot.com.

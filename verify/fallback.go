@@ -2,165 +2,165 @@ package verify
 
 import "context"
 
-// hear takes an outcome. It returns the reading that settles the query, if this one does.
-func (q *query) hear(ctx context.Context, out outcome) (reading, bool) {
+// handle processes an outcome. It returns the answer to the query, if this is one.
+func (q *query) handle(ctx context.Context, out outcome) (answer, bool) {
 	c := out.to
 	switch {
-	case !out.how.tcp:
-	case out.m == nil:
+	case !out.mode.tcp:
+	case out.response == nil:
 		c.tcp = tcpFailed
 	default:
-		c.tcp = tcpUntried // it does work
+		c.tcp = tcpUntried // it works and may be used again
 	}
 	switch {
-	case out.m != nil:
-		return q.hearMessage(ctx, out)
-	case out.trouble == nil:
-		c.folded = true
-		q.overTCP(ctx, c)
-	case out.how.tcp:
-		q.hearTCP(ctx, c, out.trouble)
-	case out.trouble.cause == CauseTruncated:
+	case out.response != nil:
+		return q.handleResponse(ctx, out)
+	case out.failure == nil:
+		c.caseLost = true
+		q.tryTCP(ctx, c)
+	case out.mode.tcp:
+		q.handleTCPFailure(ctx, c, out.failure)
+	case out.failure.cause == CauseTruncated:
 		c.truncated = true
-		q.overTCP(ctx, c)
-	case out.trouble.cause == CauseGarbage: // somebody answers in the server's place
-		q.record(out.trouble)
-		c.folded = true
-		q.overTCP(ctx, c)
+		q.tryTCP(ctx, c)
+	case out.failure.cause == CauseGarbage: // somebody responds in the server's place
+		q.recordFailure(out.failure)
+		c.caseLost = true
+		q.tryTCP(ctx, c)
 	default:
-		if c.vain == 0 { // or else what it said over TCP says more
-			q.record(out.trouble)
+		if c.tcpErrors == 0 { // or else what it said over TCP says more
+			q.recordFailure(out.failure)
 		}
-		c.closed = true
-		q.beginNext(ctx)
+		c.unreachable = true
+		q.startNext(ctx)
 	}
-	return reading{}, false
+	return answer{}, false
 }
 
-func (q *query) hearMessage(ctx context.Context, out outcome) (reading, bool) {
+func (q *query) handleResponse(ctx context.Context, out outcome) (answer, bool) {
 	c := out.to
-	c.server.responded(out.took)
-	r := read(out.m, q.name, q.qtype)
-	r.server = c.server.address
+	c.server.recordLatency(out.took)
+	a := parseAnswer(out.response, q.name, q.qtype)
+	a.server = c.server.address
 	switch {
-	case r.kind == readingNothing:
-		q.record(troubleAt(c.server.address, r.cause, r.detail))
-		c.done = c.done || out.how == manner{} // it will not say more to any other question
-		if out.how.tcp {
-			c.vain++
+	case a.kind == answerNone:
+		q.recordFailure(newFailure(c.server.address, a.cause, a.detail))
+		c.done = c.done || out.mode == mode{} // there is no simpler query
+		if out.mode.tcp {
+			c.tcpErrors++
 		}
-		if !c.done && (r.cause == CauseFormErr || r.cause == CauseNotImp) {
+		if !c.done && (a.cause == CauseFormErr || a.cause == CauseNotImp) {
 			q.degrade(ctx, c)
 		} else {
-			q.beginNext(ctx)
+			q.startNext(ctx)
 		}
-		return r, false
-	case r.no() && out.how.mixed:
-		if !c.denied {
-			c.denied = true
-			q.send(ctx, c, manner{})
+		return a, false
+	case a.negative() && out.mode.mixedCase:
+		if !c.mixedDenied {
+			c.mixedDenied = true
+			q.send(ctx, c, mode{})
 		}
-		return r, false
-	case r.no() && c.denied: // it does not matter how the name is written
+		return a, false
+	case a.negative() && c.mixedDenied: // the case makes no difference to this server
 	default:
-		c.server.learn(out.how, q.from.usual())
+		c.server.learn(out.mode, q.upstream.defaultMode())
 	}
-	q.from.prefer(c.server)
-	return r, true
+	q.upstream.prefer(c.server)
+	return a, true
 }
 
-// hearTCP takes what went wrong over TCP, or TLS.
-func (q *query) hearTCP(ctx context.Context, c *candidate, t *trouble) {
+// handleTCPFailure processes a failure over TCP, or TLS.
+func (q *query) handleTCPFailure(ctx context.Context, c *candidate, f *failure) {
 	server := c.server.address
-	switch usual := q.from.usual(); {
-	case usual.tcp:
-		q.record(t)
-		c.done = c.pending == 0 && (!c.how.edns || t.cause == CauseTLS)
-	case t.cause == CauseTruncated:
-		q.record(t)
+	switch standard := q.upstream.defaultMode(); {
+	case standard.tcp:
+		q.recordFailure(f)
+		c.done = c.pending == 0 && (!c.mode.edns || f.cause == CauseTLS)
+	case f.cause == CauseTruncated:
+		q.recordFailure(f)
 		c.done = c.pending == 0
 	case c.truncated:
-		q.record(troubleAt(server, CauseTruncated, "TCP: "+t.words()))
+		q.recordFailure(newFailure(server, CauseTruncated, "TCP: "+f.text()))
 		c.done = c.pending == 0
-	case c.closed:
+	case c.unreachable:
 		c.done = c.pending == 0
-	case c.folded, c.denied:
-		q.send(ctx, c, manner{})
-	case c.start.tcp: // that it is remembered to answer over TCP does not hold any more
-		c.start = usual
-		q.send(ctx, c, usual)
-	case c.pending > 0 && c.waves == 1: // UDP is silent
-		c.waves++
-		q.send(ctx, c, manner{})
+	case c.caseLost, c.mixedDenied:
+		q.send(ctx, c, mode{})
+	case c.start.tcp: // the workaround does not work any more
+		c.start = standard
+		q.send(ctx, c, standard)
+	case c.pending > 0 && c.silentTicks == 1: // no response over UDP either
+		c.silentTicks++
+		q.send(ctx, c, mode{})
 	}
 }
 
-// overTCP asks over TCP, of which forgers of datagrams know nothing, and where that is no way, as the C library asks.
-func (q *query) overTCP(ctx context.Context, c *candidate) {
+// tryTCP asks over TCP, which an off-path attacker cannot forge, or where TCP has failed as the C library does.
+func (q *query) tryTCP(ctx context.Context, c *candidate) {
 	switch {
 	case c.tcp == tcpUntried:
-		q.send(ctx, c, manner{tcp: true, edns: c.how.edns})
+		q.send(ctx, c, mode{tcp: true, edns: c.mode.edns})
 	case c.tcp == tcpPending:
 	case c.truncated:
-		q.record(troubleAt(c.server.address, CauseTruncated, ""))
+		q.recordFailure(newFailure(c.server.address, CauseTruncated, ""))
 		c.done = c.pending == 0
-	case c.how != manner{}:
-		q.send(ctx, c, manner{})
+	case c.mode != mode{}:
+		q.send(ctx, c, mode{})
 	default:
 		c.done = c.pending == 0
 	}
 }
 
-// beginNext asks one server more, after another one failed.
-func (q *query) beginNext(ctx context.Context) {
+// startNext asks one more server, after another one failed.
+func (q *query) startNext(ctx context.Context) {
 	for _, c := range q.candidates {
-		if !c.begun {
-			q.begin(ctx, c)
+		if !c.started {
+			q.start(ctx, c)
 			return
 		}
 	}
 }
 
-// degrade asks less of a server that did not answer what it was asked last; when there is no less, it is done.
+// degrade asks a server again in a simpler mode than the last, which failed; when there is none, the server is done.
 func (q *query) degrade(ctx context.Context, c *candidate) {
-	how, usual := c.how, q.from.usual()
+	m, standard := c.mode, q.upstream.defaultMode()
 	switch {
-	case c.closed && (usual.tcp || c.tcp != tcpUntried || c.vain > 1):
+	case c.unreachable && (standard.tcp || c.tcp != tcpUntried || c.tcpErrors > 1):
 		c.done = true
 		return
-	case c.closed:
-		how = manner{tcp: true, edns: how.edns && c.vain == 0}
-	case how.edns:
-		how.edns = false
-	case how.tcp && !usual.tcp:
-		how = manner{mixed: usual.mixed}
-	case how.mixed:
-		how.mixed = false
+	case c.unreachable:
+		m = mode{tcp: true, edns: m.edns && c.tcpErrors == 0}
+	case m.edns:
+		m.edns = false
+	case m.tcp && !standard.tcp:
+		m = mode{mixedCase: standard.mixedCase}
+	case m.mixedCase:
+		m.mixedCase = false
 	default:
 		c.done = true
 		return
 	}
-	q.send(ctx, c, how)
+	q.send(ctx, c, m)
 }
 
-// hasten asks a server in another manner beside the attempts that it has not answered. Two manners lose nothing when a
-// lost datagram is all that is wrong.
-func (q *query) hasten(ctx context.Context, c *candidate) {
-	usual := q.from.usual()
-	const manners = 3
-	c.waves++
-	switch step := c.waves % manners; {
-	case q.from.attempts > 0 && c.waves >= manners*q.from.attempts || c.truncated:
-	case usual.tcp:
-		q.sendBeside(ctx, c, manner{tcp: true, edns: step != 1})
-	case c.folded, c.denied, step == 2:
-		q.sendBeside(ctx, c, manner{})
+// tryBeside asks a silent server in another mode while earlier attempts are still pending: a lost datagram may be all
+// that is wrong.
+func (q *query) tryBeside(ctx context.Context, c *candidate) {
+	standard := q.upstream.defaultMode()
+	const modes = 3
+	c.silentTicks++
+	switch step := c.silentTicks % modes; {
+	case q.upstream.attempts > 0 && c.silentTicks >= modes*q.upstream.attempts || c.truncated:
+	case standard.tcp:
+		q.sendBeside(ctx, c, mode{tcp: true, edns: step != 1})
+	case c.caseLost, c.mixedDenied, step == 2:
+		q.sendBeside(ctx, c, mode{})
 	case step == 0 || c.start.tcp:
-		q.sendBeside(ctx, c, usual)
+		q.sendBeside(ctx, c, standard)
 	default:
-		q.sendBeside(ctx, c, manner{mixed: c.start.mixed})
+		q.sendBeside(ctx, c, mode{mixedCase: c.start.mixedCase})
 		if c.tcp == tcpUntried {
-			q.sendBeside(ctx, c, manner{tcp: true, edns: usual.edns})
+			q.sendBeside(ctx, c, mode{tcp: true, edns: standard.edns})
 		}
 	}
 }

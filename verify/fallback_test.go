@@ -146,7 +146,7 @@ func TestImpostorsStay(t *testing.T) {
 		inBubble(t, "fault * "+fault, func(t *testing.T, z *zone, v *Verifier) {
 			for range 2 {
 				want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr("192.0.2.1")), Impostor, SourceDNS, "")
-				time.Sleep(impostorFor + time.Second)
+				time.Sleep(impostorTTL + time.Second)
 			}
 		})
 	}
@@ -192,11 +192,11 @@ func TestSilenceTakesFewSockets(t *testing.T) {
 				synctest.Wait()
 				most = max(most, open.Load())
 			}
-			if most < ownAttempts*lookups || most > ownAttempts*lookups+sharedAttempts {
+			if most < ownAttempts*lookups || most > ownAttempts*lookups+maxSharedAttempts {
 				t.Errorf("%d servers: up to %d sockets", len(servers), most)
 			}
-			if open.Load() != 0 || r.shared.Load() != 0 {
-				t.Errorf("%d servers: %d sockets are left, %d of what is shared", len(servers), open.Load(), r.shared.Load())
+			if open.Load() != 0 || r.sharedAttempts.Load() != 0 {
+				t.Errorf("%d servers: %d sockets are left, %d of what is shared", len(servers), open.Load(), r.sharedAttempts.Load())
 			}
 		})
 	}
@@ -218,7 +218,7 @@ func TestHabitsEnd(t *testing.T) {
 			t.Error("it is not remembered that the server drops names in mixed case")
 		}
 		z.fail("", 0)
-		time.Sleep(habitFor + time.Second)
+		time.Sleep(workaroundTTL + time.Second)
 		if lookup() != 0 {
 			t.Error("a server that is well is waited for")
 		}

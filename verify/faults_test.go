@@ -38,8 +38,9 @@ func quirk(text, name, network string, edns bool) (applies bool, effect string) 
 	return network == when, effect
 }
 
-// spoil returns the message that is sent in place of m by a server with a fault, nil for silence. A fault is one of the words
-// below, or one of them behind "edns:", "mixed:", "plain:", "udp:" or "tcp:" if it is only there for such queries; "+" joins two.
+// spoil returns the message that is sent in place of m by a server with a fault, nil for silence. A fault is one of the
+// words below, or one of them behind "edns:", "mixed:", "plain:", "udp:" or "tcp:" if it is only there for such
+// queries; "+" joins two.
 func spoil(m *dns.Msg, fault, network string, edns bool) []byte {
 	switch fault {
 	case "", "none":

@@ -37,8 +37,9 @@ func numbered(i int) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// TestFlood: FLOOD (50,000 without that variable in the environment) addresses, each of a network of its own, say within
-// 100 seconds that they are Googlebot, while Googlebot crawls from addresses that have to be looked up again meanwhile.
+// TestFlood: FLOOD (50,000 without that variable in the environment) addresses, each of a network of its own, say
+// within 100 seconds that they are Googlebot, while Googlebot crawls from addresses that have to be looked up again
+// meanwhile.
 func TestFlood(t *testing.T) {
 	n := 50_000
 	if s := os.Getenv("FLOOD"); s != "" {
@@ -166,19 +167,19 @@ func TestMemoryBound(t *testing.T) {
 	v.start()
 	name := func(i int, rest string) string {
 		label := fmt.Sprintf("geo-crawl-%053d", i) // as long as a label gets
-		return label + rest + strings.Repeat("x", longestKept-len(label)-len(rest))
+		return label + rest + strings.Repeat("x", maxCachedName-len(label)-len(rest))
 	}
-	for i := range rememberAtMost {
-		proof := &finding{name: name(i, ".geo.googlebot.com"), also: name(i, ".google.com"), proves: 1, genuine: 3}
-		v.memory.remember(numbered(i), &report{finding: proof, keep: genuineMost})
-		v.memory.remember(numbered(i+1<<20), &report{finding: &finding{name: name(i, ".example")}, keep: impostorFor})
+	for i := range maxCached {
+		proof := &finding{name: name(i, ".geo.googlebot.com"), second: name(i, ".google.com"), provenByName: 1, genuine: 3}
+		v.cache.put(numbered(i), &report{finding: proof, ttl: maxGenuineTTL})
+		v.cache.put(numbered(i+1<<20), &report{finding: &finding{name: name(i, ".example")}, ttl: impostorTTL})
 	}
-	v.memory.proven.CleanUp()
-	v.memory.others.CleanUp()
+	v.cache.proven.CleanUp()
+	v.cache.others.CleanUp()
 	grown := heap() - before
-	proven, others := v.memory.proven.EstimatedSize(), v.memory.others.EstimatedSize()
+	proven, others := v.cache.proven.EstimatedSize(), v.cache.others.EstimatedSize()
 	t.Logf("%d proofs and %d others in %.1f MiB", proven, others, float64(grown)/(1<<20))
-	if proven < rememberAtMost*9/10 || others < rememberAtMost*9/10 {
+	if proven < maxCached*9/10 || others < maxCached*9/10 {
 		t.Error("less is remembered than there is room for")
 	}
 	if grown > mostMemory {
@@ -187,7 +188,8 @@ func TestMemoryBound(t *testing.T) {
 	runtime.KeepAlive(v)
 }
 
-// TestSlowFloodIsRemembered: strangers who come no faster than the budget are answered from memory for ten minutes each.
+// TestSlowFloodIsRemembered: strangers who come no faster than the budget are answered from memory for ten minutes
+// each.
 func TestSlowFloodIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone("")

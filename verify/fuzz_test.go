@@ -51,7 +51,7 @@ func FuzzReverseName(f *testing.F) {
 				t.Fatalf("%q is not clean", clean)
 			}
 		}
-		if shown := showName(name); len(shown) > 253 || safe(shown, "_?") != "" {
+		if shown := printableName(name); len(shown) > 253 || safe(shown, "_?") != "" {
 			t.Fatalf("%q is shown as %q", name, shown)
 		}
 	})

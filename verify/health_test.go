@@ -75,7 +75,7 @@ func TestHealthOverTime(t *testing.T) {
 			t.Errorf("%d queries in an hour", n)
 		}
 		z.fail("", 0)
-		time.Sleep(probeMost + followEvery)
+		time.Sleep(maxProbeInterval + checkEvery)
 		if got := said(); !strings.HasSuffix(got, " well") {
 			t.Errorf("after its end: %q", got)
 		}
@@ -91,13 +91,13 @@ func TestHealthOverTime(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}
-		lookups(troublesInARow - 1)
+		lookups(probeAfterFailures - 1)
 		time.Sleep(time.Minute)
 		if got := said(); got != "" {
 			t.Errorf("too early: %q", got)
 		}
 		lookups(2)
-		time.Sleep(followEvery)
+		time.Sleep(checkEvery)
 		if got := said(); !strings.HasSuffix(got, " refused 192.0.2.53:53") {
 			t.Errorf("after troubles in a row: %q", got)
 		}
@@ -111,7 +111,7 @@ func TestHealthAfterAProof(t *testing.T) {
 		said()
 		z.fail("", 0)
 		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Genuine, SourceDNS, "")
-		time.Sleep(probeLeast + followEvery)
+		time.Sleep(minProbeInterval + checkEvery)
 		if got := said(); !strings.HasSuffix(got, " well") {
 			t.Errorf("%q", got)
 		}
@@ -124,10 +124,10 @@ func TestHealthOfALiar(t *testing.T) {
 		time.Sleep(time.Minute)
 		said()
 		z.fail("nxdomain", 0)
-		for i := range troublesInARow {
+		for i := range probeAfterFailures {
 			v.Identify(t.Context(), "googlebot", netip.AddrFrom4([4]byte{66, 249, 66, byte(i + 2)}))
 		}
-		time.Sleep(2 * followEvery)
+		time.Sleep(2 * checkEvery)
 		if got := said(); !strings.Contains(got, "denied") {
 			t.Errorf("%q", got)
 		}

@@ -13,7 +13,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// hostile is a server that answers the questions of one type with bytes of its own choice, and all others like its zone.
+// hostile is a server that answers the questions of one type with bytes of its own choice, and all others like its
+// zone.
 type hostile struct {
 	zone  *zone
 	qtype uint16
@@ -78,9 +79,9 @@ func (h *hostile) dress(query *dns.Msg) []byte {
 	return append(append(answer[:12], packed[12:]...), h.wire[8:]...)
 }
 
-// FuzzAnswer: whatever bytes a server sends for reverse names, they do not make an address genuine that the forward zone
-// does not give to a trusted name; and whatever it sends for addresses, only the very address does. Nothing crashes,
-// hangs, or outlives its lookup.
+// FuzzAnswer: whatever bytes a server sends for reverse names, they do not make an address genuine that the forward
+// zone does not give to a trusted name; and whatever it sends for addresses, only the very address does. Nothing
+// crashes, hangs, or outlives its lookup.
 func FuzzAnswer(f *testing.F) {
 	record := func(rrs ...string) []byte {
 		m := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, RecursionAvailable: true}, Compress: true}
@@ -126,7 +127,7 @@ func FuzzAnswer(f *testing.F) {
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("took %v", took)
 			}
-			if (found.trouble == nil) != (found.troubled == 0) || len(found.names) > mostNames || len(found.name) > longestKept || safe(found.name, "") != "" {
+			if (found.failure == nil) != (found.failed == 0) || len(found.names) > maxNames || len(found.name) > maxCachedName || safe(found.name, "") != "" {
 				t.Errorf("found %+v", found)
 			}
 			return found
@@ -209,7 +210,7 @@ func TestAnswersThatUnfold(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	answer, ok := unpack(wire)
 	runtime.ReadMemStats(&after)
-	if !ok || len(answer.Answer) != mostRecords {
+	if !ok || len(answer.Answer) != maxRecords {
 		t.Fatalf("read %v", ok)
 	}
 	if cost := after.TotalAlloc - before.TotalAlloc; cost > 2<<20 {

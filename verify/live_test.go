@@ -177,7 +177,7 @@ func TestLiveRangesRefuse(t *testing.T) {
 		"no entries":                {answer{200, nil, listOf(later, 0)}, "less than half"},
 		"shrunken":                  {answer{200, nil, listOf(later, 158)}, "less than half"},
 		"everyone's addresses":      {answer{200, nil, `{"creationTime": "2031-05-01T00:00:00", "prefixes": [{"ipv4Prefix": "0.0.0.0/0"}]}`}, `"0.0.0.0/0"`},
-		"endless":                   {answer{200, nil, good.body + strings.Repeat(" ", listAtMost)}, "more than 1048576 bytes"},
+		"endless":                   {answer{200, nil, good.body + strings.Repeat(" ", maxListSize)}, "more than 1048576 bytes"},
 		"redirect to plain http":    {to("http://developers.google.com/list"), "not https"},
 		"redirect to another host":  {to("https://evil.example/list"), "another host"},
 		"redirect to this machine":  {to("https://127.0.0.1/list"), "another host"},

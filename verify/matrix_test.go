@@ -63,7 +63,8 @@ func newCrawl(t *testing.T) *crawl {
 	return c
 }
 
-// ask asks for every client once. A verdict is wrong if it is the opposite; right reports whether all are known and fresh.
+// ask asks for every client once. A verdict is wrong if it is the opposite; right reports whether all are known and
+// fresh.
 func (c *crawl) ask() (right bool) {
 	right = true
 	for addr, want := range c.clients {
@@ -136,8 +137,8 @@ func matrixFaults() []struct {
 	}
 }
 
-// TestFaultMatrix puts each fault at each moment between clients and the DNS. A genuine crawler is never an impostor, an
-// impostor never genuine; what was known stays known; 5 seconds after its end all verdicts are right and fresh.
+// TestFaultMatrix puts each fault at each moment between clients and the DNS. A genuine crawler is never an impostor,
+// an impostor never genuine; what was known stays known; 5 seconds after its end all verdicts are right and fresh.
 func TestFaultMatrix(t *testing.T) {
 	if hosts, err := os.ReadFile("/etc/hosts"); err != nil || !strings.Contains(string(hosts), "127.0.0.1") {
 		t.Log("the hosts file of this machine does not know 127.0.0.1, so it cannot mislead")

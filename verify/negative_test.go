@@ -68,7 +68,7 @@ func TestDenials(t *testing.T) {
 						renew := func(verdict Verdict) {
 							t.Helper()
 							v.Prefetch(addr)
-							time.Sleep(lookupAtMost + time.Second)
+							time.Sleep(lookupTimeout + time.Second)
 							synctest.Wait()
 							if got, _ := v.Peek("googlebot", addr); got.Verdict != verdict || got.Source != SourceCache {
 								t.Errorf("%v from %q, want %v", got.Verdict, got.Source, verdict)
@@ -82,7 +82,7 @@ func TestDenials(t *testing.T) {
 						if renew(Genuine); z.total() != asked {
 							t.Error("the second denial follows at once")
 						}
-						time.Sleep(deniedApart)
+						time.Sleep(minDenialGap)
 						if c.ends {
 							renew(Impostor)
 							return

@@ -43,15 +43,15 @@ msnbot-157-55-39-1.search.msn.com.  300 IN A   157.55.39.1
 func TestMoreCrawlersThanFit(t *testing.T) {
 	z := newZone(googlebotZone)
 	var many []Crawler
-	for i := range mostCrawlers + 2 {
+	for i := range maxCrawlers + 2 {
 		c := bingbot()
 		c.Name = "bot" + strings.Repeat("x", i)
 		many = append(many, c)
 	}
-	many[mostCrawlers-1].Names = Masks(ClassCommon)
+	many[maxCrawlers-1].Names = Masks(ClassCommon)
 	v := &Verifier{Crawlers: many, Resolver: z.inMemory(), Wait: 5 * time.Second}
 	defer v.Close()
-	for i, want := range map[int]Verdict{0: Impostor, mostCrawlers - 1: Genuine, mostCrawlers: Unknown, mostCrawlers + 1: Unknown} {
+	for i, want := range map[int]Verdict{0: Impostor, maxCrawlers - 1: Genuine, maxCrawlers: Unknown, maxCrawlers + 1: Unknown} {
 		if got := v.Identify(t.Context(), many[i].Name, netip.MustParseAddr(googlebotAddr)); got.Verdict != want {
 			t.Errorf("crawler %d: %+v", i, got)
 		}

@@ -127,16 +127,16 @@ func TestProofsOutliveFloods(t *testing.T) {
 	done := make(chan Result)
 	v.IdentifyAsync("googlebot", addr, func(r Result) { done <- r })
 	want(t, <-done, Genuine, SourceDNS, "")
-	for i := range uint32(rememberAtMost + 20_000) {
+	for i := range uint32(maxCached + 20_000) {
 		var a [16]byte
 		copy(a[:], "\x20\x01\x0d\xb8")
 		binary.BigEndian.PutUint32(a[4:], i)
-		v.memory.remember(netip.AddrFrom16(a), &report{finding: &finding{}, keep: impostorFor})
+		v.cache.put(netip.AddrFrom16(a), &report{finding: &finding{}, ttl: impostorTTL})
 	}
 	got, _ := v.Peek("googlebot", addr)
 	want(t, got, Genuine, SourceCache, "")
-	v.memory.others.CleanUp()
-	if n := v.memory.others.EstimatedSize(); n > rememberAtMost || n < rememberAtMost/2 {
-		t.Errorf("%d impostors are remembered, want at most %d", n, rememberAtMost)
+	v.cache.others.CleanUp()
+	if n := v.cache.others.EstimatedSize(); n > maxCached || n < maxCached/2 {
+		t.Errorf("%d impostors are remembered, want at most %d", n, maxCached)
 	}
 }

@@ -21,20 +21,20 @@ import (
 var commonCrawlers string
 
 // Ranges are address ranges that Google publishes for its crawlers. They are immutable and safe for concurrent use; a
-// nil *Ranges holds no address. They are shown to people and give lookups a budget of their own. They never influence a
-// verdict: lists are late, and being on one is no proof of being asked for.
+// nil *Ranges holds no address. They are shown to people and give lookups a budget of their own. No verdict rests on
+// them: lists are late, and forward-confirmed reverse DNS is the proof.
 type Ranges struct {
 	created  time.Time
 	prefixes map[netip.Prefix]struct{}
 	bits4    []int // the prefix lengths that occur, longest first
 	bits6    []int
-	ignored  int // entries of no use
+	ignored  int // invalid entries
 }
 
-// Bounds on what a list can say.
+// The shortest prefixes that a list may have.
 const (
-	widest4 = 8  // prefix length: no publisher owns more
-	widest6 = 20 // prefix length
+	widest4 = 8 // no publisher owns more
+	widest6 = 20
 )
 
 // PublishedRanges returns the list of common crawlers that is built in, made on 22 September 2026. Parsing costs under
@@ -49,13 +49,13 @@ func PublishedRanges() (*Ranges, error) {
 
 // ParseRanges reads a list in the form that Google publishes and draft-illyes-webbotauth-jafar describes:
 //
-//	{"creationTime": "2026-01-14T15:45:48.000000", "prefixes": [{"ipv6Prefix": "2001:db8::/64"}, {"ipv4Prefix": "192.0.2.0/27"}]}
+//	{"creationTime": "2026-01-14T15:45:48.000000",
+//	 "prefixes": [{"ipv6Prefix": "2001:db8::/64"}, {"ipv4Prefix": "192.0.2.0/27"}]}
 //
 // creationTime is a day or a time as ISO 8601 writes it, in UTC where it names no zone; a list without one has the zero
-// time. Keys that are not known are passed over, for lists grow new ones, and so are entries that do not have exactly
-// one of the two prefixes, or one with bits set behind its length or wider than /8 (IPv4) or /20 (IPv6): one wrong
-// entry does not spoil a list. A list that has entries and none of use, that has no prefixes at all, or whose
-// formatVersion is 2 or later is an error.
+// time. Unknown keys are ignored, for lists grow new ones, and so are entries that do not have exactly one of the two
+// prefixes, or one with bits set after its length or shorter than /8 (IPv4) or /20 (IPv6): one wrong entry does not
+// spoil a list. It is an error if no entry is valid, if there is no key prefixes, and if formatVersion is 2 or later.
 func ParseRanges(text []byte) (*Ranges, error) {
 	var list struct {
 		FormatVersion string            `json:"formatVersion"`
@@ -91,11 +91,11 @@ func ParseRanges(text []byte) (*Ranges, error) {
 	if wrong != nil && len(r.prefixes) == 0 {
 		return nil, wrong
 	}
-	r.measure()
+	r.indexLengths()
 	return r, nil
 }
 
-// checkVersion is nil for version 1 of the format, whatever its minor number, and for "".
+// checkVersion returns nil for version 1 of the format, whatever its minor number, and for "".
 func checkVersion(version string) error {
 	major, _, _ := strings.Cut(version, ".")
 	if n, err := strconv.Atoi(major); version != "" && (err != nil || n > 1) {
@@ -104,14 +104,15 @@ func checkVersion(version string) error {
 	return nil
 }
 
-// parseCreated reads a creationTime; "" is the zero time.
+// parseCreated parses a creationTime; "" is the zero time.
 func parseCreated(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
 	upper := strings.Replace(strings.ToUpper(text), " ", "T", 1)
 	for _, layout := range []string{
-		"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02",
+		"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00",
+		"2006-01-02",
 	} {
 		if t, err := time.ParseInLocation(layout, upper, time.UTC); err == nil {
 			return t.UTC(), nil
@@ -145,14 +146,15 @@ func parsePrefix(text string, is4 bool) (netip.Prefix, error) {
 		widest = widest4
 	}
 	prefix, err := netip.ParsePrefix(text)
-	if err != nil || prefix.Addr().Is4() != is4 || prefix.Addr().Is4In6() || prefix != prefix.Masked() || prefix.Bits() < widest {
+	if err != nil || prefix.Addr().Is4() != is4 || prefix.Addr().Is4In6() || prefix != prefix.Masked() ||
+		prefix.Bits() < widest {
 		return netip.Prefix{}, fmt.Errorf("prefix %.60q: not an address range of its kind", text)
 	}
 	return prefix, nil
 }
 
-// measure notes which prefix lengths occur.
-func (r *Ranges) measure() {
+// indexLengths notes which prefix lengths occur.
+func (r *Ranges) indexLengths() {
 	for prefix := range r.prefixes {
 		bits := &r.bits6
 		if prefix.Addr().Is4() {
@@ -167,7 +169,7 @@ func (r *Ranges) measure() {
 	}
 }
 
-// mergeRanges returns what holds the addresses of all lists, as old as the oldest of them.
+// mergeRanges returns the union of all lists, as old as the oldest of them.
 func mergeRanges(lists []*Ranges) *Ranges {
 	if len(lists) == 1 && lists[0] != nil {
 		return lists[0]
@@ -182,11 +184,11 @@ func mergeRanges(lists []*Ranges) *Ranges {
 			all.created = r.created
 		}
 	}
-	all.measure()
+	all.indexLengths()
 	return all
 }
 
-// equal reports whether r and other hold the same ranges and were made at the same time; a list equals no nil.
+// equal reports whether r and other hold the same ranges and were made at the same time; nil equals nothing.
 func (r *Ranges) equal(other *Ranges) bool {
 	return other != nil && r.created.Equal(other.created) && maps.Equal(r.prefixes, other.prefixes)
 }
@@ -222,7 +224,7 @@ func (r *Ranges) Created() time.Time {
 	return r.created
 }
 
-// Ignored returns how many entries of the list were of no use.
+// Ignored returns how many entries of the list were invalid.
 func (r *Ranges) Ignored() int {
 	if r == nil {
 		return 0

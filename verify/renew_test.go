@@ -53,7 +53,7 @@ func TestRenewedAhead(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		identify(SourceStale)
 		z.fail("", 0)
-		time.Sleep(troubleFor)
+		time.Sleep(failureTTL)
 		identify(SourceDNS)
 		// Whoever is answered later renews as well.
 		time.Sleep(28 * time.Minute)
@@ -69,7 +69,7 @@ func TestRenewedAhead(t *testing.T) {
 		v.Prefetch(addr)
 		synctest.Wait()
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
-		time.Sleep(deniedApart)
+		time.Sleep(minDenialGap)
 		v.Prefetch(addr)
 		synctest.Wait()
 		want(t, v.Identify(t.Context(), "googlebot", addr), Impostor, SourceCache, "")
@@ -127,8 +127,8 @@ func TestRangesDecideNothing(t *testing.T) {
 	})
 }
 
-// TestOutage is the law: whatever the DNS does for however long, who is genuine never becomes an impostor, and who is an
-// impostor is known as one within 5 seconds of the outage's end, at every moment it can begin.
+// TestOutage is the law: whatever the DNS does for however long, who is genuine never becomes an impostor, and who is
+// an impostor is known as one within 5 seconds of the outage's end, at every moment it can begin.
 func TestOutage(t *testing.T) {
 	for _, fault := range []string{"servfail", "silent", "garbage", "lame"} {
 		for begin := time.Duration(0); begin <= 31*time.Minute; begin += 47 * time.Second {
@@ -188,11 +188,11 @@ func BenchmarkIdentifyWarmParallel(b *testing.B) {
 	for name, apart := range map[string]bool{"one address": false, "own address": true} {
 		b.Run(name, func(b *testing.B) {
 			v, first := warm(b)
-			known, _ := v.memory.proven.GetIfPresent(first.As16())
+			known, _ := v.cache.proven.GetIfPresent(first.As16())
 			addrs := make([]netip.Addr, 64)
 			for i := range addrs {
 				addrs[i] = numbered(i)
-				v.memory.remember(addrs[i], &report{finding: &finding{name: known.name, proves: 1, genuine: 1}, keep: time.Hour})
+				v.cache.put(addrs[i], &report{finding: &finding{name: known.name, provenByName: 1, genuine: 1}, ttl: time.Hour})
 			}
 			var n atomic.Int64
 			b.ReportAllocs()

@@ -13,36 +13,36 @@ import (
 	"time"
 )
 
-// ServersEvent says whom a Resolver that follows a file asks from now on.
+// ServersEvent says which servers a Resolver with a File asks from now on.
 type ServersEvent struct {
 	Servers []string // host:port each
-	Before  []string // that were asked until now; nil: the file was read for the first time
-	Err     error    // why the file names nobody, so that Servers are those of before and the machine's own; nil: it does
+	Before  []string // those until now; nil: the file was read for the first time
+	Err     error    // why the file names none, so that Servers are Before and the local one; nil: it names them
 }
 
-// The bounds of resolv.conf(5), and of reading it.
+// Bounds of resolv.conf(5), and on reading it.
 const (
-	mostServers    = 3
-	mostSeconds    = 30
-	mostRounds     = 5
-	mostConfig     = 64 << 10 // bytes
-	readAgainAfter = 2 * time.Second
-	localServer    = "127.0.0.1:53" // where the file names no server
+	maxServers    = 3
+	maxSeconds    = 30
+	maxRounds     = 5
+	maxResolvConf = 64 << 10 // bytes
+	rereadAfter   = 2 * time.Second
+	localServer   = "127.0.0.1:53" // if the file names no server
 )
 
-// followed is what is known of a file that is followed.
-type followed struct {
-	mu     sync.Mutex
-	read   time.Time // when it was read last; zero: never
-	text   string    // that is in use
-	doubt  string    // what was seen once and may still be being written
-	told   string    // the problem that was told of last
-	static bool      // the file says no-reload
+// resolvFile is what a Resolver knows of its File.
+type resolvFile struct {
+	mu          sync.Mutex
+	readAt      time.Time // when it was read last; zero: never
+	text        string    // that is in use
+	unconfirmed string    // what was read once and may be half written
+	reported    string    // the problem that OnServers was called with last; "": none
+	noReload    bool      // the file says no-reload
 }
 
-// follow reads the file, unless that was done a moment ago or is being done. Only the first time does anybody wait for
-// another one who reads it. What it finds holds from the next query on; queries under way go on.
-func (r *Resolver) follow() {
+// rereadFile reads the file, unless that was done a moment ago or is being done by another goroutine, which is waited
+// for only the first time. The servers hold from the next query on; running queries keep theirs.
+func (r *Resolver) rereadFile() {
 	f := &r.file
 	switch {
 	case r.current.Load() == nil:
@@ -52,12 +52,12 @@ func (r *Resolver) follow() {
 	}
 	defer f.mu.Unlock()
 	before := r.current.Load()
-	if before != nil && (f.static || time.Since(f.read) < readAgainAfter) {
+	if before != nil && (f.noReload || time.Since(f.readAt) < rereadAfter) {
 		return
 	}
-	f.read = time.Now()
-	text, err := readConfig(r.File)
-	next := parseConfig(text, before)
+	f.readAt = time.Now()
+	text, err := readResolvConf(r.File)
+	next := parseResolvConf(text, before)
 	if err == nil && len(next.servers) == 0 {
 		err = fmt.Errorf("%s names no server", r.File)
 	}
@@ -69,17 +69,17 @@ func (r *Resolver) follow() {
 		seen := problem + "\n" + text
 		whole := err == nil && strings.HasSuffix(text, "\n")
 		switch {
-		case problem == f.told && text == f.text:
-			f.doubt = ""
+		case problem == f.reported && text == f.text:
+			f.unconfirmed = ""
 			return
-		case !whole && seen != f.doubt: // half a file would name nobody, and half a line another server
-			f.doubt = seen
+		case !whole && seen != f.unconfirmed: // half a file would name no server, and half a line another one
+			f.unconfirmed = seen
 			return
 		}
 	}
-	f.doubt, f.text, f.static = "", text, next.static
+	f.unconfirmed, f.text, f.noReload = "", text, next.noReload
 	if err != nil {
-		next = withLocal(before)
+		next = withLocalServer(before)
 	}
 	r.current.Store(next)
 	first := before == nil
@@ -87,14 +87,14 @@ func (r *Resolver) follow() {
 	if !first {
 		e.Before = before.addresses()
 	}
-	if r.OnServers != nil && (first || problem != f.told || !slices.Equal(e.Servers, e.Before)) {
+	if r.OnServers != nil && (first || problem != f.reported || !slices.Equal(e.Servers, e.Before)) {
 		r.OnServers(e)
 	}
-	f.told = problem
+	f.reported = problem
 }
 
-// readConfig reads a file that is one; a pipe would never end.
-func readConfig(path string) (string, error) {
+// readResolvConf reads a regular file; a pipe might never end.
+func readResolvConf(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is no file", path)
@@ -107,12 +107,12 @@ func readConfig(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, mostConfig))
+	text, err := io.ReadAll(io.LimitReader(f, maxResolvConf))
 	return string(text), err
 }
 
-// withLocal asks the machine's own server where a file names none, after those that it named before.
-func withLocal(before *upstream) *upstream {
+// withLocalServer returns the servers of before, which may be nil, and the local one, for a file that names none.
+func withLocalServer(before *upstream) *upstream {
 	addresses := []string{localServer}
 	if before != nil {
 		addresses = before.addresses()
@@ -127,11 +127,11 @@ func withLocal(before *upstream) *upstream {
 	return u
 }
 
-// parseConfig reads resolv.conf(5) as the C library does: keywords stand at the beginning of a line, the first three
-// servers count, and what it does not know is passed over. Of the options those count that concern one question with a
-// complete name: timeout, attempts, rotate, use-vc and no-reload. The others, as ndots, edns0, trust-ad and
+// parseResolvConf parses resolv.conf(5) as the C library does: keywords stand at the beginning of a line, the first
+// three servers count, and what it does not know is skipped. Of the options those count that concern one query for a
+// fully qualified name: timeout, attempts, rotate, use-vc and no-reload. The others, such as ndots, edns0, trust-ad and
 // single-request, change nothing here.
-func parseConfig(text string, old *upstream) *upstream {
+func parseResolvConf(text string, old *upstream) *upstream {
 	var addresses []string
 	var options []string
 	for line := range strings.Lines(text) {
@@ -145,7 +145,7 @@ func parseConfig(text string, old *upstream) *upstream {
 			if end := strings.IndexAny(address, "#;"); end >= 0 {
 				address = address[:end]
 			}
-			if addr, err := netip.ParseAddr(address); err == nil && len(addresses) < mostServers {
+			if addr, err := netip.ParseAddr(address); err == nil && len(addresses) < maxServers {
 				addresses = append(addresses, net.JoinHostPort(addr.String(), strconv.Itoa(portPlain)))
 			}
 		case "options":
@@ -158,18 +158,18 @@ func parseConfig(text string, old *upstream) *upstream {
 		switch name {
 		case "timeout":
 			if n, err := strconv.Atoi(value); err == nil {
-				u.timeout = time.Duration(min(max(n, 1), mostSeconds)) * time.Second
+				u.timeout = time.Duration(min(max(n, 1), maxSeconds)) * time.Second
 			}
 		case "attempts":
 			if n, err := strconv.Atoi(value); err == nil {
-				u.attempts = min(max(n, 1), mostRounds)
+				u.attempts = min(max(n, 1), maxRounds)
 			}
 		case "rotate":
 			u.rotate = true
 		case "use-vc":
 			u.tcp = true
 		case "no-reload":
-			u.static = true
+			u.noReload = true
 		}
 	}
 	return u

@@ -58,8 +58,8 @@ func TestParseConfig(t *testing.T) {
 		"nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n": {
 			servers: []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"}},
 	} {
-		u := parseConfig(text, nil)
-		got := config{u.addresses(), u.timeout, u.attempts, u.rotate, u.tcp, u.static}
+		u := parseResolvConf(text, nil)
+		got := config{u.addresses(), u.timeout, u.attempts, u.rotate, u.tcp, u.noReload}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, want %+v", text, got, want)
 		}
@@ -71,9 +71,9 @@ func FuzzConfig(f *testing.F) {
 	f.Add("nameserver 192.0.2.53\noptions timeout:1 rotate\n")
 	f.Add("nameserver fe80::1%eth0 ;x\n\n#\nnameserver ::\noptions attempts:-1\x00")
 	f.Fuzz(func(t *testing.T, text string) {
-		u := parseConfig(text, nil)
-		bounded := u.timeout >= 0 && u.timeout <= mostSeconds*time.Second && u.attempts >= 0 && u.attempts <= mostRounds
-		if len(u.servers) > mostServers || !bounded {
+		u := parseResolvConf(text, nil)
+		bounded := u.timeout >= 0 && u.timeout <= maxSeconds*time.Second && u.attempts >= 0 && u.attempts <= maxRounds
+		if len(u.servers) > maxServers || !bounded {
 			t.Errorf("%+v", u)
 		}
 		for _, s := range u.servers {
@@ -103,7 +103,7 @@ func (c *configFile) write(text string) {
 func (c *configFile) asks(servers ...string) {
 	c.t.Helper()
 	for range 2 {
-		time.Sleep(readAgainAfter)
+		time.Sleep(rereadAfter)
 		c.r.Addresses()
 	}
 	if got := c.r.Addresses(); !slices.Equal(got, servers) {
@@ -180,7 +180,7 @@ func TestFollowConfig(t *testing.T) {
 		expect(two)
 		// Without an end of line it may be half of one; when it stays so it counts.
 		c.write("nameserver 192.0.2.1")
-		time.Sleep(readAgainAfter)
+		time.Sleep(rereadAfter)
 		if got := c.r.Addresses(); !slices.Equal(got, []string{two}) {
 			t.Errorf("half a line was believed: %v", got)
 		}
@@ -188,7 +188,7 @@ func TestFollowConfig(t *testing.T) {
 		expect(one)
 		// Empty for a moment; empty for good; in order again.
 		c.write("")
-		time.Sleep(readAgainAfter)
+		time.Sleep(rereadAfter)
 		c.r.Addresses()
 		c.write("nameserver 192.0.2.1\n")
 		c.asks(one)
@@ -234,14 +234,14 @@ func TestFollowWhileLookingUp(t *testing.T) {
 		if took < 2*time.Second || old.count(question) == 0 || new.count(question) != 0 {
 			t.Errorf("took %v, from the old server %d times", took, old.count(question))
 		}
-		time.Sleep(2 * readAgainAfter)
+		time.Sleep(2 * rereadAfter)
 		got := v.Lookup(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr))
 		if got.Verdict != Genuine || new.count(question) != 1 {
 			t.Errorf("%+v, from the new server %d times", got, new.count(question))
 		}
 	})
-	before := parseConfig("nameserver 192.0.2.1\nnameserver 192.0.2.2\n", nil)
-	after := parseConfig("nameserver 192.0.2.2\n", before)
+	before := parseResolvConf("nameserver 192.0.2.1\nnameserver 192.0.2.2\n", nil)
+	after := parseResolvConf("nameserver 192.0.2.2\n", before)
 	if after.servers[0] != before.servers[1] {
 		t.Error("what was learned of a server is forgotten")
 	}
@@ -311,7 +311,7 @@ func TestConfigOptions(t *testing.T) {
 	}
 	for options, want := range map[string]time.Duration{
 		"timeout:1 attempts:1": 2 * time.Second, "timeout:1 attempts:2": 4 * time.Second,
-		"timeout:2 attempts:1": 4 * time.Second, "timeout:9": lookupAtMost, "attempts:1": lookupAtMost,
+		"timeout:2 attempts:1": 4 * time.Second, "timeout:9": lookupTimeout, "attempts:1": lookupTimeout,
 	} {
 		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *dialled) {
 			start := time.Now()
@@ -322,7 +322,7 @@ func TestConfigOptions(t *testing.T) {
 		})
 	}
 	for options, want := range map[string]time.Duration{
-		"timeout:1": time.Second, "timeout:2": 2 * time.Second, "rotate": udpPace,
+		"timeout:1": time.Second, "timeout:2": 2 * time.Second, "rotate": udpInterval,
 	} {
 		setup(t, options, "silent", func(t *testing.T, v *Verifier, dials *dialled) {
 			go v.Lookup(t.Context(), "googlebot", addr)

@@ -15,54 +15,53 @@ import (
 	"time"
 )
 
-// Resolver asks recursive DNS servers. Its fields are set before first use and then left alone; its methods are safe
-// for concurrent use. It must not be copied after first use.
+// Resolver queries recursive DNS servers. Its fields must not change after first use; its methods are safe for
+// concurrent use. It must not be copied after first use.
 //
-// It fails towards silence: whatever a server does, a question that nobody answers properly has no answer, and no
-// answer becomes "there is no such name".
+// It fails towards no answer: whatever a server does wrong is a failure, and never counts as "there is no such name".
 type Resolver struct {
 	// Servers are asked in order, host:port each. The one that answered last is asked first from then on.
 	Servers []string
 
-	// File, if not empty, names a file in the form of resolv.conf(5) that says whom to ask, and how, in place of
-	// Servers, Timeout, Attempts, Rotate and TCP. It is followed: before a lookup it is read again if it was not for
-	// two seconds. While it names no server or cannot be read, the servers that it named last are asked, and before the
-	// first one the machine's own, 127.0.0.1:53, as resolv.conf(5) has it.
+	// File, if not empty, names a file in the form of resolv.conf(5) that is used in place of Servers, Timeout,
+	// Attempts, Rotate and TCP. It is read again before a lookup if the last time is two seconds ago. While it names no
+	// server or cannot be read, the servers that it named last are asked; if there are none, the local one,
+	// 127.0.0.1:53, as resolv.conf(5) has it.
 	File string
 
-	// OnServers is called when a File names other servers than before, or has another problem, also when it is read for
-	// the first time; one call at a time, and not before the servers are asked. It must not block. Nil: nobody is told.
+	// OnServers is called when File is read for the first time, and when it names other servers than before or has
+	// another problem; one call at a time, and not before the servers are in use. It must not block. Nil: no calls.
 	OnServers func(ServersEvent)
 
 	// TLSName, if not empty, is the name that the servers' certificates must have: queries go over TLS (RFC 7858).
-	// Empty: over UDP, and over TCP where UDP does not do.
+	// Empty: over UDP, and over TCP where UDP fails.
 	TLSName string
 
-	// RootCAs are the authorities trusted with TLSName. Nil: the system's.
+	// RootCAs are the certificate authorities trusted with TLSName. Nil: the system's.
 	RootCAs *x509.CertPool
 
 	// Timeout is how long a server may be silent before the next one is asked as well; a query ends after Timeout for
 	// each server and round. 0: the next one is asked after 0.3 seconds, or twice as long as a slow server took before,
-	// and the query ends with its lookup. A response counts however late it comes before the end.
+	// and the query ends with its lookup. Responses count until the query ends, however late they come.
 	Timeout time.Duration
 
-	// Attempts are the rounds that silent servers are asked in. 0: as many as there is time for, but 2 with a Timeout.
+	// Attempts is how many times a silent server is asked. 0: as often as there is time for, but 2 with a Timeout.
 	Attempts int
 
-	// Rotate makes every query begin with another server.
+	// Rotate makes every query begin with the next server in turn.
 	Rotate bool
 
-	// TCP keeps UDP from being used at all.
+	// TCP turns UDP off.
 	TCP bool
 
-	// Dial opens connections, several at a time; network is "udp" or "tcp". A connection that is no net.PacketConn gets messages with the
-	// length prefix of RFC 1035 section 4.2.2. Nil: a zero net.Dialer.
+	// Dial opens connections, several at a time; network is "udp" or "tcp". On a connection that is no net.PacketConn,
+	// messages have the length prefix of RFC 1035 section 4.2.2. Nil: a zero net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	once    sync.Once
-	current atomic.Pointer[upstream]
-	file    followed
-	shared  atomic.Int32 // of sharedAttempts
+	once           sync.Once
+	current        atomic.Pointer[upstream]
+	file           resolvFile
+	sharedAttempts atomic.Int32 // under way, at most maxSharedAttempts
 }
 
 const (
@@ -72,9 +71,10 @@ const (
 	portTLS       = 853
 )
 
-// ParseResolver reads the three ways to name a resolver:
+// ParseResolver parses the three ways to name a resolver:
 //
-//   - system: the servers of /etc/resolv.conf, followed; search domains and the hosts file play no part
+//   - system: the servers of /etc/resolv.conf, which is read again when it changes; not its search domains, and not the
+//     hosts file
 //   - 192.0.2.53:53: one server, over UDP and TCP; the port may be left out, IPv6 is written [2001:db8::53]:53
 //   - tls://192.0.2.53:853#dns.example: one server, over TLS; the port may be left out, the certificate's name may not
 //
@@ -121,8 +121,8 @@ func parseServer(s string, port uint16) (string, error) {
 	return netip.AddrPortFrom(addr, port).String(), nil
 }
 
-// systemResolver follows a file, which need not be there yet. Where the system has no such file at all, it has to be
-// there.
+// systemResolver returns a Resolver whose File is path. The file need not exist yet, except on systems that have none
+// by default.
 func systemResolver(system, path string) (*Resolver, error) {
 	if system == "windows" || system == "plan9" {
 		if _, err := os.Stat(path); err != nil {
@@ -132,7 +132,7 @@ func systemResolver(system, path string) (*Resolver, error) {
 	return &Resolver{File: path}, nil
 }
 
-// upstream is whom to ask now. It is nil only if there is nobody.
+// upstream returns the servers to ask now; nil if there are none.
 func (r *Resolver) upstream() *upstream {
 	if r == nil {
 		return nil
@@ -146,12 +146,12 @@ func (r *Resolver) upstream() *upstream {
 		r.current.Store(u)
 	})
 	if r.File != "" {
-		r.follow()
+		r.rereadFile()
 	}
 	return r.current.Load()
 }
 
-// Addresses are the servers that are asked at the moment, host:port each, in their own order.
+// Addresses returns the servers that are in use, host:port each, in their own order.
 func (r *Resolver) Addresses() []string {
 	if u := r.upstream(); u != nil {
 		return u.addresses()

@@ -85,7 +85,8 @@ func TestResolverTrouble(t *testing.T) {
 	}
 }
 
-// TestResolverStrays is the part of the above that differs on real sockets: datagrams that do not belong to the question.
+// TestResolverStrays is the part of the above that differs on real sockets: datagrams that do not belong to the
+// question.
 func TestResolverStrays(t *testing.T) {
 	for _, fault := range []string{"wrongid", "garbage", "short"} {
 		t.Run(fault, func(t *testing.T) {

@@ -5,52 +5,52 @@ import (
 	"time"
 )
 
-// habitFor is how long it is remembered that a server has to be asked in another manner than the first.
-const habitFor = 15 * time.Minute
+// workaroundTTL is how long it is remembered that a server does not respond in the default mode.
+const workaroundTTL = 15 * time.Minute
 
 // server is one DNS server and what has been learned about it. It is safe for concurrent use.
 type server struct {
-	address string // host:port
-	habit   atomic.Pointer[habit]
-	latency atomic.Int64 // nanoseconds that its responses take, the latest counting most; 0: none came yet
+	address    string // host:port
+	workaround atomic.Pointer[workaround]
+	latency    atomic.Int64 // nanoseconds, a moving average of its responses; 0: none came yet
 }
 
-// habit is a manner in which a server answers, while it did not in the manner that comes first.
-type habit struct {
-	how   manner
+// workaround is a mode in which a server responds, while it did not in the default mode.
+type workaround struct {
+	mode  mode
 	until time.Time
 }
 
-// manner is how the server is asked first.
-func (s *server) manner(usual manner) manner {
-	if h := s.habit.Load(); h != nil && time.Now().Before(h.until) {
-		return h.how
+// firstMode is the mode of the first query to the server: standard, unless a workaround is known.
+func (s *server) firstMode(standard mode) mode {
+	if w := s.workaround.Load(); w != nil && time.Now().Before(w.until) {
+		return w.mode
 	}
-	return usual
+	return standard
 }
 
-// learn notes that the server answered a question put in that manner.
-func (s *server) learn(how, usual manner) {
-	known := s.habit.Load()
+// learn notes that the server responded to a query in that mode.
+func (s *server) learn(mode, standard mode) {
+	known := s.workaround.Load()
 	switch {
-	case how == usual:
+	case mode == standard:
 		if known != nil {
-			s.habit.Store(nil)
+			s.workaround.Store(nil)
 		}
-	case known == nil || known.how != how || time.Now().After(known.until):
-		s.habit.Store(&habit{how: how, until: time.Now().Add(habitFor)})
+	case known == nil || known.mode != mode || time.Now().After(known.until):
+		s.workaround.Store(&workaround{mode: mode, until: time.Now().Add(workaroundTTL)})
 	}
 }
 
-// responded notes how long a response took.
-func (s *server) responded(took time.Duration) {
+// recordLatency notes how long a response took.
+func (s *server) recordLatency(took time.Duration) {
 	if known := s.latency.Load(); known > 0 {
 		took = (time.Duration(known) + took) / 2
 	}
 	s.latency.Store(int64(max(took, 1)))
 }
 
-// patience is how long an answer is waited for before something else is tried beside it.
-func (s *server) patience(least time.Duration) time.Duration {
-	return min(max(least, 2*time.Duration(s.latency.Load())), 4*least)
+// silenceTimeout is how long a response is awaited before another attempt is made: minimum, or more for a slow server.
+func (s *server) silenceTimeout(minimum time.Duration) time.Duration {
+	return min(max(minimum, 2*time.Duration(s.latency.Load())), 4*minimum)
 }

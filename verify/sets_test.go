@@ -11,8 +11,8 @@ import (
 )
 
 // TestReverseNameSets is about which of several reverse names count. The client is 66.249.66.1, which the name "g" is a
-// genuine name of. In a set "name" stands for a name without addresses, "name=address" for one that has it, and "name!" for
-// one whose lookup fails.
+// genuine name of. In a set "name" stands for a name without addresses, "name=address" for one that has it, and "name!"
+// for one whose lookup fails.
 func TestReverseNameSets(t *testing.T) {
 	const (
 		g     = "crawl-66-249-66-1.googlebot.com=66.249.66.1"

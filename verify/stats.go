@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// Stats is what a Verifier is doing, and what it has done since it was made. It speaks of lookups as they were made, so
-// neither of answers from memory nor of the method Lookup, which has no part in the budget. Numbers of one Stats may be
-// some lookups apart from each other. The caller may change it.
+// Stats counts the lookups of a Verifier: what it is doing, and what it has done since it was made. Verdicts from the
+// cache and the method Lookup, which does not count towards the budget, are left out. The numbers are not read at one
+// instant, so they may be some lookups apart. The caller may change it.
 type Stats struct {
-	InFlight int // lookups under way
-	Queued   int // lookups that wait for their turn
+	InFlight int // running lookups
+	Queued   int // queued lookups
 
-	// Shed are the times that nothing was looked up, or nobody was told, for want of budget.
+	// Shed counts the claims that got no lookup, or no callback, because they were over the Budget.
 	Shed uint64
 
-	// Results are the lookups that ended, by what came of them: "genuine" for any crawler of the catalogue, "impostor", the
-	// Cause constant of what went wrong with the DNS, or "other". Every word is there, most of them with 0. A lookup that
-	// was cut short by Close is not counted.
+	// Results counts the lookups that ended by result: "genuine" for any crawler of the catalogue, "impostor", the
+	// Cause constant of a failure, or "other". Every word is a key, most of them with 0. A lookup that Close ended is
+	// not counted.
 	Results map[string]uint64
 
-	// Took is how long those lookups took, their time in the queue left out.
+	// Took is how long those lookups took, without their time in the queue.
 	Took Histogram
 }
 
 // Histogram counts durations by size.
 type Histogram struct {
 	Bounds []time.Duration // upper, inclusive and ascending
-	Counts []uint64        // one for each bound, of what is not in a smaller one, and one for what is above the last
+	Counts []uint64        // not cumulative: one for each bound and one for what is above the last
 	Sum    time.Duration
 }
 
-// The words of Stats.Results that are no Cause.
+// The keys of Stats.Results that are no Cause.
 const (
 	resultGenuine  = "genuine"
 	resultImpostor = "impostor"
@@ -52,28 +52,31 @@ func resultWords() [results]string {
 	}
 }
 
-// bounds end where a lookup ends.
+// bounds returns the histogram's bounds; the last is where a lookup ends.
 func bounds() [buckets - 1]time.Duration {
 	const ms = time.Millisecond
-	return [...]time.Duration{ms, 5 * ms / 2, 5 * ms, 10 * ms, 25 * ms, 50 * ms, 100 * ms, 250 * ms, 500 * ms, time.Second, 5 * time.Second / 2, lookupAtMost}
+	return [...]time.Duration{
+		ms, 5 * ms / 2, 5 * ms, 10 * ms, 25 * ms, 50 * ms, 100 * ms, 250 * ms, 500 * ms,
+		time.Second, 5 * time.Second / 2, lookupTimeout,
+	}
 }
 
-// counts are the parts of Stats that only grow. The zero value is ready for use.
+// counts are the counters of Stats. The zero value is ready for use.
 type counts struct {
-	refused atomic.Uint64
+	shed    atomic.Uint64
 	results [results]atomic.Uint64
 	took    [buckets]atomic.Uint64
 	sum     atomic.Int64 // nanoseconds
 }
 
-// ended counts a lookup.
-func (c *counts) ended(found *report) {
+// record counts a lookup that ended.
+func (c *counts) record(found *report) {
 	word := resultImpostor
 	switch {
 	case found.genuine != 0:
 		word = resultGenuine
-	case found.troubled != 0:
-		word = found.trouble.cause
+	case found.failed != 0:
+		word = found.failure.cause
 	}
 	words, limits := resultWords(), bounds()
 	result := slices.Index(words[:], word)
@@ -89,13 +92,13 @@ func (c *counts) ended(found *report) {
 	c.sum.Add(int64(found.took))
 }
 
-// Stats may be called at any time, also after Close.
+// Stats returns the counts. It may be called at any time, also after Close.
 func (v *Verifier) Stats() Stats {
 	v.start()
 	v.mu.Lock()
-	s := Stats{InFlight: v.budget.all.flying, Queued: v.budget.all.waiting}
+	s := Stats{InFlight: v.budget.all.running, Queued: v.budget.all.queued}
 	v.mu.Unlock()
-	s.Shed = v.counts.refused.Load()
+	s.Shed = v.counts.shed.Load()
 	s.Results = make(map[string]uint64, results)
 	for i, word := range resultWords() {
 		s.Results[word] = v.counts.results[i].Load()

@@ -38,7 +38,7 @@ func TestStatsCountLookups(t *testing.T) {
 		if s := v.Stats(); s.InFlight != 1 || s.Queued != 0 {
 			t.Errorf("%d under way and %d waiting, want 1 and 0", s.InFlight, s.Queued)
 		}
-		time.Sleep(2 * lookupAtMost)
+		time.Sleep(2 * lookupTimeout)
 
 		s := v.Stats()
 		if got, want := counted(s), map[string]uint64{resultGenuine: 1, resultImpostor: 2, CauseServfail: 1, CauseTimeout: 1}; !maps.Equal(got, want) {
@@ -68,7 +68,7 @@ func TestStatsCountTheBudget(t *testing.T) {
 		for i := range 3 + 6 + 7 { // strangers get three quarters
 			v.Identify(t.Context(), "googlebot", stranger(i))
 		}
-		for range mostWaiters + 5 {
+		for range maxWaiters + 5 {
 			v.IdentifyAsync("googlebot", stranger(0), func(Result) {})
 		}
 		synctest.Wait()
@@ -96,7 +96,7 @@ func TestStatsKnowEveryWord(t *testing.T) {
 		t.Error("the last word is not for the rest")
 	}
 	var c counts
-	c.ended(&report{finding: &finding{troubled: 1, trouble: troubleAt("", "what", "")}, took: time.Hour})
+	c.record(&report{finding: &finding{failed: 1, failure: newFailure("", "what", "")}, took: time.Hour})
 	if c.results[results-1].Load() != 1 || c.took[buckets-1].Load() != 1 {
 		t.Error("what no word and no bound holds is not counted last")
 	}

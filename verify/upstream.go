@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// upstream is whom a Resolver asks, and how, at one time. It is immutable but for what is learned about its servers.
+// upstream is the servers that a Resolver asks and how, at one time. Only what is learned about the servers changes.
 type upstream struct {
 	servers  []*server
 	timeout  time.Duration // of each server in turn; 0: as long as the lookup lasts
 	attempts int           // rounds; 0: as many as there is time for
 	rotate   bool
 	tcp      bool // TCP alone, or TLS
-	static   bool // the file that it is from is not to be followed
+	noReload bool // the file that names the servers is not to be read again
 
-	preferred atomic.Pointer[server] // that answered last; nil: the first
-	turns     atomic.Uint32
+	preferred atomic.Pointer[server] // the one that answered last; nil: the first
+	rotation  atomic.Uint32
 }
 
-// newUpstream keeps what old, which may be nil, has learned about servers that stay.
+// newUpstream returns an upstream of these servers; what old, which may be nil, has learned about them is kept.
 func newUpstream(addresses []string, old *upstream) *upstream {
 	u := &upstream{}
 	for _, address := range addresses {
@@ -35,19 +35,19 @@ func newUpstream(addresses []string, old *upstream) *upstream {
 	return u
 }
 
-// usual is the manner in which a server is asked that nothing is known of.
-func (u *upstream) usual() manner {
+// defaultMode is the mode in which a server is asked without a workaround.
+func (u *upstream) defaultMode() mode {
 	if u.tcp {
-		return manner{tcp: true, edns: true}
+		return mode{tcp: true, edns: true}
 	}
-	return manner{edns: true, mixed: true}
+	return mode{edns: true, mixedCase: true}
 }
 
-// order is the order in which one query asks the servers.
+// order returns the servers in the order in which one query asks them.
 func (u *upstream) order() []*server {
 	first := 0
 	if u.rotate {
-		first = int(u.turns.Add(1)-1) % len(u.servers)
+		first = int(u.rotation.Add(1)-1) % len(u.servers)
 	} else if s := u.preferred.Load(); s != nil {
 		first = max(slices.Index(u.servers, s), 0)
 	}
@@ -61,8 +61,8 @@ func (u *upstream) prefer(s *server) {
 	}
 }
 
-// bound is ctx as long as a query may last.
-func (u *upstream) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+// withTimeout returns ctx, bounded by how long a query may last.
+func (u *upstream) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	if u.timeout == 0 {
 		return context.WithCancel(ctx)
 	}
@@ -73,7 +73,7 @@ func (u *upstream) bound(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeout(ctx, u.timeout*time.Duration(rounds*len(u.servers)))
 }
 
-// addresses are those of the servers, in their own order.
+// addresses returns those of the servers, in their own order.
 func (u *upstream) addresses() []string {
 	var out []string
 	for _, s := range u.servers {

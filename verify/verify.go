@@ -5,205 +5,275 @@
 // Google documents at developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests, and [Verifier]
 // performs it:
 //
-//  1. The PTR names of the address are asked for. Of the names in the answer the first 8 are looked at.
+//  1. The PTR names of the address are looked up. Of the names in the answer the first 8 are considered.
 //  2. A name is trusted if it matches a mask of the crawler. It consists of labels of letters, digits and hyphens, of
 //     at most 253 bytes, with at most one trailing dot; case does not matter. In a mask, "*" stands for one or more
 //     letters, digits or hyphens inside one label, so that "crawl-*.googlebot.com" matches neither
 //     "crawl-1.fakegooglebot.com" nor "crawl-1.googlebot.com.evil.example" nor "crawl-1.x.googlebot.com".
-//  3. The addresses of a trusted name are asked for, A or AAAA as the client's address is IPv4 or IPv6. The very
+//  3. The addresses of a trusted name are looked up, A or AAAA as the client's address is IPv4 or IPv6. The client's
 //     address must be among them. It is never enough that some other name of the address resolves back: the name that
 //     is trusted must be the name that confirms.
 //
 // The verdict is one of three.
 //
 //   - [Genuine]: a trusted name resolved back. Nothing else leads here.
-//   - [Impostor]: the DNS said no: no PTR name, no trusted name, or every trusted name resolves elsewhere or not at
-//     all. A no is NXDOMAIN, or NOERROR with the SOA record of the zone and no record of the type asked for (RFC 2308
-//     section 2). Whether a name does not exist is only believed of the name as it is, not of one in mixed case.
-//   - [Unknown]: anything that could have changed the answer went wrong, such as a time-out, SERVFAIL, REFUSED, an
-//     answer that is no answer to the question or contradicts itself, a NOERROR that has nothing, or the address of a
-//     filter (0.0.0.0, a private one) in place of a public one. Result.Cause says what, Result.Why with the DNS server.
-//     Unknown is the zero value: whoever forgets to ask, asks too late or cannot ask must treat the client as any other
-//     client.
+//   - [Impostor]: the DNS denied the claim: no PTR name, no trusted name, or every trusted name resolves elsewhere or
+//     not at all. A negative answer is NXDOMAIN, or NOERROR with the SOA record of the zone and no record of the type
+//     asked for (RFC 2308 section 2). It counts only for the name in its own case, not for one in mixed case.
+//   - [Unknown]: something failed that could have proved the claim, such as a time-out, SERVFAIL, REFUSED, a response
+//     that is none to the question or contradicts itself, NOERROR with nothing in it, or the address of a filter
+//     (0.0.0.0, a private one) in place of a public one. Result.Cause says what, Result.Why with the DNS server.
+//     Unknown is the zero value: a client that is not verified, for whatever reason, must be treated as any other.
 //
-// Aliases in the answers (RFC 2317 delegates reverse zones with them) are followed, 8 in all for one question.
+// Aliases are followed (RFC 2317 delegates reverse zones with them), 8 in all for one question.
 //
-// What is learned about an address serves every crawler of the catalogue and is remembered: genuine for the time to
-// live of the records (not under a minute, not over a day), impostor for 10 minutes (for a minute if NXDOMAIN came
-// without an SOA record, which RFC 2308 section 5 forbids to keep), trouble for 3 seconds, which is long enough to
-// spare a resolver that is down and short enough for fresh verdicts within 5 seconds of its recovery. An address that
-// is asked for in the last tenth of its time is looked up again in the background. A proof in its time ends with the
-// second definite no, a minute or more after the first; NXDOMAIN without an SOA record ends none. While the DNS is in
-// trouble, an address once proven stays genuine for up to a day longer. Proven addresses are kept apart from the
-// others, so that a flood of impostors pushes none of them out; 100,000 of each are kept, in at most 64 MiB together.
+// A finding about an address holds for every crawler of the catalogue and is cached: genuine for the time to live of
+// the records (not under a minute, not over a day), impostor for 10 minutes (for a minute if NXDOMAIN came without an
+// SOA record, which RFC 2308 section 5 forbids to cache), a failure for 3 seconds, which is long enough to spare a
+// resolver that is down and short enough for fresh verdicts within 5 seconds of its recovery. An address that is asked
+// about in the last tenth of its time is looked up again in the background. A fresh proof ends with the second definite
+// denial, a minute or more after the first; NXDOMAIN without an SOA record ends none. While the DNS fails, an address
+// once proven stays genuine for up to a day longer. Proven addresses are cached apart from the others, so that a flood
+// of impostors evicts none of them; 100,000 of each are cached, in at most 64 MiB together.
 //
 // So an outage of the resolver never makes an impostor of a genuine crawler, and what it leaves unknown is known again
 // within 5 seconds of its end.
 //
-// [Ranges] are the addresses that Google publishes, and [LiveRanges] keeps them up to date. They decide nothing: there
-// is no verdict that rests on a list. They only say whose lookups must not be crowded out, and which may start early.
+// [Ranges] are the addresses that Google publishes, and [LiveRanges] keeps them up to date. No verdict rests on them.
+// They only say whose lookups have a part of the budget to themselves, and which may start early.
 //
 // The package starts no more lookups than its [Budget] allows, does not log, and keeps no state outside its values.
+// Package verify/verifytest has a DNS server for tests.
 package verify
 
 import (
-	"fmt"
+	"context"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Verdict is what is known about a client that claims to be a crawler. The zero value is Unknown, the safe one.
-type Verdict uint8
+// Verifier tells whether an address belongs to a crawler, and caches what it found. Its fields must not change after
+// first use; its methods are safe for concurrent use. It must not be copied after first use, and should be closed.
+//
+// It fails towards Unknown: whatever goes wrong, no client becomes Genuine by it, and no call waits longer than Wait.
+type Verifier struct {
+	// Crawlers are those that can be verified, 32 at most, recognised in requests by ClaimsOf. One that ClaimsOf would
+	// not take is not known here: its verdict is Unknown, CauseCrawler. Nil: those of the Catalogue.
+	Crawlers []Crawler
 
-const (
-	Unknown  Verdict = iota // not proven either way: treat the client as any other
-	Impostor                // the DNS definitely denies the claim
-	Genuine                 // proven by forward-confirmed reverse DNS
-)
+	// Resolver makes the queries. Nil: every verdict is Unknown, CauseResolver.
+	Resolver *Resolver
 
-// String returns "unknown", "impostor" or "genuine", and "unknown" for any other value.
-func (v Verdict) String() string {
-	switch v {
-	case Impostor:
-		return "impostor"
-	case Genuine:
-		return "genuine"
-	default:
-		return "unknown"
-	}
+	// Wait is the longest that Identify waits for a lookup. 0: it starts lookups and never waits for them.
+	Wait time.Duration
+
+	// Budget bounds the lookups. The zero value has defaults that suit the open internet.
+	Budget Budget
+
+	// Published returns the addresses whose lookups have a part of the budget to themselves, so that a flood of other
+	// claims cannot keep them from being looked up. They prove nothing. It is called for every lookup, so it may return
+	// a newer list each time, and nil. Nil: the list of PublishedRanges.
+	Published func() *Ranges
+
+	once   sync.Once
+	closed atomic.Bool // set under mu
+
+	crawlers []Crawler
+	cache    addressCache
+	counts   counts
+	failures atomic.Int32    // lookups in a row that failed, or provedSomebody
+	ctx      context.Context // of the background lookups, until Close
+	cancel   context.CancelFunc
+
+	mu       sync.Mutex
+	jobs     map[netip.Addr]*job // queued and running
+	budget   budget
+	timerSet bool           // a goroutine waits to call startDue
+	running  sync.WaitGroup // added to under mu and before closed is set
 }
 
-// The values of Result.Source. Published ranges are no source: they prove nothing.
-const (
-	SourceCache = "cache" // remembered
-	SourceDNS   = "dns"   // a lookup that ended just now
-	SourceStale = "stale" // remembered as genuine; its time is over, and the DNS could not be asked again
-)
+func (v *Verifier) start() {
+	v.once.Do(func() {
+		if v.crawlers = Catalogue(); v.Crawlers != nil {
+			v.crawlers = validCrawlers(v.Crawlers)
+		}
+		v.cache = newAddressCache()
+		v.ctx, v.cancel = context.WithCancel(context.Background())
+		v.jobs = make(map[netip.Addr]*job)
+		published := v.Published
+		if published == nil {
+			embedded, _ := PublishedRanges() // a test reads it: it cannot be broken in a program that was tested
+			published = func() *Ranges { return embedded }
+		}
+		v.budget = newBudget(v.Budget, published)
+	})
+}
 
-// The values of Result.Cause. The first group is trouble with the DNS, the second with the asking.
-const (
-	CauseTimeout     = "timeout"     // no answer in time
-	CauseServfail    = "servfail"    // SERVFAIL
-	CauseRefused     = "refused"     // REFUSED
-	CauseFormErr     = "formerr"     // FORMERR or BADVERS, without EDNS(0) too
-	CauseNotImp      = "notimp"      // NOTIMP, without EDNS(0) too
-	CauseLame        = "lame"        // a referral instead of an answer
-	CauseIndefinite  = "indefinite"  // neither records nor a proof that there are none (RFC 2308 section 2)
-	CauseFiltered    = "filtered"    // an answer that a filter or a captive portal makes: addresses that are nobody's
-	CauseGarbage     = "garbage"     // not a DNS message, not an answer to the question, or one that contradicts itself
-	CauseTruncated   = "truncated"   // truncated over TCP too, or TCP does not work
-	CauseLoop        = "loop"        // more than 8 aliases
-	CauseUnreachable = "unreachable" // the server cannot be reached or hung up
-	CauseTLS         = "tls"         // the server did not prove its name (DNS over TLS)
-
-	CauseBudget   = "budget"   // too many lookups at the moment, under way and waiting
-	CauseWait     = "wait"     // the caller's context ended, or Verifier.Wait did before the lookup's turn had come
-	CausePending  = "pending"  // a lookup is under way and Verifier.Wait is 0
-	CauseClosed   = "closed"   // the Verifier is closed
-	CauseAddress  = "address"  // not a valid address
-	CauseCrawler  = "crawler"  // no such crawler
-	CauseResolver = "resolver" // no resolver to ask
-)
-
-// MarshalText gives what String gives.
-func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
-
-// UnmarshalText takes the three words of String and nothing else; after an error the verdict is Unknown.
-func (v *Verdict) UnmarshalText(text []byte) error {
-	for _, known := range []Verdict{Unknown, Impostor, Genuine} {
-		if string(text) == known.String() {
-			*v = known
-			return nil
+// target returns the crawler's bit and the address as the cache has it, or else the cause why there can be no verdict.
+func (v *Verifier) target(crawler string, addr netip.Addr) (set crawlerSet, key netip.Addr, cause string) {
+	v.start()
+	if v.closed.Load() {
+		return 0, addr, CauseClosed
+	}
+	if !addr.IsValid() {
+		return 0, addr, CauseAddress
+	}
+	for i := range v.crawlers {
+		if v.crawlers[i].Name == crawler {
+			return 1 << i, addr.Unmap().WithZone(""), ""
 		}
 	}
-	*v = Unknown
-	return fmt.Errorf("verdict %.40q: not one of unknown, impostor and genuine", text)
+	return 0, addr, CauseCrawler
 }
 
-// Result is a verdict and what it rests on. The zero value is Unknown.
-type Result struct {
-	Verdict Verdict
-	Source  string // one of the Source constants, or "" when no lookup was asked for, none was allowed or none ended in time
-	Cause   string // why Unknown, one of the Cause constants; "" with the other verdicts
-	Server  string // with Cause: the DNS server that had a part in it, host:port; "" if none had
-	Detail  string // with Cause: what the server or the system said, a few words; "" if Cause says it all
-
-	// PTR is the reverse name that proved the claim, else the first one looked at, "" if there was none. It is in lower
-	// case without a trailing dot, at most 96 bytes of letters, digits, hyphens and dots, so it is safe to log; longer
-	// names, which no crawler has, and names with other bytes in them are passed over.
-	PTR string
-
-	Names   []string      // Lookup only: all reverse names looked at; bytes that do not belong in a name read "?"
-	Forward []netip.Addr  // Lookup only: the first 64 addresses that PTR resolved to; nil if it was not trusted
-	Took    time.Duration // how long the lookup took, its time in the queue left out; 0 if it is remembered
-}
-
-// Why is the cause with its server and its detail, as in "unreachable 192.0.2.53:53 connection refused"; "" without a
-// cause.
-func (r *Result) Why() string {
-	why := r.Cause
-	for _, more := range []string{r.Server, r.Detail} {
-		if more != "" {
-			why += " " + more
-		}
+// Identify returns the verdict on addr, which claims to be the named one of the crawlers, from the cache if it is
+// there. Otherwise it starts a lookup, or joins the one that is running, and waits for it until Wait or ctx ends; then
+// the verdict is Unknown, its cause is what the lookup was waiting for, and the lookup goes on and fills the cache for
+// the next request.
+func (v *Verifier) Identify(ctx context.Context, crawler string, addr netip.Addr) Result {
+	set, addr, cause := v.target(crawler, addr)
+	if cause != "" {
+		return Result{Cause: cause}
 	}
-	return why
+	c := v.cache.get(set, addr)
+	if c.known != nil {
+		if c.refresh {
+			v.refresh(addr, c.known)
+		}
+		return c.result(set)
+	}
+	return c.orStale(set, v.wait(ctx, set, addr))
 }
 
-func (r *Result) explain(t *trouble) { r.Cause, r.Server, r.Detail = t.cause, t.server, t.detail }
-
-// The times that an address is remembered, and how many are.
-const (
-	genuineLeast   = time.Minute
-	genuineMost    = 24 * time.Hour
-	genuineStale   = 24 * time.Hour // on top, and only while the DNS is in trouble
-	impostorFor    = 10 * time.Minute
-	weakFor        = time.Minute     // an impostor by a denial that may not be remembered longer
-	deniedApart    = time.Minute     // between the two denials that end a proof
-	troubleFor     = 3 * time.Second // from the last trouble on
-	lookupAtMost   = 5 * time.Second // all queries of one lookup
-	rememberAtMost = 100_000         // addresses in each of the caches
-)
-
-// longestKept is the longest reverse name that is remembered, for strangers choose theirs. The masks of the catalogue
-// match none that is longer.
-const longestKept = 96
-
-// crawlerSet is a set of a Verifier's crawlers, one bit each, in their order.
-type crawlerSet uint32
-
-const mostCrawlers = 32 // bits of a crawlerSet
-
-// finding is what one lookup learned about an address, for all crawlers of the catalogue. It is small, for there can be
-// many, and immutable once it is remembered.
-type finding struct {
-	name     string     // the first trusted name that resolved back, else the first that is fit to be shown
-	also     string     // a second trusted name that resolved back, for crawlers that do not trust the first
-	proves   crawlerSet // the crawlers that trust name, which resolved back
-	genuine  crawlerSet // the crawlers that are proven, by name or by also
-	troubled crawlerSet // the crawlers that trouble may have hidden a proof from
-	renewed  atomic.Bool
-	weak     bool          // one of the denials was no more than a readingWeakNo
-	denied   bool          // a proof that was denied once since
-	trouble  *trouble      // the first, nil if troubled is empty
-	due      time.Duration // from when on it should be looked up again, by memory's clock
-	until    time.Duration // how long it is fresh, by memory's clock
+func (v *Verifier) wait(ctx context.Context, set crawlerSet, addr netip.Addr) Result {
+	j, c, cause := v.join(set, addr, nil)
+	if c.known != nil {
+		return c.result(set)
+	}
+	if j == nil {
+		return Result{Cause: cause}
+	}
+	if v.Wait <= 0 {
+		return Result{Cause: CausePending}
+	}
+	timer := time.NewTimer(v.Wait)
+	defer timer.Stop()
+	select {
+	case <-j.done:
+		return j.result(set)
+	case <-timer.C:
+		return j.pendingResult()
+	case <-ctx.Done():
+		return Result{Cause: CauseWait}
+	}
 }
 
-// result derives the verdict for one crawler.
-func (f *finding) result(crawler crawlerSet, source string) Result {
-	r := Result{Source: source, PTR: f.name}
+// Prefetch starts the lookup of addr if it is in the published ranges and not cached, so that the first claim from
+// there need not wait. For all other addresses it does nothing. It never blocks and is cheap enough to be called for
+// every connection.
+func (v *Verifier) Prefetch(addr netip.Addr) {
+	v.start()
+	if _, published := v.budget.published().Find(addr); !published || v.closed.Load() {
+		return
+	}
+	addr = addr.Unmap().WithZone("")
+	switch c := v.cache.get(0, addr); {
+	case c.known == nil:
+		v.join(0, addr, nil)
+	case c.refresh:
+		v.refresh(addr, c.known)
+	}
+}
+
+// Peek returns the verdict if it is cached, and false if it is not or if there can be none. It never starts a lookup
+// and never waits, so it may be called where nothing may block, as in a TLS handshake.
+func (v *Verifier) Peek(crawler string, addr netip.Addr) (Result, bool) {
+	set, addr, cause := v.target(crawler, addr)
+	if cause != "" {
+		return Result{Cause: cause}, false
+	}
+	if c := v.cache.get(set, addr); c.known != nil {
+		return c.result(set), true
+	}
+	return Result{}, false
+}
+
+// IdentifyAsync calls onResult exactly once with the verdict and never blocks. If the verdict is cached, or no lookup
+// will be made (no such crawler, no valid address, over budget, closed), it calls onResult before it returns. Otherwise
+// onResult is called in another goroutine when the lookup ends, however it ends. At most 256 calls wait for one
+// address; more are over budget. onResult must not call Close.
+func (v *Verifier) IdentifyAsync(crawler string, addr netip.Addr, onResult func(Result)) {
+	set, addr, cause := v.target(crawler, addr)
+	if cause != "" {
+		onResult(Result{Cause: cause})
+		return
+	}
+	c := v.cache.get(set, addr)
+	if c.known != nil {
+		if c.refresh {
+			v.refresh(addr, c.known)
+		}
+		onResult(c.result(set))
+		return
+	}
+	orStale := onResult
+	if c.stale != nil {
+		orStale = func(r Result) { onResult(c.orStale(set, r)) }
+	}
+	j, meanwhile, cause := v.join(set, addr, orStale)
 	switch {
-	case f.genuine&crawler != 0:
-		r.Verdict = Genuine
-		if f.proves&crawler == 0 {
-			r.PTR = f.also
-		}
-	case f.troubled&crawler != 0:
-		r.explain(f.trouble)
-	default:
-		r.Verdict = Impostor
+	case meanwhile.known != nil:
+		onResult(meanwhile.result(set))
+	case j == nil:
+		orStale(Result{Cause: cause})
 	}
-	return r
+}
+
+// Lookup asks the DNS, neither reads nor changes the cache or the budget, and fills every field of its Result. It ends
+// when ctx ends, after 5 seconds or with Close.
+func (v *Verifier) Lookup(ctx context.Context, crawler string, addr netip.Addr) Result {
+	set, addr, cause := v.target(crawler, addr)
+	if cause != "" {
+		return Result{Cause: cause}
+	}
+	return v.lookUp(ctx, v.crawlers, set, addr)
+}
+
+func (v *Verifier) lookUp(ctx context.Context, crawlers []Crawler, set crawlerSet, addr netip.Addr) Result {
+	bounded, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	stop := context.AfterFunc(v.ctx, cancel)
+	defer stop()
+	l := lookup{resolver: v.Resolver}
+	result := l.confirm(bounded, crawlers, addr).detailedResult(set)
+	if result.Verdict == Unknown {
+		switch {
+		case v.ctx.Err() != nil:
+			result.setCause(newFailure("", CauseClosed, ""))
+		case ctx.Err() != nil:
+			result.setCause(newFailure("", CauseWait, ""))
+		}
+	}
+	return result
+}
+
+// Close ends all lookups: calls that wait for one get Unknown, CauseClosed, and so do later calls. It returns when the
+// callbacks of IdentifyAsync have been called and the Verifier's goroutines have ended. It may be called more than
+// once. The error is always nil.
+func (v *Verifier) Close() error {
+	v.start()
+	v.mu.Lock()
+	if !v.closed.Load() {
+		for _, j := range v.budget.drain() {
+			v.running.Go(func() { v.finish(j) })
+		}
+		v.closed.Store(true)
+	}
+	v.mu.Unlock()
+	v.cancel()
+	v.running.Wait()
+	v.cache.close()
+	return nil
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Fault makes a Server misbehave. It is called with each query, the reply that the zone has for it, and the network, "udp"
-// or "tcp", and returns what is sent instead; nil: nothing. The messages are as on the wire, without the length prefix of
-// TCP, and belong to the Fault. It is called by many goroutines at once and may take its time.
+// Fault makes a Server misbehave. It is called with each query, the reply that the zone has for it, and the network,
+// "udp" or "tcp", and returns what is sent instead; nil: nothing. The messages are as on the wire, without the length
+// prefix of TCP, and belong to the Fault. It is called by many goroutines at once and may take its time.
 type Fault func(network string, query, reply []byte) []byte
 
 // SetFault makes the Server send what f returns from the next query on; nil: proper replies.

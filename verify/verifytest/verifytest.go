@@ -121,8 +121,8 @@ func (s *Server) set(owner string, records []dns.RR) {
 	}
 }
 
-// Queries returns how many queries came for name and recordType, as in Queries("1.66.249.66.in-addr.arpa", "PTR"), whatever
-// became of them. An empty name or recordType stands for all.
+// Queries returns how many queries came for name and recordType, as in Queries("1.66.249.66.in-addr.arpa", "PTR"),
+// whatever became of them. An empty name or recordType stands for all.
 func (s *Server) Queries(name, recordType string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,8 +5,8 @@ import "slices"
 // CommonCrawlersURL is where Google publishes the ranges of its common crawlers.
 const CommonCrawlersURL = "https://developers.google.com/static/crawling/ipranges/common-crawlers.json"
 
-// RangeURLs returns the addresses of the lists that Google publishes for a class, nil for any other string. The slice is
-// the caller's. Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
+// RangeURLs returns the URLs of the lists that Google publishes for a class, nil for any other string. The caller may
+// change the slice. Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
 func RangeURLs(class string) []string {
 	const folder = "https://developers.google.com/static/crawling/ipranges/"
 	switch class {
@@ -25,12 +25,12 @@ func RangeURLs(class string) []string {
 	}
 }
 
-// allLists are the lists of every class.
-func allLists() []string {
+// allRangeURLs returns the lists of every class.
+func allRangeURLs() []string {
 	return slices.Concat(RangeURLs(ClassCommon), RangeURLs(ClassSpecialCase), RangeURLs(ClassUserTriggered))
 }
 
-// classOf returns the class that a list is published for, "" if it is none of Google's.
+// classOf returns the class of a list, "" if it is none of Google's.
 func classOf(url string) string {
 	for _, class := range []string{ClassCommon, ClassSpecialCase, ClassUserTriggered} {
 		if slices.Contains(RangeURLs(class), url) {
