@@ -61,7 +61,7 @@ func (s *Server) serving(ctx context.Context) *serving {
 func (v *serving) server(handler http.Handler) *server.Server {
 	return &server.Server{
 		Handler: handler, HeaderBytes: v.limits.HeaderBytes, HeaderTime: v.limits.HeaderTime, IdleTime: v.limits.IdleTime, Log: v.log,
-		Begun: v.counts.begun, OnState: v.counts.answered, Refused: v.counts.rejected,
+		OnFirstByte: v.counts.begun, OnState: v.counts.answered, OnReject: v.counts.rejected,
 	}
 }
 

@@ -11,16 +11,16 @@ import (
 	"gate421/gate/http1"
 )
 
-// body is a request's body. Reading it is the handler's; another goroutine of the handler's may write the answer meanwhile.
+// body is a request's body. The handler reads it; another goroutine of the handler's may write the response meanwhile.
 type body struct {
-	x     *exchange
-	asked atomic.Bool // the client waits for "100 Continue"
-	ended atomic.Bool // all of it was read, trailers included, or there is none
+	x              *exchange
+	awaitsContinue atomic.Bool // the client waits for "100 Continue"
+	atEnd          atomic.Bool // all of it was read, trailers included, or there is none
 
 	mu     sync.Mutex // held while it is read
 	left   int64      // of a body with a length
 	chunks *http1.Chunks
-	err    error // that every read returns from now on
+	err    error // what every read returns from now on
 }
 
 func (b *body) init(x *exchange, h *head) {
@@ -28,12 +28,12 @@ func (b *body) init(x *exchange, h *head) {
 	if h.length < 0 {
 		b.chunks = &http1.Chunks{R: x.conn.r, Trailer: b.trailer}
 	}
-	b.ended.Store(h.length == 0)
+	b.atEnd.Store(h.length == 0)
 }
 
-// trailer takes a field that came behind the body, if it may.
+// trailer keeps a trailer field, if it may be one.
 func (b *body) trailer(name, value string) error {
-	if !behind(name) {
+	if !allowedInTrailer(name) {
 		return nil
 	}
 	r := b.x.request
@@ -51,8 +51,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
 	}
-	if b.asked.CompareAndSwap(true, false) {
-		if b.err = b.x.answer.proceed(); b.err != nil {
+	if b.awaitsContinue.CompareAndSwap(true, false) {
+		if b.err = b.x.response.writeContinue(); b.err != nil {
 			return 0, b.err
 		}
 	}
@@ -65,8 +65,8 @@ func (b *body) Read(p []byte) (int, error) {
 		b.err = err
 	}
 	if err == io.EOF {
-		b.ended.Store(true)
-		b.x.life.listen()
+		b.atEnd.Store(true)
+		b.x.context.watchIfAwaited()
 	}
 	return n, err
 }
@@ -95,31 +95,31 @@ func (b *body) Close() error {
 	return nil
 }
 
-// settle takes the body from the handler and says whether the next request comes right behind it: what is left of it and small
-// is read, for a moment.
-func (b *body) settle() bool {
-	if b.ended.Load() {
+// drain takes the body from the handler, consumes the rest if it is small and comes at once, and reports whether all of it was
+// read, so that the next request follows.
+func (b *body) drain() bool {
+	if b.atEnd.Load() {
 		return true
 	}
-	if !b.mu.TryLock() { // somebody reads on after the handler
-		b.x.conn.inlet.lend(time.Unix(1, 0))
+	if !b.mu.TryLock() { // a goroutine of the handler's still reads
+		b.x.conn.reader.setDeadline(time.Unix(1, 0))
 		b.mu.Lock()
 	}
 	defer b.mu.Unlock()
 	last := b.err
 	b.err = http.ErrBodyReadAfterClose
-	if b.asked.Load() || last != nil && last != http.ErrBodyReadAfterClose {
+	if b.awaitsContinue.Load() || last != nil && last != http.ErrBodyReadAfterClose {
 		return false
 	}
 	const most, patience = 64 << 10, 50 * time.Millisecond
-	if b.left > most || b.x.conn.inlet.lend(time.Now().Add(patience)) != nil {
+	if b.left > most || b.x.conn.reader.setDeadline(time.Now().Add(patience)) != nil {
 		return false
 	}
 	rest := make([]byte, 4<<10)
 	for n := 0; n <= most; {
 		m, err := b.read(rest)
 		if n += m; err != nil {
-			b.ended.Store(err == io.EOF)
+			b.atEnd.Store(err == io.EOF)
 			return err == io.EOF
 		}
 	}

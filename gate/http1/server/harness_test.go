@@ -19,8 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second
 
-// door serves every connection to a loopback address with one Server.
-type door struct {
+// testServer serves every connection to a loopback address with one Server.
+type testServer struct {
 	*Server
 	address string
 	trouble *bytes.Buffer // to be read when all has ended
@@ -28,15 +28,15 @@ type door struct {
 	stop    context.CancelFunc
 }
 
-func open(t *testing.T, handler http.HandlerFunc) *door {
+func open(t *testing.T, handler http.HandlerFunc) *testServer {
 	t.Helper()
 	return openFor(t, handler, patience)
 }
 
 // openFor has so much time for heads, and between requests.
-func openFor(t *testing.T, handler http.HandlerFunc, most time.Duration) *door {
+func openFor(t *testing.T, handler http.HandlerFunc, most time.Duration) *testServer {
 	t.Helper()
-	d := &door{trouble: &bytes.Buffer{}}
+	d := &testServer{trouble: &bytes.Buffer{}}
 	d.Server = &Server{Handler: handler, HeaderBytes: 8 << 10, HeaderTime: most, IdleTime: most, Log: log.New(d.trouble, "", 0)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,8 +64,8 @@ func openFor(t *testing.T, handler http.HandlerFunc, most time.Duration) *door {
 	return d
 }
 
-// dial connects; the connection is closed before the door is.
-func (d *door) dial(t *testing.T) (*net.TCPConn, *bufio.Reader) {
+// dial connects; the connection is closed before the testServer is.
+func (d *testServer) dial(t *testing.T) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.Dial("tcp", d.address)
 	if err != nil {
@@ -77,7 +77,7 @@ func (d *door) dial(t *testing.T) (*net.TCPConn, *bufio.Reader) {
 }
 
 // say sends what a client says, and its end, and returns everything that it is told.
-func (d *door) say(t *testing.T, said string) string {
+func (d *testServer) say(t *testing.T, said string) string {
 	t.Helper()
 	c, _ := d.dial(t)
 	go func() {

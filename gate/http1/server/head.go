@@ -19,28 +19,28 @@ type head struct {
 	header         http.Header
 	length         int64 // of the body; -1: chunked
 	close          bool  // the client wants the connection to end
-	alive          bool  // HTTP/1.0: it wants it to go on
+	keepAlive      bool  // HTTP/1.0: it wants it to go on
 	trailer        http.Header
 	spelling       http1.Spelling
 }
 
-// failure is an answer to what is no request. Its text is for the client; the connection ends.
-type failure struct {
-	status int // 0: no answer
+// rejection is the error response to a malformed request. Its text is for the client; the connection ends.
+type rejection struct {
+	status int // 0: none is sent
 	text   string
 }
 
-func bad(text string) *failure { return &failure{http.StatusBadRequest, text} }
+func bad(text string) *rejection { return &rejection{http.StatusBadRequest, text} }
 
 // emptyLines is how many may come before a request (RFC 9112 section 2.2): some clients end a body with one.
 const emptyLines = 4
 
 // readHead reads one head.
-func (k *conn) readHead() (*head, *failure) {
-	if f := k.readBlock(); f != nil {
+func (c *conn) readHead() (*head, *rejection) {
+	if f := c.readBlock(); f != nil {
 		return nil, f
 	}
-	block := string(k.head)
+	block := string(c.head)
 	if lf := strings.Count(block, "\n"); strings.Count(block, "\r") > lf {
 		return nil, bad("a carriage return that ends no line")
 	}
@@ -52,45 +52,45 @@ func (k *conn) readHead() (*head, *failure) {
 	if f := h.fields(rest); f != nil {
 		return nil, f
 	}
-	return h, h.where()
+	return h, h.resolveHost()
 }
 
 // readBlock reads up to and including the empty line, into head.
-func (k *conn) readBlock() *failure {
-	k.head = k.head[:0]
+func (c *conn) readBlock() *rejection {
+	c.head = c.head[:0]
 	empty := 0
 	for start := 0; ; {
-		piece, err := k.r.ReadSlice('\n')
-		if len(k.head)+len(piece) > k.server.HeaderBytes {
-			if start == 0 && bytes.IndexByte(k.head, ' ') > 0 {
-				return &failure{http.StatusRequestURITooLong, "the request's target is too long"}
+		piece, err := c.r.ReadSlice('\n')
+		if len(c.head)+len(piece) > c.server.HeaderBytes {
+			if start == 0 && bytes.IndexByte(c.head, ' ') > 0 {
+				return &rejection{http.StatusRequestURITooLong, "the request's target is too long"}
 			}
-			return &failure{http.StatusRequestHeaderFieldsTooLarge, "the request's header is too large"}
+			return &rejection{http.StatusRequestHeaderFieldsTooLarge, "the request's header is too large"}
 		}
-		k.head = append(k.head, piece...)
+		c.head = append(c.head, piece...)
 		switch {
 		case err == bufio.ErrBufferFull:
 			continue
 		case err != nil:
-			return &failure{} // it ended, or took too long
+			return &rejection{} // it ended, or took too long
 		}
-		line := k.head[start:]
+		line := c.head[start:]
 		switch {
 		case len(line) > 2 || len(line) == 2 && line[0] != '\r':
-			start = len(k.head)
+			start = len(c.head)
 		case start > 0:
 			return nil
 		default:
 			if empty++; empty > emptyLines {
 				return bad("empty lines before the request")
 			}
-			k.head = k.head[:0]
+			c.head = c.head[:0]
 		}
 	}
 }
 
 // requestLine reads METHOD SP TARGET SP VERSION.
-func (h *head) requestLine(line string) *failure {
+func (h *head) requestLine(line string) *rejection {
 	method, rest, ok1 := strings.Cut(line, " ")
 	target, version, ok2 := strings.Cut(rest, " ")
 	if !ok1 || !ok2 || !http1.Token(method) || target == "" {
@@ -108,7 +108,7 @@ func (h *head) requestLine(line string) *failure {
 		return bad("no version of HTTP in the request line")
 	}
 	if version[5] != '1' {
-		return &failure{http.StatusHTTPVersionNotSupported, "HTTP/1.x is spoken here, and over TLS HTTP/2"}
+		return &rejection{http.StatusHTTPVersionNotSupported, "HTTP/1.x is spoken here, and over TLS HTTP/2"}
 	}
 	h.method, h.target = method, target
 	if version[7] != '0' {
@@ -120,7 +120,7 @@ func (h *head) requestLine(line string) *failure {
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
 // fields reads the fields of the head and what they say of the message.
-func (h *head) fields(block string) *failure {
+func (h *head) fields(block string) *rejection {
 	n := strings.Count(block, "\n")
 	h.header = make(http.Header, min(n, 32))
 	values := make([]string, 0, n)
@@ -147,12 +147,12 @@ func (h *head) fields(block string) *failure {
 	}
 	connection := h.header["Connection"]
 	h.close = connection != nil && http1.Lists(connection, "close")
-	h.alive = h.minor == 0 && connection != nil && http1.Lists(connection, "keep-alive")
+	h.keepAlive = h.minor == 0 && connection != nil && http1.Lists(connection, "keep-alive")
 	return nil
 }
 
 // framing finds out where the body ends (RFC 9112 section 6.3).
-func (h *head) framing() *failure {
+func (h *head) framing() *rejection {
 	lengths, codings := h.header["Content-Length"], h.header["Transfer-Encoding"]
 	switch {
 	case codings == nil && lengths == nil:
@@ -180,15 +180,15 @@ func (h *head) framing() *failure {
 		if !http1.Same(last, "chunked") {
 			return bad("a Transfer-Encoding that does not say where the body ends")
 		}
-		return &failure{http.StatusNotImplemented, "the only transfer coding that is understood here is chunked"}
+		return &rejection{http.StatusNotImplemented, "the only transfer coding that is understood here is chunked"}
 	}
 	h.length = -1
 	delete(h.header, "Transfer-Encoding")
-	return h.announced()
+	return h.readTrailerNames()
 }
 
-// announced notes which fields are to come behind the body.
-func (h *head) announced() *failure {
+// readTrailerNames notes which fields are to come behind the body.
+func (h *head) readTrailerNames() *rejection {
 	names := h.header["Trailer"]
 	if names == nil {
 		return nil
@@ -209,8 +209,8 @@ func (h *head) announced() *failure {
 	return nil
 }
 
-// where finds out whom the request is for: the target's own host wins (RFC 9112 section 3.2.2).
-func (h *head) where() *failure {
+// resolveHost finds out which host the request is for: the target's own host wins (RFC 9112 section 3.2.2).
+func (h *head) resolveHost() *rejection {
 	hosts := h.header["Host"]
 	delete(h.header, "Host")
 	switch {
@@ -229,7 +229,7 @@ func (h *head) where() *failure {
 		h.host = h.target
 		return authority(h.host)
 	}
-	u, err := h.parse()
+	u, err := h.parseTarget()
 	if err != nil {
 		return bad("a malformed target")
 	}
@@ -244,8 +244,8 @@ func (h *head) where() *failure {
 	return authority(h.host)
 }
 
-// parse reads the target. A path with percent signs that escape nothing is the handler's to reject: it has a record to write.
-func (h *head) parse() (*url.URL, error) {
+// parseTarget reads the target. A path with percent signs that escape nothing is the handler's to reject: it has a record to write.
+func (h *head) parseTarget() (*url.URL, error) {
 	if http1.Escaped(h.target) {
 		return url.ParseRequestURI(h.target)
 	}
@@ -258,7 +258,7 @@ func (h *head) parse() (*url.URL, error) {
 	return u, nil
 }
 
-func authority(host string) *failure {
+func authority(host string) *rejection {
 	if host == "" || !http1.Host(host) {
 		return bad("a host in the target that is none")
 	}

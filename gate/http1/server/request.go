@@ -6,13 +6,13 @@ import (
 	"gate421/gate/http1"
 )
 
-// exchange makes the request of a head, and the answer to come.
-func (k *conn) exchange(h *head) *exchange {
-	x := &exchange{conn: k, spelling: &h.spelling}
-	x.life.init(x, k.base)
+// exchange makes the request of a head, and its response.
+func (c *conn) exchange(h *head) *exchange {
+	x := &exchange{conn: c, spelling: &h.spelling}
+	x.context.init(x, c.base)
 	request := http.Request{
 		Method: h.method, URL: h.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: h.minor, Header: h.header, Body: http.NoBody,
-		ContentLength: h.length, Close: !h.keeps(), Host: h.host, Trailer: h.trailer, RemoteAddr: k.remote, RequestURI: h.target, TLS: k.secure,
+		ContentLength: h.length, Close: !h.keepsAlive(), Host: h.host, Trailer: h.trailer, RemoteAddr: c.remote, RequestURI: h.target, TLS: c.secure,
 	}
 	if h.minor == 0 {
 		request.Proto = "HTTP/1.0"
@@ -23,52 +23,52 @@ func (k *conn) exchange(h *head) *exchange {
 	if h.length < 0 {
 		request.TransferEncoding = []string{"chunked"}
 	}
-	x.request = request.WithContext(&x.life)
+	x.request = request.WithContext(&x.context)
 	x.body.init(x, h)
-	x.answer.init(x, h)
+	x.response.init(x, h)
 	return x
 }
 
 // expect looks at what the client expects (RFC 9110 section 10.1.1). HTTP/1.0 knows no expectations.
-func (x *exchange) expect(h *head) *failure {
+func (e *exchange) expect(h *head) *rejection {
 	values := h.header["Expect"]
 	if values == nil || h.minor == 0 {
 		return nil
 	}
 	if len(values) > 1 || !http1.Same(values[0], "100-continue") {
-		return &failure{http.StatusExpectationFailed, "an expectation other than 100-continue"}
+		return &rejection{http.StatusExpectationFailed, "an expectation other than 100-continue"}
 	}
-	x.body.asked.Store(h.length != 0)
+	e.body.awaitsContinue.Store(h.length != 0)
 	return nil
 }
 
-// refuse answers what is no request.
-func (k *conn) refuse(f *failure) after {
+// reject sends the error response to a malformed request.
+func (c *conn) reject(f *rejection) outcome {
 	if f.status == 0 {
-		return goodbye
+		return closeNormally
 	}
-	if k.server.Refused != nil {
-		k.server.Refused(f.status)
+	if c.server.OnReject != nil {
+		c.server.OnReject(f.status)
 	}
-	x := &exchange{conn: k}
-	x.life.init(x, k.base)
-	x.request = (&http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}).WithContext(&x.life)
+	x := &exchange{conn: c}
+	x.context.init(x, c.base)
+	x.request = (&http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}).WithContext(&x.context)
 	h := &head{minor: 1, close: true}
 	x.body.init(x, h)
-	x.answer.init(x, h)
+	x.response.init(x, h)
 	text := http.StatusText(f.status) + ": " + f.text + ".\n"
-	header := x.answer.Header()
+	header := x.response.Header()
 	header["Content-Type"] = []string{"text/plain; charset=utf-8"}
-	x.answer.WriteHeader(f.status)
-	x.answer.Write([]byte(text))
-	x.life.stop()
-	how := x.answer.end()
-	x.finish()
-	if how == cutOff {
+	x.response.WriteHeader(f.status)
+	x.response.Write([]byte(text))
+	x.context.end()
+	how := x.response.end()
+	x.release()
+	if how == abort {
 		return how
 	}
 	return linger
 }
 
-// keeps says whether the client lets the connection go on.
-func (h *head) keeps() bool { return !h.close && (h.minor == 1 || h.alive) }
+// keepsAlive reports whether the client lets the connection go on.
+func (h *head) keepsAlive() bool { return !h.close && (h.minor == 1 || h.keepAlive) }

@@ -1,8 +1,9 @@
-// Package server answers one question: what does a client ask over HTTP/1.x, so that nobody could read it in another way?
+// Package server serves HTTP/1.x to clients. It answers one question: what does a client ask, so that nobody could read it in
+// another way?
 //
-// It serves one connection at a time in the caller's goroutine. A request's head is read whole and strictly before any handler
-// hears of it; what is ambiguous is answered and the connection closed, so that what comes behind it is never taken for a
-// request:
+// It serves one connection at a time in the caller's goroutine. A request's head is read whole and strictly before the handler is
+// called; an ambiguous request is rejected with an error response and the connection closed, so that what follows is never taken
+// for a request:
 //
 //	400  a request line that is not METHOD SP TARGET SP HTTP/1.x; a control character, a blank before a colon, a folded line;
 //	     no Host in HTTP/1.1, more than one, or one that is none; Content-Length that is no number, or more than one;
@@ -17,12 +18,12 @@
 // Lines of a head may end in LF alone, lines of a chunked body may not. Nothing is guessed or added but Date and what says
 // where the body ends: no Content-Type, no Cache-Control. Fields are written in the order of their names.
 //
-// A handler may read the request's body while it writes the answer, also after it has begun to (full duplex). The request's
-// context ends when the client leaves, which is looked for from the first call of its Done on: a handler that does not wait
-// for it costs no second goroutine. It ends when the handler returns in any case.
+// A handler may read the request's body while it writes the response (full duplex). The request's context ends when the client
+// leaves, which is watched for from the first call of its Done on: a handler that does not wait for it costs no second goroutine.
+// It ends when the handler returns in any case.
 //
-// An answer of unknown length is chunked, and ends with the connection in HTTP/1.0. One that its handler ends with
-// http.ErrAbortHandler, or that is shorter than its Content-Length, is cut off without TLS's goodbye, so that it cannot look
+// A response of unknown length is chunked, and ends with the connection in HTTP/1.0. One that its handler ends with
+// http.ErrAbortHandler, or that is shorter than its Content-Length, is cut off without TLS's close_notify, so that it cannot look
 // whole.
 package server
 
@@ -46,24 +47,24 @@ import (
 // Server serves connections. All fields are set before Serve and not changed after. It is safe for any number of goroutines.
 type Server struct {
 	Handler     http.Handler
-	HeaderBytes int           // of a request's head; more is answered 431
+	HeaderBytes int           // of a request's head; more is rejected with 431
 	HeaderTime  time.Duration // for a head, from its first byte; for the first one from Serve
 	IdleTime    time.Duration // between requests
-	Log         *log.Logger   // is told of handlers that panic; nil: nobody is
-	// Begun is told of every connection's first byte, in the goroutine of Serve. nil: nobody is.
-	Begun func(net.Conn)
-	// OnState is told when a request's head has been read (http.StateActive) and when the next one is waited for
-	// (http.StateIdle), in the goroutine of Serve. nil: nobody is.
+	Log         *log.Logger   // takes reports of handlers that panic; nil: they are dropped
+	// OnFirstByte is called at every connection's first byte, in the goroutine of Serve. nil: it is not.
+	OnFirstByte func(net.Conn)
+	// OnState is called when a request's head has been read (http.StateActive) and when the next one is waited for
+	// (http.StateIdle), in the goroutine of Serve. nil: it is not.
 	OnState func(net.Conn, http.ConnState)
-	// Refused is told the status of every answer that is given without the Handler, by the list above. nil: nobody is.
-	Refused func(status int)
+	// OnReject is called with the status of every response that is sent without the Handler, by the list above. nil: it is not.
+	OnReject func(status int)
 
 	ending    atomic.Bool
 	lingering atomic.Int64 // connections
 	mu        sync.Mutex
 	open      map[net.Conn]*conn
-	rooms     sync.Pool // of *[]byte, where answers are put together
-	date      atomic.Pointer[stamp]
+	buffers   sync.Pool // of *[]byte, where responses are put together
+	date      atomic.Pointer[dateField]
 }
 
 // conn is one connection.
@@ -73,10 +74,10 @@ type conn struct {
 	secure *tls.ConnectionState // nil: without TLS
 	remote string
 	base   context.Context
-	inlet  inlet
+	reader deadlineReader
 	r      *bufio.Reader
 	head   []byte   // of the request, while it is read
-	names  []string // of an answer's fields, to sort them
+	names  []string // of a response's fields, to sort them
 	state  atomic.Int32
 }
 
@@ -88,19 +89,19 @@ const (
 	ended          // it is to be closed, for it waited
 )
 
-// Serve serves c until it ends, and closes it unless a handler has taken it over; taken says that. secure is the state of its
+// Serve serves c until it ends, and closes it unless a handler has hijacked it, which taken reports. secure is the state of its
 // TLS, nil where there is none. Contexts of requests are made of ctx.
 func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionState) (taken bool) {
 	k := &conn{server: s, Conn: c, secure: secure, base: ctx, remote: c.RemoteAddr().String()}
-	k.inlet.conn, k.inlet.idle, k.inlet.header, k.inlet.records = c, s.IdleTime, s.HeaderTime, secure != nil
-	k.r = bufio.NewReaderSize(&k.inlet, 4<<10)
+	k.reader.conn, k.reader.idle, k.reader.header, k.reader.records = c, s.IdleTime, s.HeaderTime, secure != nil
+	k.r = bufio.NewReaderSize(&k.reader, 4<<10)
 	s.mu.Lock()
 	if s.open == nil {
 		s.open = map[net.Conn]*conn{}
 	}
 	s.open[c] = k
 	s.mu.Unlock()
-	how := cutOff
+	how := abort
 	defer func() {
 		s.mu.Lock()
 		delete(s.open, c)
@@ -108,10 +109,10 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 		k.end(how)
 	}()
 	for first := true; ; first = false {
-		if how = k.next(first); how != goOn {
-			return how == handedOver
+		if how = k.next(first); how != keepAlive {
+			return how == hijacked
 		}
-		k.inlet.enter(inIdle)
+		k.reader.enter(inIdle)
 		k.state.Store(waiting)
 		if s.OnState != nil {
 			s.OnState(c, http.StateIdle)
@@ -123,11 +124,11 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 	}
 }
 
-// End makes every answer from now on the last of its connection.
+// End makes every response from now on the last of its connection.
 func (s *Server) End() { s.ending.Store(true) }
 
-// CloseIdle has the connections closed that wait for a request, each by its own goroutine: over TLS that may take a while. One
-// whose request comes at that moment, or lies with the kernel already, is served.
+// CloseIdle closes the connections that wait for a request, each in its own goroutine: over TLS that may take a while. One whose
+// request comes at that moment, or is in the kernel's buffer already, is served.
 func (s *Server) CloseIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,123 +137,123 @@ func (s *Server) CloseIdle() {
 	}
 }
 
-// CloseWaiting does the same with one connection that is served, and closes it at once where the head of a request has been on its
-// way for longer than slow. It returns false where the connection is busy, or about to be.
+// CloseWaiting does the same with one connection, and closes it at once if the head of a request has been arriving for longer than
+// slow. It returns false if the connection is busy, or about to be.
 func (s *Server) CloseWaiting(c net.Conn, slow time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.open[c]
-	return k == nil || k.closeIdle() || k.state.Load() == reading && k.inlet.cutHead(slow)
+	return k == nil || k.closeIdle() || k.state.Load() == reading && k.reader.abortSlowHead(slow)
 }
 
-// closeIdle returns false where the connection does not wait for a request. It is called with the server's mu held.
-func (k *conn) closeIdle() bool {
+// closeIdle returns false if the connection does not wait for a request. The caller holds the server's mu.
+func (c *conn) closeIdle() bool {
 	const moment = 50 * time.Millisecond
-	if !k.state.CompareAndSwap(waiting, ended) {
-		return k.state.Load() == ended
+	if !c.state.CompareAndSwap(waiting, ended) {
+		return c.state.Load() == ended
 	}
-	k.inlet.lend(time.Now().Add(moment))
+	c.reader.setDeadline(time.Now().Add(moment))
 	return true
 }
 
-// asks says whether a connection that has waited until it was to be closed has a request all the same: on a busy machine the deadline
-// may be over before anybody has looked at what came.
-func (k *conn) asks(err error) bool {
+// requestArrived reports whether a connection that was about to be closed for idleness has a request after all: on a busy machine
+// the deadline may pass before anybody has looked at what came.
+func (c *conn) requestArrived(err error) bool {
 	const look = 5 * time.Millisecond
-	if k.state.Load() != ended || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if c.state.Load() != ended || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	k.inlet.lend(time.Now().Add(look))
-	_, err = k.r.Peek(1)
+	c.reader.setDeadline(time.Now().Add(look))
+	_, err = c.r.Peek(1)
 	return err == nil
 }
 
-// How a connection goes on after a request.
-type after int
+// outcome is what becomes of a connection after a request.
+type outcome int
 
 const (
-	goOn       after = iota
-	goodbye          // it ends in order
-	linger           // it ends, and the client may still be sending
-	cutOff           // it ends at once: what was said is not whole
-	handedOver       // it belongs to somebody else
+	keepAlive     outcome = iota
+	closeNormally         // it ends in order
+	linger                // it ends after what the client is still sending
+	abort                 // it ends at once: what was said is not whole
+	hijacked              // it belongs to somebody else
 )
 
 // next serves one request.
-func (k *conn) next(first bool) after {
-	if _, err := k.r.Peek(1); err != nil && !k.asks(err) {
-		return goodbye
+func (c *conn) next(first bool) outcome {
+	if _, err := c.r.Peek(1); err != nil && !c.requestArrived(err) {
+		return closeNormally
 	}
-	if !k.state.CompareAndSwap(waiting, reading) { // it was to be closed, and asked first
-		k.server.mu.Lock() // until CloseIdle has set its deadline
-		k.state.Store(reading)
-		k.inlet.enter(inHead)
-		k.server.mu.Unlock()
+	if !c.state.CompareAndSwap(waiting, reading) { // it was to be closed, and asked first
+		c.server.mu.Lock() // until CloseIdle has set its deadline
+		c.state.Store(reading)
+		c.reader.enter(inHead)
+		c.server.mu.Unlock()
 	}
 	switch {
 	case !first:
-		k.inlet.enter(inHead)
-	case k.server.Begun != nil:
-		k.server.Begun(k.Conn)
+		c.reader.enter(inHead)
+	case c.server.OnFirstByte != nil:
+		c.server.OnFirstByte(c.Conn)
 	}
-	h, failure := k.readHead()
+	h, failure := c.readHead()
 	if failure != nil {
-		return k.refuse(failure)
+		return c.reject(failure)
 	}
-	k.state.Store(busy)
-	if k.server.OnState != nil {
-		k.server.OnState(k.Conn, http.StateActive)
+	c.state.Store(busy)
+	if c.server.OnState != nil {
+		c.server.OnState(c.Conn, http.StateActive)
 	}
-	k.inlet.enter(inBody)
-	x := k.exchange(h)
+	c.reader.enter(inBody)
+	x := c.exchange(h)
 	if failure := x.expect(h); failure != nil {
-		return k.refuse(failure)
+		return c.reject(failure)
 	}
 	how := x.handle()
-	x.finish()
+	x.release()
 	return how
 }
 
-// exchange is a request and its answer.
+// exchange is a request and its response.
 type exchange struct {
 	conn     *conn
 	request  *http.Request
 	spelling *http1.Spelling // of its fields' names
-	life     life
+	context  requestContext
 	body     body
-	answer   answer
+	response response
 }
 
-// handle lets the handler answer, and ends the answer.
-func (x *exchange) handle() (how after) {
-	how = cutOff
+// handle calls the handler and ends the response.
+func (e *exchange) handle() (how outcome) {
+	how = abort
 	defer func() {
 		caught := recover()
 		if caught != nil {
-			x.answer.abandon()
+			e.response.flushPartial()
 		}
-		x.life.stop()
-		if caught != nil && caught != http.ErrAbortHandler && x.conn.server.Log != nil {
-			x.conn.server.Log.Printf("http: panic serving %v: %v\n%s", x.conn.remote, caught, debug.Stack())
+		e.context.end()
+		if caught != nil && caught != http.ErrAbortHandler && e.conn.server.Log != nil {
+			e.conn.server.Log.Printf("http: panic serving %v: %v\n%s", e.conn.remote, caught, debug.Stack())
 		}
 	}()
-	x.conn.server.Handler.ServeHTTP(&x.answer, x.request)
-	how = x.answer.end()
-	if !x.life.stop() && how == goOn {
-		how = goodbye
+	e.conn.server.Handler.ServeHTTP(&e.response, e.request)
+	how = e.response.end()
+	if !e.context.end() && how == keepAlive {
+		how = closeNormally
 	}
 	return how
 }
 
-// finish lets go of what belongs to the connection.
-func (x *exchange) finish() {
-	k := x.conn
-	x.answer.mu.Lock()
-	defer x.answer.mu.Unlock()
-	x.answer.over = true
-	if room := x.answer.room; room != nil {
-		x.answer.room, x.answer.out = nil, nil
-		k.server.rooms.Put(room)
+// release gives the buffers back to the connection and the server.
+func (e *exchange) release() {
+	k := e.conn
+	e.response.mu.Lock()
+	defer e.response.mu.Unlock()
+	e.response.ended = true
+	if room := e.response.buffer; room != nil {
+		e.response.buffer, e.response.out = nil, nil
+		k.server.buffers.Put(room)
 	}
 	const usual = 4 << 10
 	if cap(k.head) > usual {
@@ -261,18 +262,18 @@ func (x *exchange) finish() {
 }
 
 // end closes the connection.
-func (k *conn) end(how after) {
+func (c *conn) end(how outcome) {
 	switch how {
-	case handedOver:
-	case cutOff:
-		if t, ok := k.Conn.(*tls.Conn); ok {
+	case hijacked:
+	case abort:
+		if t, ok := c.Conn.(*tls.Conn); ok {
 			t.NetConn().Close()
 		}
-		k.Conn.Close()
+		c.Conn.Close()
 	case linger:
-		k.linger()
-		k.Conn.Close()
+		c.linger()
+		c.Conn.Close()
 	default:
-		k.Conn.Close()
+		c.Conn.Close()
 	}
 }

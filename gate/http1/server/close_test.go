@@ -9,7 +9,7 @@ import (
 )
 
 // An answer that is the last comes whole, also where its client goes on to ask meanwhile.
-func TestEdgeLastAnswerComesWhole(t *testing.T) {
+func TestLastAnswerComesWhole(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
 	written := make(chan bool, 1)

@@ -136,9 +136,9 @@ func serves(s *Server, c net.Conn, state int32, head bool) bool {
 	if k == nil || k.state.Load() != state {
 		return false
 	}
-	k.inlet.mu.Lock()
-	defer k.inlet.mu.Unlock()
-	return !head || k.inlet.phase == inRest
+	k.reader.mu.Lock()
+	defer k.reader.mu.Unlock()
+	return !head || k.reader.phase == inRest
 }
 
 func tcpPair(t *testing.T) (client, server net.Conn) {

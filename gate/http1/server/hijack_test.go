@@ -10,7 +10,7 @@ import (
 )
 
 // A connection that was taken over has no deadlines but its owner's, also when its handler has returned.
-func TestEdgeTakenConnectionAfterItsHandler(t *testing.T) {
+func TestTakenConnectionAfterItsHandler(t *testing.T) {
 	t.Parallel()
 	taken, returned := make(chan net.Conn, 1), make(chan bool, 1)
 	s := &Server{HeaderBytes: 8 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

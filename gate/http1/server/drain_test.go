@@ -13,7 +13,7 @@ import (
 
 // A goroutine that outlives its handler may begin to read a body that has to be asked for at the worst moment: the answer
 // ends all the same.
-func TestEdgeBodyIsAskedForWhileTheAnswerEnds(t *testing.T) {
+func TestBodyIsAskedForWhileTheAnswerEnds(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -39,8 +39,8 @@ func TestEdgeBodyIsAskedForWhileTheAnswerEnds(t *testing.T) {
 	}
 	request := <-requested
 	b := request.Body.(*body)
-	for b.x.answer.mu.TryLock() { // until the end is being sent, which takes until it is read
-		b.x.answer.mu.Unlock()
+	for b.x.response.mu.TryLock() { // until the end is being sent, which takes until it is read
+		b.x.response.mu.Unlock()
 		runtime.Gosched()
 	}
 	read := make(chan error, 1)
@@ -48,7 +48,7 @@ func TestEdgeBodyIsAskedForWhileTheAnswerEnds(t *testing.T) {
 		_, err := b.Read(make([]byte, 4))
 		read <- err
 	}()
-	for b.asked.Load() {
+	for b.awaitsContinue.Load() {
 		runtime.Gosched()
 	}
 	go io.Copy(io.Discard, r)

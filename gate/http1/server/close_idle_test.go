@@ -33,7 +33,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 }
 
 // Clients that wait for nothing and take nothing do not hold up the others.
-func TestEdgeIdleClientThatTakesNothing(t *testing.T) {
+func TestIdleClientThatTakesNothing(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

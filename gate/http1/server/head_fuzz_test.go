@@ -11,7 +11,7 @@ import (
 )
 
 // read is what a Server makes of bytes.
-func read(b []byte) (*http.Request, *failure) {
+func read(b []byte) (*http.Request, *rejection) {
 	k := &conn{server: &Server{HeaderBytes: 8 << 10}, base: context.Background()}
 	k.r = bufio.NewReader(bytes.NewReader(b))
 	h, f := k.readHead()

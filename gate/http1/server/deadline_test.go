@@ -9,7 +9,7 @@ import (
 )
 
 // A deadline that comes when the answer has ended is not the next request's.
-func TestEdgeDeadlineAfterTheAnswer(t *testing.T) {
+func TestDeadlineAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	var last http.ResponseWriter
 	d := open(t, func(w http.ResponseWriter, r *http.Request) {
@@ -24,10 +24,10 @@ func TestEdgeDeadlineAfterTheAnswer(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		io.Copy(io.Discard, got.Body)
-		a := last.(*answer)
+		a := last.(*response)
 		for over := false; !over; {
 			a.mu.Lock()
-			over = a.over
+			over = a.ended
 			a.mu.Unlock()
 		}
 		http.NewResponseController(last).SetReadDeadline(time.Unix(1, 0))

@@ -7,7 +7,7 @@ import (
 )
 
 // What comes behind an answer that is its connection's last is no request any more, also when it comes at once.
-func TestEdgeNothingBehindTheLastAnswer(t *testing.T) {
+func TestNothingBehindTheLastAnswer(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
 	c, r := d.dial(t)

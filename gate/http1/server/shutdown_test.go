@@ -17,7 +17,7 @@ func TestAnswerAcrossTheEnd(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
 	written := make(chan bool, 1)
-	var d *door
+	var d *testServer
 	d = open(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		io.WriteString(w, strings.Repeat("x", size))
