@@ -187,23 +187,26 @@ func TestExamineAgreesWithReference(t *testing.T) {
 			q.Path, q.Match = "/b", func(path string) bool { return strings.HasPrefix(path, "/b") }
 		}
 		want := newReference(q, sources).report()
-		var texted string
-		for _, way := range [][2]int{{1, 1 << 20}, {4, 1 << 20}, {4, rapid.IntRange(1, 3000).Draw(t, "chunk")}} {
+		var before string
+		sizes := []struct{ workers, chunk int }{{1, 1 << 20}, {4, 1 << 20},
+			{4, rapid.IntRange(1, 3000).Draw(t, "chunk")}}
+		for _, size := range sizes {
 			r := reader(sources...)
-			r.Query, r.Workers, r.ChunkBytes = q, way[0], way[1]
+			r.Query, r.Workers, r.ChunkBytes = q, size.workers, size.chunk
 			got, err := Examine(t.Context(), r)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !agree(got, want) {
-				t.Fatalf("waits differ: %s", asJSON(t, got))
+				t.Fatalf("the waits differ by more than 1 %%: got %s\nwant %s", asJSON(t, got), asJSON(t, want))
 			}
 			if g, w := asJSON(t, got), asJSON(t, want); g != w {
-				t.Fatalf("%d workers, chunks of %d: %s", way[0], way[1], difference(g, w))
-			} else if texted != "" && texted != g {
-				t.Fatal("the number of workers shows")
+				t.Fatalf("%d workers, chunks of %d: %s", size.workers, size.chunk, difference(g, w))
+			} else if before != "" && before != g {
+				t.Fatalf("%d workers, chunks of %d: got another report than before: %s", size.workers, size.chunk,
+					difference(g, before))
 			} else {
-				texted = g
+				before = g
 			}
 		}
 	})

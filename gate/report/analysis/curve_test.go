@@ -14,10 +14,11 @@ func TestCalendar(t *testing.T) {
 			at := begin.Add(time.Duration(i) * time.Hour)
 			start := c.start(c.bucket(at.UnixNano()))
 			if behind := at.Sub(start); behind < 0 || behind >= time.Duration(step)*time.Hour {
-				t.Fatalf("step of %d hours: %v is in the one from %v", step, at, start)
+				t.Fatalf("step of %d hours: got %v in the one from %v, want it no later than its end", step, at, start)
 			}
 			if step >= weekStep && start.Weekday() != time.Monday || start.Hour() != 0 && step > hourStep {
-				t.Fatalf("a step of %d hours begins %v", step, start)
+				t.Fatalf("step of %d hours: got a beginning at %v, want midnight, of a Monday from a week on", step,
+					start)
 			}
 		}
 	}
@@ -35,17 +36,17 @@ func TestCalendarSteps(t *testing.T) {
 			drawn.coarsen(&old, &c)
 		}
 		drawn.add(c.bucket(at), counts{http2: 1})
-		if step, told := want[i]; told && c.step != step {
-			t.Errorf("after %d hours the step is %d, want %d", i, c.step, step)
+		if step, known := want[i]; known && c.step != step {
+			t.Errorf("after %d hours: got steps of %d hours, want %d", i, c.step, step)
 		}
 	}
 	sum := int64(0)
 	for _, p := range drawn.points(&c, c.bucket(c.first), c.bucket(c.last)) {
 		if sum += p.HTTP2; p.HTTP2 > c.step {
-			t.Errorf("%d requests in the step from %v", p.HTTP2, p.Time)
+			t.Errorf("got %d requests in the step from %v, want no more than %d", p.HTTP2, p.Time, c.step)
 		}
 	}
-	if sum != 512*7*24+2 {
-		t.Errorf("%d requests were drawn", sum)
+	if want := int64(512*7*24 + 2); sum != want {
+		t.Errorf("got %d requests in all steps, want %d", sum, want)
 	}
 }

@@ -21,7 +21,7 @@ func TestMemoryIsConstant(t *testing.T) {
 		}
 		return in.peak
 	}
-	blocks := 30
+	blocks := 10
 	if raceDetector {
 		blocks = 3
 	}

@@ -84,11 +84,11 @@ func checkElement(t interface{ Errorf(string, ...any) }, n *html.Node) {
 	case "table":
 		if first := n.FirstChild.NextSibling; first == nil || first.Data != "caption" ||
 			strings.TrimSpace(words(first)) == "" {
-			t.Errorf("got a table without a caption")
+			t.Errorf("got a table without a caption, want one with")
 		}
 	case "th":
 		if attribute("scope") == "" {
-			t.Errorf("got a heading without a scope: %q", words(n))
+			t.Errorf("got the heading %q without a scope, want one with", words(n))
 		}
 	case "svg":
 		first := n.FirstChild
@@ -96,17 +96,18 @@ func checkElement(t interface{ Errorf(string, ...any) }, n *html.Node) {
 			first = first.NextSibling
 		}
 		if first.Data != "title" || words(first) == "" || attribute("role") != "img" {
-			t.Errorf("got a drawing without a title and a role")
+			t.Errorf("got a drawing without a title or a role, want both")
 		}
 	case "meta":
 		sum := sha256.Sum256([]byte(reportStyle))
-		if attribute("http-equiv") != "" && attribute("content") != "default-src 'none'; style-src "+
-			"'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; base-uri 'none'; form-action 'none'" {
-			t.Errorf("policy %q", attribute("content"))
+		want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+			"'; base-uri 'none'; form-action 'none'"
+		if got := attribute("content"); attribute("http-equiv") != "" && got != want {
+			t.Errorf("policy: got %q, want %q", got, want)
 		}
 	case "style":
 		if words(n) != reportStyle {
-			t.Errorf("got a style that is not the one of the policy")
+			t.Errorf("got a style other than report.css, want that of the policy")
 		}
 	}
 }
@@ -129,7 +130,7 @@ func wellFormed(t *testing.T, b []byte) {
 		switch z.Next() {
 		case html.ErrorToken:
 			if len(open) > 0 {
-				t.Errorf("got elements left open: %v", open)
+				t.Errorf("got elements left open: %v, want none", open)
 			}
 			return
 		case html.StartTagToken:
@@ -162,7 +163,7 @@ func TestPage(t *testing.T) {
 		})
 	}
 	if strings.Contains(reportStyle, "url(") || strings.Contains(reportStyle, "@import") {
-		t.Error("got a style that refers to something outside")
+		t.Error("got a style that refers to something outside, want none")
 	}
 }
 
