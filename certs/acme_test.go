@@ -25,6 +25,7 @@ func acmeConfig(t *testing.T, ca *fakeCA, hosts ...string) (Config, recorder) {
 }
 
 func TestACMEFailureInWords(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	ca.refuse = "come back tomorrow"
 	c, events := acmeConfig(t, ca, "shop.example")
@@ -63,8 +64,9 @@ func TestACMEFailureInWords(t *testing.T) {
 }
 
 func TestACMEOverHTTP(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
-	c, events := acmeConfig(t, ca, "shop.example")
+	c, events := acmeConfig(t, ca, "http01.example")
 	c.HTTPPort, c.HTTPSPort = storagetest.FreePort(t), storagetest.FreePort(t)
 	certs := mustOpen(t, c)
 	ca.validate = func(host, token string) string {
@@ -85,7 +87,7 @@ func TestACMEOverHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := events.wait(t, KindObtained)
-	if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", RootCAs: ca.pool()}); err != nil {
+	if _, err := handshake(t, certs, &tls.Config{ServerName: "http01.example", RootCAs: ca.pool()}); err != nil {
 		t.Error(err)
 	}
 	if leaves := certs.Leaves(); len(leaves) != 1 || !leaves[0].NotAfter.Equal(e.NotAfter) {
@@ -96,7 +98,7 @@ func TestACMEOverHTTP(t *testing.T) {
 	if !slices.Equal(ca.contact, []string{"mailto:owner@shop.example"}) {
 		t.Errorf("contact %q", ca.contact)
 	}
-	if _, answered := overHTTP(certs, "shop.example", "token1"); answered {
+	if _, answered := overHTTP(certs, "http01.example", "token1"); answered {
 		t.Error("answered after the order")
 	}
 	if err := certs.Close(); err != nil {
@@ -108,9 +110,10 @@ func TestACMEOverHTTP(t *testing.T) {
 }
 
 func TestACMEOverTLS(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	ca.offers = acme.ChallengeTypeTLSALPN01
-	c, events := acmeConfig(t, ca, "shop.example", "www.shop.example")
+	c, events := acmeConfig(t, ca, "tlsalpn.example", "www.tlsalpn.example")
 	c.HTTPPort, c.HTTPSPort = -1, storagetest.FreePort(t)
 	certs := mustOpen(t, c)
 	ca.validate = func(host, _ string) string {
@@ -148,6 +151,7 @@ func TestACMEOverTLS(t *testing.T) {
 }
 
 func TestACMEChallengeFailureNamesThePorts(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	ca.validate = func(string, string) string { return "203.0.113.1: connection refused" }
 	c, events := acmeConfig(t, ca, "shop.example")
@@ -163,6 +167,7 @@ func TestACMEChallengeFailureNamesThePorts(t *testing.T) {
 }
 
 func TestACMECloseInTheMiddleOfAnOrder(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	reached, release := make(chan struct{}), make(chan struct{})
 	ca.validate = func(string, string) string {
@@ -171,7 +176,7 @@ func TestACMECloseInTheMiddleOfAnOrder(t *testing.T) {
 		return ""
 	}
 	defer close(release)
-	c, events := acmeConfig(t, ca, "shop.example")
+	c, events := acmeConfig(t, ca, "closed.example")
 	certs := mustOpen(t, c)
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
@@ -187,13 +192,14 @@ func TestACMECloseInTheMiddleOfAnOrder(t *testing.T) {
 	if left := kinds(events.rest()); !slices.Equal(left, []string{KindTerms}) {
 		t.Errorf("told %q", left)
 	}
-	if _, active := certmagic.GetACMEChallenge("shop.example"); active {
+	if _, active := certmagic.GetACMEChallenge("closed.example"); active {
 		t.Error("the challenge is still there")
 	}
 }
 
 // An authority whose certificates are nearly over: stored at the first run, loaded and renewed at the second.
 func TestACMERestartRenews(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	ca.until = 10 * time.Minute
 	c, events := acmeConfig(t, ca, "shop.example")
@@ -230,6 +236,7 @@ func TestACMERestartRenews(t *testing.T) {
 }
 
 func TestACMEOpenErrors(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	occupied := filepath.Join(folder, "file")
 	if err := os.WriteFile(occupied, nil, 0o600); err != nil {
@@ -264,6 +271,7 @@ func TestACMEOpenErrors(t *testing.T) {
 
 // certmagic gives up at once on some errors and tells nobody; its next try is ours.
 func TestACMETroubleWithTheFolderIsTold(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	c, events := acmeConfig(t, ca, "shop.example")
 	certs := mustOpen(t, c)
@@ -282,6 +290,7 @@ func TestACMETroubleWithTheFolderIsTold(t *testing.T) {
 }
 
 func TestACMEWords(t *testing.T) {
+	t.Parallel()
 	problem := func(kind, detail string) error {
 		return fmt.Errorf("order: %w", acme.Problem{Type: "urn:ietf:params:acme:error:" + kind, Detail: detail, Status: 400})
 	}
@@ -311,6 +320,7 @@ func TestACMEWords(t *testing.T) {
 
 // A stored certificate that cannot be read must not lead to ordering another one at every start.
 func TestACMEUnreadableStoreIsAnError(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	c, _ := acmeConfig(t, ca, "shop.example")
 	issuer := certmagic.ACMEIssuer{CA: c.CAs[0].Directory}

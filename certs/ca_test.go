@@ -15,10 +15,11 @@ import (
 
 // A list of authorities is tried in order, each attempt anew, and what each said is events.
 func TestAuthoritiesInTurn(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	closed := newFakeCA(t)
 	closed.refuse = "closed for today"
-	c, events := p.config(t, "shop.example", "nowhere.example")
+	c, events := p.config(t, "inturn.example", "nowhere.example")
 	c.CAs = []CA{{Directory: closed.server.URL + "/directory", Root: closed.rootFile()}, p.authority()}
 	certs := mustOpen(t, c)
 	p.doors(t, func(string) *Certificates { return certs })
@@ -40,7 +41,7 @@ func TestAuthoritiesInTurn(t *testing.T) {
 			}
 		}
 	}
-	if obtained.Issuer != second || !slices.Equal(obtained.Hosts, []string{"shop.example"}) {
+	if obtained.Issuer != second || !slices.Equal(obtained.Hosts, []string{"inturn.example"}) {
 		t.Errorf("told %+v", obtained)
 	}
 	for _, want := range []string{first + ": the authority has had too many orders: closed for today; ", second + ": the authority "} {
@@ -55,14 +56,14 @@ func TestAuthoritiesInTurn(t *testing.T) {
 		t.Errorf("terms %q", terms)
 	}
 	// The host that has its certificate is served while the other one waits.
-	if _, err := knock(p.tlsPort, "shop.example", p.pool()); err != nil {
+	if _, err := knock(p.tlsPort, "inturn.example", p.pool()); err != nil {
 		t.Error(err)
 	}
 	if err := certs.Close(); err != nil {
 		t.Fatal(err)
 	}
 	events.rest()
-	c.Hosts = []string{"shop.example"}
+	c.Hosts = []string{"inturn.example"}
 	again := mustOpen(t, c)
 	if e := events.wait(t, KindLoaded); e.Issuer != second {
 		t.Errorf("told %+v", e)
@@ -74,6 +75,7 @@ func TestAuthoritiesInTurn(t *testing.T) {
 
 // An account that must be bound to one made beforehand: without, with the wrong key, with the right one.
 func TestBoundAccount(t *testing.T) {
+	t.Parallel()
 	const key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 	p := newPebble(t, pebbleSetup{binding: map[string]string{"kid-1": key}})
 	folder := t.TempDir()
@@ -89,7 +91,7 @@ func TestBoundAccount(t *testing.T) {
 		{"kid-2", file("right", key+"\n", 0o600), "the authority does not know the account that ours was to be bound to: "},
 		{"kid-1", file("wrong", strings.Repeat("A", 40), 0o600), "the authority does not know the account that ours was to be bound to: "},
 	} {
-		c, events := p.config(t, "shop.example")
+		c, events := p.config(t, "bound.example")
 		c.CAs[0].KeyID, c.CAs[0].HMACKeyFile = test.id, test.file
 		certs := mustOpen(t, c)
 		if err := certs.Manage(t.Context()); err != nil {
@@ -102,7 +104,7 @@ func TestBoundAccount(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	c, events := p.config(t, "shop.example")
+	c, events := p.config(t, "bound.example")
 	c.CAs[0].KeyID, c.CAs[0].HMACKeyFile = "kid-1", file("open", key, 0o644)
 	certs := mustOpen(t, c)
 	if hasModes {
@@ -120,11 +122,12 @@ func TestBoundAccount(t *testing.T) {
 // What a real authority refuses is told in its words with a cure and the time of the next attempt, and one host's
 // trouble is not another's.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	if err := p.store.AddBlockedDomain("blocked.example"); err != nil {
 		t.Fatal(err)
 	}
-	c, events := p.config(t, "shop.example", "blocked.example", "nowhere.example")
+	c, events := p.config(t, "rejected.example", "blocked.example", "nowhere.example")
 	certs := mustOpen(t, c)
 	p.doors(t, func(host string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
@@ -138,8 +141,8 @@ func TestRefusals(t *testing.T) {
 			}
 		}
 	}
-	if latest["shop.example"].Kind != KindObtained {
-		t.Errorf("told %+v", latest["shop.example"])
+	if latest["rejected.example"].Kind != KindObtained {
+		t.Errorf("told %+v", latest["rejected.example"])
 	}
 	for host, want := range map[string]string{"blocked.example": "the authority signs no such name", "nowhere.example": "the authority could not look the name up: "} {
 		e := latest[host]
@@ -225,13 +228,14 @@ func TestForeignNames(t *testing.T) {
 
 // An authority that wants a certificate replaced early says so through its renewal hints (ARI, RFC 9773).
 func TestRenewalHints(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	hint := func(start time.Time) {
 		text := fmt.Sprintf(`{"suggestedWindow": {"start": %q, "end": %q}}`, start.UTC().Format(time.RFC3339), start.Add(time.Hour).UTC().Format(time.RFC3339))
 		p.hints.Store(&text)
 	}
 	hint(time.Now().Add(40 * 24 * time.Hour))
-	c, events := p.config(t, "shop.example")
+	c, events := p.config(t, "hints.example")
 	c.CheckEvery = 200 * time.Millisecond
 	certs := mustOpen(t, c)
 	p.doors(t, func(string) *Certificates { return certs })

@@ -96,6 +96,7 @@ func nobodyListens(t *testing.T, ports ...int) {
 
 // The placeholder is what certmagic finds in use, and it serves nobody.
 func TestPlaceholderServesNobody(t *testing.T) {
+	t.Parallel()
 	c, _ := acmeConfig(t, newFakeCA(t), "shop.example")
 	certs := mustOpen(t, c)
 	issuer := certs.acme.cfg.Issuers[0].(*certmagic.ACMEIssuer)

@@ -12,11 +12,12 @@ import (
 )
 
 func TestChallengeLeavesOthersAlone(t *testing.T) {
-	local, _ := localConfig(t, "shop.example")
-	ordered, _ := acmeConfig(t, newFakeCA(t), "shop.example")
+	t.Parallel()
+	local, _ := localConfig(t, "alone.example")
+	ordered, _ := acmeConfig(t, newFakeCA(t), "alone.example")
 	for _, c := range []Config{local, ordered} {
 		certs := mustOpen(t, c)
-		if body, answered := overHTTP(certs, "shop.example", "abc"); answered || body != "" {
+		if body, answered := overHTTP(certs, "alone.example", "abc"); answered || body != "" {
 			t.Errorf("%s: answered with %q", c.Source, body)
 		}
 	}
@@ -24,8 +25,9 @@ func TestChallengeLeavesOthersAlone(t *testing.T) {
 
 // Another gateway may have ordered from any of the authorities.
 func TestChallengeOfAnotherGateway(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
-	c, _ := acmeConfig(t, ca, "shop.example", "www.shop.example")
+	c, _ := acmeConfig(t, ca, "gateway.example", "www.gateway.example")
 	other := newFakeCA(t)
 	c.CAs = append(c.CAs, CA{Directory: other.server.URL + "/directory", Root: other.rootFile()})
 	certs := mustOpen(t, c)
@@ -38,27 +40,29 @@ func TestChallengeOfAnotherGateway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	keep("shop.example", acme.ChallengeTypeHTTP01)
-	keep("www.shop.example", acme.ChallengeTypeTLSALPN01)
-	if body, _ := overHTTP(certs, "SHOP.example", "token1"); body != "token1.print" {
+	keep("gateway.example", acme.ChallengeTypeHTTP01)
+	keep("www.gateway.example", acme.ChallengeTypeTLSALPN01)
+	if body, _ := overHTTP(certs, "GATEWAY.example", "token1"); body != "token1.print" {
 		t.Errorf("answered with %q", body)
 	}
-	for _, wrong := range [][2]string{{"shop.example", "token2"}, {"www.shop.example", "token1"}, {"other.example", "token1"}} {
+	for _, wrong := range [][2]string{{"gateway.example", "token2"}, {"www.gateway.example", "token1"}, {"other.example", "token1"}} {
 		if _, answered := overHTTP(certs, wrong[0], wrong[1]); answered {
 			t.Errorf("%q was answered", wrong)
 		}
 	}
-	state, err := handshake(t, certs, &tls.Config{ServerName: "www.shop.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
-	if err != nil || state.PeerCertificates[0].DNSNames[0] != "www.shop.example" {
+	state, err := handshake(t, certs, &tls.Config{ServerName: "www.gateway.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
+	if err != nil || state.PeerCertificates[0].DNSNames[0] != "www.gateway.example" {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestSharedChallenges(t *testing.T) {
+	t.Parallel()
 	for name, share := range storages(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ca := newFakeCA(t)
-			c, _ := acmeConfig(t, ca, "shop.example")
+			c, _ := acmeConfig(t, ca, "shared.example")
 			c = share(c)
 			certs := mustOpen(t, c)
 			present := func(host, kind, in string) {
@@ -74,10 +78,10 @@ func TestSharedChallenges(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			hello := &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
+			hello := &tls.Config{ServerName: "shared.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
 			nothing := func(what string) {
 				t.Helper()
-				if body, answered := overHTTP(certs, "shop.example", "token1"); answered {
+				if body, answered := overHTTP(certs, "shared.example", "token1"); answered {
 					t.Errorf("%s: answered with %q", what, body)
 				}
 				if _, err := handshake(t, certs, hello); err == nil {
@@ -85,30 +89,30 @@ func TestSharedChallenges(t *testing.T) {
 				}
 			}
 			nothing("no challenge")
-			present("shop.example", acme.ChallengeTypeHTTP01, "other.example")
+			present("shared.example", acme.ChallengeTypeHTTP01, "other.example")
 			nothing("another's challenge")
 			present("other.example", acme.ChallengeTypeHTTP01, "other.example")
 			if _, answered := overHTTP(certs, "other.example", "token1"); answered {
 				t.Error("a host that is not configured was answered")
 			}
-			present("shop.example", acme.ChallengeTypeHTTP01, "shop.example")
-			for _, host := range []string{"shop.example", "SHOP.example.", "shop.example:80"} {
+			present("shared.example", acme.ChallengeTypeHTTP01, "shared.example")
+			for _, host := range []string{"shared.example", "SHARED.example.", "shared.example:80"} {
 				if body, answered := overHTTP(certs, host, "token1"); !answered || body != "token1.thumb" {
 					t.Errorf("%q: %v with %q", host, answered, body)
 				}
 			}
-			if _, answered := overHTTP(certs, "shop.example", "token2"); answered {
+			if _, answered := overHTTP(certs, "shared.example", "token2"); answered {
 				t.Error("another token was answered")
 			}
 			if _, err := handshake(t, certs, hello); err == nil {
 				t.Error("the other kind of challenge was answered")
 			}
-			present("shop.example", acme.ChallengeTypeTLSALPN01, "shop.example")
+			present("shared.example", acme.ChallengeTypeTLSALPN01, "shared.example")
 			state, err := handshake(t, certs, hello)
 			if err != nil || len(state.PeerCertificates[0].DNSNames) != 1 || state.NegotiatedProtocol != "acme-tls/1" {
 				t.Errorf("%v", err)
 			}
-			if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
+			if _, err := handshake(t, certs, &tls.Config{ServerName: "shared.example", InsecureSkipVerify: true, NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
 				t.Error("somebody else was given it")
 			}
 			for range maxLookups {
@@ -134,11 +138,11 @@ func (w *waitingBackend) Load(ctx context.Context, _ string) ([]byte, error) {
 
 func TestChallengeLookupHasATimeout(t *testing.T) {
 	t.Parallel()
-	c, _ := acmeConfig(t, newFakeCA(t), "shop.example")
+	c, _ := acmeConfig(t, newFakeCA(t), "lookup.example")
 	certs := mustOpen(t, c)
 	slow := &waitingBackend{certs.acme.storage.backend, make(chan time.Time, 1)}
 	certs.acme.storage.backend = slow
-	if body, answered := overHTTP(certs, "shop.example", "token1"); answered {
+	if body, answered := overHTTP(certs, "lookup.example", "token1"); answered {
 		t.Errorf("answered with %q, want no answer", body)
 	}
 	if deadline := <-slow.deadlines; deadline.IsZero() || time.Until(deadline) > lookupTimeout {

@@ -32,6 +32,7 @@ func secretFile(t *testing.T, text string) string {
 }
 
 func TestDNSKeys(t *testing.T) {
+	t.Parallel()
 	const generated = "key \"gate421-update\" {\n\talgorithm hmac-sha512;\n\tsecret \"c2VjcmV0\";\n};\n"
 	for _, test := range []struct {
 		name string
@@ -63,6 +64,7 @@ func TestDNSKeys(t *testing.T) {
 }
 
 func TestDNSErrors(t *testing.T) {
+	t.Parallel()
 	key := secretFile(t, "c2VjcmV0")
 	for _, test := range []struct {
 		d    DNS
@@ -90,6 +92,7 @@ func TestDNSErrors(t *testing.T) {
 
 // The solver has nothing from certmagic's globals: its resolvers are those configured, and certmagic asks no other.
 func TestSolverIsOurs(t *testing.T) {
+	t.Parallel()
 	for propagation, want := range map[time.Duration]time.Duration{0: 2 * time.Minute, -5: -1, time.Second: time.Second} {
 		d := &DNS{Resolvers: []string{"127.0.0.1:9"}, Propagation: propagation, DelegatedTo: "x.example"}
 		s := d.solver(&rfc2136.Provider{}, logger{})
@@ -104,6 +107,7 @@ func TestSolverIsOurs(t *testing.T) {
 
 // A redirect does not carry the account's password to another server.
 func TestACMEDNSFollowsNoRedirect(t *testing.T) {
+	t.Parallel()
 	var sent atomic.Bool
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent.Store(r.Header.Get("X-Api-Key") != "") }))
 	defer elsewhere.Close()
@@ -124,6 +128,7 @@ func TestACMEDNSFollowsNoRedirect(t *testing.T) {
 
 // acme-dns keeps one account a host, or one for all.
 func TestACMEDNS(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var got []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,6 +209,7 @@ func (c *cloud) Do(r *http.Request) (*http.Response, error) {
 
 // The library for Cloudflare fits the others' versions: a record comes and goes.
 func TestCloudflare(t *testing.T) {
+	t.Parallel()
 	d := DNS{Provider: ProviderCloudflare, TokenFile: secretFile(t, "token-1\n"), Resolvers: []string{"127.0.0.1:9"}}
 	provider, err := d.open(nil)
 	if err != nil {

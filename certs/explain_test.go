@@ -17,6 +17,7 @@ func acmeProblem(kind, detail string) error {
 
 // Everything that can be mended comes with how.
 func TestEveryRefusalHasACure(t *testing.T) {
+	t.Parallel()
 	a := &acmeSource{httpPort: 80, httpsPort: 443}
 	for _, kind := range []string{"connection", "dns", "unauthorized", "incorrectResponse", "tls", "rateLimited", "caa", "rejectedIdentifier",
 		"unsupportedIdentifier", "invalidContact", "unsupportedContact", "externalAccountRequired", "userActionRequired", "serverInternal"} {

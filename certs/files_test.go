@@ -25,6 +25,7 @@ func watch(t *testing.T, events recorder, pairs []Pair, hosts ...string) *Certif
 }
 
 func TestFilesHandshakes(t *testing.T) {
+	t.Parallel()
 	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pairs := []Pair{
 		ca.files(t, folder, "wild", "*.shop.example", "shop.example"),
@@ -56,6 +57,7 @@ func TestFilesHandshakes(t *testing.T) {
 }
 
 func TestFilesOpenErrors(t *testing.T) {
+	t.Parallel()
 	ca, folder := newTestCA(t), t.TempDir()
 	good := ca.files(t, folder, "good", "a.example")
 	other := ca.files(t, folder, "other", "b.example", "*.c.example")
@@ -94,6 +96,7 @@ func TestFilesOpenErrors(t *testing.T) {
 		{"several", []Pair{{missing, good.Key}, {good.Cert, other.Key}}, []string{"a.example"}, []string{missing, "does not match"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			_, err := Open(t.Context(), Config{Source: SourceFiles, Hosts: test.hosts, Files: test.pairs})
 			if err == nil {
 				t.Fatal("accepted")
@@ -111,6 +114,7 @@ func TestFilesOpenErrors(t *testing.T) {
 }
 
 func TestFilesExpiredIsAWarning(t *testing.T) {
+	t.Parallel()
 	ca, events := newTestCA(t), newRecorder()
 	certPEM, keyPEM := ca.pairUntil(t, time.Now().Add(-24*time.Hour), "a.example")
 	pair := writePair(t, t.TempDir(), "old", certPEM, keyPEM)
@@ -133,6 +137,7 @@ func TestFilesExpiredIsAWarning(t *testing.T) {
 }
 
 func TestFilesFollowRename(t *testing.T) {
+	t.Parallel()
 	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pair := ca.files(t, folder, "a", "a.example")
 	other := ca.files(t, folder, "b", "b.example")
@@ -155,6 +160,7 @@ func TestFilesFollowRename(t *testing.T) {
 
 // Kubernetes points ..data at a new folder; certbot points each file at a new one. Size and time may be the same.
 func TestFilesFollowSymlinks(t *testing.T) {
+	t.Parallel()
 	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	when := time.Now().Add(-time.Hour)
 	for _, version := range []string{"v1", "v2"} {
@@ -190,6 +196,7 @@ func TestFilesFollowSymlinks(t *testing.T) {
 }
 
 func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
+	t.Parallel()
 	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pair := ca.files(t, folder, "a", "a.example")
 	certs := watch(t, events, []Pair{pair}, "a.example")
@@ -237,6 +244,7 @@ func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
 
 // A change of two files is not told as broken in between.
 func TestFilesLookTwiceBeforeTelling(t *testing.T) {
+	t.Parallel()
 	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pair := ca.files(t, folder, "a", "a.example")
 	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair}, OnEvent: events.onEvent})

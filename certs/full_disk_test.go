@@ -35,8 +35,9 @@ func (f *fullDisk) Store(ctx context.Context, key string, value []byte) error {
 
 // A full disk is found out before the authority is asked for what could not be kept.
 func TestFullDiskOrdersNothing(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
-	c, events := p.config(t, "shop.example")
+	c, events := p.config(t, "noroom.example")
 	certs := mustOpen(t, c)
 	certs.acme.storage.backend = &fullDisk{backend: certs.acme.storage.backend}
 	if err := certs.Manage(t.Context()); err != nil {
@@ -53,10 +54,11 @@ func TestFullDiskOrdersNothing(t *testing.T) {
 // A disk that is full between a renewed certificate's key and the certificate leaves what was there: in memory, on disk
 // and after the next start. When there is room again, it is renewed.
 func TestFullDiskAtARenewal(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{seconds: 60})
 	far := farAway()
 	p.hints.Store(&far)
-	c, events := p.config(t, "shop.example")
+	c, events := p.config(t, "full.example")
 	c.CheckEvery = 100 * time.Millisecond
 	certs := mustOpen(t, c)
 	disk := &fullDisk{backend: certs.acme.storage.backend, ending: "-"}
@@ -68,13 +70,13 @@ func TestFullDiskAtARenewal(t *testing.T) {
 	events.wait(t, KindObtained)
 	old := certs.Leaves()[0]
 	disk.set(".crt")
-	past := `{"suggestedWindow": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}}`
+	past := windowInThePast()
 	p.hints.Store(&past)
 	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "cannot be kept: ") || !e.NotAfter.Equal(old.NotAfter) {
 		t.Errorf("told %+v", e)
 	}
 	p.hints.Store(&far)
-	if !served(t, certs, "shop.example").Equal(old) {
+	if !served(t, certs, "full.example").Equal(old) {
 		t.Error("another certificate is served")
 	}
 	if err := certs.Close(); err != nil {
@@ -82,7 +84,7 @@ func TestFullDiskAtARenewal(t *testing.T) {
 	}
 	events.rest()
 	again := mustOpen(t, c)
-	if got := kinds(events.rest()); len(got) != 1 || got[0] != KindLoaded || !served(t, again, "shop.example").Equal(old) {
+	if got := kinds(events.rest()); len(got) != 1 || got[0] != KindLoaded || !served(t, again, "full.example").Equal(old) {
 		t.Fatalf("told %q", got)
 	}
 	p.hints.Store(&past)

@@ -26,6 +26,7 @@ func tree(t *testing.T, folder string) string {
 }
 
 func TestStoredChangesNothing(t *testing.T) {
+	t.Parallel()
 	const directory = "https://ca.example/directory"
 	ca := newTestCA(t)
 	c := Config{Source: SourceACME, CAs: []CA{{Directory: directory}}, Folder: t.TempDir(), Hosts: []string{"shop.example", "blog.example", "new.example", "broken.example"}}
@@ -72,6 +73,7 @@ func TestStoredChangesNothing(t *testing.T) {
 
 // TestStoredFindsWhatIsOrdered holds Stored to where an order really leaves its certificate.
 func TestStoredFindsWhatIsOrdered(t *testing.T) {
+	t.Parallel()
 	ca := newFakeCA(t)
 	c, events := acmeConfig(t, ca, "shop.example")
 	certs := mustOpen(t, c)
@@ -85,6 +87,7 @@ func TestStoredFindsWhatIsOrdered(t *testing.T) {
 }
 
 func TestStoredErrors(t *testing.T) {
+	t.Parallel()
 	for _, c := range []Config{{Source: SourceLocal, Hosts: []string{"shop.example"}}, {Source: SourceACME}, {Source: SourceACME, CAs: []CA{{Directory: "http://x"}}, Hosts: []string{"shop.example"}}} {
 		if _, err := Stored(c); err == nil {
 			t.Errorf("%+v: no error", c)

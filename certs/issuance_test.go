@@ -105,6 +105,7 @@ func awaitObtained(t *testing.T, events recorder, n int) (again int) {
 
 // A wildcard beside its own apex: two records under one name, and none left.
 func TestWildcard(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	c, events := p.config(t, "wild.example", "*.wild.example")
 	c.DNS = p.names.dns01()
@@ -130,6 +131,7 @@ func TestWildcard(t *testing.T) {
 
 // A zone that cannot be written to leads the challenge elsewhere by a CNAME.
 func TestDelegatedChallenge(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	p.names.alias("_acme-challenge.led.example.", "led.challenges.invalid.")
 	c, events := p.config(t, "led.example", "*.led.example")
@@ -148,6 +150,7 @@ func TestDelegatedChallenge(t *testing.T) {
 
 // A record that never appears is waited for as long as configured, and said.
 func TestRecordThatDoesNotAppear(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	p.names.forget()
 	c, events := p.config(t, "lost.example")

@@ -12,8 +12,9 @@ import (
 
 // A stored key that others can read is a warning. A stored certificate that was cut off is set aside and ordered anew; the account is kept.
 func TestDamagedStore(t *testing.T) {
+	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
-	c, events := p.config(t, "shop.example")
+	c, events := p.config(t, "damaged.example")
 	certs := mustOpen(t, c)
 	p.doors(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
@@ -23,7 +24,7 @@ func TestDamagedStore(t *testing.T) {
 	if err := certs.Close(); err != nil {
 		t.Fatal(err)
 	}
-	found, err := filepath.Glob(filepath.Join(c.Folder, "certificates", "certificates", "*", "shop.example", "shop.example.crt"))
+	found, err := filepath.Glob(filepath.Join(c.Folder, "certificates", "certificates", "*", "damaged.example", "damaged.example.crt"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("%q, %v", found, err)
 	}

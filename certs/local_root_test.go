@@ -38,6 +38,7 @@ func age(t *testing.T, folder string, end time.Time) *x509.Certificate {
 // A root with less than a year left is made anew: clients that trust the old one and clients that trust the new one are
 // both served, the key stays, the owner is events, and the command that reads the root sees the new one.
 func TestLocalRootIsRenewed(t *testing.T) {
+	t.Parallel()
 	c, events := localConfig(t, "shop.example")
 	if err := mustOpen(t, c).Close(); err != nil {
 		t.Fatal(err)

@@ -37,6 +37,7 @@ func rootPool(t *testing.T, certs *Certificates) *x509.CertPool {
 }
 
 func TestLocalHandshakes(t *testing.T) {
+	t.Parallel()
 	c, events := localConfig(t, "shop.example", "*.shop.example", "www.shop.example", "127.0.0.1")
 	certs := mustOpen(t, c)
 	if err := certs.Manage(t.Context()); err != nil {
@@ -73,6 +74,7 @@ func TestLocalHandshakes(t *testing.T) {
 }
 
 func TestUnknownNameFailsTheHandshake(t *testing.T) {
+	t.Parallel()
 	c, _ := localConfig(t, "shop.example")
 	certs := mustOpen(t, c)
 	_, err := handshake(t, certs, &tls.Config{ServerName: "other.example", InsecureSkipVerify: true})
@@ -89,6 +91,7 @@ func TestUnknownNameFailsTheHandshake(t *testing.T) {
 
 // The documented way to another alert.
 func TestUnknownHostErrorAsAlert(t *testing.T) {
+	t.Parallel()
 	client, server := net.Pipe()
 	defer client.Close()
 	defer server.Close()
@@ -102,6 +105,7 @@ func TestUnknownHostErrorAsAlert(t *testing.T) {
 }
 
 func TestLocalFilesAndRestart(t *testing.T) {
+	t.Parallel()
 	c, events := localConfig(t, "shop.example", "*.shop.example")
 	first := mustOpen(t, c)
 	root, err := os.ReadFile(first.Root())
@@ -160,6 +164,7 @@ func checkModes(t *testing.T, folder string) {
 }
 
 func TestLocalRenewsWhatIsDue(t *testing.T) {
+	t.Parallel()
 	c, events := localConfig(t, "shop.example", "*.shop.example")
 	first := mustOpen(t, c)
 	source := first.source.(*localSource)
@@ -190,6 +195,7 @@ func TestLocalRenewsWhatIsDue(t *testing.T) {
 }
 
 func TestLocalDamagedCertificateIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	c, events := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
 	source := first.source.(*localSource)
@@ -211,6 +217,7 @@ func TestLocalDamagedCertificateIsMadeAnew(t *testing.T) {
 
 // A crash between a new key and its certificate leaves the old certificate, whose key is still there.
 func TestKeyWithoutItsCertificateIsMended(t *testing.T) {
+	t.Parallel()
 	c, events := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
 	before := served(t, first, "shop.example")
@@ -234,6 +241,7 @@ func TestKeyWithoutItsCertificateIsMended(t *testing.T) {
 }
 
 func TestLocalAnotherRootServesNothingOld(t *testing.T) {
+	t.Parallel()
 	c, _ := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
 	if err := first.Close(); err != nil {
@@ -249,6 +257,7 @@ func TestLocalAnotherRootServesNothingOld(t *testing.T) {
 }
 
 func TestLocalAuthoritySignsForConfiguredHostsOnly(t *testing.T) {
+	t.Parallel()
 	c, _ := localConfig(t, "shop.example")
 	certs := mustOpen(t, c)
 	err := certs.source.(*localSource).issuers[0].cfg.ObtainCertSync(t.Context(), "bank.example")
@@ -268,6 +277,7 @@ func TestLocalAuthoritySignsForConfiguredHostsOnly(t *testing.T) {
 }
 
 func TestLocalKeyOpenToEverybodyIsAWarning(t *testing.T) {
+	t.Parallel()
 	if !hasModes {
 		return
 	}
@@ -286,6 +296,7 @@ func TestLocalKeyOpenToEverybodyIsAWarning(t *testing.T) {
 }
 
 func TestCloseAndManageAgain(t *testing.T) {
+	t.Parallel()
 	c, events := localConfig(t, "shop.example")
 	certs := mustOpen(t, c)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -16,6 +16,7 @@ import (
 )
 
 func TestZapIntoZerolog(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	log := newLogger(zerolog.New(&out))
 	named := log.Named("renew").With(zap.String("identifier", "shop.example"))
@@ -49,6 +50,7 @@ func TestZapIntoZerolog(t *testing.T) {
 }
 
 func TestZapIntoNothing(t *testing.T) {
+	t.Parallel()
 	newLogger(zerolog.Logger{}).Error("nobody hears", zap.Error(errors.New("x")))
 	if core := newLogger(zerolog.Nop()); core.core.Enabled(zap.ErrorLevel) {
 		t.Error("a disabled logger is written to")
@@ -56,6 +58,7 @@ func TestZapIntoNothing(t *testing.T) {
 }
 
 func TestZapRespectsTheLevel(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	log := newLogger(zerolog.New(&out).Level(zerolog.ErrorLevel))
 	log.Warn("w")

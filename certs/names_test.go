@@ -6,6 +6,7 @@ import (
 )
 
 func TestHostsAcceptedAndRefused(t *testing.T) {
+	t.Parallel()
 	accepted := []string{"example.com", "*.example.com", "localhost", "a-b.c_d.example", "xn--bcher-kva.example", "127.0.0.1", "::1"}
 	for _, host := range accepted {
 		if _, err := newNames([]string{host}); err != nil {
@@ -30,6 +31,7 @@ func TestHostsAcceptedAndRefused(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
+	t.Parallel()
 	n, err := newNames([]string{"first.example", "*.example.com", "www.example.com", "first.example"})
 	if err != nil {
 		t.Fatal(err)

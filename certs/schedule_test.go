@@ -8,6 +8,7 @@ import (
 
 // What an authority says about when to come back is heeded, and otherwise pauses grow.
 func TestNextTry(t *testing.T) {
+	t.Parallel()
 	m := &managed{cache: mustOpenACME(t).cache}
 	limited := acmeProblem("rateLimited", "too many failed authorizations (5) for \"a.example\" in the last 1h0m0s, retry after 2099-01-02 03:04:05 UTC: see https://…")
 	for _, test := range []struct {

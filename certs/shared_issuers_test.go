@@ -14,6 +14,7 @@ func TestSharedSecondAuthorityOrdersOnce(t *testing.T) {
 	t.Parallel()
 	for name, share := range storages(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second := newFakeCA(t), newFakeCA(t)
 			first.refuse = "not today"
 			hosts := []string{"shop.example", "www.shop.example"}
@@ -47,6 +48,7 @@ func TestSharedSecondAuthorityOrdersOnce(t *testing.T) {
 
 // Who waited for the lock while another gateway found another way orders nothing.
 func TestSharedAnotherWayMeanwhile(t *testing.T) {
+	t.Parallel()
 	server := miniredis.RunT(t)
 	first, second := newFakeCA(t), newFakeCA(t)
 	c, _ := acmeConfig(t, first, "shop.example")
@@ -68,6 +70,7 @@ func TestSharedAnotherWayMeanwhile(t *testing.T) {
 // A key without its certificate, which another gateway has under its lock, is left alone: the certificate may be on its
 // way. Without the lock the key that was written over is brought back.
 func TestSharedMendsUnderItsLockOnly(t *testing.T) {
+	t.Parallel()
 	server := miniredis.RunT(t)
 	ca := newFakeCA(t)
 	c, events := acmeConfig(t, ca, "shop.example")
@@ -103,8 +106,10 @@ func TestSharedMendsUnderItsLockOnly(t *testing.T) {
 
 // What a killed order left of its challenge is gone once the host has a certificate, whoever is asked for it.
 func TestSharedForgetsChallenges(t *testing.T) {
+	t.Parallel()
 	for name, share := range storages(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second := newFakeCA(t), newFakeCA(t)
 			c, events := acmeConfig(t, first, "shop.example")
 			c.CAs = append(c.CAs, CA{Directory: second.server.URL + "/directory", Root: second.rootFile()})

@@ -103,6 +103,7 @@ func openRedis(t *testing.T, address string) *redis.Storage {
 }
 
 func TestSharedOnlyACME(t *testing.T) {
+	t.Parallel()
 	_, err := Open(t.Context(), Config{Source: SourceLocal, Hosts: []string{"a.example"}, Folder: t.TempDir(), Storage: "redis://x"})
 	if err == nil || !strings.Contains(err.Error(), "shared storage") {
 		t.Errorf("got %v", err)
@@ -187,11 +188,6 @@ func TestSharedServerDownDuringAnOrder(t *testing.T) {
 	c.Storage = "redis://" + server.Addr()
 	ca.validate = func(string, string) string {
 		server.Close()
-		time.AfterFunc(3*time.Second, func() {
-			if err := server.Restart(); err != nil {
-				t.Error(err)
-			}
-		})
 		return ""
 	}
 	certs := mustOpen(t, c)
@@ -199,6 +195,10 @@ func TestSharedServerDownDuringAnOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	events.wait(t, KindWarning)
+	waitIssued(t, ca, "shop.example")
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
 	events.wait(t, KindObtained)
 	served(t, certs, "shop.example")
 	if issued := ca.issued(); issued["shop.example"] != 1 {
@@ -208,6 +208,7 @@ func TestSharedServerDownDuringAnOrder(t *testing.T) {
 
 // TestSharedOrdersUnderItsLockOnly asks certmagic's hook, the last thing before an order.
 func TestSharedOrdersUnderItsLockOnly(t *testing.T) {
+	t.Parallel()
 	server := miniredis.RunT(t)
 	ca := newFakeCA(t)
 	c, _ := acmeConfig(t, ca, "shop.example")

@@ -26,6 +26,7 @@ func TestSharedOrdersOnce(t *testing.T) {
 	t.Parallel()
 	for name, share := range storages(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ca := newFakeCA(t)
 			hosts := []string{"shop.example", "www.shop.example"}
 			c, events := acmeConfig(t, ca, hosts...)
@@ -90,6 +91,16 @@ func (f *fakeCA) issued() map[string]int {
 	return count
 }
 
+// waitIssued waits until the authority has signed a certificate for host.
+func waitIssued(t *testing.T, ca *fakeCA, host string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ca.issued()[host] == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no certificate for %q within %v", host, patience)
+		}
+	}
+}
+
 // waitServed waits until every host is answered.
 func waitServed(t *testing.T, certs *Certificates, hosts ...string) {
 	t.Helper()
@@ -123,6 +134,7 @@ func TestSharedFollows(t *testing.T) {
 	t.Parallel()
 	for name, share := range storages(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ca := newFakeCA(t)
 			ca.refuse = "none of your business" // nothing is to be ordered
 			c, events := acmeConfig(t, ca, "shop.example", "www.shop.example")

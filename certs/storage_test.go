@@ -14,6 +14,7 @@ import (
 
 // A lock has one holder at a time, however many goroutines ask for it at once.
 func TestLockHasOneHolder(t *testing.T) {
+	t.Parallel()
 	s, err := newStorage(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
