@@ -23,10 +23,10 @@ func TestIdentifyWarmDoesNotAllocate(t *testing.T) {
 	v, addr := warm(t)
 	ctx := context.Background()
 	if n := testing.AllocsPerRun(1000, func() { v.Identify(ctx, "googlebot", addr) }); n != 0 {
-		t.Errorf("Identify allocates %v times", n)
+		t.Errorf("Identify allocates %v times, want 0", n)
 	}
 	if n := testing.AllocsPerRun(1000, func() { v.Peek("googlebot", addr) }); n != 0 {
-		t.Errorf("Peek allocates %v times", n)
+		t.Errorf("Peek allocates %v times, want 0", n)
 	}
 }
 

@@ -29,7 +29,7 @@ func TestBudgetInFlight(t *testing.T) {
 		v.Wait = time.Second
 		want(t, v.Identify(t.Context(), "googlebot", stranger(999)), Unknown, "", CauseBudget)
 		if time.Since(start) != 0 {
-			t.Error("over budget, and waited")
+			t.Errorf("over budget: waited %v, want 0 s", time.Since(start))
 		}
 		calls := 0
 		v.IdentifyAsync("googlebot", stranger(999), func(r Result) {
@@ -37,15 +37,15 @@ func TestBudgetInFlight(t *testing.T) {
 			want(t, r, Unknown, "", CauseBudget)
 		})
 		if calls != 1 {
-			t.Errorf("over budget, and called %d times at once", calls)
+			t.Errorf("over budget: got %d calls at once, want 1", calls)
 		}
 		if _, ok := v.Peek("googlebot", stranger(999)); ok {
-			t.Error("being over budget is remembered")
+			t.Error("CauseBudget is cached, want no verdict")
 		}
 		// Who waits for a place waits no longer than anybody.
 		want(t, v.Identify(t.Context(), "googlebot", stranger(200)), Unknown, "", CauseWait)
 		if waited := time.Since(start); waited != time.Second {
-			t.Errorf("waited %v in the queue", waited)
+			t.Errorf("waited %v in the queue, want 1 s", waited)
 		}
 		// Who is under way may be joined, and a part is kept for crawlers' addresses.
 		v.Wait = 0
@@ -64,7 +64,7 @@ func TestBudgetInFlight(t *testing.T) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if len(v.jobs) != 0 || len(v.budget.networks) != 0 || v.budget.all.running != 0 || v.budget.all.queued != 0 || v.budget.unpublished.running != 0 || v.budget.unpublished.queued != 0 {
-			t.Errorf("still accounted for: %d flights, %v, %+v", len(v.jobs), v.budget.networks, v.budget.all)
+			t.Errorf("at the end: got %d jobs, %v, %+v, want none", len(v.jobs), v.budget.networks, v.budget.all)
 		}
 	})
 }
@@ -102,7 +102,7 @@ func TestBudgetPerNetwork(t *testing.T) {
 		}
 		for _, addr := range alone {
 			if z.count(reverse(addr)) != 1 {
-				t.Errorf("%s is not looked up", addr)
+				t.Errorf("%s: got no lookup, want one", addr)
 			}
 		}
 		// A busy network keeps nobody else waiting, and no network fills the queue.
@@ -117,11 +117,12 @@ func TestBudgetPerNetwork(t *testing.T) {
 		want(t, v.Identify(t.Context(), "googlebot", stranger(7)), Unknown, "", CausePending)
 		synctest.Wait()
 		if z.count(reverseOf(t, stranger(7))+" PTR") != 1 {
-			t.Error("a stranger waits for the network of others")
+			t.Error("an address waits because of another network, want its lookup at once")
 		}
 		time.Sleep(lookupTimeout + 500*time.Millisecond)
 		if z.count(reverse("192.0.2.255")) == 0 || z.count(reverse("192.0.2.2")) != 0 {
-			t.Error("the neighbours are not looked up one after the other")
+			t.Errorf("got %d and %d lookups of neighbours, want one after the other",
+				z.count(reverse("192.0.2.255")), z.count(reverse("192.0.2.2")))
 		}
 	})
 }
@@ -155,7 +156,7 @@ func TestBudgetPerSecond(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if len(ended) != 50 {
-			t.Fatalf("%d of 50 lookups ended", len(ended))
+			t.Fatalf("got %d lookups that ended, want 50", len(ended))
 		}
 		var counts []string
 		for at := time.Duration(0); at < 4*time.Second; at += 500 * time.Millisecond {
@@ -189,7 +190,7 @@ func TestBudgetIsFair(t *testing.T) {
 			synctest.Wait()
 		}
 		if len(order) != 100 || !slices.IsSorted(order) {
-			t.Errorf("looked up in the order %v", order)
+			t.Errorf("got lookups in the order %v, want 0 to 99", order)
 		}
 	})
 }
@@ -209,7 +210,7 @@ func TestWaitersAreBounded(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if causes[CauseTimeout] != maxWaiters || causes[CauseBudget] != 1000-maxWaiters {
-			t.Errorf("calls by cause: %v", causes)
+			t.Errorf("got calls by cause %v, want %d by timeout and the rest by budget", causes, maxWaiters)
 		}
 	})
 }

@@ -143,9 +143,9 @@ func TestClaimsOfGoogle(t *testing.T) {
 	}
 }
 
-// TestClaimsOfHonestReaders has agents that say which crawler they want to be treated like, and do not say they were
+// TestNoClaims has agents that say which crawler they want to be treated like, and do not say they were
 // it.
-func TestClaimsOfHonestReaders(t *testing.T) {
+func TestNoClaims(t *testing.T) {
 	claims := allClaims(t)
 	for _, agent := range []string{
 		"FreshRSS/1.26.1 (Linux; https://freshrss.org) like Googlebot",
@@ -214,7 +214,7 @@ func TestClaimsErrors(t *testing.T) {
 	}
 }
 
-func TestClaimsHostile(t *testing.T) {
+func TestClaimsOfAnyBytes(t *testing.T) {
 	claims := allClaims(t)
 	for name, agent := range map[string]string{
 		"64 KiB of g":      strings.Repeat("g ", 32<<10),

@@ -257,7 +257,7 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-func TestShowName(t *testing.T) {
+func TestPrintableName(t *testing.T) {
 	cases := map[string]string{
 		"Crawl-1.Googlebot.com.":        "crawl-1.googlebot.com",
 		"\x1b[31mred\x1b[0m.example.":   "??31mred??0m.example",

@@ -54,10 +54,10 @@ func TestFallback(t *testing.T) {
 						// What works is remembered.
 						start = time.Now()
 						if got := v.Lookup(t.Context(), "googlebot", addr); got.Verdict != Genuine {
-							t.Errorf("the second time: %+v", got)
+							t.Errorf("the second time: got %+v, want genuine", got)
 						}
 						if second := time.Since(start); first > time.Second || name == "*" && second > 50*time.Millisecond {
-							t.Errorf("took %v and then %v", first, second)
+							t.Errorf("took %v and then %v, want at most 1 s and then 50 ms", first, second)
 						}
 					})
 				})
@@ -101,10 +101,10 @@ func TestFallbackEnds(t *testing.T) {
 					got := v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr))
 					want(t, got, Unknown, SourceDNS, cause)
 					if got.Server != "192.0.2.53:53" || time.Since(start) != 0 {
-						t.Errorf("took %v, server %q", time.Since(start), got.Server)
+						t.Errorf("took %v, server %q; want 0 s, server 192.0.2.53:53", time.Since(start), got.Server)
 					}
 					if n := z.total(); n > 4 {
-						t.Errorf("%d queries", n)
+						t.Errorf("got %d queries, want at most 4", n)
 					}
 				})
 			})
@@ -193,38 +193,40 @@ func TestSilenceTakesFewSockets(t *testing.T) {
 				most = max(most, open.Load())
 			}
 			if most < ownAttempts*lookups || most > ownAttempts*lookups+maxSharedAttempts {
-				t.Errorf("%d servers: up to %d sockets", len(servers), most)
+				t.Errorf("%d servers: got up to %d sockets, want %d and at most %d more",
+					len(servers), most, ownAttempts*lookups, maxSharedAttempts)
 			}
 			if open.Load() != 0 || r.sharedAttempts.Load() != 0 {
-				t.Errorf("%d servers: %d sockets are left, %d of what is shared", len(servers), open.Load(), r.sharedAttempts.Load())
+				t.Errorf("%d servers: at the end got %d sockets and %d shared attempts, want none",
+					len(servers), open.Load(), r.sharedAttempts.Load())
 			}
 		})
 	}
 }
 
-// TestHabitsEnd: after a while a server is asked as well as can be again.
-func TestHabitsEnd(t *testing.T) {
+// TestWorkaroundsExpire: after a while a server is asked as well as can be again.
+func TestWorkaroundsExpire(t *testing.T) {
 	inBubble(t, googlebotZone+"\nfault * mixed:silent", func(t *testing.T, z *zone, v *Verifier) {
 		z.tcp = "closed"
 		addr := netip.MustParseAddr(googlebotAddr)
 		lookup := func() (took time.Duration) {
 			start := time.Now()
 			if got := v.Lookup(t.Context(), "googlebot", addr); got.Verdict != Genuine {
-				t.Errorf("%+v", got)
+				t.Errorf("got %+v, want genuine", got)
 			}
 			return time.Since(start)
 		}
 		if lookup() == 0 || lookup() != 0 {
-			t.Error("it is not remembered that the server drops names in mixed case")
+			t.Error("got two lookups of the same length, want only the first to wait: the workaround is remembered")
 		}
 		z.fail("", 0)
 		time.Sleep(workaroundTTL + time.Second)
 		if lookup() != 0 {
-			t.Error("a server that is well is waited for")
+			t.Error("a lookup waits for a server without a fault, want it at once")
 		}
 		z.fail("plain:silent", 0)
 		if lookup() != 0 {
-			t.Error("names are not asked for in mixed case again")
+			t.Error("a lookup waits, want a query in mixed case first again")
 		}
 	})
 }

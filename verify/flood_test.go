@@ -95,7 +95,7 @@ func TestFlood(t *testing.T) {
 				if r.Verdict == Genuine {
 					genuine.Add(1)
 				} else {
-					t.Errorf("the real one is %s, cause %q", r.Verdict, r.Cause)
+					t.Errorf("Googlebot is %s, cause %q; want genuine", r.Verdict, r.Cause)
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -118,16 +118,17 @@ func TestFlood(t *testing.T) {
 		t.Logf("%d strangers: %v; %d lookups, at most %d at a time and %d within a second; the real one asked %d times, genuine %d times, waited at most %v; %.1f MiB more",
 			n, outcomes, len(lookups), flying.most, perSecond, asked, genuine.Load(), slowest, float64(grown)/(1<<20))
 		if flying.most > 64 || perSecond > 200 {
-			t.Error("over the budget")
+			t.Errorf("got %d lookups at a time and %d a second, want at most 64 and 200", flying.most, perSecond)
 		}
 		if genuine.Load() != ticks || outcomes["genuine "] != 0 {
-			t.Error("a verdict is wrong")
+			t.Errorf("got %d genuine verdicts for Googlebot, %d for others; want %d, 0",
+				genuine.Load(), outcomes["genuine "], ticks)
 		}
 		if slowest > time.Second {
-			t.Error("the real one waited for longer than Wait")
+			t.Errorf("Googlebot waited %v, want at most 1 s", slowest)
 		}
 		if grown > mostMemory {
-			t.Error("over the memory bound")
+			t.Errorf("got %d bytes more, want at most %d", grown, mostMemory)
 		}
 		runtime.KeepAlive(v)
 	})
@@ -180,17 +181,17 @@ func TestMemoryBound(t *testing.T) {
 	proven, others := v.cache.proven.EstimatedSize(), v.cache.others.EstimatedSize()
 	t.Logf("%d proofs and %d others in %.1f MiB", proven, others, float64(grown)/(1<<20))
 	if proven < maxCached*9/10 || others < maxCached*9/10 {
-		t.Error("less is remembered than there is room for")
+		t.Errorf("got %d proofs and %d others cached, want nearly %d of each", proven, others, maxCached)
 	}
 	if grown > mostMemory {
-		t.Errorf("over the bound of %d MiB", mostMemory>>20)
+		t.Errorf("got %d MiB more, want at most %d", grown>>20, mostMemory>>20)
 	}
 	runtime.KeepAlive(v)
 }
 
-// TestSlowFloodIsRemembered: strangers who come no faster than the budget are answered from memory for ten minutes
+// TestSlowFloodIsCached: strangers who come no faster than the budget are answered from memory for ten minutes
 // each.
-func TestSlowFloodIsRemembered(t *testing.T) {
+func TestSlowFloodIsCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone("")
 		v := &Verifier{Resolver: z.inMemory(), Wait: time.Second}

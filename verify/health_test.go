@@ -23,7 +23,7 @@ func healthIn(t *testing.T, text string, test func(t *testing.T, z *zone, v *Ver
 			}
 			conditions = append(conditions, fmt.Sprintf("%.0fs %s", time.Since(start).Seconds(), word))
 			if strings.Join(c.Servers, " ") != "192.0.2.53:53" {
-				t.Errorf("servers %v", c.Servers)
+				t.Errorf("got the servers %v, want 192.0.2.53:53", c.Servers)
 			}
 		}}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -69,20 +69,20 @@ func TestHealthOverTime(t *testing.T) {
 	healthIn(t, googlebotZone+"\nfault * servfail", func(t *testing.T, z *zone, v *Verifier, said func() string) {
 		time.Sleep(time.Hour)
 		if got := said(); got != "0s servfail 192.0.2.53:53" {
-			t.Errorf("in an hour: %q", got)
+			t.Errorf("in an hour: got %q, want one condition, servfail", got)
 		}
 		if n := z.count(googlebotPTR + " PTR"); n < 3*12 || n > 3*20 {
-			t.Errorf("%d queries in an hour", n)
+			t.Errorf("in an hour: got %d queries, want a probe every five minutes or so", n)
 		}
 		z.fail("", 0)
 		time.Sleep(maxProbeInterval + checkEvery)
 		if got := said(); !strings.HasSuffix(got, " well") {
-			t.Errorf("after its end: %q", got)
+			t.Errorf("after its end: got %q, want well", got)
 		}
 		queries := z.total()
 		time.Sleep(time.Hour)
 		if z.total() != queries {
-			t.Error("a resolver that is well is probed for no reason")
+			t.Errorf("while all is well: got %d queries, want none", z.total()-queries)
 		}
 		z.fail("refused", 0)
 		lookups := func(n int) {
@@ -94,12 +94,12 @@ func TestHealthOverTime(t *testing.T) {
 		lookups(probeAfterFailures - 1)
 		time.Sleep(time.Minute)
 		if got := said(); got != "" {
-			t.Errorf("too early: %q", got)
+			t.Errorf("after %d failures: got %q, want no condition", probeAfterFailures-1, got)
 		}
 		lookups(2)
 		time.Sleep(checkEvery)
 		if got := said(); !strings.HasSuffix(got, " refused 192.0.2.53:53") {
-			t.Errorf("after troubles in a row: %q", got)
+			t.Errorf("after failures in a row: got %q, want refused", got)
 		}
 	})
 }
@@ -118,8 +118,8 @@ func TestHealthAfterAProof(t *testing.T) {
 	})
 }
 
-// TestHealthOfALiar: when the addresses that Google publishes are denied one after the other, the resolver is probed.
-func TestHealthOfALiar(t *testing.T) {
+// TestHealthWhenPublishedAddressesAreDenied: when the addresses that Google publishes are denied one after the other, the resolver is probed.
+func TestHealthWhenPublishedAddressesAreDenied(t *testing.T) {
 	healthIn(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier, said func() string) {
 		time.Sleep(time.Minute)
 		said()

@@ -23,7 +23,7 @@ func TestSlowServers(t *testing.T) {
 					start := time.Now()
 					got := v.Identify(t.Context(), "googlebot", addr)
 					if waited := time.Since(start); waited > v.Wait {
-						t.Errorf("waited %v", waited)
+						t.Errorf("waited %v, want at most %v", waited, v.Wait)
 					}
 					if 2*latency < v.Wait {
 						want(t, got, Genuine, SourceDNS, "")
@@ -31,17 +31,17 @@ func TestSlowServers(t *testing.T) {
 					}
 					want(t, got, Unknown, "", CauseTimeout)
 					if got.Why() != "timeout 192.0.2.53:53" {
-						t.Errorf("why is %q", got.Why())
+						t.Errorf("got the reason %q, want servfail 192.0.2.53:53", got.Why())
 					}
 					time.Sleep(2*latency - time.Since(start) + time.Millisecond)
 					want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceCache, "")
 					// A server that is known to be slow is not asked more often than it has to be.
 					before := z.total()
 					if r := v.Lookup(t.Context(), "googlebot", addr); r.Verdict != Genuine {
-						t.Errorf("%+v", r)
+						t.Errorf("got %+v, want genuine", r)
 					}
 					if latency <= 1100*time.Millisecond && z.total()-before > 2*len(servers) {
-						t.Errorf("%d queries for two questions", z.total()-before)
+						t.Errorf("got %d queries for two questions, want at most %d", z.total()-before, 2*len(servers))
 					}
 				})
 			})
@@ -62,15 +62,15 @@ func TestLostDatagrams(t *testing.T) {
 	}
 }
 
-// TestWaitSaysWhatItWaitsFor: the cause of a wait that is over is the lookup's own.
-func TestWaitSaysWhatItWaitsFor(t *testing.T) {
+// TestCauseOfAWait: the cause of a wait that is over is the lookup's own.
+func TestCauseOfAWait(t *testing.T) {
 	inBubble(t, "fault * servfail", func(t *testing.T, z *zone, v *Verifier) {
 		z.delay = 600 * time.Millisecond
 		defer time.Sleep(z.delay)
 		got := v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr))
 		want(t, got, Unknown, "", CauseServfail)
 		if got.Why() != "servfail 192.0.2.53:53" {
-			t.Errorf("why is %q", got.Why())
+			t.Errorf("got the reason %q, want servfail 192.0.2.53:53", got.Why())
 		}
 	})
 	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {

@@ -84,9 +84,9 @@ func TestParseRanges(t *testing.T) {
 	}
 }
 
-// TestParseRangesOfTomorrow has what lists may grow: other ways to write a time, entries and keys that nobody knows
+// TestParseRangesIgnoresTheUnknown has what lists may grow: other ways to write a time, entries and keys that nobody knows
 // yet.
-func TestParseRangesOfTomorrow(t *testing.T) {
+func TestParseRangesIgnoresTheUnknown(t *testing.T) {
 	noon := time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Time{
 		"2026-01-14T12:00:00.000000": noon, "2026-01-14T12:00:00": noon, "2026-01-14T12:00:00Z": noon, "2026-01-14T12:00:00z": noon,
@@ -118,4 +118,50 @@ func TestParseRangesOfTomorrow(t *testing.T) {
 	if empty, err := ParseRanges([]byte(`{"creationTime": "2026-01-14T12:00:00Z", "prefixes": []}`)); err != nil || empty.Len() != 0 {
 		t.Errorf("an empty list: %v", err)
 	}
+}
+
+// FuzzRanges: whatever a list says, it is rejected or in order, and holds just what it lists.
+func FuzzRanges(f *testing.F) {
+	f.Add([]byte(listOf(later, 3)))
+	f.Add([]byte(`{"creationTime": "2026-01-14T15:45:48.000000", "prefixes": [{"ipv6Prefix": "2001:db8::/64"}, {"ipv4Prefix": "192.0.2.0/27"}]}`))
+	f.Add([]byte(`{"creationTime": "2026-01-14T15:45:48", "prefixes": [{"ipv4Prefix": "0.0.0.0/0"}, {}]}`))
+	f.Add([]byte(`{"creationTime": "x", "prefixes": [{"ipv6Prefix": "::ffff:1.2.3.0/120"}, {"ipv6Prefix": "fe80::%1/64"}]}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := ParseRanges(text)
+		if err != nil {
+			if r != nil || len(err.Error()) > 400 {
+				t.Errorf("%v, and %v", r, err)
+			}
+			return
+		}
+		if r.Len() == 0 && r.Ignored() > 0 {
+			t.Errorf("no ranges, %d entries ignored, and no error", r.Ignored())
+		}
+		for prefix := range r.prefixes {
+			widest := widest6
+			if prefix.Addr().Is4() {
+				widest = widest4
+			}
+			if prefix != prefix.Masked() || prefix.Bits() < widest || prefix.Addr().Is4In6() {
+				t.Errorf("accepted %v", prefix)
+			}
+			if found, ok := r.Find(prefix.Addr()); !ok || !found.Contains(prefix.Addr()) || found.Bits() < prefix.Bits() {
+				t.Errorf("Find(%v) = %v, %v", prefix.Addr(), found, ok)
+			}
+		}
+		for _, addr := range []string{"127.0.0.1", "192.0.2.1", "2001:db8::1", "::1"} {
+			addr := netip.MustParseAddr(addr)
+			listed := false
+			for prefix := range r.prefixes {
+				listed = listed || prefix.Contains(addr)
+			}
+			if _, ok := r.Find(addr); ok != listed {
+				t.Errorf("Find(%v) says %v", addr, ok)
+			}
+		}
+		if again := mergeRanges([]*Ranges{r, nil, r}); !again.equal(r) {
+			t.Error("merged with itself it is another list")
+		}
+	})
 }

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-func TestParseConfig(t *testing.T) {
+func TestParseResolvConf(t *testing.T) {
 	type config struct {
 		servers  []string
 		timeout  time.Duration
@@ -66,8 +66,8 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-// FuzzConfig: whatever the file says, there are at most three servers, each of which can be dialled.
-func FuzzConfig(f *testing.F) {
+// FuzzResolvConf: whatever the file says, there are at most three servers, each of which can be dialled.
+func FuzzResolvConf(f *testing.F) {
 	f.Add("nameserver 192.0.2.53\noptions timeout:1 rotate\n")
 	f.Add("nameserver fe80::1%eth0 ;x\n\n#\nnameserver ::\noptions attempts:-1\x00")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -134,7 +134,7 @@ func following(t *testing.T, test func(t *testing.T, c *configFile)) {
 	})
 }
 
-func TestFollowConfig(t *testing.T) {
+func TestRereadResolvConf(t *testing.T) {
 	const one, two = "192.0.2.1:53", "192.0.2.2:53"
 	following(t, func(t *testing.T, c *configFile) {
 		expect := func(want string) {
@@ -182,7 +182,7 @@ func TestFollowConfig(t *testing.T) {
 		c.write("nameserver 192.0.2.1")
 		time.Sleep(rereadAfter)
 		if got := c.r.Addresses(); !slices.Equal(got, []string{two}) {
-			t.Errorf("half a line was believed: %v", got)
+			t.Errorf("half a line: got the servers %v, want those before", got)
 		}
 		c.asks(one)
 		expect(one)
@@ -212,9 +212,9 @@ func TestFollowConfig(t *testing.T) {
 	})
 }
 
-// TestFollowWhileLookingUp: a lookup under way keeps its server, the next one has the new one, and what is known of a
+// TestRereadDuringLookup: a lookup under way keeps its server, the next one has the new one, and what is known of a
 // server that stays is kept.
-func TestFollowWhileLookingUp(t *testing.T) {
+func TestRereadDuringLookup(t *testing.T) {
 	following(t, func(t *testing.T, c *configFile) {
 		c.write("nameserver 192.0.2.1\n")
 		old, new := newZone(googlebotZone), newZone(googlebotZone)
@@ -243,12 +243,12 @@ func TestFollowWhileLookingUp(t *testing.T) {
 	before := parseResolvConf("nameserver 192.0.2.1\nnameserver 192.0.2.2\n", nil)
 	after := parseResolvConf("nameserver 192.0.2.2\n", before)
 	if after.servers[0] != before.servers[1] {
-		t.Error("what was learned of a server is forgotten")
+		t.Error("got a new state of a server that stays, want what was learned about it kept")
 	}
 }
 
-// TestConfigWithoutReload: no-reload means what resolv.conf(5) says.
-func TestConfigWithoutReload(t *testing.T) {
+// TestResolvConfNoReload: no-reload means what resolv.conf(5) says.
+func TestResolvConfNoReload(t *testing.T) {
 	following(t, func(t *testing.T, c *configFile) {
 		c.write("nameserver 192.0.2.1\noptions no-reload\n")
 		c.asks("192.0.2.1:53")
@@ -275,8 +275,8 @@ func (d *dialled) list() []string {
 	return slices.Clone(d.all)
 }
 
-// TestConfigOptions: what the options do to queries.
-func TestConfigOptions(t *testing.T) {
+// TestResolvConfOptions: what the options do to queries.
+func TestResolvConfOptions(t *testing.T) {
 	setup := func(t *testing.T, options, fault string, test func(t *testing.T, v *Verifier, dials *dialled)) {
 		following(t, func(t *testing.T, c *configFile) {
 			c.write("nameserver 192.0.2.1\nnameserver 192.0.2.2\noptions " + options + "\n")
@@ -348,8 +348,8 @@ func TestSystemResolver(t *testing.T) {
 	}
 }
 
-// TestConfigThatIsAPipe: what never ends is not read.
-func TestConfigThatIsAPipe(t *testing.T) {
+// TestResolvConfIsAPipe: what never ends is not read.
+func TestResolvConfIsAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)

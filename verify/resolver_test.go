@@ -31,7 +31,7 @@ func TestParseResolver(t *testing.T) {
 	for s, want := range accept {
 		got, err := ParseResolver(s)
 		if err != nil {
-			t.Errorf("ParseResolver(%q): %v", s, err)
+			t.Errorf("ParseResolver(%q): got the error %v, want none", s, err)
 		} else if !slices.Equal(got.Servers, want.Servers) || got.TLSName != want.TLSName {
 			t.Errorf("ParseResolver(%q) = %v %q, want %v %q", s, got.Servers, got.TLSName, want.Servers, want.TLSName)
 		}
@@ -44,17 +44,17 @@ func TestParseResolver(t *testing.T) {
 	for _, s := range reject {
 		_, err := ParseResolver(s)
 		if err == nil {
-			t.Errorf("ParseResolver(%q) is accepted", s)
+			t.Errorf("ParseResolver(%q): got no error, want one", s)
 			continue
 		}
 		if !strings.HasPrefix(err.Error(), "resolver \""+s+"\": ") || !strings.Contains(err.Error(), acceptedForms) {
-			t.Errorf("ParseResolver(%q): error %q does not quote it and list the forms", s, err)
+			t.Errorf("ParseResolver(%q): got the error %q, want one that quotes it and lists the forms", s, err)
 		}
 	}
 }
 
-// TestResolverTrouble puts each kind of trouble in front of a genuine crawler: none may make it anything but Unknown.
-func TestResolverTrouble(t *testing.T) {
+// TestResolverFailures puts each kind of trouble in front of a genuine crawler: none may make it anything but Unknown.
+func TestResolverFailures(t *testing.T) {
 	cases := []struct{ fault, cause string }{
 		{"silent", CauseTimeout},
 		{"servfail", CauseServfail},
@@ -88,9 +88,10 @@ func TestResolverTrouble(t *testing.T) {
 // TestResolverStrays is the part of the above that differs on real sockets: datagrams that do not belong to the
 // question.
 func TestResolverStrays(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []string{"wrongid", "garbage", "short"} {
 		t.Run(fault, func(t *testing.T) {
-			checkLeaks(t)
+			t.Parallel()
 			z := newZone(googlebotZone + "\nfault * " + fault)
 			v := &Verifier{Resolver: &Resolver{Servers: []string{z.serve(t)}, Timeout: 600 * time.Millisecond}}
 			defer v.Close()
@@ -108,25 +109,26 @@ func TestResolverCopes(t *testing.T) {
 			v := &Verifier{Resolver: &Resolver{Servers: []string{z.serve(t)}}}
 			defer v.Close()
 			if got := v.Lookup(context.Background(), "googlebot", netip.MustParseAddr(googlebotAddr)); got.Verdict != Genuine {
-				t.Errorf("got %s, cause %q", got.Verdict, got.Cause)
+				t.Errorf("got %s, cause %q; want genuine", got.Verdict, got.Cause)
 			}
 		})
 	}
 }
 
 func TestResolverRotates(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []string{"silent", "servfail", "refused", "referral", "lame", "garbage"} {
 		t.Run(fault, func(t *testing.T) {
-			checkLeaks(t)
+			t.Parallel()
 			lame, good := newZone("fault * "+fault), newZone(googlebotZone)
 			r := &Resolver{Servers: []string{lame.serve(t), good.serve(t)}}
 			v := &Verifier{Resolver: r}
 			defer v.Close()
 			if got := v.Lookup(context.Background(), "googlebot", netip.MustParseAddr(googlebotAddr)); got.Verdict != Genuine {
-				t.Errorf("got %s, cause %q", got.Verdict, got.Cause)
+				t.Errorf("got %s, cause %q; want genuine", got.Verdict, got.Cause)
 			}
 			if n := lame.count(googlebotName + ". A"); n != 0 {
-				t.Errorf("the lame server was asked again %d times after the other one had answered", n)
+				t.Errorf("got %d queries at the bad server after the other one had responded, want none", n)
 			}
 		})
 	}

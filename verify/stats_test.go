@@ -18,7 +18,7 @@ func counted(s Stats) map[string]uint64 {
 func TestStatsCountLookups(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		if s := v.Stats(); len(s.Results) != results || len(counted(s)) != 0 || s.Shed != 0 || slices.Max(s.Took.Counts) != 0 {
-			t.Errorf("before the first lookup: %+v", s)
+			t.Errorf("before the first lookup: got %+v, want zeros", s)
 		}
 		z.fail("", 4*time.Millisecond)
 		googlebot := netip.MustParseAddr(googlebotAddr)
@@ -45,7 +45,7 @@ func TestStatsCountLookups(t *testing.T) {
 			t.Errorf("results %v, want %v", got, want)
 		}
 		if s.InFlight != 0 || s.Queued != 0 || s.Shed != 0 {
-			t.Errorf("at rest: %+v", s)
+			t.Errorf("at rest: got %+v, want nothing in flight, queued or shed", s)
 		}
 		small := s.Took.Counts[:3] // to 1, 2.5 and 5 ms; the next is to 10 ms
 		if !slices.Equal(small, []uint64{0, 0, 0}) || s.Took.Counts[3] != 3 {
@@ -82,14 +82,14 @@ func TestStatsCountTheBudget(t *testing.T) {
 	})
 }
 
-func TestStatsKnowEveryWord(t *testing.T) {
+func TestStatsHaveEveryCause(t *testing.T) {
 	words := resultWords()
 	for _, cause := range []string{
 		CauseTimeout, CauseServfail, CauseRefused, CauseFormErr, CauseNotImp, CauseLame, CauseIndefinite, CauseFiltered, CauseGarbage,
 		CauseTruncated, CauseLoop, CauseUnreachable, CauseTLS, CauseResolver,
 	} {
 		if !slices.Contains(words[:], cause) {
-			t.Errorf("no result %q", cause)
+			t.Errorf("got no result %q, want one for every cause", cause)
 		}
 	}
 	if words[results-1] != resultOther {
@@ -115,7 +115,7 @@ func TestStatsWhileLookingUp(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
 		if s := v.Stats(); s.Results[resultImpostor]+s.Shed != 200 {
-			t.Errorf("%d looked up and %d refused of 200", s.Results[resultImpostor], s.Shed)
+			t.Errorf("got %d lookups and %d shed, want 200 in all", s.Results[resultImpostor], s.Shed)
 		}
 	})
 }

@@ -129,7 +129,11 @@ func (z *zone) inMemory() *Resolver {
 	return &Resolver{Servers: []string{"192.0.2.53:53"}, Dial: z.dial}
 }
 
-// checkLeaks fails the test if goroutines are left when everything else is cleaned up. It must come first.
+// TestMain fails if goroutines are left at the end.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// checkLeaks fails the test if goroutines are left when everything else is cleaned up. It must come first, and the test
+// must not be parallel.
 func checkLeaks(t *testing.T) {
 	t.Helper()
 	ignore := goleak.IgnoreCurrent()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestRenewedAhead: what is asked for in the last tenth of its time is looked up again, once, and nobody waits for it.
-func TestRenewedAhead(t *testing.T) {
+// TestRefreshedBeforeExpiry: what is asked for in the last tenth of its time is looked up again, once, and nobody waits for it.
+func TestRefreshedBeforeExpiry(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		identify := func(source string) {
@@ -18,7 +18,7 @@ func TestRenewedAhead(t *testing.T) {
 			start := time.Now()
 			want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, source, "")
 			if source != SourceDNS && time.Since(start) != 0 {
-				t.Errorf("waited %v", time.Since(start))
+				t.Errorf("waited %v, want 0 s", time.Since(start))
 			}
 		}
 		lookups := func() int { synctest.Wait(); return z.count(googlebotPTR + " PTR") }
@@ -26,7 +26,7 @@ func TestRenewedAhead(t *testing.T) {
 		time.Sleep(26 * time.Minute) // of 30
 		identify(SourceCache)
 		if n := lookups(); n != 1 {
-			t.Errorf("%d lookups before the last tenth", n)
+			t.Errorf("got %d lookups before the last tenth of the time, want 1", n)
 		}
 		time.Sleep(2 * time.Minute)
 		for range 10 {
@@ -38,7 +38,7 @@ func TestRenewedAhead(t *testing.T) {
 		time.Sleep(25 * time.Minute) // the first proof would be over
 		identify(SourceCache)
 		if n := lookups(); n != 2 {
-			t.Errorf("%d lookups although it was renewed", n)
+			t.Errorf("got %d lookups after the refresh, want 2", n)
 		}
 		// In vain: it stays what it is until its time is over.
 		z.fail("servfail", 0)
@@ -60,7 +60,7 @@ func TestRenewedAhead(t *testing.T) {
 		before := lookups()
 		v.IdentifyAsync("googlebot", addr, func(r Result) { want(t, r, Genuine, SourceCache, "") })
 		if n := lookups(); n != before+1 {
-			t.Errorf("IdentifyAsync made %d lookups", n-before)
+			t.Errorf("IdentifyAsync made %d lookups, want 1", n-before)
 		}
 		// It is not Google's any more: the second renewal that says so ends the proof.
 		time.Sleep(28 * time.Minute)
@@ -76,7 +76,7 @@ func TestRenewedAhead(t *testing.T) {
 	})
 }
 
-func TestPrepare(t *testing.T) {
+func TestPrefetch(t *testing.T) {
 	inBubble(t, matrixZone, func(t *testing.T, z *zone, v *Verifier) {
 		for _, addr := range []string{"127.0.0.1", "1.2.3.4", "2001:db8::1", "95.216.227.158"} {
 			v.Prefetch(netip.MustParseAddr(addr))
@@ -84,7 +84,7 @@ func TestPrepare(t *testing.T) {
 		v.Prefetch(netip.Addr{})
 		synctest.Wait()
 		if n := z.total(); n != 0 {
-			t.Errorf("%d queries for addresses outside the ranges", n)
+			t.Errorf("got %d queries for addresses outside the ranges, want none", n)
 		}
 		start := time.Now()
 		z.delay = 200 * time.Millisecond
@@ -95,7 +95,7 @@ func TestPrepare(t *testing.T) {
 			}
 		}
 		if time.Since(start) != 0 {
-			t.Error("Prepare waits")
+			t.Error("Prefetch waits, want it to return at once")
 		}
 		time.Sleep(time.Second)
 		queries := z.total()
@@ -108,16 +108,16 @@ func TestPrepare(t *testing.T) {
 		}
 		synctest.Wait()
 		if z.total() != queries {
-			t.Error("what is known is looked up")
+			t.Error("a cached address is looked up, want no query")
 		}
 		v.Close()
 		v.Prefetch(netip.MustParseAddr("66.249.66.9"))
 	})
 }
 
-// TestRangesDecideNothing: an address inside the published ranges whose names do not prove it is an impostor, and one
+// TestNoVerdictRestsOnRanges: an address inside the published ranges whose names do not prove it is an impostor, and one
 // outside whose names do is genuine.
-func TestRangesDecideNothing(t *testing.T) {
+func TestNoVerdictRestsOnRanges(t *testing.T) {
 	inBubble(t, `4.3.2.1.in-addr.arpa. 300 PTR crawl-1-2-3-4.googlebot.com.
 		crawl-1-2-3-4.googlebot.com. 300 A 1.2.3.4`, func(t *testing.T, z *zone, v *Verifier) {
 		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Impostor, SourceDNS, "")
@@ -130,7 +130,8 @@ func TestRangesDecideNothing(t *testing.T) {
 // TestOutage is the law: whatever the DNS does for however long, who is genuine never becomes an impostor, and who is
 // an impostor is known as one within 5 seconds of the outage's end, at every moment it can begin.
 func TestOutage(t *testing.T) {
-	for _, fault := range []string{"servfail", "silent", "garbage", "lame"} {
+	outage := func(t *testing.T, fault string) {
+		t.Parallel()
 		for begin := time.Duration(0); begin <= 31*time.Minute; begin += 47 * time.Second {
 			inBubble(t, matrixZone, func(t *testing.T, z *zone, v *Verifier) {
 				genuine, impostor := netip.MustParseAddr(googlebotAddr), netip.MustParseAddr("1.2.3.4")
@@ -138,7 +139,7 @@ func TestOutage(t *testing.T) {
 				for time.Since(start) < begin {
 					g, i := v.Identify(t.Context(), "googlebot", genuine), v.Identify(t.Context(), "googlebot", impostor)
 					if g.Verdict != Genuine || i.Verdict != Impostor {
-						t.Fatalf("before the outage: %+v and %+v", g, i)
+						t.Fatalf("before the outage: got %+v and %+v, want genuine and impostor", g, i)
 					}
 					time.Sleep(time.Minute)
 				}
@@ -146,7 +147,7 @@ func TestOutage(t *testing.T) {
 				for range 40 {
 					g, i := v.Identify(t.Context(), "googlebot", genuine), v.Identify(t.Context(), "googlebot", impostor)
 					if g.Verdict == Impostor || i.Verdict == Genuine || begin > 0 && g.Verdict != Genuine {
-						t.Fatalf("%s, begun at %v: %+v and %+v", fault, begin, g, i)
+						t.Fatalf("%s after %v: got %+v and %+v, want genuine and no verdict that is wrong", fault, begin, g, i)
 					}
 					time.Sleep(time.Minute)
 				}
@@ -154,15 +155,18 @@ func TestOutage(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				for addr, verdict := range map[netip.Addr]Verdict{genuine: Genuine, impostor: Impostor} {
 					if got := v.Identify(t.Context(), "googlebot", addr); got.Verdict != verdict || got.Source == SourceStale {
-						t.Errorf("%s, begun at %v, 5 seconds after its end: %+v", fault, begin, got)
+						t.Errorf("%s after %v, 5 seconds after its end: got %+v, want a fresh %s", fault, begin, got, verdict)
 					}
 				}
 			})
 		}
 	}
+	for _, fault := range []string{"servfail", "silent", "garbage", "lame"} {
+		t.Run(fault, func(t *testing.T) { outage(t, fault) })
+	}
 }
 
-func BenchmarkPrepareStranger(b *testing.B) {
+func BenchmarkPrefetchUnpublished(b *testing.B) {
 	v, _ := warm(b)
 	for _, addr := range []string{"192.0.2.1", "2001:db8::1"} {
 		b.Run(addr, func(b *testing.B) {
@@ -175,7 +179,7 @@ func BenchmarkPrepareStranger(b *testing.B) {
 	}
 }
 
-func BenchmarkPrepareKnown(b *testing.B) {
+func BenchmarkPrefetchCached(b *testing.B) {
 	v, addr := warm(b)
 	b.ReportAllocs()
 	for b.Loop() {

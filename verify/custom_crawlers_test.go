@@ -13,7 +13,7 @@ func bingbot() Crawler {
 	return Crawler{Name: "bingbot", Tokens: []string{"bingbot", "BingPreview"}, Names: []string{"msnbot-*.search.msn.com"}}
 }
 
-func TestCrawlersOfTheCallers(t *testing.T) {
+func TestCustomCrawlers(t *testing.T) {
 	z := newZone(`
 1.39.55.157.in-addr.arpa.           300 IN PTR msnbot-157-55-39-1.search.msn.com.
 msnbot-157-55-39-1.search.msn.com.  300 IN A   157.55.39.1
@@ -23,24 +23,24 @@ msnbot-157-55-39-1.search.msn.com.  300 IN A   157.55.39.1
 	defer v.Close()
 	addr := netip.MustParseAddr("157.55.39.1")
 	if got := v.Identify(t.Context(), "bingbot", addr); got.Verdict != Genuine || got.PTR != "msnbot-157-55-39-1.search.msn.com" {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want genuine", got)
 	}
 	crawlers[0].Names[0] = "crawl-*.googlebot.com" // the caller's slice is the caller's
 	if got := v.Identify(t.Context(), "bingbot", netip.MustParseAddr(googlebotAddr)); got.Verdict != Impostor {
-		t.Errorf("a Googlebot that says it is Bingbot: %+v", got)
+		t.Errorf("a Googlebot that says it is Bingbot: got %+v, want impostor", got)
 	}
 	for _, unknown := range []string{"googlebot", "broken", ""} {
 		if got := v.Identify(t.Context(), unknown, addr); got.Verdict != Unknown || got.Cause != CauseCrawler {
-			t.Errorf("%q: %+v", unknown, got)
+			t.Errorf("%q: got %+v, want unknown because of %q", unknown, got, CauseCrawler)
 		}
 	}
 	if got := v.Probe(t.Context()); got.Verdict != Genuine {
-		t.Errorf("the probe needs nobody's crawlers: %+v", got)
+		t.Errorf("the probe without Googlebot among Crawlers: got %+v, want genuine", got)
 	}
 }
 
-// TestMoreCrawlersThanFit: what does not fit is unknown and nobody's impostor.
-func TestMoreCrawlersThanFit(t *testing.T) {
+// TestTooManyCrawlers: what does not fit is unknown and nobody's impostor.
+func TestTooManyCrawlers(t *testing.T) {
 	z := newZone(googlebotZone)
 	var many []Crawler
 	for i := range maxCrawlers + 2 {
@@ -53,15 +53,15 @@ func TestMoreCrawlersThanFit(t *testing.T) {
 	defer v.Close()
 	for i, want := range map[int]Verdict{0: Impostor, maxCrawlers - 1: Genuine, maxCrawlers: Unknown, maxCrawlers + 1: Unknown} {
 		if got := v.Identify(t.Context(), many[i].Name, netip.MustParseAddr(googlebotAddr)); got.Verdict != want {
-			t.Errorf("crawler %d: %+v", i, got)
+			t.Errorf("crawler %d: got %+v, want %s", i, got, want)
 		}
 	}
 	if _, err := ClaimsOf(many); err == nil || !strings.Contains(err.Error(), "34 crawlers: more than 32") {
-		t.Errorf("%v", err)
+		t.Errorf("got the error %v, want one that says what is wrong", err)
 	}
 }
 
-func TestClaimsOfTheCallers(t *testing.T) {
+func TestCustomClaims(t *testing.T) {
 	longer := Crawler{Name: "bingbot-news", Tokens: []string{"bingbot-News"}, Names: bingbot().Names}
 	claims, err := ClaimsOf([]Crawler{bingbot(), longer})
 	if err != nil {
@@ -76,7 +76,7 @@ func TestClaimsOfTheCallers(t *testing.T) {
 		}
 	}
 	if _, err := ClaimsOf(Catalogue()); err != nil {
-		t.Errorf("the catalogue: %v", err)
+		t.Errorf("the catalogue: got the error %v, want none", err)
 	}
 	for problem, change := range map[string]func(*Crawler){
 		"has no name":                    func(c *Crawler) { c.Name = "" },
@@ -98,11 +98,11 @@ func TestClaimsOfTheCallers(t *testing.T) {
 		c := bingbot()
 		change(&c)
 		if _, err := ClaimsOf([]Crawler{c}); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), "\u00f6", `\u00f6`), problem) {
-			t.Errorf("%v does not say %s", err, problem)
+			t.Errorf("got the error %v, want one that says %s", err, problem)
 		}
 	}
 	if _, err := ClaimsOf([]Crawler{bingbot(), bingbot()}); err == nil || !strings.Contains(err.Error(), "is there twice") {
-		t.Errorf("%v", err)
+		t.Errorf("got the error %v, want one that says what is wrong", err)
 	}
 }
 
@@ -114,13 +114,13 @@ func TestVerdictsAreText(t *testing.T) {
 		}
 		var read map[Verdict]Verdict
 		if err := json.Unmarshal(written, &read); err != nil || len(read) != 1 || read[verdict] != verdict {
-			t.Errorf("%s is read as %v, %v", written, read, err)
+			t.Errorf("%s: got %v, %v, want the verdict that was written", written, read, err)
 		}
 	}
 	for _, text := range []string{"", "Genuine", "genuine ", "2", "\x00"} {
 		verdict := Genuine
 		if err := verdict.UnmarshalText([]byte(text)); err == nil || verdict != Unknown {
-			t.Errorf("%q is read as %v, %v", text, verdict, err)
+			t.Errorf("%q: got %v, %v, want unknown and an error", text, verdict, err)
 		}
 	}
 	if text, err := Verdict(7).MarshalText(); err != nil || string(text) != "unknown" {

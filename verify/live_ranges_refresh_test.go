@@ -154,9 +154,9 @@ func restart(t *testing.T, l *LiveRanges, d time.Duration) (all []RangesEvent) {
 	return all
 }
 
-// TestServersSayHowLong follows what servers say of their lists: how long they are good, when to come again, which
+// TestServersSetTheNextRequest follows what servers say of their lists: how long they are good, when to come again, which
 // version of the format they are, and when they were made.
-func TestServersSayHowLong(t *testing.T) {
+func TestServersSetTheNextRequest(t *testing.T) {
 	type header = map[string]string
 	for name, test := range map[string]struct {
 		status      int

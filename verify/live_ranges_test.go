@@ -123,7 +123,7 @@ func TestLiveRanges(t *testing.T) {
 			t.Errorf("asked %q, want %s", p.requests(nil), want)
 		}
 		if !l.Fetched().After(first) {
-			t.Error("304 does not make the list younger")
+			t.Errorf("after 304: confirmed %v, want now", l.Fetched())
 		}
 		p.requests(func() { body, tag = listOf(later, 350), `"two"` })
 		time.Sleep(24 * time.Hour)
@@ -154,8 +154,8 @@ func TestLiveRanges(t *testing.T) {
 	})
 }
 
-// TestLiveRangesRefuse: whatever comes, the list in use stays in use, and is asked for again after an hour, two, four…
-func TestLiveRangesRefuse(t *testing.T) {
+// TestLiveRangesReject: whatever comes, the list in use stays in use, and is asked for again after an hour, two, four…
+func TestLiveRangesReject(t *testing.T) {
 	type answer struct {
 		status int
 		header map[string]string
@@ -189,6 +189,7 @@ func TestLiveRangesRefuse(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				now := c.answer
 				p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return now.status, now.header, now.body }}
@@ -201,7 +202,7 @@ func TestLiveRangesRefuse(t *testing.T) {
 					t.Fatalf("events %+v, want an error that says %q", got, c.says)
 				}
 				if l.Ranges() != before || !l.Fetched().IsZero() {
-					t.Error("the list in use is not in use any more")
+					t.Error("got other ranges, want the list in use kept")
 				}
 				if kept, err := os.ReadFile(filepath.Join(dir, "ranges-common-crawlers.json")); err != nil ||
 					!bytes.Contains(kept, []byte(`"tried":"2000-01-01T00:00:00Z"`)) || bytes.Contains(kept, []byte("list\"")) {
@@ -218,7 +219,7 @@ func TestLiveRangesRefuse(t *testing.T) {
 				p.requests(func() { now = good })
 				time.Sleep(26 * time.Hour)
 				if got := events(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || got[0].Next < 22*time.Hour || l.Ranges().Len() != 400 {
-					t.Errorf("after all is well again: %+v", got)
+					t.Errorf("after a good response: got %+v, want a changed list", got)
 				}
 			})
 		})
@@ -350,7 +351,7 @@ func TestLiveRangesURLs(t *testing.T) {
 		}
 	}
 	if err := (&LiveRanges{URLs: []string{}}).Run(ended); err == nil {
-		t.Error("no lists and no error")
+		t.Error("without lists: got no error, want one")
 	}
 	if err := (&LiveRanges{}).Run(ended); err != nil {
 		t.Error(err)

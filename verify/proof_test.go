@@ -92,7 +92,7 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 				t.Fatalf("%s is %s, cause %q, ptr %q; want %s", c.Name, got.Verdict, got.Cause, got.PTR, want)
 			}
 			if (got.Cause != "") != (got.Verdict == Unknown) {
-				t.Fatalf("%s with cause %q", got.Verdict, got.Cause)
+				t.Fatalf("got %s with cause %q, want a cause with unknown only", got.Verdict, got.Cause)
 			}
 		}
 	})

@@ -12,22 +12,22 @@ func TestPeek(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		if got, ok := v.Peek("googlebot", addr); ok || got.Verdict != Unknown {
-			t.Errorf("known before it was asked for: %+v", got)
+			t.Errorf("before the first lookup Peek got %+v, want nothing", got)
 		}
 		synctest.Wait()
 		if z.total() != 0 {
-			t.Errorf("Peek made %d queries", z.total())
+			t.Errorf("Peek made %d queries, want none", z.total())
 		}
 		v.Identify(t.Context(), "googlebot", addr)
 		got, ok := v.Peek("googlebot", addr)
 		if !ok {
-			t.Error("not known although it was asked for")
+			t.Error("after Identify Peek got nothing, want a verdict")
 		}
 		want(t, got, Genuine, SourceCache, "")
 	})
 }
 
-func TestLater(t *testing.T) {
+func TestIdentifyAsync(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		z.gate = make(chan struct{})
@@ -46,7 +46,7 @@ func TestLater(t *testing.T) {
 		mu.Unlock()
 		synctest.Wait()
 		if len(results) != 0 {
-			t.Fatalf("called back before the lookup ended: %+v", results)
+			t.Fatalf("before the lookup ended: got the calls %+v, want none", results)
 		}
 		close(z.gate)
 		synctest.Wait()
@@ -63,7 +63,7 @@ func TestLater(t *testing.T) {
 		// Now it is known: at once, in this goroutine.
 		v.IdentifyAsync("googlebot", addr, note)
 		if len(results) != 5 {
-			t.Fatal("known, and not called at once")
+			t.Fatalf("got %d calls in all, want 5: a cached verdict is passed on at once", len(results))
 		}
 		want(t, results[4], Genuine, SourceCache, "")
 		v.IdentifyAsync("googlebot", netip.Addr{}, note)
@@ -71,14 +71,14 @@ func TestLater(t *testing.T) {
 	})
 }
 
-func TestLaterTrouble(t *testing.T) {
+func TestIdentifyAsyncFails(t *testing.T) {
 	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
 		results := make(chan Result, 2)
 		start := time.Now()
 		v.IdentifyAsync("googlebot", netip.MustParseAddr(googlebotAddr), func(r Result) { results <- r })
 		want(t, <-results, Unknown, SourceDNS, CauseTimeout)
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("took %v", took)
+			t.Errorf("got a result after %v, want one within 5 s", took)
 		}
 	})
 }
@@ -101,16 +101,16 @@ func TestClose(t *testing.T) {
 		}
 		for range 4 {
 			if r := <-results; r.Verdict != Unknown || r.Cause != CauseClosed {
-				t.Errorf("got %+v", r)
+				t.Errorf("got %+v, want unknown because of %q", r, CauseClosed)
 			}
 		}
 		if waited := time.Since(start); waited != 0 {
-			t.Errorf("Close took %v", waited)
+			t.Errorf("Close took %v, want 0 s", waited)
 		}
 		want(t, v.Identify(t.Context(), "googlebot", addr), Unknown, "", CauseClosed)
 		want(t, v.Lookup(t.Context(), "googlebot", addr), Unknown, "", CauseClosed)
 		if _, ok := v.Peek("googlebot", addr); ok {
-			t.Error("Peek knows something after Close")
+			t.Error("after Close Peek got a verdict, want none")
 		}
 		calls := 0
 		v.IdentifyAsync("googlebot", addr, func(r Result) {
@@ -118,7 +118,7 @@ func TestClose(t *testing.T) {
 			want(t, r, Unknown, "", CauseClosed)
 		})
 		if calls != 1 {
-			t.Errorf("%d calls after Close", calls)
+			t.Errorf("got %d calls after Close, want 1", calls)
 		}
 	})
 }
@@ -160,13 +160,13 @@ func TestCloseAmongCalls(t *testing.T) {
 		all.Wait()
 		for i := range 50 {
 			if calls[i] != 1 {
-				t.Fatalf("call %d was made %d times", i, calls[i])
+				t.Fatalf("callback %d: got %d calls, want 1", i, calls[i])
 			}
 		}
 	}
 }
 
-func TestPublishedIsAskedEachTime(t *testing.T) {
+func TestPublishedIsCalledForEachLookup(t *testing.T) {
 	inBubble(t, "fault * silent", func(t *testing.T, z *zone, v *Verifier) {
 		var list *Ranges
 		v.Wait, v.Published = 0, func() *Ranges { return list }

@@ -29,7 +29,7 @@ func want(t *testing.T, got Result, verdict Verdict, source, cause string) {
 	}
 }
 
-func TestIdentifyRemembers(t *testing.T) {
+func TestIdentifyCaches(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
@@ -38,14 +38,14 @@ func TestIdentifyRemembers(t *testing.T) {
 			got := v.Identify(t.Context(), "googlebot", netip.MustParseAddr(same))
 			want(t, got, Genuine, SourceCache, "")
 			if got.PTR != googlebotName || got.Took != 0 || got.Names != nil || got.Forward != nil {
-				t.Errorf("from the cache: %+v", got)
+				t.Errorf("from the cache: got %+v, want the name and no details", got)
 			}
 		}
 		// One lookup serves all crawlers, each by its own masks.
 		want(t, v.Identify(t.Context(), "storebot-google", addr), Genuine, SourceCache, "")
 		want(t, v.Identify(t.Context(), "apis-google", addr), Impostor, SourceCache, "")
 		if z.total() != queries {
-			t.Errorf("%d queries for known addresses", z.total()-queries)
+			t.Errorf("got %d queries for cached addresses, want none", z.total()-queries)
 		}
 	})
 }
@@ -77,15 +77,15 @@ func TestTimeToLive(t *testing.T) {
 				addr := netip.MustParseAddr(googlebotAddr)
 				first := v.Identify(t.Context(), "googlebot", addr)
 				if first.Source != SourceDNS {
-					t.Fatalf("first: %+v", first)
+					t.Fatalf("first: got %+v, want a verdict from the DNS", first)
 				}
 				time.Sleep(c.keep - time.Millisecond)
 				if got, ok := v.Peek("googlebot", addr); !ok || got.Verdict != first.Verdict || got.Cause != first.Cause {
-					t.Errorf("a moment before %v: %+v, known %v", c.keep, got, ok)
+					t.Errorf("a moment before %v: got %+v, cached %v; want %+v", c.keep, got, ok, first)
 				}
 				time.Sleep(2 * time.Millisecond)
 				if got, ok := v.Peek("googlebot", addr); ok {
-					t.Errorf("a moment after %v it is still known: %+v", c.keep, got)
+					t.Errorf("a moment after %v: got %+v, want nothing cached", c.keep, got)
 				}
 				want(t, v.Identify(t.Context(), "googlebot", addr), first.Verdict, SourceDNS, first.Cause)
 			})
@@ -93,7 +93,7 @@ func TestTimeToLive(t *testing.T) {
 	}
 }
 
-func TestStaleInTrouble(t *testing.T) {
+func TestStaleWhileLookupsFail(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		want(t, v.Identify(t.Context(), "googlebot", addr), Genuine, SourceDNS, "")
@@ -115,7 +115,7 @@ func TestStaleInTrouble(t *testing.T) {
 		v.IdentifyAsync("googlebot", addr, func(r Result) { later = r })
 		want(t, later, Genuine, SourceStale, "")
 		if waited := time.Since(start); waited != 0 {
-			t.Errorf("waited %v although it was asked in vain just now", waited)
+			t.Errorf("right after a failure: waited %v, want 0 s", waited)
 		}
 		// A definite no ends it at once, and a day in trouble does.
 		z.set("")
@@ -144,7 +144,7 @@ func TestRecovery(t *testing.T) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		for range 20 {
 			if got := v.Identify(t.Context(), "googlebot", addr); got.Verdict != Unknown {
-				t.Fatalf("a silent server made %+v", got)
+				t.Fatalf("with a silent server: got %+v, want no wrong verdict", got)
 			}
 			time.Sleep(time.Second)
 		}
@@ -153,7 +153,7 @@ func TestRecovery(t *testing.T) {
 		for v.Identify(t.Context(), "googlebot", addr).Verdict != Genuine {
 			time.Sleep(100 * time.Millisecond)
 			if time.Since(recovered) > 5*time.Second {
-				t.Fatal("no fresh verdict within 5 seconds of the recovery")
+				t.Fatal("5 seconds after the recovery: got no fresh verdict, want one")
 			}
 		}
 	})
@@ -166,17 +166,17 @@ func TestWait(t *testing.T) {
 		got := v.Identify(t.Context(), "googlebot", addr)
 		want(t, got, Unknown, "", CauseTimeout)
 		if why := got.Why(); why != "timeout 192.0.2.53:53" {
-			t.Errorf("why is %q", why)
+			t.Errorf("got the reason %q, want timeout 192.0.2.53:53", why)
 		}
 		if waited := time.Since(start); waited != time.Second {
-			t.Errorf("waited %v", waited)
+			t.Errorf("waited %v, want %v", waited, v.Wait)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
 		start = time.Now()
 		want(t, v.Identify(ctx, "googlebot", addr), Unknown, "", CauseWait)
 		if waited := time.Since(start); waited != 30*time.Millisecond {
-			t.Errorf("waited %v after the context had ended", waited)
+			t.Errorf("waited %v, want 30 ms: as long as the context", waited)
 		}
 		// The lookup has gone on without anybody waiting.
 		time.Sleep(5 * time.Second)
@@ -218,7 +218,7 @@ func TestSingleFlight(t *testing.T) {
 		close(z.gate)
 		all.Wait()
 		if genuine.Load() != 100 {
-			t.Errorf("%d of 100 are genuine", genuine.Load())
+			t.Errorf("got %d genuine verdicts, want 100", genuine.Load())
 		}
 		if n, m := z.count(googlebotPTR+" PTR"), z.count(googlebotName+". A"); n != 1 || m != 1 {
 			t.Errorf("%d PTR and %d A queries, want one each", n, m)
@@ -226,7 +226,7 @@ func TestSingleFlight(t *testing.T) {
 	})
 }
 
-func TestNothingToAsk(t *testing.T) {
+func TestNoLookupPossible(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
 		want(t, v.Identify(t.Context(), "googlebot", netip.Addr{}), Unknown, "", CauseAddress)
@@ -235,10 +235,10 @@ func TestNothingToAsk(t *testing.T) {
 			want(t, v.Identify(t.Context(), crawler, addr), Unknown, "", CauseCrawler)
 		}
 		if _, ok := v.Peek("googlebot", netip.Addr{}); ok {
-			t.Error("the zero address is known")
+			t.Error("got a verdict for the zero address, want none")
 		}
 		if z.total() != 0 {
-			t.Errorf("%d queries", z.total())
+			t.Errorf("got %d queries, want none", z.total())
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -256,7 +256,7 @@ func TestVerdictStrings(t *testing.T) {
 		got = append(got, v.String())
 	}
 	if s := strings.Join(got, " "); s != "unknown impostor genuine unknown" {
-		t.Errorf("verdicts read %q", s)
+		t.Errorf("got the verdicts %q, want unknown, impostor, genuine and unknown for others", s)
 	}
 	if (Result{}).Verdict != Unknown {
 		t.Error("the zero Result is not Unknown")

@@ -164,14 +164,14 @@ func checkConfirm(t *testing.T, c confirmCase) {
 			got.Verdict, got.Cause, got.PTR, got.Source, c.verdict, c.cause, c.ptr)
 	}
 	if got.Verdict == Genuine && !slices.Contains(got.Forward, addr.Unmap().WithZone("")) {
-		t.Errorf("genuine, but the forward answer is %v", got.Forward)
+		t.Errorf("genuine with the addresses %v, want %v among them", got.Forward, addr)
 	}
 	if len(got.Names) > 8 {
-		t.Errorf("%d names were looked at", len(got.Names))
+		t.Errorf("got %d names, want at most 8", len(got.Names))
 	}
 	for _, name := range got.Names {
 		if strings.ContainsAny(name, "\x00\x1b<>\\\" ") {
-			t.Errorf("name %q is not fit to be shown", name)
+			t.Errorf("got the name %q, want it printable", name)
 		}
 	}
 }
@@ -185,7 +185,7 @@ func TestLookupDetails(t *testing.T) {
 	defer v.Close()
 	got := v.Lookup(context.Background(), "googlebot", netip.MustParseAddr(googlebotAddr))
 	if got.Took <= 0 {
-		t.Errorf("took %v", got.Took)
+		t.Errorf("took %v, want more than 0 s", got.Took)
 	}
 	if want := []string{googlebotName, "odd_name?000.example"}; !slices.Equal(got.Names, want) {
 		t.Errorf("names %q, want %q", got.Names, want)
@@ -194,6 +194,6 @@ func TestLookupDetails(t *testing.T) {
 		t.Errorf("forward %v, want %v", got.Forward, want)
 	}
 	if _, ok := v.Peek("googlebot", netip.MustParseAddr(googlebotAddr)); ok {
-		t.Error("Lookup filled the memory")
+		t.Error("after Lookup the cache has the address, want it unchanged")
 	}
 }
