@@ -37,8 +37,8 @@ type recordFilter struct {
 	Path  string `placeholder:"PATTERN" help:"Only those of paths that match this pattern, written as in robots.txt: /shop/, /*.pdf$"`
 }
 
-// question turns the flags into what the log is asked.
-func (f *recordFilter) question(now time.Time) (q logs.Query, err error) {
+// query turns the flags into what is asked of the log.
+func (f *recordFilter) query(now time.Time) (q logs.Query, err error) {
 	var problems []error
 	q.Site, q.Path = strings.ToLower(f.Site), f.Path
 	if q.Since, err = moment(f.Since, now); err != nil {
@@ -55,7 +55,8 @@ func (f *recordFilter) question(now time.Time) (q logs.Query, err error) {
 	}
 	if f.Path != "" {
 		if q.Match, err = policy.Matching(f.Path); err != nil {
-			return q, badUsage(fmt.Errorf("--path %q %w", f.Path, err), "patterns are written as in robots.txt: /shop/, /*.pdf$")
+			return q, badUsage(fmt.Errorf("--path %q %w", f.Path, err),
+				"patterns are written as in robots.txt: /shop/, /*.pdf$")
 		}
 	}
 	return q, nil
@@ -103,12 +104,15 @@ func (f *recordFilter) logs(named []string) ([]string, error) {
 	loaded, err := f.load()
 	if err != nil {
 		if f.Config == "" && errors.Is(err, fs.ErrNotExist) {
-			return nil, hint.Add(errors.New("which decision log? No file is named, and there is no configuration gate421.yaml in this folder"), "name the log, - for standard input, or the configuration with --config FILE")
+			return nil, hint.Add(errors.New("which decision log? No file is named, "+
+				"and there is no configuration gate421.yaml in this folder"),
+				"name the log, - for standard input, or the configuration with --config FILE")
 		}
 		return nil, err
 	}
 	if loaded.Log.File == "-" {
-		return nil, hint.Add(fmt.Errorf("%s: log: file: is %q: the decision log goes to standard output, and nobody but you knows where it is kept", loaded.File, "-"),
+		return nil, hint.Add(fmt.Errorf("%s: log: file: is %q: the decision log goes to standard output, "+
+			"and nobody but you knows where it is kept", loaded.File, "-"),
 			"name the file, or pipe it in: … | gate421 audit report -")
 	}
 	return []string{loaded.Log.File}, nil
@@ -128,7 +132,8 @@ func (f *recordFilter) sources(w *world, named []string) ([]*logs.Source, error)
 func logHint(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return hint.Add(err, "the configuration says where the log is: log: file:; a relative path begins in the folder that gate421 runs in")
+		return hint.Add(err, "the configuration says where the log is: log: file:; "+
+			"a relative path begins in the folder that gate421 runs in")
 	case errors.Is(err, fs.ErrPermission):
 		return hint.Add(err, "run as root, or as a user of the group that may read the log")
 	}
@@ -152,7 +157,8 @@ func clientRange(text string) (netip.Prefix, error) {
 	}
 	ip, err := netip.ParseAddr(text)
 	if err != nil {
-		return netip.Prefix{}, badUsage(fmt.Errorf("--client %q is no address and no range of addresses", text), "write 66.249.66.1 or 66.249.64.0/19")
+		return netip.Prefix{}, badUsage(fmt.Errorf("--client %q is no address and no range of addresses", text),
+			"write 66.249.66.1 or 66.249.64.0/19")
 	}
 	ip = ip.Unmap().WithZone("")
 	return netip.PrefixFrom(ip, ip.BitLen()), nil

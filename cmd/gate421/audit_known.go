@@ -45,7 +45,8 @@ func (f *recordFilter) nameSite(q *logs.Query) (known bool) {
 func (f *recordFilter) notRead(q *logs.Query, read *logs.Stats, known bool) error {
 	if read.Lines > 0 && read.Recognized() == 0 {
 		return hint.Add(fmt.Errorf("no line of %s is one of a decision log", strings.Join(quoted(read.Files, 3), ", ")),
-			"the configuration says where the decision log is: log: file:; with \"-\" it is what gate421 writes to standard output")
+			"the configuration says where the decision log is: log: file:; "+
+				"with \"-\" it is what gate421 writes to standard output")
 	}
 	if q.Site == "" || read.SiteSeen || known || read.Recognized() == 0 {
 		return nil

@@ -34,7 +34,7 @@ crawler; whose claims could not be proved, and why; and the course of it all bes
 
 // Run reads the log and writes the report.
 func (c *auditReport) Run(w *world) error {
-	q, err := c.question(time.Now())
+	q, err := c.query(time.Now())
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (c *auditReport) Run(w *world) error {
 	reader := &logs.Reader{Sources: sources, Query: q}
 	if terminal.Lively(w.stderr) {
 		p := &progressLine{out: w.stderr, began: time.Now()}
-		reader.OnProgress = p.tell
+		reader.OnProgress = p.show
 		defer p.clear()
 	}
 	found, err := analysis.Examine(w.ctx, reader)
@@ -81,7 +81,8 @@ func (c *auditReport) write(out io.Writer, found *analysis.Report) error {
 	case c.Format == "html":
 		return render.HTML(out, found)
 	}
-	return render.Text(out, found, render.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out), Rows: c.Rows})
+	return render.Text(out, found, render.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out),
+		Rows: c.Rows})
 }
 
 // replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular
@@ -101,18 +102,18 @@ func replaceFile(path string, content []byte) error {
 	return files.ReplaceBytes(path, 0o640, content)
 }
 
-// progressLine tells on a terminal how far a reading is that takes longer than a second.
+// progressLine shows on a terminal how far a reading is that takes longer than a second.
 type progressLine struct {
 	out   io.Writer
 	began time.Time
-	told  bool
+	shown bool
 }
 
-func (p *progressLine) tell(at logs.Progress) {
+func (p *progressLine) show(at logs.Progress) {
 	if time.Since(p.began) < time.Second {
 		return
 	}
-	p.told = true
+	p.shown = true
 	if at.Total > 0 {
 		fmt.Fprintf(p.out, "\r%d %% read, %d lines\x1b[K", 100*at.Read/at.Total, at.Lines)
 		return
@@ -122,7 +123,7 @@ func (p *progressLine) tell(at logs.Progress) {
 
 // clear leaves the terminal as it was.
 func (p *progressLine) clear() {
-	if p.told {
+	if p.shown {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }

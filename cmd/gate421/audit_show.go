@@ -43,7 +43,7 @@ and whether that is true, what was done and why, the status, and the rule.`
 
 // Run prints the records that fit.
 func (c *auditShow) Run(w *world) error {
-	q, err := c.question(time.Now())
+	q, err := c.query(time.Now())
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,8 @@ func (c *auditShow) Run(w *world) error {
 		err = c.notRead(&q, reader.Stats(), known)
 	}
 	if err == nil && found == 0 && c.RequestID != "" {
-		return hint.Add(fmt.Errorf("no record has the request id %q", c.RequestID), "is it in an older file, or outside of --since and --until?")
+		return hint.Add(fmt.Errorf("no record has the request id %q", c.RequestID),
+			"is it in an older file, or outside of --since and --until?")
 	}
 	if err == nil && found == 0 {
 		fmt.Fprintln(w.stderr, "gate421: no record fits")
@@ -77,7 +78,8 @@ func (c *auditShow) Run(w *world) error {
 }
 
 // print prints what the reader selects and says how many records that were.
-func (c *auditShow) print(ctx context.Context, out io.Writer, reader *logs.Reader, choice logs.Choice) (found int, err error) {
+func (c *auditShow) print(ctx context.Context, out io.Writer, reader *logs.Reader,
+	choice logs.Choice) (found int, err error) {
 	for record, err := range reader.Select(ctx, choice) {
 		if err != nil {
 			return found, err

@@ -23,7 +23,7 @@ else is in the log, such as changed rules and what the guard did, unless a flag 
 
 // Run prints until the end of the file or, when it follows, until the process is told to end.
 func (c *auditTail) Run(w *world) error {
-	q, err := c.question(time.Now())
+	q, err := c.query(time.Now())
 	if err != nil {
 		return err
 	}

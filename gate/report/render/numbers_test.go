@@ -10,7 +10,7 @@ import (
 	"gate421/gate/visible"
 )
 
-func TestNumbersInWords(t *testing.T) {
+func TestNumbers(t *testing.T) {
 	tests := []struct{ got, want string }{
 		{numberText(0), "0"}, {numberText(999), "999"}, {numberText(1234567), "1,234,567"},
 		{numberText(math.MinInt64), "-9,223,372,036,854,775,808"},
