@@ -14,15 +14,8 @@ func (p *Proxies) setForwarded(r *http.Request, c client) {
 	if p == nil {
 		return
 	}
-	for name := range r.Header {
-		switch folded := forwarding.Fold(name); {
-		case p.protocol != "" && folded == forwarding.Fold(p.protocol) && (!c.proxied || name != p.protocol):
-			delete(r.Header, name)
-		case p.address != "" && folded == forwarding.Fold(p.address) && !forwarding.Name(folded):
-			if !c.proxied || name != p.address {
-				delete(r.Header, name)
-			}
-		}
+	if p.protocol != "" || p.address != "" {
+		p.dropUnproxied(r.Header, c)
 	}
 	if !c.proxied {
 		return
@@ -49,6 +42,20 @@ func (p *Proxies) setForwarded(r *http.Request, c client) {
 	*r = *said.With(r)  // in its place: whoever reads the body puts the fields behind it there
 	if c.ip != c.peer { // where the client is not named, the proxy's connections are all that tells people apart
 		r.RemoteAddr = netip.AddrPortFrom(c.ip, 0).String()
+	}
+}
+
+// dropUnproxied drops the configured headers that no proxy has sent, in every spelling.
+func (p *Proxies) dropUnproxied(header http.Header, c client) {
+	for name := range header {
+		switch folded := forwarding.Fold(name); {
+		case p.protocol != "" && folded == forwarding.Fold(p.protocol) && (!c.proxied || name != p.protocol):
+			delete(header, name)
+		case p.address != "" && folded == forwarding.Fold(p.address) && !forwarding.Name(folded):
+			if !c.proxied || name != p.address {
+				delete(header, name)
+			}
+		}
 	}
 }
 
