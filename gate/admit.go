@@ -36,11 +36,18 @@ func (h *Handler) admit(x *exchange, w http.ResponseWriter, r *http.Request) (sl
 // release gives a slot back: at once, or when the origin has let go of a request whose client has left. That is what an error with a
 // method Ended says, a channel that is closed then.
 func release(slot Slot, err error) {
-	if slot == nil {
-		return
+	switch {
+	case slot == nil:
+	case err == nil: // as most are
+		slot.Release()
+	default:
+		releaseLater(slot, err)
 	}
+}
+
+func releaseLater(slot Slot, err error) {
 	var later interface{ Ended() <-chan struct{} }
-	if err == nil || !errors.As(err, &later) || later.Ended() == nil {
+	if !errors.As(err, &later) || later.Ended() == nil {
 		slot.Release()
 		return
 	}

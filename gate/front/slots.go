@@ -19,6 +19,7 @@ type slots struct {
 
 	mu        sync.Mutex
 	addresses map[netip.Prefix]*turns
+	spare     *turns // the latest that an address needed no more; nil: there is none
 }
 
 // turns are the requests of one connection or one address. Those that wait are channels, each closed when it is its turn.
@@ -73,8 +74,10 @@ func (s *slots) enter(c *conn, r *http.Request) bool {
 	}
 	t := s.addresses[c.visitor]
 	if t == nil {
-		t = &turns{}
-		s.addresses[c.visitor] = t
+		if t = s.spare; t == nil {
+			t = &turns{}
+		}
+		s.addresses[c.visitor], s.spare = t, nil
 	}
 	if t.held >= s.perAddress && c.admission != nil {
 		c.admission.notices.add(limitedRequests, c.visitor)
@@ -129,6 +132,7 @@ func (s *slots) leave(c *conn) {
 	if t := s.addresses[c.visitor]; t != nil && c.visitor.IsValid() {
 		if t.leave(); t.held == 0 {
 			delete(s.addresses, c.visitor)
+			s.spare = t
 		}
 	}
 	c.turns.leave()
