@@ -186,8 +186,10 @@ func (v *serving) counted(next http.Handler) http.Handler {
 		if r.ProtoMajor == 2 && v.draining.Load() { // a connection that came at the last moment has not been told yet
 			w.Header().Set("Connection", "close")
 		}
-		if c := connOf(r); r.ProtoMajor == 2 && c != nil {
-			defer c.streams.leave(c.streams.enter())
+		if r.ProtoMajor == 2 {
+			if c := connOf(r); c != nil {
+				defer c.streams.leave(c.streams.enter())
+			}
 		}
 		open := v.counts.requestsOf(r)
 		open.Add(1)

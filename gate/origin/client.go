@@ -39,7 +39,7 @@ func NewClient(ctx context.Context) *Client { return &Client{Context: ctx} }
 
 // Value serves context.Context.
 func (c *Client) Value(key any) any {
-	if key == (clientKey{}) {
+	if _, asked := key.(clientKey); asked {
 		return c
 	}
 	return c.Context.Value(key)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gate421/gate/http1"
@@ -23,6 +24,8 @@ type requestContext struct {
 	watchingOver bool          // it is not started any more
 	ended        bool
 	clientGone   bool // the client
+
+	awaited atomic.Bool // Done was called, and inner is there
 }
 
 func (r *requestContext) init(x *exchange, base context.Context) { r.x, r.base = x, base }
@@ -36,6 +39,7 @@ func (r *requestContext) Done() <-chan struct{} {
 	defer r.mu.Unlock()
 	if r.inner == nil {
 		r.inner, r.cancel = context.WithCancel(r.base)
+		r.awaited.Store(true)
 		if r.ended {
 			r.cancel()
 		}
@@ -63,12 +67,12 @@ func (r *requestContext) Value(key any) any {
 	if _, asked := key.(http1.SpellingKey); asked {
 		return r.x.spelling
 	}
+	if !r.awaited.Load() { // values are asked for several times a request, Done seldom
+		return r.base.Value(key)
+	}
 	r.mu.Lock()
 	inner := r.inner
 	r.mu.Unlock()
-	if inner == nil {
-		inner = r.base
-	}
 	return inner.Value(key)
 }
 
