@@ -217,6 +217,17 @@ func (c *conn) clean() bool {
 // Read reads body bytes.
 func (c *conn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
+// smallBody is a whole body of known length that came with the head, as that of a small page does; nil where it did not. It is
+// valid until the next Read.
+func (c *conn) smallBody(length int64) []byte {
+	if length <= 0 || int64(c.r.Buffered()) < length {
+		return nil
+	}
+	body, _ := c.r.Peek(int(length))
+	c.r.Discard(len(body))
+	return body
+}
+
 // Ready says whether Read would find something without waiting for the origin.
 func (c *conn) Ready() bool { return c.r.Buffered() > 0 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -327,6 +326,10 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 	if h.length == 0 {
 		return nil, nil
 	}
+	if body := c.smallBody(h.length); body != nil {
+		_, gone = w.Write(body)
+		return nil, gone
+	}
 	var source interface {
 		io.Reader
 		Ready() bool
@@ -335,7 +338,7 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 		c.behind = w.Header()
 		source = c.chunked()
 	}
-	stream := h.length < 0 || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
+	stream := h.length < 0 || eventStream(w.Header())
 	lent, _ := d.copies.Get().(*[copySize]byte)
 	if lent == nil {
 		lent = new([copySize]byte)

@@ -25,11 +25,16 @@ type drip struct {
 
 // drip begins a watch; a nil one lets everything pass.
 func (p pace) drip(header http.Header, length int64, wait time.Duration) *drip {
-	if length <= 0 || p.bytes == 0 || strings.HasPrefix(header.Get("Content-Type"), "text/event-stream") {
+	if length <= 0 || p.bytes == 0 || eventStream(header) {
 		return nil
 	}
 	most := max(wait, p.time)
 	return &drip{p, most, most}
+}
+
+func eventStream(header http.Header) bool {
+	kind := header["Content-Type"]
+	return len(kind) > 0 && strings.HasPrefix(kind[0], "text/event-stream")
 }
 
 // came notes that n bytes were waited for so long. Its error, a timeout, says that they came too slowly.

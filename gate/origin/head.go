@@ -109,15 +109,19 @@ func blockEnd(there []byte) int {
 	if there[0] == '\n' || there[0] == '\r' {
 		return 0
 	}
-	end := bytes.Index(there, []byte("\n\r\n"))
-	if end >= 0 {
-		there = there[:end+1]
-		end += len("\n\r\n")
+	for end := 0; ; {
+		line := bytes.IndexByte(there[end:], '\n')
+		if line < 0 {
+			return 0
+		}
+		end += line + 1
+		switch rest := there[end:]; {
+		case len(rest) > 0 && rest[0] == '\n':
+			return end + 1
+		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n':
+			return end + 2
+		}
 	}
-	if bare := bytes.Index(there, []byte("\n\n")); bare >= 0 {
-		end = bare + len("\n\n")
-	}
-	return max(end, 0)
 }
 
 // readBlock appends lines up to and including an empty one.

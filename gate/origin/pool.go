@@ -9,7 +9,8 @@ import (
 // idleAtMost, or for nearly as long as its server has said to keep it (Keep-Alive: timeout).
 type pool struct {
 	mu     sync.Mutex
-	tops   map[string]*conn // the one used last of every host, whose names may be the clients' choice
+	top    *conn            // the one used last of host "", which is all without TLS
+	tops   map[string]*conn // … and of every other host, whose names may be the clients' choice
 	oldest *conn            // of all hosts
 	newest *conn
 	count  int
@@ -38,7 +39,7 @@ const (
 func (p *pool) take(host string, once bool) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := p.tops[host]
+	c := p.topOf(host)
 	if c == nil || (once || c.keptFor > 0) && !c.fit(once) {
 		return nil
 	}
@@ -89,14 +90,11 @@ func (p *pool) put(c *conn) {
 		p.remove(last)
 		last.raw.Close()
 	}
-	if p.tops == nil {
-		p.tops = map[string]*conn{}
-	}
-	c.pooled = pooled{below: p.tops[c.host], older: p.newest}
+	c.pooled = pooled{below: p.topOf(c.host), older: p.newest}
 	if c.pooled.below != nil {
 		c.pooled.below.pooled.above = c
 	}
-	p.tops[c.host] = c
+	p.setTop(c.host, c)
 	if p.newest != nil {
 		p.newest.pooled.newer = c
 	} else {
@@ -107,16 +105,36 @@ func (p *pool) put(c *conn) {
 	p.wake(c.ends())
 }
 
+func (p *pool) topOf(host string) *conn {
+	if host == "" {
+		return p.top
+	}
+	return p.tops[host]
+}
+
+// setTop is called with mu held; with nil the host has none any more.
+func (p *pool) setTop(host string, c *conn) {
+	switch {
+	case host == "":
+		p.top = c
+	case c == nil:
+		delete(p.tops, host)
+	default:
+		if p.tops == nil {
+			p.tops = map[string]*conn{}
+		}
+		p.tops[host] = c
+	}
+}
+
 // remove takes a connection out. The caller holds mu.
 func (p *pool) remove(c *conn) {
 	at := c.pooled
 	switch {
 	case at.above != nil:
 		at.above.pooled.below = at.below
-	case at.below != nil:
-		p.tops[c.host] = at.below
 	default:
-		delete(p.tops, c.host)
+		p.setTop(c.host, at.below)
 	}
 	if at.below != nil {
 		at.below.pooled.above = at.above
