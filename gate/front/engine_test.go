@@ -19,7 +19,7 @@ func TestHTTP2IsServedByXNet(t *testing.T) {
 		return fmt.Sprintf("%T of %s", w, reflect.TypeOf(w).Elem().PkgPath())
 	})})
 	both(t, func(t *testing.T, http2 bool) {
-		proto, want := "HTTP/1.1", "*server.answer of gate421/gate/http1/server"
+		proto, want := "HTTP/1.1", "*server.response of gate421/gate/http1/server"
 		if http2 {
 			proto, want = "HTTP/2.0", "*http2.responseWriter of golang.org/x/net/http2"
 		}
