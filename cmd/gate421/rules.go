@@ -83,11 +83,13 @@ A running gateway takes the request up within a second or two; if none does, the
 as root or as the user that gate421 runs as.`
 }
 
-// resumeWait is the longest that a running gateway may take to see a request: it looks once a second.
-const resumeWait = 3 * time.Second
+// How long a running gateway may take to see a request, and to write that a guard has tripped. Both are usually immediate.
+const (
+	resumeTimeout = 3 * time.Second
+	tripTimeout   = time.Second
+)
 
-// Run leaves the request in the state folder, where a running gateway finds it within a second, and sees whether one
-// does.
+// Run leaves the request in the state folder and sees whether a running gateway takes it up.
 func (c *rulesResume) Run(w *world) error {
 	folder, site, err := c.site()
 	if err != nil {
@@ -157,16 +159,22 @@ func (c *rulesResume) site() (folder, site string, err error) {
 	return loaded.State, found.Name, nil
 }
 
-// keptTrips reads the counts. A gateway writes a trip a moment after it happened, so one that is not there yet is
-// waited for.
+// keptTrips reads the counts. A running gateway writes a trip a moment after it happened, so for a site on which it has
+// counted, one that is not there yet is waited for.
 func keptTrips(ctx context.Context, folder, site string) (kept []guard.Status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, resumeWait)
+	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		running, known := guard.Running(folder)
 		kept, err = guard.Kept(folder)
-		if err != nil || slices.ContainsFunc(kept, func(s guard.Status) bool { return s.Site == site && s.Tripped }) {
+		counted, tripped := false, false
+		for _, s := range kept {
+			counted = counted || s.Site == site
+			tripped = tripped || s.Site == site && s.Tripped
+		}
+		if err != nil || tripped || !counted || known && !running {
 			return kept, err
 		}
 		select {
@@ -177,15 +185,19 @@ func keptTrips(ctx context.Context, folder, site string) (kept []guard.Status, e
 	}
 }
 
-// takenUp waits until a gateway has taken a request up, at most resumeWait.
+// takenUp waits until a gateway has taken a request up, for resumeTimeout at most, and not if none runs.
 func takenUp(ctx context.Context, folder, site string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, resumeWait)
+	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		running, known := guard.Running(folder)
 		if waits, err := guard.Requested(folder, site); err != nil || !waits {
 			return err == nil, err
+		}
+		if known && !running {
+			return false, nil
 		}
 		select {
 		case <-ctx.Done():

@@ -24,13 +24,12 @@ func tripped(t *testing.T, folder, site string) {
 
 // TestRulesResumeWithoutAGateway wants no promise that nobody keeps.
 func TestRulesResumeWithoutAGateway(t *testing.T) {
-	state := t.TempDir()
+	s := newProgram(t)
+	s.Write("sites: [{hosts: [shop.test, www.shop.test], origin: $echo, http2_crawl: refuse}]")
+	s.start() // one ran here, and has left what it leaves
+	s.close()
+	state, file := s.State(), s.File
 	tripped(t, state, "shop.test")
-	file := fileOf(t, fmt.Sprintf(`
-state: %q
-certificates: {source: local}
-sites: [{hosts: [shop.test, www.shop.test], origin: "http://127.0.0.1:3000", http2_crawl: refuse}]
-`, state))
 	const wanted = "the request is kept: shop.test refuses again when gate421 next starts (no running gateway took it up)\n"
 	if got := works(t, "rules", "resume", "www.shop.test", "--config", file); got != wanted {
 		t.Errorf("it says %q", got)

@@ -120,10 +120,12 @@ type Guard struct {
 	counts   map[key]*count
 	dirty    bool // counts have changed since they were written
 
-	wake chan struct{} // has room for one: write now
-	done chan struct{}
-	idle sync.WaitGroup
-	once sync.Once
+	lock      *os.File      // nil: none could be had
+	wake      chan struct{} // has room for one: write now
+	requested chan struct{} // has room for one: take up requests now
+	done      chan struct{}
+	idle      sync.WaitGroup
+	once      sync.Once
 }
 
 // Open reads the kept counts and starts keeping them. A missing file is a fresh start; a file that cannot be read or
@@ -136,7 +138,7 @@ func Open(c Config) (*Guard, error) {
 		c.OnEvent = func(Event) {}
 	}
 	g := &Guard{config: c, limits: map[string]Limit{}, counts: map[key]*count{},
-		wake: make(chan struct{}, 1), done: make(chan struct{})}
+		wake: make(chan struct{}, 1), requested: make(chan struct{}, 1), done: make(chan struct{})}
 	if c.Folder == "" {
 		return g, nil
 	}
@@ -147,6 +149,7 @@ func Open(c Config) (*Guard, error) {
 	// Whoever asks later then finds a folder that this user can read. A state folder that takes none takes no counts
 	// either, and that is reported.
 	_ = os.Mkdir(g.requests(), 0o700)
+	g.lock = lock(c.Folder)
 	g.idle.Go(g.keep)
 	return g, nil
 }
@@ -325,7 +328,9 @@ func (g *Guard) Close() error {
 		return nil
 	}
 	g.keepWaits()
-	return g.write()
+	err := g.write()
+	g.lock.Close() // after which nobody waits for this gateway; an *os.File that is nil takes it
+	return err
 }
 
 // keepWaits has the waits written with the counts if any of them has grown.

@@ -28,6 +28,8 @@ func (g *Guard) keep() {
 			g.keepWaits()
 		case <-tick.C:
 			requests = g.tell(g.takeUp(), requests)
+		case <-g.requested:
+			requests = g.tell(g.takeUp(), requests)
 		}
 		file = g.tell(g.write(), file)
 	}
@@ -70,9 +72,23 @@ func (g *Guard) write() error {
 // made there.
 const resumeFolder = "resume"
 
+// lockFile is locked, shared, while a gateway runs.
+const lockFile = "guard.lock"
+
 func (g *Guard) file() string { return filepath.Join(g.config.Folder, "guard.json") }
 
-func (g *Guard) requests() string { return filepath.Join(g.config.Folder, resumeFolder) }
+func (g *Guard) requests() string { return RequestsFolder(g.config.Folder) }
+
+// RequestsFolder is where a state folder has the requests to resume. Whoever watches it calls TakeUp.
+func RequestsFolder(folder string) string { return filepath.Join(folder, resumeFolder) }
+
+// TakeUp has the requests to resume taken up now; otherwise it is done once a second. It does not wait for that.
+func (g *Guard) TakeUp() {
+	select {
+	case g.requested <- struct{}{}:
+	default: // it has been asked for already
+	}
+}
 
 // RequestResume asks the gateway with this state folder to re-arm a site, within a second or so if it runs, else when
 // it starts. What it makes belongs to the state folder's owner, whoever asks: the gateway must be able to see and

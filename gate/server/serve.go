@@ -30,6 +30,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	stopAdmin := g.serveAdmin()
 	background, stopBackground := context.WithCancel(ctx)
 	rangesDone, resolverDone := g.refreshRanges(background), g.watchResolver(background)
+	requestsDone := g.watchRequests(background)
 	accepting, stopAccepting := context.WithCancel(context.WithoutCancel(ctx))
 	drained := make(chan struct{})
 	go func() {
@@ -44,6 +45,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	stopBackground()
 	<-rangesDone
 	<-resolverDone
+	<-requestsDone
 	g.verifier.Close() // clients that are still being looked up get their lines before the log ends
 	g.log.Event("stop", audit.Fields{"seconds": time.Since(started).Round(time.Millisecond).Seconds()})
 	return errors.Join(err, g.close())

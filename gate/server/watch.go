@@ -7,6 +7,7 @@ import (
 
 	"gate421/gate/config"
 	"gate421/gate/files"
+	"gate421/gate/guard"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -74,4 +75,32 @@ func changes(ctx context.Context, file string) <-chan struct{} {
 		}
 	}()
 	return out
+}
+
+// watchRequests has the guard take up requests to resume a site when they are made, until ctx ends, and closes done then. The
+// guard itself looks once a second, so that nothing is lost where the system has no watches left.
+func (g *Gateway) watchRequests(ctx context.Context) (done <-chan struct{}) {
+	ended := make(chan struct{})
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		close(ended)
+		return ended
+	}
+	watcher.Add(guard.RequestsFolder(g.config.State))
+	go func() {
+		defer close(ended)
+		defer watcher.Close()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-watcher.Errors:
+			case event := <-watcher.Events:
+				if event.Has(fsnotify.Create) {
+					g.guard.TakeUp()
+				}
+			}
+		}
+	}()
+	return ended
 }
