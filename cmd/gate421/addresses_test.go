@@ -108,6 +108,7 @@ func TestVerifyAsJSON(t *testing.T) {
 }
 
 func TestVerifyInTroubleWithDNS(t *testing.T) {
+	t.Parallel()
 	for fault, cause := range map[string]string{"fault servfail": "servfail", "fault refused": "refused", "down": "unreachable"} {
 		dns := addresses(t)
 		if err := dns.Tell([]string{fault}); err != nil {

@@ -99,6 +99,7 @@ func TestAuditShow(t *testing.T) {
 }
 
 func TestAuditTail(t *testing.T) {
+	t.Parallel()
 	path, lines := decisionsLog(t)
 	if got := works(t, "audit", "tail", path, "--no-follow", "-n", "2"); !strings.Contains(got, "guard  site=shop.test  what=tripped\n") || strings.Count(got, "\n") != 2 {
 		t.Errorf("%q", got)

@@ -19,11 +19,13 @@ import (
 // ones to the sites, requests that an origin does not answer. Whoever comes then is served, on record, and health
 // answers.
 func TestFewFiles(t *testing.T) {
-	const files, crowd = 400, 600
+	t.Parallel()
+	const files, crowd = 400, 420
 	s := newProgram(t)
 	s.Write(`
 listen: {https: "127.0.0.1:0", http: "127.0.0.1:0"}
 admin: "127.0.0.1:0"
+limits: {header_time: 2s, drain_grace: 0s, drain_time: 1s}
 sites:
   - {hosts: [slow.test], origin: $slow, http2_crawl: observe}
   - {hosts: [shop.test], origin: $echo, http2_crawl: observe}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +24,11 @@ const asProgram = "GATE421_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
+	}
+	// These tests wait for timers, sockets and other processes more than for a processor.
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		flag.Set("test.parallel", "16")
 	}
 	goleak.VerifyTestMain(m,
 		// Ends by itself within 5 s of its lock file's disappearance, and touches nothing after that.

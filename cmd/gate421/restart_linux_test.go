@@ -81,6 +81,7 @@ func quit(t *testing.T, c *exec.Cmd, stderr fmt.Stringer) {
 
 // Sockets come by their names or in their order, and what systemd does not have is bound.
 func TestSocketActivation(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, names string
 		order       []int  // of https, http, page among the sockets
@@ -133,6 +134,7 @@ func TestSocketActivation(t *testing.T) {
 // The program is ended and started again and again while clients come, on new connections and on old ones, over both
 // protocols. systemd has the socket all the time: not one is refused, reset or left without its answer.
 func TestRestartsLoseNobody(t *testing.T) {
+	t.Parallel()
 	restarts := usualRestarts
 	if n, err := strconv.Atoi(os.Getenv("RESTARTS")); err == nil {
 		restarts = n

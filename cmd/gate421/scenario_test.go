@@ -46,6 +46,7 @@ import (
 // $long:100 is a word of so many letters, $port that of the https listener. A request without record has its line all
 // the same. When all is done the gateway is stopped, and the whole log has to be in order; see servertest.Log.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) < 25 {
 		t.Fatalf("%d scenarios, %v", len(files), err)

@@ -11,7 +11,8 @@ import (
 
 // A unit may listen for IPv4 and IPv6 apart, and FileDescriptorName= is for all of it. A socket that is named for https
 // must not be served without TLS.
-func TestHostileTwoSocketsOfOneName(t *testing.T) {
+func TestTwoSocketsOfOneName(t *testing.T) {
+	t.Parallel()
 	for _, names := range []string{"https:https", "https:http:https", "admin:admin"} {
 		t.Run(names, func(t *testing.T) {
 			s := newProgram(t)

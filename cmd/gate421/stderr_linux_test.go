@@ -15,6 +15,7 @@ import (
 // TestStuckStandardErrorHoldsNobodyUp runs the program with a standard error that nobody reads. The request that trips
 // the guard is answered, so are those after it; a reload goes through, and the program ends when it is told to.
 func TestStuckStandardErrorHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	for _, reads := range []bool{false, true} {
 		t.Run(map[bool]string{false: "for ever", true: "for a while"}[reads], func(t *testing.T) {
 			t.Parallel()

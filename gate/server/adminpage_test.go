@@ -14,6 +14,7 @@ import (
 
 // When the admin page's listener fails, stderr and the log say so, and it is opened again.
 func TestAdminListenerFails(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, "admin: \"127.0.0.1:0\"\n"+`sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]`)
 	address := s.Admin
 	s.gateway.adminListener.Close()

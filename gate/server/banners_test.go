@@ -27,6 +27,7 @@ func (s *testGateway) adminText(path string) string {
 
 // A broken origin is said once on stderr, with the cure, and is at the top of the page while it lasts.
 func TestBrokenOriginIsSaid(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, `
 admin: "127.0.0.1:0"
 sites: [{hosts: [one.example], origin: "$dead", http2_crawl: refuse}]
@@ -47,6 +48,7 @@ sites: [{hosts: [one.example], origin: "$dead", http2_crawl: refuse}]
 
 // An edit that was rejected shows on the page, in a metric and in the health answer until it is mended.
 func TestRejectedEditShows(t *testing.T) {
+	t.Parallel()
 	const good = "admin: \"127.0.0.1:0\"\nsites: [{hosts: [one.example], origin: \"$echo\", http2_crawl: refuse}]\n"
 	s := startGateway(t, good)
 	states := func(want float64) {

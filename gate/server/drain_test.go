@@ -16,9 +16,10 @@ import (
 
 // From the end's first moment on the gateway says that it is not ready, and takes new connections all the same.
 func TestNotReadyBeforeTheEnd(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, `
 admin: "127.0.0.1:0"
-limits: {drain_grace: 4s, drain_time: 2s}
+limits: {drain_grace: 10m, drain_time: 2s}
 sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]
 `)
 	ready := func(path string) string { return s.page(path) }
@@ -35,10 +36,14 @@ sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]
 	if got := ready("/livez") + ready("/health"); got != "200 ok\n503 not serving: draining\n" {
 		t.Errorf("alive, healthy: %q", got)
 	}
-	if said := s.Stderr.String(); !strings.Contains(said, "gate421: not ready any more; new connections are taken for another 4s") {
+	if said := s.Stderr.String(); !strings.Contains(said, "gate421: not ready any more; new connections are taken for another 10m0s") {
 		t.Errorf("stderr: %s", said)
 	}
-	s.close()
+	s.gateway.httpsListener.Close() // nobody waits an hour
+	if err := <-s.ended; err == nil {
+		t.Error("the gateway ended without an error, although its listener had failed")
+	}
+	s.gateway = nil
 }
 
 func TestGrace(t *testing.T) {

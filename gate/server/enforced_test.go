@@ -19,6 +19,7 @@ import (
 
 // Connections that are closed without a word are spoken of on stderr, in the log, on the page and in the metrics.
 func TestEnforcedLimitsAreSaid(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, `
 listen: {https: "127.0.0.1:0", http: "127.0.0.1:0", proxy_protocol: [127.0.0.0/8]}
 admin: "127.0.0.1:0"
@@ -123,6 +124,7 @@ func TestRequestsOfOneAddressAreAQuarter(t *testing.T) {
 // What log.client_ip and log.query keep out of the log is neither on the page nor in what is said of limits, from the
 // start and from the reload on that asks for it.
 func TestPageAndLimitsKeepTheLogsPrivacy(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, "log: {file: $folder/decisions.log, client_ip: truncated, query: drop}\n"+fmt.Sprintf(oneSite, "observe"))
 	visitor, network := servertest.Local("127.0.0.7"), netip.MustParsePrefix("198.51.100.77/32")
 	shown := func(secret string) (full bool) {

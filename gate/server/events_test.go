@@ -12,6 +12,7 @@ import (
 // TestStaleRangesAreSaidOnce has a list that cannot be refreshed and then can: both are said once, and each attempt is
 // in the log.
 func TestStaleRangesAreSaidOnce(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, "sites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
 	heard, failed := s.gateway.onRanges(), errors.New("status 503")
 	for _, e := range []verify.RangesEvent{{Err: failed}, {Err: failed, Stale: true}, {Err: failed, Stale: true}, {Fetched: time.Now(), Ignored: 2}} {

@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"flag"
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -13,6 +16,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// These tests wait for timers, sockets and other processes more than for a processor.
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		flag.Set("test.parallel", "16")
+	}
 	goleak.VerifyTestMain(m,
 		// Ends by itself within 5 s of its lock file's disappearance, and touches nothing after that.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),

@@ -8,6 +8,7 @@ import (
 
 // TestLogOnAFullDisk has the device that is always full for a log: nobody is refused, everybody is served.
 func TestLogOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, `
 log: {file: /dev/full}
 sites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]

@@ -62,6 +62,7 @@ func loginServer(t *testing.T) (url string) {
 
 // Through the whole program a login is one client's alone, and goes through whatever its requests carry.
 func TestLoginThroughTheGateway(t *testing.T) {
+	t.Parallel()
 	site := fmt.Sprintf("sites: [{hosts: [one.example], origin: %q, http2_crawl: refuse}]", loginServer(t))
 	s := startGateway(t, site)
 	address, trust := s.HTTPS, &tls.Config{RootCAs: s.Roots, ServerName: "one.example"}

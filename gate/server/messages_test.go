@@ -16,6 +16,7 @@ import (
 // TestMessagesNeverWait writes to a pipe that nobody reads. What then comes out of it is the oldest messages in order,
 // and how many are missing behind them.
 func TestMessagesNeverWait(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name           string
 		length, kept   int

@@ -27,6 +27,7 @@ func fromGooglebot(url string) servertest.Call {
 }
 
 func TestReloadFollowsTheRules(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, fmt.Sprintf(oneSite, "refuse"))
 	ask := func(wanted int, reason string) map[string]any {
 		t.Helper()
@@ -107,6 +108,7 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 
 // TestReloadTakesUpHosts adds a site and takes one away, under a connection that stays.
 func TestReloadTakesUpHosts(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, fmt.Sprintf(oneSite, "observe"))
 	if got := s.Do(t.Context(), servertest.Call{Method: "GET", URL: "https://www.shop.test/", Proto: "HTTP/2.0", From: "127.0.0.1"}); got.Err == nil {
 		t.Errorf("a host that is not there yet answers %d", got.Status)
@@ -131,6 +133,7 @@ func TestReloadTakesUpHosts(t *testing.T) {
 
 // TestReloadTakesUpCertificates goes from the local authority to files and back.
 func TestReloadTakesUpCertificates(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, fmt.Sprintf(oneSite, "observe"))
 	local := s.Roots
 	s.Write("certificates: " + selfSignedFor(t, "shop.test") + "\n" + fmt.Sprintf(oneSite, "observe"))
@@ -149,6 +152,7 @@ func TestReloadTakesUpCertificates(t *testing.T) {
 // TestReloadMovesTheLog changes the log's file, then what is written there, under load: no line is lost or written
 // twice.
 func TestReloadMovesTheLog(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, "log: {file: $folder/one.log}\n"+fmt.Sprintf(oneSite, "observe"))
 	ctx, cancel := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
@@ -211,6 +215,7 @@ func selfSignedFor(t *testing.T, host string) string {
 
 // TestReloadWhileServing changes the origin under a request that waits for the old one.
 func TestReloadWhileServing(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow", 1))
 	waiting := make(chan servertest.Reply, 1)
 	go func() {
@@ -234,6 +239,7 @@ func TestReloadWhileServing(t *testing.T) {
 
 // TestReloadOpensTheLogAgain is logrotate's rename and SIGHUP.
 func TestReloadOpensTheLogAgain(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, fmt.Sprintf(oneSite, "refuse"))
 	s.Recorded(fromGooglebot("https://shop.test/1"))
 	if err := os.Rename(s.Log.Path, s.Log.Path+".1"); err != nil {
@@ -248,6 +254,7 @@ func TestReloadOpensTheLogAgain(t *testing.T) {
 
 // TestReloadMeetsTheEnd lets SIGHUP and SIGTERM come together.
 func TestReloadMeetsTheEnd(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, fmt.Sprintf(oneSite, "refuse"))
 	gateway, load := s.gateway, s.load
 	var reloads sync.WaitGroup
@@ -266,6 +273,7 @@ func TestReloadMeetsTheEnd(t *testing.T) {
 }
 
 func TestShutdownFinishesWhatIsOpen(t *testing.T) {
+	t.Parallel()
 	for _, proto := range []string{"HTTP/2.0", "HTTP/1.1"} {
 		t.Run(proto, func(t *testing.T) {
 			s := startGateway(t, "limits: {drain_time: 10s}\n"+strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow", 1))
@@ -297,6 +305,7 @@ func TestShutdownFinishesWhatIsOpen(t *testing.T) {
 // TestShutdownEndsWhatTakesTooLong has an origin that never answers: the client is cut off, record and stop are
 // written.
 func TestShutdownEndsWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, "limits: {drain_time: 100ms}\n"+strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow", 1))
 	waiting := make(chan servertest.Reply, 1)
 	go func() {
@@ -315,6 +324,7 @@ func TestShutdownEndsWhatTakesTooLong(t *testing.T) {
 
 // TestShutdownKeepsWhoIsBeingLookedUp ends the gateway while the verdict of a request that was served is still due.
 func TestShutdownKeepsWhoIsBeingLookedUp(t *testing.T) {
+	t.Parallel()
 	s := newTestGateway(t)
 	if err := s.DNS.Tell([]string{"fault silent"}); err != nil {
 		t.Fatal(err)

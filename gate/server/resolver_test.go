@@ -26,8 +26,10 @@ func (s *testGateway) page(path string) string {
 // TestResolverThatProvesNobody: it is said once, with the cure, in the log, on the page, in the metrics and in the
 // health, which stays 200, because the sites are served.
 func TestResolverThatProvesNobody(t *testing.T) {
+	t.Parallel()
 	for fault, cause := range map[string]string{"servfail": "servfail", "refused": "refused", "silent": "timeout"} {
 		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
 			s := newTestGateway(t)
 			s.Write(resolverSetting)
 			if err := s.DNS.Tell([]string{"fault " + fault}); err != nil {
@@ -63,6 +65,7 @@ func TestResolverThatProvesNobody(t *testing.T) {
 
 // TestResolverThatWorks is in the log, and nowhere does it alarm anybody.
 func TestResolverThatWorks(t *testing.T) {
+	t.Parallel()
 	s := newTestGateway(t)
 	s.Write(resolverSetting)
 	s.open()

@@ -15,6 +15,7 @@ import (
 // Of a site's servers one is down: every request is served, its record says who answered, and the metrics say who is
 // out.
 func TestSeveralOrigins(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, `
 admin: "127.0.0.1:0"
 sites: [{hosts: [one.example], origin: ["$dead", "$echo"], http2_crawl: refuse}]
@@ -39,6 +40,7 @@ sites: [{hosts: [one.example], origin: ["$dead", "$echo"], http2_crawl: refuse}]
 
 // A gRPC call through the whole program: messages go both ways while both sides are open, the status comes behind them.
 func TestGRPCThroughTheGateway(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, `sites: [{hosts: [one.example], origin: $messages, http2_crawl: refuse}]`)
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: s.Roots, ServerName: "one.example"}, Protocols: new(http.Protocols),
@@ -77,6 +79,7 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 // A WebSocket through the whole program. Over HTTP/2 the gateway offers none, so that browsers open an HTTP/1.1
 // connection.
 func TestWebSocketThroughTheGateway(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, `sites: [{hosts: [one.example], origin: $socket, http2_crawl: refuse}]`)
 	c, err := tls.Dial("tcp", s.HTTPS, &tls.Config{RootCAs: s.Roots, ServerName: "one.example", NextProtos: []string{"http/1.1"}})
 	if err != nil {

@@ -202,6 +202,7 @@ func gateOnly(all map[string]float64) map[string]float64 {
 
 // Counters never fall while everything happens at once, and whatever strangers send, no series comes.
 func TestMetricsUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, metricsConfig)
 	before := gateOnly(s.scrape())
 	ended := make(chan struct{})
@@ -253,6 +254,7 @@ func TestMetricsUnderLoad(t *testing.T) {
 
 // Every word that an origin's trouble can have is one of the metrics' own.
 func TestMetricsKnowEveryOriginError(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, metricsConfig)
 	series := s.scrape()
 	words := 0

@@ -39,6 +39,7 @@ func (s *testGateway) texts(t *testing.T) (other, wrong []byte) {
 
 // Whoever changes the file does it in one of these ways; each is followed, and what is wrong is said once.
 func TestTheFileIsFollowed(t *testing.T) {
+	t.Parallel()
 	must := func(t *testing.T, errs ...error) {
 		t.Helper()
 		for _, err := range errs {
@@ -132,6 +133,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 
 // Other files of the folder are none of its business.
 func TestOtherFilesAreNotFollowed(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, fmt.Sprintf(oneSite, "refuse"))
 	s.attended(t, s.File)
 	for i := range 20 {

@@ -13,6 +13,7 @@ import (
 // A pipe, a folder or a file of gigabytes under the configuration's name is said, changes nothing, and keeps neither
 // the next edit nor the end waiting.
 func TestTheFileIsSomethingElseForAWhile(t *testing.T) {
+	t.Parallel()
 	for name, put := range map[string]func(path string) error{
 		"a pipe":            func(path string) error { return syscall.Mkfifo(path, 0o600) },
 		"a folder":          func(path string) error { return os.Mkdir(path, 0o700) },

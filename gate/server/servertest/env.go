@@ -62,7 +62,7 @@ func (e *Env) Write(text string) {
 	for _, key := range []string{
 		`listen: {https: "127.0.0.1:0", http: ""}`, `admin: ""`, `state: $state`, `certificates: {source: local}`,
 		`verify: {resolver: "$dns", wait: 5s, ranges: embedded}`,
-		`log: {file: $folder/decisions.log}`, `limits: {drain_time: 2s}`,
+		`log: {file: $folder/decisions.log}`, `limits: {drain_grace: 0s, drain_time: 2s}`,
 	} {
 		name, _, _ := strings.Cut(key, ":")
 		if !regexp.MustCompile(`(?m)^` + name + `:`).MatchString(text) {
