@@ -29,8 +29,8 @@ func openACME(ctx context.Context, c Config, hosts names, n *notifier) (*acmeSou
 	problems := []error{err}
 	for _, host := range hosts.order {
 		if isWildcard(host) && c.DNS == nil {
-			problems = append(problems, fmt.Errorf("host %q: an ACME authority wants DNS-01 for a wildcard, which needs a DNS "+
-				"provider; name its hosts one by one, or take certificates from files", host))
+			problems = append(problems, fmt.Errorf("host %q: an ACME authority wants DNS-01 for a wildcard, "+
+				"which needs a DNS provider; name its hosts one by one, or take certificates from files", host))
 		}
 	}
 	if c.HTTPPort < 0 && c.HTTPSPort < 0 && c.DNS == nil {
@@ -67,11 +67,11 @@ func openACME(ctx context.Context, c Config, hosts names, n *notifier) (*acmeSou
 
 // openPlaceholder keeps certmagic from ever serving a challenge on a socket of its own.
 //
-// For each challenge certmagic tries to listen on a port, and serves there if it can; only if the address is in use and
-// accepts connections does it rely on that listener. Our real listeners need not be in its way: they may be bound to one
-// address only (some systems then still allow the wildcard), passed in by a service manager, or already closed while an
-// order is in progress. So certmagic gets the address of a loopback port that stays occupied for as long as it could
-// try. The authority itself connects to ports 80 and 443, to our listeners.
+// For each challenge certmagic tries to listen on a port, and serves there if it can; only if the address is in use
+// and accepts connections does it rely on that listener. Our real listeners need not be in its way: they may be bound
+// to one address only (some systems then still allow the wildcard), passed in by a service manager, or already closed
+// while an order is in progress. So certmagic gets the address of a loopback port that stays occupied for as long as
+// it could try. The authority itself connects to ports 80 and 443, to our listeners.
 func openPlaceholder() (net.Listener, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,9 +97,10 @@ func closeAll(listener net.Listener) {
 	}
 }
 
-// newIssuer makes certmagic's ACME issuer from a complete template. Fields whose zero has a meaning, which the constructor
-// may have filled from certmagic's package defaults, are set again afterwards.
-func (a *acmeSource) newIssuer(c Config, by authority, provider certmagic.DNSProvider, cfg *certmagic.Config) *certmagic.ACMEIssuer {
+// newIssuer makes certmagic's ACME issuer from a complete template. Fields whose zero has a meaning, which the
+// constructor may have filled from certmagic's package defaults, are set again afterwards.
+func (a *acmeSource) newIssuer(c Config, by authority, provider certmagic.DNSProvider,
+	cfg *certmagic.Config) *certmagic.ACMEIssuer {
 	port := a.placeholder.Addr().(*net.TCPAddr)
 	template := certmagic.ACMEIssuer{
 		CA:                      by.directory,
@@ -133,8 +134,8 @@ func (a *acmeSource) newIssuer(c Config, by authority, provider certmagic.DNSPro
 	return issuer
 }
 
-// proxy is asked before every request to an authority. It fails before Manage and after Close, so that none is sent, and
-// is the environment's proxy in between.
+// proxy is asked before every request to an authority. It fails before Manage and after Close, so that none is sent,
+// and is the environment's proxy in between.
 func (a *acmeSource) proxy(r *http.Request) (*url.URL, error) {
 	if !a.managing.Load() || a.notifier.stopped.Load() {
 		return nil, errors.New("certificates are not being managed")

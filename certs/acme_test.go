@@ -20,46 +20,49 @@ import (
 func acmeConfig(t *testing.T, ca *fakeCA, hosts ...string) (Config, recorder) {
 	t.Helper()
 	events := newRecorder()
-	return Config{Source: SourceACME, Hosts: hosts, CAs: []CA{{Directory: ca.server.URL + "/directory", Root: ca.rootFile()}},
+	return Config{Source: SourceACME, Hosts: hosts,
+		CAs:   []CA{{Directory: ca.server.URL + "/directory", Root: ca.rootFile()}},
 		Email: "owner@shop.example", Folder: filepath.Join(t.TempDir(), "state"), OnEvent: events.onEvent}, events
 }
 
-func TestACMEFailureInWords(t *testing.T) {
+func TestACMEFailureIsExplained(t *testing.T) {
 	t.Parallel()
 	ca := newFakeCA(t)
-	ca.refuse = "come back tomorrow"
+	ca.rejects = "come back tomorrow"
 	c, events := acmeConfig(t, ca, "shop.example")
 	certs := mustOpen(t, c)
 	if asked := ca.asked(); asked != 0 {
-		t.Errorf("the authority was asked %d times before Manage", asked)
+		t.Errorf("got %d requests before Manage, want none", asked)
 	}
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	e := events.wait(t, KindFailed)
-	if e.Error != "the authority has had too many orders: come back tomorrow" || !slices.Equal(e.Hosts, []string{"shop.example"}) ||
+	if e.Error != "the authority has had too many orders: come back tomorrow" ||
+		!slices.Equal(e.Hosts, []string{"shop.example"}) ||
 		e.Issuer != strings.TrimPrefix(ca.server.URL, "https://") || !e.NotAfter.IsZero() {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want the rate limit of shop.example by %s", e, ca.server.URL)
 	}
 	if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true}); err == nil {
-		t.Error("a host without a certificate was answered")
+		t.Error("a handshake for a host without a certificate: got no error")
 	}
 	_, err := certs.GetCertificate(&tls.ClientHelloInfo{ServerName: "shop.example"})
-	if err == nil || err.Error() != `host "shop.example": no certificate yet` {
-		t.Errorf("got %v", err)
+	want := `host "shop.example": no certificate yet`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 	if leaves := certs.Leaves(); len(leaves) != 0 {
-		t.Errorf("%d leaves", len(leaves))
+		t.Errorf("got %d leaves, want none", len(leaves))
 	}
 	if err := certs.Close(); err != nil {
 		t.Fatal(err)
 	}
 	asked := ca.asked()
 	if _, err := certs.acme.proxy(nil); err == nil {
-		t.Error("the authority may be asked after Close")
+		t.Error("a request to the authority after Close: got no error")
 	}
 	if left := events.rest(); len(left) > 0 || ca.asked() != asked {
-		t.Errorf("after Close: told %+v", left)
+		t.Errorf("after Close: got events %+v and %d requests, want none and %d", left, ca.asked(), asked)
 	}
 }
 
@@ -73,7 +76,7 @@ func TestACMEOverHTTP(t *testing.T) {
 		nobodyListens(t, c.HTTPPort, c.HTTPSPort)
 		for _, wrong := range [][2]string{{host, "token2"}, {"other.example", token}, {host, ""}} {
 			if body, answered := overHTTP(certs, wrong[0], wrong[1]); answered {
-				t.Errorf("%q was answered with %q", wrong, body)
+				t.Errorf("%q: got %q, want no answer", wrong, body)
 			}
 		}
 		for _, right := range []string{host, host + ":80", strings.ToUpper(host), host + "."} {
@@ -91,15 +94,15 @@ func TestACMEOverHTTP(t *testing.T) {
 		t.Error(err)
 	}
 	if leaves := certs.Leaves(); len(leaves) != 1 || !leaves[0].NotAfter.Equal(e.NotAfter) {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %d certificates, want one that ends with %+v", len(leaves), e)
 	}
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
 	if !slices.Equal(ca.contact, []string{"mailto:owner@shop.example"}) {
-		t.Errorf("contact %q", ca.contact)
+		t.Errorf("got the contact %q, want that of the configuration", ca.contact)
 	}
 	if _, answered := overHTTP(certs, "http01.example", "token1"); answered {
-		t.Error("answered after the order")
+		t.Error("a challenge was answered after the order, want no answer")
 	}
 	if err := certs.Close(); err != nil {
 		t.Fatal(err)
@@ -119,7 +122,8 @@ func TestACMEOverTLS(t *testing.T) {
 	ca.validate = func(host, _ string) string {
 		nobodyListens(t, c.HTTPSPort)
 		for _, name := range []string{host, strings.ToUpper(host)} {
-			state, err := handshake(t, certs, &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
+			state, err := handshake(t, certs, &tls.Config{ServerName: name, InsecureSkipVerify: true,
+				NextProtos: []string{"acme-tls/1"}})
 			if err != nil {
 				return err.Error()
 			}
@@ -128,12 +132,14 @@ func TestACMEOverTLS(t *testing.T) {
 			for _, extension := range state.PeerCertificates[0].Extensions {
 				found = found || extension.Id.Equal(proof) && extension.Critical
 			}
-			if !found || !slices.Equal(state.PeerCertificates[0].DNSNames, []string{host}) || state.NegotiatedProtocol != "acme-tls/1" {
+			if !found || !slices.Equal(state.PeerCertificates[0].DNSNames, []string{host}) ||
+				state.NegotiatedProtocol != "acme-tls/1" {
 				return "not the challenge certificate"
 			}
 		}
 		// Other clients are not given it.
-		if _, err := handshake(t, certs, &tls.Config{ServerName: host, InsecureSkipVerify: true, NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
+		if _, err := handshake(t, certs, &tls.Config{ServerName: host, InsecureSkipVerify: true,
+			NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
 			return "a client was answered with a challenge certificate"
 		}
 		return ""
@@ -162,7 +168,7 @@ func TestACMEChallengeFailureNamesThePorts(t *testing.T) {
 	}
 	want := "the authority could not connect (port 80 must lead to port 8080 here): 203.0.113.1: connection refused"
 	if e := events.wait(t, KindFailed); e.Error != want {
-		t.Errorf("told %q, want %q", e.Error, want)
+		t.Errorf("got %q, want %q", e.Error, want)
 	}
 }
 
@@ -187,13 +193,13 @@ func TestACMECloseInTheMiddleOfAnOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := time.Since(before); took > patience/2 {
-		t.Errorf("Close took %v", took)
+		t.Errorf("Close took %v, want it to abandon the order", took)
 	}
 	if left := kinds(events.rest()); !slices.Equal(left, []string{KindTerms}) {
-		t.Errorf("told %q", left)
+		t.Errorf("got events %q, want %q", left, KindTerms)
 	}
 	if _, active := certmagic.GetACMEChallenge("closed.example"); active {
-		t.Error("the challenge is still there")
+		t.Error("the challenge is still in memory, want none")
 	}
 }
 
@@ -218,20 +224,20 @@ func TestACMERestartRenews(t *testing.T) {
 	asked := ca.asked()
 	second := mustOpen(t, c)
 	if e := events.wait(t, KindLoaded); !e.NotAfter.Equal(obtained.NotAfter) {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want the end %v", e, obtained.NotAfter)
 	}
 	served(t, second, "shop.example") // at once, without Manage
 	if ca.asked() != asked {
-		t.Error("the authority was asked before Manage")
+		t.Errorf("got %d requests before Manage, want none", ca.asked()-asked)
 	}
 	if err := second.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if e := events.wait(t, KindRenewed); !e.NotAfter.After(obtained.NotAfter) {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want an end after %v", e, obtained.NotAfter)
 	}
 	if got := served(t, second, "shop.example"); !got.NotAfter.After(obtained.NotAfter) {
-		t.Error("what was told is not what is served")
+		t.Errorf("the certificate served ends at %v, want after %v", got.NotAfter, obtained.NotAfter)
 	}
 }
 
@@ -247,11 +253,15 @@ func TestACMEOpenErrors(t *testing.T) {
 		c    Config
 		want []string
 	}{
-		{"wildcard and authority", Config{Hosts: []string{"a.example", "*.b.example"}, CAs: []CA{{Directory: "zerossl"}}, Folder: folder},
+		{"wildcard and authority", Config{Hosts: []string{"a.example", "*.b.example"},
+			CAs: []CA{{Directory: "zerossl"}}, Folder: folder},
 			[]string{`host "*.b.example": `, "DNS-01", "zerossl"}},
-		{"authority in the clear", Config{Hosts: []string{"a.example"}, CAs: []CA{{Directory: "http://ca.example/directory"}}, Folder: folder}, []string{"https"}},
-		{"authority misspelt", Config{Hosts: []string{"a.example"}, CAs: []CA{{Directory: "letsencript"}}, Folder: folder}, []string{`"letsencript"`}},
-		{"no listener", Config{Hosts: []string{"a.example"}, HTTPPort: -1, HTTPSPort: -1, Folder: folder}, []string{"no listener"}},
+		{"authority in the clear", Config{Hosts: []string{"a.example"},
+			CAs: []CA{{Directory: "http://ca.example/directory"}}, Folder: folder}, []string{"https"}},
+		{"authority misspelt", Config{Hosts: []string{"a.example"}, CAs: []CA{{Directory: "letsencript"}},
+			Folder: folder}, []string{`"letsencript"`}},
+		{"no listener", Config{Hosts: []string{"a.example"}, HTTPPort: -1, HTTPSPort: -1, Folder: folder},
+			[]string{"no listener"}},
 		{"no folder", Config{Hosts: []string{"a.example"}}, []string{"no state folder"}},
 		{"folder is a file", Config{Hosts: []string{"a.example"}, Folder: occupied}, []string{"state folder"}},
 		{"source", Config{Source: "manual", Hosts: []string{"a.example"}}, []string{`"manual"`, `"acme"`}},
@@ -270,7 +280,7 @@ func TestACMEOpenErrors(t *testing.T) {
 }
 
 // certmagic gives up at once on some errors and tells nobody; its next try is ours.
-func TestACMETroubleWithTheFolderIsTold(t *testing.T) {
+func TestACMEStorageFailureIsReported(t *testing.T) {
 	t.Parallel()
 	ca := newFakeCA(t)
 	c, events := acmeConfig(t, ca, "shop.example")
@@ -282,17 +292,18 @@ func TestACMETroubleWithTheFolderIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "lock") {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want an error about the lock", e)
 	}
 	if ca.asked() != 0 {
-		t.Error("the authority was asked for what could not be kept")
+		t.Errorf("got %d requests for what cannot be stored, want none", ca.asked())
 	}
 }
 
-func TestACMEWords(t *testing.T) {
+func TestACMEExplanations(t *testing.T) {
 	t.Parallel()
 	problem := func(kind, detail string) error {
-		return fmt.Errorf("order: %w", acme.Problem{Type: "urn:ietf:params:acme:error:" + kind, Detail: detail, Status: 400})
+		return fmt.Errorf("order: %w", acme.Problem{Type: "urn:ietf:params:acme:error:" + kind, Detail: detail,
+			Status: 400})
 	}
 	several := acme.Problem{Type: "urn:ietf:params:acme:error:rejectedIdentifier", Subproblems: []acme.Subproblem{
 		{Problem: acme.Problem{Detail: "is forbidden"}, Identifier: acme.Identifier{Type: "dns", Value: "a.example"}}}}
@@ -319,16 +330,18 @@ func TestACMEWords(t *testing.T) {
 }
 
 // A stored certificate that cannot be read must not lead to ordering another one at every start.
-func TestACMEUnreadableStoreIsAnError(t *testing.T) {
+func TestACMEUnreadableStorageIsAnError(t *testing.T) {
 	t.Parallel()
 	ca := newFakeCA(t)
 	c, _ := acmeConfig(t, ca, "shop.example")
 	issuer := certmagic.ACMEIssuer{CA: c.CAs[0].Directory}
-	path := filepath.Join(c.Folder, "certificates", filepath.FromSlash(certmagic.StorageKeys.SitePrivateKey(issuer.IssuerKey(), "shop.example")))
+	path := filepath.Join(c.Folder, "certificates",
+		filepath.FromSlash(certmagic.StorageKeys.SitePrivateKey(issuer.IssuerKey(), "shop.example")))
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), `host "shop.example": stored certificate`) {
-		t.Errorf("got %v", err)
+	if _, err := Open(t.Context(), c); err == nil ||
+		!strings.Contains(err.Error(), `host "shop.example": stored certificate`) {
+		t.Errorf("got %v, want an error about the stored certificate", err)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/libdns/libdns"
 )
 
-// acmeDNS writes records through a server of https://github.com/joohoi/acme-dns, which keeps the last two records of each
-// account and cannot remove one. The library for it reads no response to its end, which costs a connection each time, and
-// cannot be cancelled.
+// acmeDNS writes records through a server of https://github.com/joohoi/acme-dns, which keeps the last two records of
+// each account and cannot remove one. The library for it reads no response to its end, which costs a connection each
+// time, and cannot be cancelled.
 type acmeDNS struct {
 	server   string                    // without a slash at the end
 	accounts map[string]acmeDNSAccount // by host; "" is for all others

@@ -77,9 +77,11 @@ func (c CA) resolve(n *notifier) (authority, error) {
 	}
 	switch {
 	case (c.KeyID == "") != (c.HMACKeyFile == ""):
-		problems = append(problems, fmt.Errorf("certificate authority %q: the account's key ID and its key go together", c.Directory))
+		problems = append(problems, fmt.Errorf("certificate authority %q: the account's key ID and its key go together",
+			c.Directory))
 	case c.KeyID == "" && directory == certmagic.ZeroSSLProductionCA:
-		problems = append(problems, fmt.Errorf("certificate authority %q: it wants an account made beforehand: its key ID and the file with its key", c.Directory))
+		problems = append(problems, fmt.Errorf("certificate authority %q: it wants an account made beforehand: "+
+			"its key ID and the file with its key", c.Directory))
 	case c.KeyID != "":
 		secret, err := readSecret(c.HMACKeyFile, n)
 		if _, other := base64.RawURLEncoding.DecodeString(strings.TrimRight(secret, "=")); err == nil && other != nil {
@@ -104,8 +106,8 @@ func (c CA) directoryURL() (string, error) {
 		return certmagic.ZeroSSLProductionCA, nil
 	}
 	if u, err := url.Parse(c.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
-		return "", fmt.Errorf("certificate authority %q: want \"letsencrypt\", \"letsencrypt-staging\", \"zerossl\" or the https "+
-			"URL of an ACME directory", c.Directory)
+		return "", fmt.Errorf("certificate authority %q: want \"letsencrypt\", \"letsencrypt-staging\", "+
+			"\"zerossl\" or the https URL of an ACME directory", c.Directory)
 	}
 	return c.Directory, nil
 }
@@ -118,8 +120,8 @@ func hostOf(directory string) string {
 	return directory
 }
 
-// rootsFrom reads a file of trusted roots; without one they are the system's. Without an error they are never nil, which
-// certmagic would replace by its package default.
+// rootsFrom reads a file of trusted roots; without one they are the system's. Without an error they are never nil,
+// which certmagic would replace by its package default.
 func rootsFrom(path string) (*x509.CertPool, error) {
 	if path == "" {
 		pool, err := x509.SystemCertPool()
@@ -168,15 +170,20 @@ func readSecret(path string, n *notifier) (string, error) {
 	return secret, nil
 }
 
-// reportTerms is certmagic's hook before it makes an account: it reports that the terms are accepted, and where they can
-// be read. An authority that does not say where gets an account all the same.
-func (a *acmeSource) reportTerms(by authority) func(context.Context, *certmagic.ACMEIssuer, acme.Account) (acme.Account, error) {
+// accountHook is the type of certmagic.ACMEIssuer.NewAccountFunc.
+type accountHook = func(context.Context, *certmagic.ACMEIssuer, acme.Account) (acme.Account, error)
+
+// reportTerms is certmagic's hook before it makes an account: it reports that the terms are accepted, and where they
+// can be read. An authority that does not say where gets an account all the same.
+func (a *acmeSource) reportTerms(by authority) accountHook {
 	return func(ctx context.Context, _ *certmagic.ACMEIssuer, account acme.Account) (acme.Account, error) {
 		ctx, stop := context.WithTimeout(ctx, 30*time.Second)
 		defer stop()
-		transport := &http.Transport{Proxy: a.proxy, TLSClientConfig: &tls.Config{RootCAs: by.roots}, ForceAttemptHTTP2: true}
+		transport := &http.Transport{Proxy: a.proxy, TLSClientConfig: &tls.Config{RootCAs: by.roots},
+			ForceAttemptHTTP2: true}
 		defer transport.CloseIdleConnections()
-		client := &acme.Client{Directory: by.directory, HTTPClient: &http.Client{Transport: transport}, UserAgent: "gate421"}
+		client := &acme.Client{Directory: by.directory, HTTPClient: &http.Client{Transport: transport},
+			UserAgent: "gate421"}
 		event := Event{Kind: KindTerms, Issuer: by.name}
 		if directory, err := client.GetDirectory(ctx); err == nil && directory.Meta != nil {
 			event.Terms = directory.Meta.TermsOfService

@@ -18,11 +18,11 @@ func TestAuthoritiesInTurn(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	closed := newFakeCA(t)
-	closed.refuse = "closed for today"
+	closed.rejects = "closed for today"
 	c, events := p.config(t, "inturn.example", "nowhere.example")
 	c.CAs = []CA{{Directory: closed.server.URL + "/directory", Root: closed.rootFile()}, p.authority()}
 	certs := mustOpen(t, c)
-	p.doors(t, func(string) *Certificates { return certs })
+	p.listen(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestAuthoritiesInTurn(t *testing.T) {
 		}
 	}
 	if obtained.Issuer != second || !slices.Equal(obtained.Hosts, []string{"inturn.example"}) {
-		t.Errorf("told %+v", obtained)
+		t.Errorf("got %+v, want inturn.example by %s", obtained, second)
 	}
 	for _, want := range []string{first + ": the authority has had too many orders: closed for today; ", second + ": the authority "} {
 		if !strings.Contains(failed.Error, want) {
@@ -50,13 +50,13 @@ func TestAuthoritiesInTurn(t *testing.T) {
 		}
 	}
 	if failed.Issuer != first+", "+second || failed.Hint == "" || time.Until(failed.Next) < 50*time.Second {
-		t.Errorf("told %+v", failed)
+		t.Errorf("got %+v, want both issuers, a hint, and the next attempt in a minute", failed)
 	}
 	if len(terms) != 2 || !strings.HasPrefix(terms[second], "data:") {
-		t.Errorf("terms %q", terms)
+		t.Errorf("got the terms %q, want those of both authorities", terms)
 	}
 	// The host that has its certificate is served while the other one waits.
-	if _, err := knock(p.tlsPort, "inturn.example", p.pool()); err != nil {
+	if _, err := connect(p.tlsPort, "inturn.example", p.pool()); err != nil {
 		t.Error(err)
 	}
 	if err := certs.Close(); err != nil {
@@ -66,10 +66,10 @@ func TestAuthoritiesInTurn(t *testing.T) {
 	c.Hosts = []string{"inturn.example"}
 	again := mustOpen(t, c)
 	if e := events.wait(t, KindLoaded); e.Issuer != second {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want the issuer %s", e, second)
 	}
 	if leaves, err := Stored(c); err != nil || len(leaves) != 1 || !leaves[0].Equal(again.Leaves()[0]) {
-		t.Errorf("%v, %v", leaves, err)
+		t.Errorf("Stored: got %d certificates, %v, want the one that is served", len(leaves), err)
 	}
 }
 
@@ -89,7 +89,8 @@ func TestBoundAccount(t *testing.T) {
 	for _, test := range []struct{ id, file, want string }{
 		{"", "", "the authority wants an account made beforehand: "},
 		{"kid-2", file("right", key+"\n", 0o600), "the authority does not know the account that ours was to be bound to: "},
-		{"kid-1", file("wrong", strings.Repeat("A", 40), 0o600), "the authority does not know the account that ours was to be bound to: "},
+		{"kid-1", file("wrong", strings.Repeat("A", 40), 0o600),
+			"the authority does not know the account that ours was to be bound to: "},
 	} {
 		c, events := p.config(t, "bound.example")
 		c.CAs[0].KeyID, c.CAs[0].HMACKeyFile = test.id, test.file
@@ -98,7 +99,7 @@ func TestBoundAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e := events.wait(t, KindFailed); !strings.HasPrefix(e.Error, test.want) || e.Hint == "" {
-			t.Errorf("told %q, hint %q", e.Error, e.Hint)
+			t.Errorf("got %q with the hint %q, want %q with any", e.Error, e.Hint, test.want)
 		}
 		if err := certs.Close(); err != nil {
 			t.Error(err)
@@ -109,19 +110,19 @@ func TestBoundAccount(t *testing.T) {
 	certs := mustOpen(t, c)
 	if hasModes {
 		if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "everybody on this machine can read it") {
-			t.Errorf("told %+v", e)
+			t.Errorf("got %+v, want that others can read the key", e)
 		}
 	}
-	p.doors(t, func(string) *Certificates { return certs })
+	p.listen(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	events.wait(t, KindObtained)
 }
 
-// What a real authority refuses is told in its words with a cure and the time of the next attempt, and one host's
+// What a real authority rejects is told in its words with a cure and the time of the next attempt, and one host's
 // trouble is not another's.
-func TestRefusals(t *testing.T) {
+func TestRejectedOrders(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	if err := p.store.AddBlockedDomain("blocked.example"); err != nil {
@@ -129,7 +130,7 @@ func TestRefusals(t *testing.T) {
 	}
 	c, events := p.config(t, "rejected.example", "blocked.example", "nowhere.example")
 	certs := mustOpen(t, c)
-	p.doors(t, func(host string) *Certificates { return certs })
+	p.listen(t, func(host string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +143,14 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if latest["rejected.example"].Kind != KindObtained {
-		t.Errorf("told %+v", latest["rejected.example"])
+		t.Errorf("got %+v, want it obtained", latest["rejected.example"])
 	}
-	for host, want := range map[string]string{"blocked.example": "the authority signs no such name", "nowhere.example": "the authority could not look the name up: "} {
+	for host, want := range map[string]string{"blocked.example": "the authority signs no such name",
+		"nowhere.example": "the authority could not look the name up: "} {
 		e := latest[host]
-		if e.Kind != KindFailed || !strings.Contains(e.Error, want) || e.Hint == "" || time.Until(e.Next) < 50*time.Second || time.Until(e.Next) > time.Minute {
-			t.Errorf("told %+v", e)
+		if e.Kind != KindFailed || !strings.Contains(e.Error, want) || e.Hint == "" ||
+			time.Until(e.Next) < 50*time.Second || time.Until(e.Next) > time.Minute {
+			t.Errorf("got %+v, want %q, a hint, and the next attempt in a minute", e, want)
 		}
 	}
 
@@ -157,21 +160,22 @@ func TestRefusals(t *testing.T) {
 	if err := other.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if e := events.wait(t, KindFailed); !strings.HasPrefix(e.Error, "the authority does not take the e-mail address: ") || !strings.Contains(e.Hint, "certificates.email") {
-		t.Errorf("told %+v", e)
+	if e := events.wait(t, KindFailed); !strings.HasPrefix(e.Error,
+		"the authority does not take the e-mail address: ") || !strings.Contains(e.Hint, "certificates.email") {
+		t.Errorf("got %+v, want the e-mail address rejected, and the key to correct", e)
 	}
 }
 
 // However often a name nobody configured is asked for, nothing is ordered and the handshake ends with the alert for it.
 // FOREIGN=10000 makes all of them over a socket.
-func TestForeignNames(t *testing.T) {
+func TestUnconfiguredNamesOrderNothing(t *testing.T) {
 	t.Parallel()
 	overTheWire := sized(t, "FOREIGN", 1000)
 	const n = 10_000
 	p := newPebble(t, pebbleSetup{})
 	c, events := p.config(t, "known.example")
 	certs := mustOpen(t, c)
-	p.doors(t, func(string) *Certificates { return certs })
+	p.listen(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -188,11 +192,12 @@ func TestForeignNames(t *testing.T) {
 				if i >= overTheWire {
 					cert, err := certs.GetCertificate(&tls.ClientHelloInfo{ServerName: name})
 					if _, unknown := err.(UnknownHostError); cert != nil || !unknown {
-						t.Errorf("%s: %v, %v", name, cert, err)
+						t.Errorf("%s: got %v, %v, want an UnknownHostError", name, cert, err)
 						return
 					}
-				} else if _, err := knock(p.tlsPort, name, nil); err == nil || !strings.HasSuffix(err.Error(), "tls: unrecognized name") {
-					t.Errorf("%s: %v", name, err)
+				} else if _, err := connect(p.tlsPort, name, nil); err == nil ||
+					!strings.HasSuffix(err.Error(), "tls: unrecognized name") {
+					t.Errorf("%s: got %v, want the alert unrecognized_name", name, err)
 					return
 				}
 			}
@@ -200,10 +205,10 @@ func TestForeignNames(t *testing.T) {
 	}
 	clients.Wait()
 	if after := p.orders.Load(); after != before || before != 1 {
-		t.Errorf("%d orders, %d before", after, before)
+		t.Errorf("got %d orders and then %d, want 1 and no more", before, after)
 	}
 	if left := events.rest(); len(left) > 0 {
-		t.Errorf("told %+v", left)
+		t.Errorf("got events %+v, want none", left)
 	}
 
 	if err := certs.Close(); err != nil {
@@ -214,15 +219,16 @@ func TestForeignNames(t *testing.T) {
 	for _, name := range []string{"foreign.example", "a.known.example", "", "KNOWN.example."} {
 		cert, err := lenient.GetCertificate(&tls.ClientHelloInfo{ServerName: name})
 		if err != nil || !slices.Equal(cert.Leaf.DNSNames, []string{"known.example"}) {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%q: got %v, want the first host's certificate", name, err)
 		}
 	}
-	if _, err := lenient.GetCertificate(&tls.ClientHelloInfo{ServerName: "foreign.example", SupportedProtos: []string{"acme-tls/1"}}); err == nil {
-		t.Error("a challenge for a foreign name was answered")
+	if _, err := lenient.GetCertificate(&tls.ClientHelloInfo{ServerName: "foreign.example",
+		SupportedProtos: []string{"acme-tls/1"}}); err == nil {
+		t.Error("a challenge for a name that is not configured: got no error")
 	}
 	c.UnknownHost = "first"
 	if _, err := Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), `"first"`) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error with the wrong value", err)
 	}
 }
 
@@ -231,14 +237,15 @@ func TestRenewalHints(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
 	hint := func(start time.Time) {
-		text := fmt.Sprintf(`{"suggestedWindow": {"start": %q, "end": %q}}`, start.UTC().Format(time.RFC3339), start.Add(time.Hour).UTC().Format(time.RFC3339))
+		text := fmt.Sprintf(`{"suggestedWindow": {"start": %q, "end": %q}}`, start.UTC().Format(time.RFC3339),
+			start.Add(time.Hour).UTC().Format(time.RFC3339))
 		p.hints.Store(&text)
 	}
 	hint(time.Now().Add(40 * 24 * time.Hour))
 	c, events := p.config(t, "hints.example")
 	c.CheckEvery = 200 * time.Millisecond
 	certs := mustOpen(t, c)
-	p.doors(t, func(string) *Certificates { return certs })
+	p.listen(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -246,15 +253,16 @@ func TestRenewalHints(t *testing.T) {
 	leaf := certs.Leaves()[0]
 	time.Sleep(1500 * time.Millisecond) // it has looked at the hint again by then
 	if orders := p.orders.Load(); orders != 1 {
-		t.Fatalf("%d orders while the window is in the future", orders)
+		t.Fatalf("got %d orders while the window is in the future, want 1", orders)
 	}
 	hint(time.Now().Add(-2 * time.Hour))
 	e := events.wait(t, KindRenewed)
 	p.hints.Store(nil)
 	if certs.Leaves()[0].SerialNumber.Cmp(leaf.SerialNumber) == 0 || time.Until(old.NotAfter) < 80*24*time.Hour {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v for serial number %x after %x, want another one", e, certs.Leaves()[0].SerialNumber,
+			leaf.SerialNumber)
 	}
-	// The authority was told which certificate this one replaces.
+	// The order said which certificate it replaces.
 	order, err := p.store.GetOrderByIssuedSerial(hex.EncodeToString(leaf.SerialNumber.Bytes()))
 	if err != nil {
 		t.Fatal(err)
@@ -262,6 +270,6 @@ func TestRenewalHints(t *testing.T) {
 	order.RLock()
 	defer order.RUnlock()
 	if !order.IsReplaced {
-		t.Error("the authority does not know what was replaced")
+		t.Error("the order did not say which certificate it replaces")
 	}
 }

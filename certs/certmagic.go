@@ -42,9 +42,11 @@ type managed struct {
 
 // issuer is one of the issuers that an order tries.
 type issuer struct {
-	name            string            // as events have it
-	cfg             *certmagic.Config // has this issuer alone
-	withoutReplaces *certmagic.Config // the same, whose orders name no certificate that they replace; nil: no difference
+	name string            // as events have it
+	cfg  *certmagic.Config // has this issuer alone
+
+	// withoutReplaces is cfg for orders that name no certificate that they replace (RFC 9773 section 5); nil is cfg.
+	withoutReplaces *certmagic.Config
 }
 
 // key names the issuer in storage.
@@ -112,8 +114,8 @@ func (m *managed) certificates(host string) []*tls.Certificate {
 	return list
 }
 
-// cached has the certificates in memory for host itself, each once, the one signed last first. There are two while one is
-// being replaced.
+// cached has the certificates in memory for host itself, each once, the one signed last first. There are two while one
+// is being replaced.
 func (m *managed) cached(host string) []certmagic.Certificate {
 	var list []certmagic.Certificate
 	for _, cert := range m.cache.AllMatchingCertificates(host) {
@@ -123,7 +125,9 @@ func (m *managed) cached(host string) []certmagic.Certificate {
 			list = append(list, cert)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b certmagic.Certificate) int { return b.Leaf.NotBefore.Compare(a.Leaf.NotBefore) })
+	slices.SortStableFunc(list, func(a, b certmagic.Certificate) int {
+		return b.Leaf.NotBefore.Compare(a.Leaf.NotBefore)
+	})
 	return list
 }
 

@@ -29,7 +29,7 @@ func TestPackageDefaults(t *testing.T) {
 	l, _ := localConfig(t, "shop.example")
 	mustOpen(t, l)
 	if after := []string{describe(certmagic.Default), describe(certmagic.DefaultACME)}; !slices.Equal(before, after) {
-		t.Errorf("certmagic's defaults changed:\n%q\n%q", before, after)
+		t.Errorf("certmagic's defaults changed: got\n%q, want\n%q", after, before)
 	}
 
 	config, issuer := certmagic.Default, certmagic.DefaultACME
@@ -54,10 +54,11 @@ func TestPackageDefaults(t *testing.T) {
 	poisoned := mustOpen(t, c)
 	for _, pair := range [][2]string{
 		{describe(*clean.acme.cfg), describe(*poisoned.acme.cfg)},
-		{describe(*clean.acme.cfg.Issuers[0].(*certmagic.ACMEIssuer)), describe(*poisoned.acme.cfg.Issuers[0].(*certmagic.ACMEIssuer))},
+		{describe(*clean.acme.cfg.Issuers[0].(*certmagic.ACMEIssuer)),
+			describe(*poisoned.acme.cfg.Issuers[0].(*certmagic.ACMEIssuer))},
 	} {
 		if pair[0] != pair[1] {
-			t.Errorf("certmagic's defaults came in:\n%s\n%s", pair[0], pair[1])
+			t.Errorf("certmagic's changed defaults came in: got\n%s, want\n%s", pair[1], pair[0])
 		}
 	}
 }
@@ -89,7 +90,7 @@ func nobodyListens(t *testing.T, ports ...int) {
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 		if err == nil {
 			conn.Close()
-			t.Errorf("port %d was bound", port)
+			t.Errorf("port %d was bound, want nobody to listen there", port)
 		}
 	}
 }
@@ -102,14 +103,14 @@ func TestPlaceholderServesNobody(t *testing.T) {
 	issuer := certs.acme.cfg.Issuers[0].(*certmagic.ACMEIssuer)
 	address := net.JoinHostPort(issuer.ListenHost, fmt.Sprint(issuer.AltHTTPPort))
 	if issuer.AltHTTPPort != issuer.AltTLSALPNPort || address != certs.acme.placeholder.Addr().String() {
-		t.Errorf("certmagic is sent to %s, the placeholder is %s", address, certs.acme.placeholder.Addr())
+		t.Errorf("certmagic listens at %s, want the placeholder at %s", address, certs.acme.placeholder.Addr())
 	}
 	if host := net.ParseIP(issuer.ListenHost); host == nil || !host.IsLoopback() {
-		t.Errorf("not on loopback: %s", issuer.ListenHost)
+		t.Errorf("got the address %s, want one of loopback", issuer.ListenHost)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	if response, err := client.Get("http://" + address + "/"); err == nil {
 		response.Body.Close()
-		t.Error("answered")
+		t.Errorf("the placeholder: got status %d, want the connection closed", response.StatusCode)
 	}
 }

@@ -180,8 +180,8 @@ func Open(ctx context.Context, c Config) (*Certificates, error) {
 	return certs, nil
 }
 
-// Manage starts obtaining and renewing in the background ("acme", "local") or watching the files ("files"), until
-// ctx ends or Close is called. Call it after the listeners accept connections: an authority may connect to validate while
+// Manage starts obtaining and renewing in the background ("acme", "local") or watching the files ("files"), until ctx
+// ends or Close is called. Call it after the listeners accept connections: an authority may connect to validate while
 // Manage still runs. Calling it again does nothing. It fails only after Close; later failures go to Config.OnEvent and
 // are tried again.
 func (c *Certificates) Manage(ctx context.Context) error {
@@ -199,12 +199,13 @@ func (c *Certificates) Manage(ctx context.Context) error {
 
 // GetCertificate is for tls.Config.GetCertificate. It reads memory alone and waits for nothing.
 //
-// A name that is not configured is an UnknownHostError, or with UnknownHost "default" gets the first host's certificate; a
-// configured host without a certificate yet is another error; either way the handshake fails with an alert.
+// A name that is not configured is an UnknownHostError, or with UnknownHost "default" gets the first host's
+// certificate; a configured host without a certificate yet is another error; either way the handshake fails with an
+// alert.
 //
-// A hello whose only protocol is acme-tls/1 gets the challenge certificate of an order in progress for that host, here or
-// in another gateway on the same storage (which is read, for a second at most), and an error if there is none; for it to
-// arrive, tls.Config.NextProtos must hold "acme-tls/1". GetCertificate works after Close too.
+// A hello whose only protocol is acme-tls/1 gets the challenge certificate of an order in progress for that host, here
+// or in another gateway on the same storage (which is read, for a second at most), and an error if there is none; for
+// it to arrive, tls.Config.NextProtos must hold "acme-tls/1". GetCertificate works after Close too.
 func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := normalize(hello.ServerName)
 	host, ok := c.names.match(name)
@@ -226,9 +227,9 @@ func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certific
 	return nil, fmt.Errorf("host %q: no certificate yet", host)
 }
 
-// Challenge answers an authority's HTTP-01 request for an order in progress, and reports whether r was one. The order may
-// be here or in another gateway on the same storage (which is waited for a second at most). If not, w is untouched and
-// the request may be for anybody else, the origin's own ACME client included.
+// Challenge answers an authority's HTTP-01 request for an order in progress, and reports whether r was one. The order
+// may be here or in another gateway on the same storage (which is waited for a second at most). If not, w is untouched
+// and the request may be for anybody else, the origin's own ACME client included.
 func (c *Certificates) Challenge(w http.ResponseWriter, r *http.Request) bool {
 	return c.acme != nil && c.acme.challenge(w, r)
 }
@@ -253,8 +254,9 @@ func (c *Certificates) Leaves() []*x509.Certificate {
 	return leaves
 }
 
-// Close stops everything that was started and waits until it has stopped. An order in progress is abandoned; a request to
-// the authority that was already sent is waited for (certmagic gives up after 30 seconds). Calling it again does nothing.
+// Close stops everything that was started and waits until it has stopped. An order in progress is abandoned; a request
+// to the authority that was already sent is waited for (certmagic gives up after 30 seconds). Calling it again does
+// nothing.
 func (c *Certificates) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,7 +21,8 @@ const (
 	maxLookups    = 8
 )
 
-// isValidation reports whether hello is a TLS-ALPN-01 validation: acme-tls/1 and no other protocol (RFC 8737 section 3).
+// isValidation reports whether hello is a TLS-ALPN-01 validation: acme-tls/1 and no other protocol (RFC 8737 section
+// 3).
 func isValidation(hello *tls.ClientHelloInfo) bool {
 	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol
 }
@@ -68,8 +69,8 @@ func (a *acmeSource) challenge(w http.ResponseWriter, r *http.Request) bool {
 	return certmagic.SolveHTTPChallenge(a.log.Logger, w, &normalized, active)
 }
 
-// findChallenge has the challenge of an order for host that is in progress here or, according to the storage, in another
-// gateway. The storage is asked for configured hosts only, maxLookups at a time, for lookupTimeout.
+// findChallenge has the challenge of an order for host that is in progress here or, according to the storage, in
+// another gateway. The storage is asked for configured hosts only, maxLookups at a time, for lookupTimeout.
 func (a *acmeSource) findChallenge(ctx context.Context, host string) (acme.Challenge, bool) {
 	if active, ok := certmagic.GetACMEChallenge(host); ok {
 		return active.Challenge, true

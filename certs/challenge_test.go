@@ -18,7 +18,7 @@ func TestChallengeLeavesOthersAlone(t *testing.T) {
 	for _, c := range []Config{local, ordered} {
 		certs := mustOpen(t, c)
 		if body, answered := overHTTP(certs, "alone.example", "abc"); answered || body != "" {
-			t.Errorf("%s: answered with %q", c.Source, body)
+			t.Errorf("%s: got %q, want no answer", c.Source, body)
 		}
 	}
 }
@@ -32,7 +32,8 @@ func TestChallengeOfAnotherGateway(t *testing.T) {
 	c.CAs = append(c.CAs, CA{Directory: other.server.URL + "/directory", Root: other.rootFile()})
 	certs := mustOpen(t, c)
 	keep := func(host, kind string) {
-		text, err := json.Marshal(acme.Challenge{Type: kind, Token: "token1", KeyAuthorization: "token1.print", Identifier: acme.Identifier{Type: "dns", Value: host}})
+		text, err := json.Marshal(acme.Challenge{Type: kind, Token: "token1", KeyAuthorization: "token1.print",
+			Identifier: acme.Identifier{Type: "dns", Value: host}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,16 +44,18 @@ func TestChallengeOfAnotherGateway(t *testing.T) {
 	keep("gateway.example", acme.ChallengeTypeHTTP01)
 	keep("www.gateway.example", acme.ChallengeTypeTLSALPN01)
 	if body, _ := overHTTP(certs, "GATEWAY.example", "token1"); body != "token1.print" {
-		t.Errorf("answered with %q", body)
+		t.Errorf("got %q, want %q", body, "token1.print")
 	}
-	for _, wrong := range [][2]string{{"gateway.example", "token2"}, {"www.gateway.example", "token1"}, {"other.example", "token1"}} {
+	for _, wrong := range [][2]string{{"gateway.example", "token2"}, {"www.gateway.example", "token1"},
+		{"other.example", "token1"}} {
 		if _, answered := overHTTP(certs, wrong[0], wrong[1]); answered {
-			t.Errorf("%q was answered", wrong)
+			t.Errorf("%q was answered, want no answer", wrong)
 		}
 	}
-	state, err := handshake(t, certs, &tls.Config{ServerName: "www.gateway.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
+	state, err := handshake(t, certs, &tls.Config{ServerName: "www.gateway.example", InsecureSkipVerify: true,
+		NextProtos: []string{"acme-tls/1"}})
 	if err != nil || state.PeerCertificates[0].DNSNames[0] != "www.gateway.example" {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want the challenge certificate", err)
 	}
 }
 
@@ -73,52 +76,55 @@ func TestSharedChallenges(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				key := "acme/" + certmagic.StorageKeys.Safe(certs.acme.cfg.Issuers[0].IssuerKey()) + "/challenge_tokens/" + host + ".json"
+				key := "acme/" + certmagic.StorageKeys.Safe(certs.acme.cfg.Issuers[0].IssuerKey()) +
+					"/challenge_tokens/" + host + ".json"
 				if err := certs.acme.storage.Store(t.Context(), key, value); err != nil {
 					t.Fatal(err)
 				}
 			}
-			hello := &tls.Config{ServerName: "shared.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
-			nothing := func(what string) {
+			hello := &tls.Config{ServerName: "shared.example", InsecureSkipVerify: true,
+				NextProtos: []string{"acme-tls/1"}}
+			wantNoAnswer := func(what string) {
 				t.Helper()
 				if body, answered := overHTTP(certs, "shared.example", "token1"); answered {
-					t.Errorf("%s: answered with %q", what, body)
+					t.Errorf("%s: got %q, want no answer", what, body)
 				}
 				if _, err := handshake(t, certs, hello); err == nil {
-					t.Errorf("%s: answered with a certificate", what)
+					t.Errorf("%s: got a certificate, want an error", what)
 				}
 			}
-			nothing("no challenge")
+			wantNoAnswer("no challenge")
 			present("shared.example", acme.ChallengeTypeHTTP01, "other.example")
-			nothing("another's challenge")
+			wantNoAnswer("another's challenge")
 			present("other.example", acme.ChallengeTypeHTTP01, "other.example")
 			if _, answered := overHTTP(certs, "other.example", "token1"); answered {
-				t.Error("a host that is not configured was answered")
+				t.Error("a host that is not configured was answered, want no answer")
 			}
 			present("shared.example", acme.ChallengeTypeHTTP01, "shared.example")
 			for _, host := range []string{"shared.example", "SHARED.example.", "shared.example:80"} {
 				if body, answered := overHTTP(certs, host, "token1"); !answered || body != "token1.thumb" {
-					t.Errorf("%q: %v with %q", host, answered, body)
+					t.Errorf("%q: got %q, %v, want %q", host, body, answered, "token1.thumb")
 				}
 			}
 			if _, answered := overHTTP(certs, "shared.example", "token2"); answered {
-				t.Error("another token was answered")
+				t.Error("another token was answered, want no answer")
 			}
 			if _, err := handshake(t, certs, hello); err == nil {
-				t.Error("the other kind of challenge was answered")
+				t.Error("the other kind of challenge: got a certificate, want an error")
 			}
 			present("shared.example", acme.ChallengeTypeTLSALPN01, "shared.example")
 			state, err := handshake(t, certs, hello)
 			if err != nil || len(state.PeerCertificates[0].DNSNames) != 1 || state.NegotiatedProtocol != "acme-tls/1" {
-				t.Errorf("%v", err)
+				t.Errorf("got %v, want the challenge certificate", err)
 			}
-			if _, err := handshake(t, certs, &tls.Config{ServerName: "shared.example", InsecureSkipVerify: true, NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
-				t.Error("somebody else was given it")
+			if _, err := handshake(t, certs, &tls.Config{ServerName: "shared.example", InsecureSkipVerify: true,
+				NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
+				t.Error("a client of another protocol got the challenge certificate, want an error")
 			}
 			for range maxLookups {
 				certs.acme.lookups <- struct{}{}
 			}
-			nothing("too many at a time")
+			wantNoAnswer("too many at a time")
 		})
 	}
 }
@@ -143,7 +149,7 @@ func TestChallengeLookupHasATimeout(t *testing.T) {
 	slow := &waitingBackend{certs.acme.storage.backend, make(chan time.Time, 1)}
 	certs.acme.storage.backend = slow
 	if body, answered := overHTTP(certs, "lookup.example", "token1"); answered {
-		t.Errorf("answered with %q, want no answer", body)
+		t.Errorf("got %q, want no answer", body)
 	}
 	if deadline := <-slow.deadlines; deadline.IsZero() || time.Until(deadline) > lookupTimeout {
 		t.Errorf("the storage had until %v, want at most %v", deadline, lookupTimeout)

@@ -31,7 +31,8 @@ type helperConfig struct {
 }
 
 func (h helperConfig) whole() Config {
-	return Config{Source: SourceACME, Hosts: []string{h.Host}, Folder: h.Folder, CAs: h.CAs, Email: "owner@" + h.Host, HTTPPort: h.HTTPPort, HTTPSPort: -1,
+	return Config{Source: SourceACME, Hosts: []string{h.Host}, Folder: h.Folder, CAs: h.CAs, Email: "owner@" + h.Host,
+		HTTPPort: h.HTTPPort, HTTPSPort: -1,
 		CheckEvery: h.CheckEvery}
 }
 
@@ -53,7 +54,9 @@ func help() {
 	plain, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.HTTPPort))
 	fail(err)
 	go func() {
-		fail(http.Serve(plain, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { certs.Challenge(w, r) })))
+		fail(http.Serve(plain, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			certs.Challenge(w, r)
+		})))
 	}()
 	// What can be served at once must be whole.
 	cert, err := certs.GetCertificate(&tls.ClientHelloInfo{ServerName: c.Hosts[0]})
@@ -108,7 +111,8 @@ func TestKilled(t *testing.T) {
 type tally map[string]int
 
 func killed(t *testing.T, p *pebble, host string, kills int) tally {
-	c := helperConfig{Host: host, Folder: t.TempDir(), CAs: []CA{p.authority()}, HTTPPort: p.httpPort, CheckEvery: 100 * time.Millisecond}
+	c := helperConfig{Host: host, Folder: t.TempDir(), CAs: []CA{p.authority()}, HTTPPort: p.httpPort,
+		CheckEvery: 100 * time.Millisecond}
 	ordered, fetched := make(chan struct{}, 1000), make(chan struct{}, 1000)
 	p.watch.Store(host, func() { ordered <- struct{}{} })
 	p.fetched.Store(&fetched)
@@ -132,7 +136,7 @@ func killed(t *testing.T, p *pebble, host string, kills int) tally {
 			select {
 			case <-moment:
 			case <-time.After(40 * time.Second):
-				t.Fatalf("no order; said %v", said)
+				t.Fatalf("got no order within 40 s; the helper said %v", said)
 			}
 		}
 		time.Sleep(time.Duration(rand.IntN(within*1000)) * time.Microsecond)
@@ -144,11 +148,11 @@ func killed(t *testing.T, p *pebble, host string, kills int) tally {
 	select {
 	case <-h.obtained:
 	case <-time.After(40 * time.Second):
-		t.Errorf("no certificate in the end; said %v", said)
+		t.Errorf("no certificate within 40 s in the end; the helper said %v", said)
 	}
 	h.kill(t)
 	if said["error"] > 0 {
-		t.Errorf("said %v", said)
+		t.Errorf("the helper said %v, want no error", said)
 	}
 	return said
 }
@@ -165,7 +169,8 @@ func ageLocks(t *testing.T, folder string) {
 		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 			continue // killed before it was written, which certmagic finds out by itself
 		}
-		if err := os.WriteFile(path, []byte(`{"created": "2020-01-01T00:00:00Z", "updated": "2020-01-01T00:00:00Z"}`), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(`{"created": "2020-01-01T00:00:00Z", "updated": "2020-01-01T00:00:00Z"}`),
+			0o600); err != nil {
 			t.Error(err)
 		}
 	}
@@ -185,11 +190,11 @@ func wholeFiles(t *testing.T, folder string) {
 		switch filepath.Ext(path) {
 		case ".crt", ".key", ".old":
 			if !strings.HasSuffix(strings.TrimSpace(string(data)), "-----") {
-				t.Errorf("%s: %d bytes, cut off", path, len(data))
+				t.Errorf("%s: got %d bytes, want it whole", path, len(data))
 			}
 		case ".json":
 			if !json.Valid(data) {
-				t.Errorf("%s: %d bytes, cut off", path, len(data))
+				t.Errorf("%s: got %d bytes, want it whole", path, len(data))
 			}
 		}
 		return nil
@@ -231,7 +236,7 @@ func (h *helper) listen(t *testing.T, out io.Reader, said tally) {
 		said[what]++
 		switch what {
 		case "error":
-			t.Errorf("helper: %s", rest)
+			t.Errorf("the helper: got the error %s, want none", rest)
 		case KindWarning, KindFailed:
 			t.Logf("helper: %s", lines.Text())
 		case KindObtained, KindRenewed:

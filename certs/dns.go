@@ -22,13 +22,13 @@ import (
 
 // The values of DNS.Provider.
 const (
-	ProviderRFC2136    = "rfc2136"    // any name server that takes updates of RFC 2136, signed with a key (TSIG, RFC 8945)
+	ProviderRFC2136    = "rfc2136"    // any name server that takes updates (RFC 2136) signed with a key (TSIG, RFC 8945)
 	ProviderACMEDNS    = "acme-dns"   // a server of https://github.com/joohoi/acme-dns
 	ProviderCloudflare = "cloudflare" // Cloudflare's API
 )
 
-// DNS configures validation through DNS-01: a TXT record _acme-challenge below the host, written for the time of an order
-// and removed after it. A zone that we cannot write to leads that name, by a CNAME, to one that we can.
+// DNS configures validation through DNS-01: a TXT record _acme-challenge below the host, written for the time of an
+// order and removed after it. A zone that we cannot write to leads that name, by a CNAME, to one that we can.
 type DNS struct {
 	// Provider is one of the Provider constants.
 	Provider string
@@ -48,8 +48,8 @@ type DNS struct {
 	// "cloudflare".
 	TokenFile string
 
-	// DelegatedTo is the name at which the records of all hosts are written, the target of each _acme-challenge's CNAME;
-	// "" is _acme-challenge below each host. Not for "acme-dns", whose accounts have their names.
+	// DelegatedTo is the name at which the records of all hosts are written, the target of each _acme-challenge's
+	// CNAME; "" is _acme-challenge below each host. Not for "acme-dns", whose accounts have their names.
 	DelegatedTo string
 
 	// Resolvers are the DNS servers, ip:port, that are asked which zone a name is in and whether a record has
@@ -60,7 +60,7 @@ type DNS struct {
 	Propagation time.Duration
 }
 
-// open prepares the provider and joins what is wrong with the configuration. It asks nobody. For a nil d it is nil.
+// open prepares the provider and joins what is wrong with the configuration. It uses no network. For a nil d it is nil.
 func (d *DNS) open(n *notifier) (certmagic.DNSProvider, error) {
 	if d == nil {
 		return nil, nil
@@ -77,7 +77,8 @@ func (d *DNS) open(n *notifier) (certmagic.DNSProvider, error) {
 		token, err = readSecret(d.TokenFile, n)
 		provider = &cloudflare.Provider{APIToken: token, HTTPClient: &http.Client{Timeout: 30 * time.Second}}
 	default:
-		err = fmt.Errorf("DNS provider %q: want %q, %q or %q", d.Provider, ProviderRFC2136, ProviderACMEDNS, ProviderCloudflare)
+		err = fmt.Errorf("DNS provider %q: want %q, %q or %q", d.Provider, ProviderRFC2136, ProviderACMEDNS,
+			ProviderCloudflare)
 	}
 	problems := []error{err}
 	if d.DelegatedTo != "" {
@@ -153,13 +154,15 @@ func (d *DNS) openRFC2136(n *notifier) (certmagic.DNSProvider, error) {
 	}
 	p.KeyAlg = cmp.Or(p.KeyAlg, "hmac-sha256")
 	if !slices.Contains(algorithms(), p.KeyAlg) {
-		problems = append(problems, fmt.Errorf("key algorithm %q: want one of %s", p.KeyAlg, strings.Join(algorithms(), ", ")))
+		problems = append(problems, fmt.Errorf("key algorithm %q: want one of %s", p.KeyAlg,
+			strings.Join(algorithms(), ", ")))
 	}
 	if p.KeyName == "" {
 		problems = append(problems, fmt.Errorf("key %q: its name is missing", d.KeyFile))
 	}
 	if _, other := base64.StdEncoding.DecodeString(p.Key); err == nil && other != nil {
-		problems = append(problems, fmt.Errorf("key %q: neither what tsig-keygen writes nor a secret in base64", d.KeyFile))
+		problems = append(problems, fmt.Errorf("key %q: neither what tsig-keygen writes nor a secret in base64",
+			d.KeyFile))
 	}
 	return p, errors.Join(problems...)
 }
@@ -173,7 +176,8 @@ func (d *DNS) parseKey(text string, p *rfc2136.Provider) error {
 		return fmt.Errorf("key %q: a key as tsig-keygen writes it has a name, an algorithm and a secret", d.KeyFile)
 	}
 	if d.KeyName != "" && d.KeyName != found[1] || d.KeyAlgorithm != "" && d.KeyAlgorithm != algorithm[1] {
-		return fmt.Errorf("key %q: it is named %q and is for %s, which is not what is configured", d.KeyFile, found[1], algorithm[1])
+		return fmt.Errorf("key %q: it is named %q and is for %s, which is not what is configured", d.KeyFile, found[1],
+			algorithm[1])
 	}
 	p.KeyName, p.KeyAlg, p.Key = found[1], algorithm[1], secret[1]
 	return nil

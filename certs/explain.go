@@ -40,7 +40,8 @@ func (a *acmeSource) explain(err error) explanation {
 			"compare the key ID and the key of eab with what the authority shows for the account"}
 	case a.dns && (kind == "unauthorized" || kind == "incorrectResponse" || kind == "dns"):
 		e = explanation{"the authority did not find our record in DNS",
-			"look up the TXT record of _acme-challenge below the host from outside; does its CNAME, if it has one, lead to the zone that is written to?"}
+			"look up the TXT record of _acme-challenge below the host from outside; " +
+				"does its CNAME, if it has one, lead to the zone that is written to?"}
 	}
 	if e.text == "" {
 		e.text = kind
@@ -56,7 +57,8 @@ func (a *acmeSource) explain(err error) explanation {
 
 // explainProblem explains an error type of RFC 8555 section 6.7, for the listeners' challenges.
 func (a *acmeSource) explainProblem(kind string) explanation {
-	const firewall = "let the internet connect to ports 80 and 443 of every address that the host's A and AAAA records name"
+	const firewall = "let the internet connect to ports 80 and 443 of every address " +
+		"that the host's A and AAAA records name"
 	switch kind {
 	case "connection":
 		return explanation{"the authority could not connect" + a.forwarding(),
@@ -110,7 +112,8 @@ func (a *acmeSource) explainOther(err error) explanation {
 	case errors.As(err, &unknown) || strings.Contains(text, "x509: "):
 		return explanation{"the authority's own certificate is not trusted: " + tail(text, "x509: "),
 			"is it a private authority? name its root below certificates.ca"}
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), errors.As(err, &lookup), strings.Contains(text, "performing request"):
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), errors.As(err, &lookup),
+		strings.Contains(text, "performing request"):
 		return explanation{"the authority cannot be reached: " + tail(text, "performing request: "),
 			"let this machine connect to it over https"}
 	case strings.Contains(text, "could not determine zone"):
@@ -121,7 +124,8 @@ func (a *acmeSource) explainOther(err error) explanation {
 			"look at the server and the credentials of certificates.dns"}
 	case strings.Contains(text, "to fully propagate"):
 		return explanation{"our record did not appear in DNS in time",
-			"does the name have a CNAME that leads elsewhere? then write delegated_to; is the zone slow? then write a longer propagation"}
+			"does the name have a CNAME that leads elsewhere? then write delegated_to; " +
+				"is the zone slow? then write a longer propagation"}
 	case strings.Contains(text, "no solvers available"):
 		return explanation{"the authority offers no way of proving the host that we have",
 			"a wildcard wants certificates.dns; listen.http and listen.https offer the other two"}
@@ -129,8 +133,8 @@ func (a *acmeSource) explainOther(err error) explanation {
 	return unexplained(err)
 }
 
-// tail is the part of a library's message that is of use to others: what begins with start, without the addresses of the
-// order and the authority at its end.
+// tail is the part of a library's message that is of use to others: what begins with start, without the addresses of
+// the order and the authority at its end.
 func tail(text, start string) string {
 	if i := strings.Index(text, start); i >= 0 {
 		text = strings.TrimPrefix(text[i:], "performing request: ")
@@ -156,8 +160,8 @@ func (a *acmeSource) forwarding() string {
 	return " (" + strings.Join(from, ", ") + ")"
 }
 
-// isBadNonce reports whether an authority rejected the nonce of a request (RFC 8555 section 6.5), several times in a row,
-// and so did not look at the request itself.
+// isBadNonce reports whether an authority rejected the nonce of a request (RFC 8555 section 6.5), several times in a
+// row, and so did not look at the request itself.
 func isBadNonce(err error) bool {
 	var problem acme.Problem
 	return errors.As(err, &problem) && problem.Type == acme.ProblemTypeBadNonce
@@ -170,7 +174,8 @@ func notBefore(err error) time.Time {
 	if !errors.As(err, &problem) || !strings.HasSuffix(problem.Type, ":rateLimited") {
 		return time.Time{}
 	}
-	found := regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d) ?(?:UTC|Z)`).FindStringSubmatch(problem.Detail)
+	pattern := regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d) ?(?:UTC|Z)`)
+	found := pattern.FindStringSubmatch(problem.Detail)
 	if found == nil {
 		return time.Time{}
 	}

@@ -26,7 +26,7 @@ type fakeCA struct {
 	offers   string                          // the challenge type
 	validate func(host, token string) string // what is wrong with the host's answer; token is what it is asked for
 	until    time.Duration                   // how long its certificates last
-	refuse   string                          // a detail: no accounts are made
+	rejects  string                          // why it makes no accounts; "": it makes them
 
 	mu       sync.Mutex
 	requests int
@@ -85,10 +85,11 @@ func (f *fakeCA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case what == "directory":
 		answer(200, map[string]string{"newNonce": at("/nonce"), "newAccount": at("/account"), "newOrder": at("/order")})
 	case what == "nonce":
-	case what == "account" && f.refuse != "":
+	case what == "account" && f.rejects != "":
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(403)
-		_ = json.NewEncoder(w).Encode(map[string]any{"type": "urn:ietf:params:acme:error:rateLimited", "detail": f.refuse, "status": 403})
+		_ = json.NewEncoder(w).Encode(map[string]any{"type": "urn:ietf:params:acme:error:rateLimited",
+			"detail": f.rejects, "status": 403})
 	case what == "account":
 		var account struct{ Contact []string }
 		_ = json.Unmarshal(payload, &account)
@@ -132,7 +133,8 @@ func (f *fakeCA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *fakeCA) order(n int) map[string]any {
 	at := func(what string) string { return fmt.Sprintf("%s/%s/%d", f.server.URL, what, n) }
-	return map[string]any{"status": f.orders[n].status, "identifiers": []acme.Identifier{{Type: "dns", Value: f.orders[n].host}},
+	return map[string]any{"status": f.orders[n].status,
+		"identifiers":    []acme.Identifier{{Type: "dns", Value: f.orders[n].host}},
 		"authorizations": []string{at("authz")}, "finalize": at("finalize"), "certificate": at("certificate")}
 }
 
@@ -142,11 +144,14 @@ func (f *fakeCA) authorization(n int) map[string]any {
 	if status == "" {
 		status = "valid"
 	}
-	challenge := map[string]any{"type": f.offers, "url": fmt.Sprintf("%s/challenge/%d", f.server.URL, n), "token": "token1", "status": status}
+	challenge := map[string]any{"type": f.offers, "url": fmt.Sprintf("%s/challenge/%d", f.server.URL, n),
+		"token": "token1", "status": status}
 	if order.failure != "" {
-		challenge["error"] = map[string]any{"type": "urn:ietf:params:acme:error:connection", "detail": order.failure, "status": 400}
+		challenge["error"] = map[string]any{"type": "urn:ietf:params:acme:error:connection", "detail": order.failure,
+			"status": 400}
 	}
-	return map[string]any{"status": status, "identifier": acme.Identifier{Type: "dns", Value: order.host}, "challenges": []any{challenge}}
+	return map[string]any{"status": status, "identifier": acme.Identifier{Type: "dns", Value: order.host},
+		"challenges": []any{challenge}}
 }
 
 // overHTTP asks as an authority does for HTTP-01. Certmagic keeps the challenges of a host for the whole process: a

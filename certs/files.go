@@ -110,8 +110,8 @@ func (f *fileSource) close() error {
 	return nil
 }
 
-// poll activates what has changed since the last poll. Two files are not replaced in one instant: a change that does not
-// work is read once more at the next poll before it is reported.
+// poll activates what has changed since the last poll. Two files are not replaced in one instant: a change that does
+// not work is read once more at the next poll before it is reported.
 func (f *fileSource) poll() {
 	states := f.states()
 	changed := !slices.EqualFunc(states, f.seen, fileState.equal)
@@ -183,7 +183,8 @@ func (f *fileSource) assign(set *fileSet) (uncovered []error) {
 			for _, cert := range set.certs {
 				have = append(have, namesOf(cert.Leaf)...)
 			}
-			uncovered = append(uncovered, fmt.Errorf("host %q: no certificate covers it; the files have %q", host, have))
+			uncovered = append(uncovered, fmt.Errorf("host %q: no certificate covers it; the files have %q", host,
+				have))
 		}
 	}
 	return uncovered
@@ -222,9 +223,11 @@ func warnings(pair Pair, leaf *x509.Certificate) []string {
 	var list []string
 	switch now := time.Now(); {
 	case now.After(leaf.NotAfter):
-		list = append(list, fmt.Sprintf("certificate %q: expired on %s UTC", pair.Cert, leaf.NotAfter.UTC().Format(time.DateTime)))
+		list = append(list, fmt.Sprintf("certificate %q: expired on %s UTC", pair.Cert,
+			leaf.NotAfter.UTC().Format(time.DateTime)))
 	case now.Before(leaf.NotBefore):
-		list = append(list, fmt.Sprintf("certificate %q: not valid before %s UTC", pair.Cert, leaf.NotBefore.UTC().Format(time.DateTime)))
+		list = append(list, fmt.Sprintf("certificate %q: not valid before %s UTC", pair.Cert,
+			leaf.NotBefore.UTC().Format(time.DateTime)))
 	}
 	if info, err := os.Stat(pair.Key); err == nil {
 		if text := pemfile.OpenToAll(pair.Key, info); text != "" {

@@ -42,17 +42,17 @@ func TestFilesHandshakes(t *testing.T) {
 		client := &tls.Config{ServerName: name, RootCAs: ca.pool(), InsecureSkipVerify: name == ""}
 		state, err := handshake(t, certs, client)
 		if err != nil {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%q: got %v, want no error", name, err)
 		} else if got := state.PeerCertificates[0].DNSNames[0]; got != want {
 			t.Errorf("%q was answered with %q, want %q", name, got, want)
 		}
 	}
 	// In a certificate, but not configured.
 	if _, err := handshake(t, certs, &tls.Config{ServerName: "extra.example", RootCAs: ca.pool()}); err == nil {
-		t.Error("a name that is not configured was answered")
+		t.Error("a name that is not configured: got no error")
 	}
 	if certs.Root() != "" || len(certs.Leaves()) != 2 {
-		t.Errorf("root %q, %d leaves", certs.Root(), len(certs.Leaves()))
+		t.Errorf("got the root %q and %d leaves, want none and 2", certs.Root(), len(certs.Leaves()))
 	}
 }
 
@@ -81,25 +81,32 @@ func TestFilesOpenErrors(t *testing.T) {
 		want  []string
 	}{
 		{"none", nil, []string{"a.example"}, []string{"no files"}},
-		{"missing certificate", []Pair{{missing, good.Key}}, []string{"a.example"}, []string{`certificate "` + missing + `": `}},
+		{"missing certificate", []Pair{{missing, good.Key}}, []string{"a.example"},
+			[]string{`certificate "` + missing + `": `}},
 		{"missing key", []Pair{{good.Cert, missing}}, []string{"a.example"}, []string{`key "` + missing + `": `}},
-		{"unreadable", []Pair{{folder, good.Key}}, []string{"a.example"}, []string{`certificate "` + folder + `": not a regular file`}},
-		{"empty", []Pair{{empty, empty}}, []string{"a.example"}, []string{`certificate "` + empty + `": holds no PEM`, `key "` + empty + `": holds no PEM`}},
+		{"unreadable", []Pair{{folder, good.Key}}, []string{"a.example"},
+			[]string{`certificate "` + folder + `": not a regular file`}},
+		{"empty", []Pair{{empty, empty}}, []string{"a.example"},
+			[]string{`certificate "` + empty + `": holds no PEM`, `key "` + empty + `": holds no PEM`}},
 		{"encrypted", []Pair{{good.Cert, locked}}, []string{"a.example"}, []string{"encrypted"}},
 		{"garbled", []Pair{{garbled, good.Key}}, []string{"a.example"}, []string{`certificate "` + garbled}},
 		{"huge", []Pair{{huge, good.Key}}, []string{"a.example"}, []string{"larger than 1048576 bytes"}},
-		{"exchanged", []Pair{{good.Key, good.Cert}}, []string{"a.example"}, []string{`type "CERTIFICATE"`, `type "PRIVATE KEY"`}},
-		{"mismatch", []Pair{{good.Cert, other.Key}}, []string{"a.example"}, []string{good.Cert, other.Key, "private key does not match"}},
+		{"exchanged", []Pair{{good.Key, good.Cert}}, []string{"a.example"},
+			[]string{`type "CERTIFICATE"`, `type "PRIVATE KEY"`}},
+		{"mismatch", []Pair{{good.Cert, other.Key}}, []string{"a.example"},
+			[]string{good.Cert, other.Key, "private key does not match"}},
 		{"no names", []Pair{noNames}, []string{"a.example"}, []string{"no subject alternative names"}},
-		{"not covered", []Pair{good, other}, []string{"a.example", "x.example", "c.example", "y.c.example", "*.d.example"},
+		{"not covered", []Pair{good, other}, []string{"a.example", "x.example", "c.example", "y.c.example",
+			"*.d.example"},
 			[]string{`host "x.example": no certificate covers it; the files have ["a.example" "b.example" "*.c.example"]`, `host "c.example"`, `host "*.d.example"`}},
-		{"several", []Pair{{missing, good.Key}, {good.Cert, other.Key}}, []string{"a.example"}, []string{missing, "does not match"}},
+		{"several", []Pair{{missing, good.Key}, {good.Cert, other.Key}}, []string{"a.example"},
+			[]string{missing, "does not match"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := Open(t.Context(), Config{Source: SourceFiles, Hosts: test.hosts, Files: test.pairs})
 			if err == nil {
-				t.Fatal("accepted")
+				t.Fatal("got no error")
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
@@ -107,7 +114,7 @@ func TestFilesOpenErrors(t *testing.T) {
 				}
 			}
 			if strings.Contains(err.Error(), "y.c.example") {
-				t.Errorf("a covered host is complained of: %v", err)
+				t.Errorf("got %v, want nothing about a host that is covered", err)
 			}
 		})
 	}
@@ -121,17 +128,18 @@ func TestFilesExpiredIsAWarning(t *testing.T) {
 	if err := os.Chmod(pair.Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair}, OnEvent: events.onEvent})
+	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair},
+		OnEvent: events.onEvent})
 	got := events.rest()
 	want := []string{"loaded", "warning", "warning"}
 	if !hasModes {
 		want = want[:2]
 	}
 	if !slices.Equal(kinds(got), want) || !strings.Contains(got[1].Error, "expired on") {
-		t.Fatalf("told %+v", got)
+		t.Fatalf("got %+v, want %q and when it expired", got, want)
 	}
 	if hasModes && !strings.Contains(got[2].Error, "everybody") {
-		t.Errorf("told %+v", got[2])
+		t.Errorf("got %+v, want that everybody can read the key", got[2])
 	}
 	served(t, certs, "a.example")
 }
@@ -144,17 +152,18 @@ func TestFilesFollowRename(t *testing.T) {
 	certs := watch(t, events, []Pair{pair, other}, "a.example", "b.example")
 	before, untouched := served(t, certs, "a.example"), served(t, certs, "b.example")
 	ca.files(t, folder, "a", "a.example", "new.example")
-	if e := events.wait(t, KindLoaded); !slices.Equal(e.Hosts, []string{"a.example", "new.example"}) || e.Issuer != ca.cert.Subject.CommonName {
-		t.Errorf("told %+v", e)
+	if e := events.wait(t, KindLoaded); !slices.Equal(e.Hosts, []string{"a.example", "new.example"}) ||
+		e.Issuer != ca.cert.Subject.CommonName {
+		t.Errorf("got %+v, want both names by %q", e, ca.cert.Subject.CommonName)
 	}
 	if after := served(t, certs, "a.example"); after.Equal(before) || len(after.DNSNames) != 2 {
-		t.Error("the old certificate is still served")
+		t.Error("the old certificate is still served, want the new one")
 	}
 	if !served(t, certs, "b.example").Equal(untouched) {
-		t.Error("another pair changed")
+		t.Error("another pair's certificate changed, want it kept")
 	}
 	if left := events.rest(); len(left) > 0 {
-		t.Errorf("also told %+v", left)
+		t.Errorf("got more events: %+v, want none", left)
 	}
 }
 
@@ -191,7 +200,7 @@ func TestFilesFollowSymlinks(t *testing.T) {
 	point("..data", "v2")
 	events.wait(t, KindLoaded)
 	if served(t, certs, "a.example").Equal(before) {
-		t.Error("the old certificate is still served")
+		t.Error("the old certificate is still served, want the new one")
 	}
 }
 
@@ -222,15 +231,15 @@ func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
 	} {
 		test.do()
 		if e := events.wait(t, KindFailed); !strings.Contains(e.Error, test.want) {
-			t.Errorf("%s: told %q, want %q", test.name, e.Error, test.want)
+			t.Errorf("%s: got %q, want %q", test.name, e.Error, test.want)
 		}
 		if !served(t, certs, "a.example").Equal(before) {
-			t.Fatalf("%s: the old certificate is gone", test.name)
+			t.Fatalf("%s: another certificate is served, want the old one", test.name)
 		}
-		// Once a change, however often it is looked at: looks go on while handshakes are made.
+		// Once a change: polling goes on while handshakes are made.
 		served(t, certs, "a.example")
 		if left := events.rest(); len(left) > 0 {
-			t.Errorf("%s: told again: %+v", test.name, left)
+			t.Errorf("%s: got more events: %+v, want none", test.name, left)
 		}
 	}
 	// And out of it again.
@@ -238,16 +247,17 @@ func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
 	ca.files(t, folder, "a", "a.example")
 	events.wait(t, KindLoaded)
 	if served(t, certs, "a.example").Equal(before) {
-		t.Error("the old certificate is still served")
+		t.Error("the old certificate is still served, want the new one")
 	}
 }
 
-// A change of two files is not told as broken in between.
-func TestFilesLookTwiceBeforeTelling(t *testing.T) {
+// A change of two files is not reported as broken in between.
+func TestFilesReadTwiceBeforeReporting(t *testing.T) {
 	t.Parallel()
 	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
 	pair := ca.files(t, folder, "a", "a.example")
-	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair}, OnEvent: events.onEvent})
+	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: []string{"a.example"}, Files: []Pair{pair},
+		OnEvent: events.onEvent})
 	source := certs.source.(*fileSource)
 	events.rest()
 	certPEM, keyPEM := ca.pair(t, "a.example")
@@ -256,13 +266,13 @@ func TestFilesLookTwiceBeforeTelling(t *testing.T) {
 	replace(t, pair.Key, keyPEM)
 	source.poll()
 	if got := kinds(events.rest()); !slices.Equal(got, []string{"loaded"}) {
-		t.Errorf("told %q", got)
+		t.Errorf("got events %q, want %q", got, KindLoaded)
 	}
 	replace(t, pair.Cert, []byte("x"))
 	for range 5 {
 		source.poll()
 	}
 	if got := kinds(events.rest()); !slices.Equal(got, []string{"failed"}) {
-		t.Errorf("told %q", got)
+		t.Errorf("got events %q, want %q once", got, KindFailed)
 	}
 }

@@ -55,9 +55,9 @@ func (m *managed) follow(ctx context.Context) {
 	}
 }
 
-// restore puts host's certificate back into a server that has lost it, most likely by a restart without its data, if this
-// gateway serves it and it is valid: otherwise every gateway that starts would order again. To get rid of a certificate,
-// delete it while no gateway runs. A folder that has lost something is left alone.
+// restore puts host's certificate back into a server that has lost it, most likely by a restart without its data, if
+// this gateway serves it and it is valid: otherwise every gateway that starts would order again. To get rid of a
+// certificate, delete it while no gateway runs. A folder that has lost something is left alone.
 func (m *managed) restore(ctx context.Context, by *issuer, host string) {
 	server, ok := m.storage.backend.(*redis.Storage)
 	cert := pick(nil, m.certificates(host))
@@ -65,7 +65,8 @@ func (m *managed) restore(ctx context.Context, by *issuer, host string) {
 		return
 	}
 	names := certmagic.StorageKeys
-	keys := []string{names.SitePrivateKey(by.key(), host), names.SiteCert(by.key(), host), names.SiteMeta(by.key(), host)}
+	keys := []string{names.SitePrivateKey(by.key(), host), names.SiteCert(by.key(), host),
+		names.SiteMeta(by.key(), host)}
 	values := make([][]byte, len(keys))
 	for i, key := range keys {
 		var err error

@@ -15,7 +15,7 @@ type fullDisk struct {
 	backend
 
 	mu     sync.Mutex
-	ending string // "": everything is refused; "-": nothing
+	ending string // of the keys that it does not store: "" is every key, "-" is none
 }
 
 func (f *fullDisk) set(ending string) {
@@ -43,11 +43,12 @@ func TestFullDiskOrdersNothing(t *testing.T) {
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "no space left on device") || time.Until(e.Next) < 50*time.Second {
-		t.Errorf("told %+v", e)
+	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "no space left on device") ||
+		time.Until(e.Next) < 50*time.Second {
+		t.Errorf("got %+v, want the full disk, and the next attempt in a minute", e)
 	}
 	if orders := p.orders.Load(); orders != 0 {
-		t.Errorf("%d orders", orders)
+		t.Errorf("got %d orders, want none", orders)
 	}
 }
 
@@ -63,7 +64,7 @@ func TestFullDiskAtARenewal(t *testing.T) {
 	certs := mustOpen(t, c)
 	disk := &fullDisk{backend: certs.acme.storage.backend, ending: "-"}
 	certs.acme.storage.backend = disk
-	p.doors(t, func(string) *Certificates { return certs })
+	p.listen(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -72,20 +73,22 @@ func TestFullDiskAtARenewal(t *testing.T) {
 	disk.set(".crt")
 	past := windowInThePast()
 	p.hints.Store(&past)
-	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "cannot be kept: ") || !e.NotAfter.Equal(old.NotAfter) {
-		t.Errorf("told %+v", e)
+	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "cannot be kept: ") ||
+		!e.NotAfter.Equal(old.NotAfter) {
+		t.Errorf("got %+v, want that it cannot be kept, and the end %v of the one in use", e, old.NotAfter)
 	}
 	p.hints.Store(&far)
 	if !served(t, certs, "full.example").Equal(old) {
-		t.Error("another certificate is served")
+		t.Error("another certificate is served, want the old one")
 	}
 	if err := certs.Close(); err != nil {
 		t.Fatal(err)
 	}
 	events.rest()
 	again := mustOpen(t, c)
-	if got := kinds(events.rest()); len(got) != 1 || got[0] != KindLoaded || !served(t, again, "full.example").Equal(old) {
-		t.Fatalf("told %q", got)
+	if got := kinds(events.rest()); len(got) != 1 || got[0] != KindLoaded ||
+		!served(t, again, "full.example").Equal(old) {
+		t.Fatalf("got events %q, want the old certificate loaded", got)
 	}
 	p.hints.Store(&past)
 	certs = again

@@ -48,9 +48,13 @@ func TestPeersGatewayProcess(t *testing.T) {
 	if err := json.Unmarshal([]byte(os.Getenv(gatewayVariable)), &wish); err != nil {
 		t.Fatal(err)
 	}
-	certs, err := Open(t.Context(), Config{Source: SourceACME, Hosts: wish.Hosts, CAs: []CA{{Directory: wish.CA, Root: wish.Root}}, Folder: wish.Folder,
+	certs, err := Open(t.Context(), Config{Source: SourceACME, Hosts: wish.Hosts,
+		CAs: []CA{{Directory: wish.CA, Root: wish.Root}}, Folder: wish.Folder,
 		Storage: wish.Storage, HTTPPort: wish.HTTP, HTTPSPort: wish.HTTPS,
-		OnEvent: func(e Event) { fmt.Printf("%s %s %v %s\n", time.Now().Format("15:04:05.0"), e.Kind, e.Hosts, e.Error) }})
+		OnEvent: func(e Event) {
+			fmt.Printf("%s %s %v %s\n", time.Now().Format("15:04:05.0"), e.Kind, e.Hosts,
+				e.Error)
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +173,8 @@ func (g *gateway) shake(host string, roots *x509.CertPool) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := (&tls.Dialer{Config: &tls.Config{ServerName: host, RootCAs: roots}}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", g.wish.HTTPS))
+	conn, err := (&tls.Dialer{Config: &tls.Config{ServerName: host, RootCAs: roots}}).DialContext(ctx, "tcp",
+		fmt.Sprintf("127.0.0.1:%d", g.wish.HTTPS))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err == nil {
@@ -198,11 +203,12 @@ func (g *gateway) servesAll(within time.Duration, after time.Time) {
 		}
 		g.mu.Unlock()
 		if n == len(g.wish.Hosts) {
-			g.t.Logf("%s serves all after %v", filepath.Base(g.wish.Folder), time.Since(start).Round(100*time.Millisecond))
+			g.t.Logf("%s serves all after %v", filepath.Base(g.wish.Folder),
+				time.Since(start).Round(100*time.Millisecond))
 			return
 		}
 		if time.Since(start) > within {
-			g.t.Fatalf("%s serves %d of %d", filepath.Base(g.wish.Folder), n, len(g.wish.Hosts))
+			g.t.Fatalf("%s: got %d hosts served, want %d", filepath.Base(g.wish.Folder), n, len(g.wish.Hosts))
 		}
 	}
 }
@@ -216,7 +222,8 @@ func (g *gateway) validates(host, token, kind string) string {
 			return err.Error()
 		}
 		defer conn.Close()
-		if leaf := conn.ConnectionState().PeerCertificates[0]; !slices.Equal(leaf.DNSNames, []string{host}) || len(leaf.Extensions) < 2 {
+		if leaf := conn.ConnectionState().PeerCertificates[0]; !slices.Equal(leaf.DNSNames, []string{host}) ||
+			len(leaf.Extensions) < 2 {
 			return "not the challenge certificate"
 		}
 		return ""
@@ -255,8 +262,11 @@ func TestPeersThreeGateways(t *testing.T) {
 	}
 	all := make([]*gateway, gateways)
 	for i := range all {
-		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: ca.rootFile(), Storage: "redis://" + server.Address(),
-			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: storagetest.FreePort(t), HTTPS: storagetest.FreePort(t)}}
+		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: ca.rootFile(),
+			Storage: "redis://" + server.Address(),
+			Folder:  filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list,
+			HTTP:  storagetest.FreePort(t),
+			HTTPS: storagetest.FreePort(t)}}
 		t.Cleanup(all[i].kill)
 	}
 	var validations int
@@ -277,7 +287,8 @@ func TestPeersThreeGateways(t *testing.T) {
 		for _, g := range all {
 			if _, up := g.up(); up {
 				if wrong := g.validates(host, token, ca.offers); wrong != "" {
-					t.Errorf("%s asked %s: %s", host, filepath.Base(g.wish.Folder), wrong)
+					t.Errorf("%s, asked about %s: got %s, want the challenge answered", filepath.Base(g.wish.Folder),
+						host, wrong)
 					return wrong
 				}
 			}
@@ -314,10 +325,11 @@ func TestPeersThreeGateways(t *testing.T) {
 		t.Helper()
 		for host, n := range ca.issued() {
 			if n != each {
-				t.Errorf("%s: %d certificates for %s", when, n, host)
+				t.Errorf("%s: got %d certificates for %s, want %d", when, n, host, each)
 			}
 		}
-		t.Logf("%s: %d hosts have %d each, %d handshakes, %d failed", when, len(ca.issued()), each, handshakes.Load(), failures.Load())
+		t.Logf("%s: %d hosts have %d each, %d handshakes, %d failed", when, len(ca.issued()), each, handshakes.Load(),
+			failures.Load())
 	}
 
 	for _, g := range all {
@@ -330,7 +342,7 @@ func TestPeersThreeGateways(t *testing.T) {
 	gone := killed
 	ca.mu.Unlock()
 	if gone == nil {
-		t.Fatal("nobody was killed")
+		t.Fatal("no gateway was killed, want one")
 	}
 	issued("one killed while ordering", 1)
 	gone.start()
@@ -392,5 +404,5 @@ func waitUp(g *gateway) {
 			return
 		}
 	}
-	g.t.Error("not all hosts were answered")
+	g.t.Errorf("got handshakes of fewer than %d hosts", len(g.wish.Hosts))
 }

@@ -12,11 +12,11 @@ import (
 	"gate421/certs/redis"
 )
 
-// Stored reads the stored certificates of c's hosts, in their order, and unlike Open changes nothing: it makes no folder
-// and sets nothing aside. Only for "acme". It asks nobody: of a shared storage it reads this machine's copies.
+// Stored reads the stored certificates of c's hosts, in their order, and unlike Open changes nothing: it makes no
+// folder and sets nothing aside. Only for "acme". It uses no network: of a shared storage it reads this machine's copies.
 //
-// Hosts that have none are missing, and so are certificates of other authorities than c's. The error joins what cannot be
-// read or used; the others are listed all the same.
+// Hosts that have none are missing, and so are certificates of other authorities than c's. The error joins what cannot
+// be read or used; the others are listed all the same.
 func Stored(c Config) ([]*x509.Certificate, error) {
 	if c.Source != SourceACME {
 		return nil, fmt.Errorf("certificate source %q: keeps nothing that is ordered", c.Source)
@@ -51,8 +51,8 @@ func Stored(c Config) ([]*x509.Certificate, error) {
 	return leaves, errors.Join(problems...)
 }
 
-// Check joins what is wrong with the files that "acme" is configured with (roots, keys, accounts) and with the address of
-// the storage. It asks nobody and changes nothing. Of other sources it checks nothing.
+// Check joins what is wrong with the files that "acme" is configured with (roots, keys, accounts) and with the address
+// of the storage. It changes nothing and uses no network. Of other sources it checks nothing.
 func Check(c Config) error {
 	if c.Source != SourceACME {
 		return nil

@@ -29,17 +29,19 @@ func TestStoredChangesNothing(t *testing.T) {
 	t.Parallel()
 	const directory = "https://ca.example/directory"
 	ca := newTestCA(t)
-	c := Config{Source: SourceACME, CAs: []CA{{Directory: directory}}, Folder: t.TempDir(), Hosts: []string{"shop.example", "blog.example", "new.example", "broken.example"}}
+	c := Config{Source: SourceACME, CAs: []CA{{Directory: directory}}, Folder: t.TempDir(),
+		Hosts: []string{"shop.example", "blog.example", "new.example", "broken.example"}}
 	if leaves, err := Stored(c); err != nil || len(leaves) != 0 {
-		t.Errorf("from an empty folder: %v, %v", leaves, err)
+		t.Errorf("from an empty folder: got %v, %v, want nothing", leaves, err)
 	}
 	if left := tree(t, c.Folder); strings.Count(left, "\n") != 1 {
-		t.Errorf("left behind\n%s", left)
+		t.Errorf("got in the folder\n%s, want nothing", left)
 	}
 	keep := func(authority, host string, names ...string) string {
 		t.Helper()
 		key := (&certmagic.ACMEIssuer{CA: authority}).IssuerKey()
-		site := filepath.Join(c.Folder, "certificates", filepath.FromSlash(certmagic.StorageKeys.CertsSitePrefix(key, host)))
+		site := filepath.Join(c.Folder, "certificates",
+			filepath.FromSlash(certmagic.StorageKeys.CertsSitePrefix(key, host)))
 		if err := os.MkdirAll(site, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -61,13 +63,14 @@ func TestStoredChangesNothing(t *testing.T) {
 	before := tree(t, c.Folder)
 	leaves, err := Stored(c)
 	if len(leaves) != 2 || leaves[0].DNSNames[0] != "shop.example" || leaves[1].DNSNames[0] != "blog.example" {
-		t.Errorf("got %d certificates", len(leaves))
+		t.Errorf("got %d certificates, want those of shop.example and blog.example", len(leaves))
 	}
-	if err == nil || !strings.HasPrefix(err.Error(), `host "broken.example": stored certificate "`+broken+`": `) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("got %v", err)
+	if err == nil || !strings.HasPrefix(err.Error(), `host "broken.example": stored certificate "`+broken+`": `) ||
+		strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one error, about %s", err, broken)
 	}
 	if after := tree(t, c.Folder); after != before {
-		t.Errorf("before\n%safter\n%s", before, after)
+		t.Errorf("the folder changed: got\n%s, want\n%s", after, before)
 	}
 }
 
@@ -82,15 +85,16 @@ func TestStoredFindsWhatIsOrdered(t *testing.T) {
 	}
 	obtained := events.wait(t, KindObtained)
 	if leaves, err := Stored(c); err != nil || len(leaves) != 1 || !leaves[0].NotAfter.Equal(obtained.NotAfter) {
-		t.Errorf("%v, %v", leaves, err)
+		t.Errorf("got %v, %v, want the certificate that was obtained", leaves, err)
 	}
 }
 
 func TestStoredErrors(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Config{{Source: SourceLocal, Hosts: []string{"shop.example"}}, {Source: SourceACME}, {Source: SourceACME, CAs: []CA{{Directory: "http://x"}}, Hosts: []string{"shop.example"}}} {
+	for _, c := range []Config{{Source: SourceLocal, Hosts: []string{"shop.example"}}, {Source: SourceACME},
+		{Source: SourceACME, CAs: []CA{{Directory: "http://x"}}, Hosts: []string{"shop.example"}}} {
 		if _, err := Stored(c); err == nil {
-			t.Errorf("%+v: no error", c)
+			t.Errorf("%+v: got no error", c)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Every challenge against a real authority that refuses some requests for no reason, as RFC 8555 section 6.5 lets it.
+// Every challenge against a real authority that rejects some requests for no reason, as RFC 8555 section 6.5 lets it.
 // ISSUANCES=100 orders as many certificates in each of the six ways.
 func TestIssuance(t *testing.T) {
 	t.Parallel()
@@ -20,23 +20,23 @@ func TestIssuance(t *testing.T) {
 	if n > 10 {
 		atOnce = make(chan struct{}, 1)
 	}
-	for _, refuses := range []int{5, 50} {
+	for _, rejects := range []int{5, 50} {
 		for _, challenge := range []string{"http-01", "tls-alpn-01", "dns-01"} {
-			p := newPebble(t, pebbleSetup{refuses: refuses})
+			p := newPebble(t, pebbleSetup{rejects: rejects})
 			ways.Go(func() {
 				atOnce <- struct{}{}
 				defer func() { <-atOnce }()
-				issue(t, p, challenge, refuses, n)
+				issue(t, p, challenge, rejects, n)
 			})
 		}
 	}
 }
 
 // issue orders n certificates. certmagic starts ten orders in ten seconds with one account: each ten have their own.
-func issue(t *testing.T, p *pebble, challenge string, refuses, n int) {
+func issue(t *testing.T, p *pebble, challenge string, rejects, n int) {
 	var mu sync.RWMutex
 	of := map[string]*Certificates{}
-	p.doors(t, func(host string) *Certificates {
+	p.listen(t, func(host string) *Certificates {
 		mu.RLock()
 		defer mu.RUnlock()
 		return of[host]
@@ -44,7 +44,7 @@ func issue(t *testing.T, p *pebble, challenge string, refuses, n int) {
 	began := time.Now()
 	var hosts []string
 	for i := range n {
-		hosts = append(hosts, fmt.Sprintf("host%d.%s%d.example", i, challenge, refuses))
+		hosts = append(hosts, fmt.Sprintf("host%d.%s%d.example", i, challenge, rejects))
 	}
 	again := 0
 	for some := range slices.Chunk(hosts, 10) {
@@ -70,14 +70,15 @@ func issue(t *testing.T, p *pebble, challenge string, refuses, n int) {
 		again += awaitObtained(t, events, len(some))
 	}
 	for _, host := range hosts {
-		if cert, err := knock(p.tlsPort, host, p.pool()); err != nil || !slices.Equal(cert.DNSNames, []string{host}) {
-			t.Errorf("%s: %v", host, err)
+		if cert, err := connect(p.tlsPort, host, p.pool()); err != nil || !slices.Equal(cert.DNSNames, []string{host}) {
+			t.Errorf("%s: got %v, want its own certificate", host, err)
 		}
 	}
 	if left := p.names.records(); len(left) > 0 {
-		t.Errorf("left in DNS: %q", left)
+		t.Errorf("left in DNS: %q, want nothing", left)
 	}
-	t.Logf("%s, %d percent refused: %d certificates in %v, %d attempts made again", challenge, refuses, n, time.Since(began).Round(time.Millisecond), again)
+	t.Logf("%s, %d percent rejected: %d certificates in %v, %d attempts made again", challenge, rejects, n,
+		time.Since(began).Round(time.Millisecond), again)
 }
 
 // awaitObtained waits for n certificates. A failure that is tried again within seconds is a hiccup, any other is not.
@@ -92,11 +93,11 @@ func awaitObtained(t *testing.T, events recorder, n int) (again int) {
 			case e.Kind == KindFailed && time.Until(e.Next) < 2*time.Second:
 				again++
 			case e.Kind == KindFailed:
-				t.Fatalf("told %+v", e)
+				t.Fatalf("got %+v, want nothing but bad nonces to fail", e)
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d certificates", got, n)
+			t.Fatalf("got %d certificates, want %d", got, n)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -110,22 +111,22 @@ func TestWildcard(t *testing.T) {
 	c, events := p.config(t, "wild.example", "*.wild.example")
 	c.DNS = p.names.dns01()
 	certs := mustOpen(t, c)
-	p.doors(t, func(string) *Certificates { return certs })
+	p.listen(t, func(string) *Certificates { return certs })
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	events.wait(t, KindObtained)
 	events.wait(t, KindObtained)
 	for name, want := range map[string]string{"wild.example": "wild.example", "a.wild.example": "*.wild.example"} {
-		if cert, err := knock(p.tlsPort, name, p.pool()); err != nil || !slices.Equal(cert.DNSNames, []string{want}) {
-			t.Errorf("%s: %v", name, err)
+		if cert, err := connect(p.tlsPort, name, p.pool()); err != nil || !slices.Equal(cert.DNSNames, []string{want}) {
+			t.Errorf("%s: got %v, want its own certificate", name, err)
 		}
 	}
-	if _, err := knock(p.tlsPort, "a.b.wild.example", nil); err == nil {
-		t.Error("the star stands for two labels")
+	if _, err := connect(p.tlsPort, "a.b.wild.example", nil); err == nil {
+		t.Error("a handshake for a name two labels below the wildcard: got no error")
 	}
 	if left := p.names.records(); len(left) > 0 {
-		t.Errorf("left in DNS: %q", left)
+		t.Errorf("left in DNS: %q, want nothing", left)
 	}
 }
 
@@ -144,7 +145,7 @@ func TestDelegatedChallenge(t *testing.T) {
 	events.wait(t, KindObtained)
 	events.wait(t, KindObtained)
 	if left := p.names.records(); len(left) > 0 {
-		t.Errorf("left in DNS: %q", left)
+		t.Errorf("left in DNS: %q, want nothing", left)
 	}
 }
 
@@ -161,7 +162,8 @@ func TestRecordThatDoesNotAppear(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := events.wait(t, KindFailed)
-	if e.Error != "our record did not appear in DNS in time" || !strings.Contains(e.Hint, "propagation") || e.Next.Before(time.Now()) {
-		t.Errorf("told %+v", e)
+	if e.Error != "our record did not appear in DNS in time" || !strings.Contains(e.Hint, "propagation") ||
+		e.Next.Before(time.Now()) {
+		t.Errorf("got %+v, want that the record did not appear, a hint and the next attempt", e)
 	}
 }

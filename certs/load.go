@@ -33,8 +33,8 @@ func (m *managed) loadAll(ctx context.Context) (missing []string, err error) {
 // load reads host's certificates of all issuers from storage into memory, and reports a change of what is served.
 //
 // One that cannot be used is repaired or set aside, see repair. It is fs.ErrNotExist if there is none, and also if the
-// storage is down, which reports that itself. Files that cannot be read at all are another error: ordering again at every
-// start would soon reach an authority's rate limits.
+// storage is down, which reports that itself. Files that cannot be read at all are another error: ordering again at
+// every start would soon reach an authority's rate limits.
 func (m *managed) load(ctx context.Context, host string) error {
 	var problems []error
 	issuers := make(map[string]*issuer) // by the certificate's hash
@@ -79,11 +79,12 @@ func (m *managed) read(ctx context.Context, by *issuer, host string) (certmagic.
 	return cert, err
 }
 
-// isBroken reports whether a certificate is there and cannot be used, as after a crash between two of its values or where
-// a disk has lost a block.
+// isBroken reports whether a certificate is there and cannot be used, as after a crash between two of its values or
+// where a disk has lost a block.
 func isBroken(err error) bool {
 	return err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(redis.UnavailableError)) &&
-		!errors.As(err, new(*fs.PathError)) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+		!errors.As(err, new(*fs.PathError)) && !errors.Is(err, context.Canceled) &&
+		!errors.Is(err, context.DeadlineExceeded)
 }
 
 // repair makes a broken certificate usable with the key that was overwritten; if there is none, it sets the certificate
@@ -111,7 +112,8 @@ func (m *managed) repair(ctx context.Context, by *issuer, host string, broken er
 		return none, errors.Join(broken, aside)
 	}
 	m.notifier.send(Event{Kind: KindWarning, Hosts: []string{host}, Issuer: by.name,
-		Error: fmt.Sprintf("the stored certificate cannot be used and was set aside, a new one will be made: %v", broken)})
+		Error: fmt.Sprintf("the stored certificate cannot be used and was set aside, a new one will be made: %v",
+			broken)})
 	return none, fs.ErrNotExist
 }
 
@@ -127,8 +129,9 @@ func (m *managed) dropReplaced(host string) []certmagic.Certificate {
 	return list[:1]
 }
 
-// reportLoaded reports, once, that host is served with a certificate read from storage. During an attempt it does nothing:
-// if the certificate comes from that attempt, the attempt reports it, and if it is another gateway's, the next call does.
+// reportLoaded reports, once, that host is served with a certificate read from storage. During an attempt it does
+// nothing: if the certificate comes from that attempt, the attempt reports it, and if it is another gateway's, the
+// next call does.
 func (m *managed) reportLoaded(host string, by *issuer, cert certmagic.Certificate) {
 	if _, busy := m.attempting.Load(host); busy {
 		return
@@ -138,7 +141,8 @@ func (m *managed) reportLoaded(host string, by *issuer, cert certmagic.Certifica
 	}
 }
 
-// warnOpenKeys warns of stored keys that others can read. They are written for their owner alone; somebody changed that.
+// warnOpenKeys warns of stored keys that others can read. They are written for their owner alone; somebody changed
+// that.
 func (m *managed) warnOpenKeys(host string) {
 	files, ok := m.storage.backend.(*folder)
 	if !ok {

@@ -25,7 +25,8 @@ func age(t *testing.T, folder string, end time.Time) *x509.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(localFolder(folder), "root.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(localFolder(folder), "root.pem"),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	root, err := x509.ParseCertificate(der)
@@ -46,25 +47,27 @@ func TestLocalRootIsRenewed(t *testing.T) {
 	old := age(t, c.Folder, time.Now().Add(300*24*time.Hour))
 	events.rest()
 	certs := mustOpen(t, c)
-	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "root was renewed") || !strings.Contains(e.Error, old.NotAfter.Format(time.DateOnly)) {
-		t.Errorf("told %+v", e)
+	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "root was renewed") ||
+		!strings.Contains(e.Error, old.NotAfter.Format(time.DateOnly)) {
+		t.Errorf("got %+v, want that the root was renewed, and the old one's end %v", e, old.NotAfter)
 	}
 	path, renewed, err := LocalRoot(c.Folder)
 	if err != nil || path != certs.Root() {
 		t.Fatal(path, err)
 	}
 	if time.Until(renewed.NotAfter) < 9*365*24*time.Hour || !old.PublicKey.(*ecdsa.PublicKey).Equal(renewed.PublicKey) {
-		t.Errorf("the root ends on %v", renewed.NotAfter)
+		t.Errorf("got a root that ends at %v, want the same key for ten years", renewed.NotAfter)
 	}
 	// OpenSSL takes no issuer whose key ID is not the one that a certificate names.
 	if leaf := served(t, certs, "shop.example"); string(renewed.SubjectKeyId) != string(old.SubjectKeyId) {
-		t.Errorf("the root's key ID was %x and is %x; that of a certificate's issuer is %x", old.SubjectKeyId, renewed.SubjectKeyId, leaf.AuthorityKeyId)
+		t.Errorf("the root's key ID: want %x, got %x; a certificate names its issuer's as %x", old.SubjectKeyId,
+			renewed.SubjectKeyId, leaf.AuthorityKeyId)
 	}
 	for name, root := range map[string]*x509.Certificate{"old": old, "new": renewed} {
 		pool := x509.NewCertPool()
 		pool.AddCert(root)
 		if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", RootCAs: pool}); err != nil {
-			t.Errorf("a client that trusts the %s root: %v", name, err)
+			t.Errorf("a client that trusts the %s root: got %v, want no error", name, err)
 		}
 	}
 	if err := certs.Close(); err != nil {
@@ -74,10 +77,10 @@ func TestLocalRootIsRenewed(t *testing.T) {
 	mustOpen(t, c) // nothing is due any more
 	for _, e := range events.rest() {
 		if e.Kind == KindWarning {
-			t.Errorf("told %+v", e)
+			t.Errorf("got %+v, want no warning", e)
 		}
 	}
 	if _, again, _ := LocalRoot(c.Folder); !again.Equal(renewed) {
-		t.Error("the root was renewed twice")
+		t.Error("the root was renewed twice, want once")
 	}
 }

@@ -20,7 +20,8 @@ import (
 func localConfig(t *testing.T, hosts ...string) (Config, recorder) {
 	t.Helper()
 	events := newRecorder()
-	return Config{Source: SourceLocal, Hosts: hosts, Folder: filepath.Join(t.TempDir(), "state"), OnEvent: events.onEvent}, events
+	return Config{Source: SourceLocal, Hosts: hosts, Folder: filepath.Join(t.TempDir(), "state"),
+		OnEvent: events.onEvent}, events
 }
 
 func rootPool(t *testing.T, certs *Certificates) *x509.CertPool {
@@ -31,7 +32,7 @@ func rootPool(t *testing.T, certs *Certificates) *x509.CertPool {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		t.Fatal("root.pem holds no certificate")
+		t.Fatalf("%s: got no certificate in it", certs.Root())
 	}
 	return pool
 }
@@ -44,7 +45,7 @@ func TestLocalHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := kinds(events.rest()); !slices.Equal(got, []string{"obtained", "obtained", "obtained", "obtained"}) {
-		t.Errorf("told %q", got)
+		t.Errorf("got events %q, want 4 obtained", got)
 	}
 	pool := rootPool(t, certs)
 	for name, want := range map[string]string{
@@ -54,7 +55,7 @@ func TestLocalHandshakes(t *testing.T) {
 		// The client checks the chain to our root and the name.
 		state, err := handshake(t, certs, &tls.Config{ServerName: name, RootCAs: pool})
 		if err != nil {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%q: got %v, want no error", name, err)
 			continue
 		}
 		leaf := state.PeerCertificates[0]
@@ -62,14 +63,15 @@ func TestLocalHandshakes(t *testing.T) {
 			t.Errorf("%q was answered with %q, want %q alone", name, leaf.DNSNames, want)
 		}
 		if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 90*24*time.Hour {
-			t.Errorf("%q: valid for %v", name, life)
+			t.Errorf("%q: valid for %v, want at most 90 days", name, life)
 		}
 	}
 	if got := served(t, certs, "").DNSNames; !slices.Equal(got, []string{"shop.example"}) {
 		t.Errorf("no name was answered with %q, want the first host's", got)
 	}
-	if leaves := certs.Leaves(); len(leaves) != 4 || leaves[0].DNSNames[0] != "shop.example" || !leaves[3].IPAddresses[0].Equal(net.IPv4(127, 0, 0, 1)) {
-		t.Errorf("leaves: %d", len(leaves))
+	if leaves := certs.Leaves(); len(leaves) != 4 || leaves[0].DNSNames[0] != "shop.example" ||
+		!leaves[3].IPAddresses[0].Equal(net.IPv4(127, 0, 0, 1)) {
+		t.Errorf("got %d leaves, want 4 in the order of the hosts", len(leaves))
 	}
 }
 
@@ -82,10 +84,11 @@ func TestUnknownNameFailsTheHandshake(t *testing.T) {
 		t.Errorf("the client sees %v, want the alert internal_error", err)
 	}
 	if _, err := certs.GetCertificate(&tls.ClientHelloInfo{ServerName: "Other.example."}); err != (UnknownHostError{"other.example"}) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an UnknownHostError", err)
 	}
-	if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}); err == nil {
-		t.Error("a challenge that nobody ordered was answered")
+	if _, err := handshake(t, certs, &tls.Config{ServerName: "shop.example", InsecureSkipVerify: true,
+		NextProtos: []string{"acme-tls/1"}}); err == nil {
+		t.Error("a challenge without an order: got no error")
 	}
 }
 
@@ -96,7 +99,10 @@ func TestUnknownHostErrorAsAlert(t *testing.T) {
 	defer client.Close()
 	defer server.Close()
 	go func() {
-		_ = tls.Server(server, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}).Handshake()
+		_ = tls.Server(server, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate,
+			error) {
+			return nil, nil
+		}}).Handshake()
 	}()
 	err := tls.Client(client, &tls.Config{ServerName: "other.example"}).Handshake()
 	if err == nil || !strings.Contains(err.Error(), "unrecognized name") {
@@ -120,20 +126,20 @@ func TestLocalFilesAndRestart(t *testing.T) {
 		checkModes(t, c.Folder)
 	}
 	if entries, _ := os.ReadDir(c.Folder); len(entries) != 2 {
-		t.Errorf("left lying about: %v", entries)
+		t.Errorf("got %v, want two folders", entries)
 	}
 
 	events.rest()
 	second := mustOpen(t, c)
 	again, err := os.ReadFile(second.Root())
 	if err != nil || string(again) != string(root) {
-		t.Errorf("the root was replaced (%v)", err)
+		t.Errorf("got another root, %v, want the same", err)
 	}
 	if !served(t, second, "shop.example").Equal(leaf) {
-		t.Error("the certificate was not used again")
+		t.Error("got another certificate, want the stored one")
 	}
 	if got := kinds(events.rest()); !slices.Equal(got, []string{"loaded", "loaded"}) {
-		t.Errorf("told %q", got)
+		t.Errorf("got events %q, want 2 loaded", got)
 	}
 }
 
@@ -184,9 +190,10 @@ func TestLocalRenewsWhatIsDue(t *testing.T) {
 	renewed := events.wait(t, KindRenewed)
 	if !slices.Equal(renewed.Hosts, []string{"shop.example"}) || renewed.NotAfter.Before(time.Now()) ||
 		renewed.Issuer != source.authority.Root().Subject.CommonName {
-		t.Errorf("told %+v", renewed)
+		t.Errorf("got %+v, want shop.example renewed", renewed)
 	}
-	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
+	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example",
+		RootCAs: rootPool(t, second)}); err != nil {
 		t.Error(err)
 	}
 	if left := len(second.source.certificates("shop.example")); left != 1 {
@@ -194,7 +201,7 @@ func TestLocalRenewsWhatIsDue(t *testing.T) {
 	}
 }
 
-func TestLocalDamagedCertificateIsMadeAnew(t *testing.T) {
+func TestLocalDamagedCertificateIsReplaced(t *testing.T) {
 	t.Parallel()
 	c, events := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
@@ -208,15 +215,16 @@ func TestLocalDamagedCertificateIsMadeAnew(t *testing.T) {
 	}
 	second := mustOpen(t, c)
 	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "set aside") {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want that it was set aside", e)
 	}
-	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
+	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example",
+		RootCAs: rootPool(t, second)}); err != nil {
 		t.Error(err)
 	}
 }
 
 // A crash between a new key and its certificate leaves the old certificate, whose key is still there.
-func TestKeyWithoutItsCertificateIsMended(t *testing.T) {
+func TestKeyWithoutItsCertificateIsRestored(t *testing.T) {
 	t.Parallel()
 	c, events := localConfig(t, "shop.example")
 	first := mustOpen(t, c)
@@ -233,10 +241,10 @@ func TestKeyWithoutItsCertificateIsMended(t *testing.T) {
 	events.rest()
 	second := mustOpen(t, c)
 	if got := kinds(events.rest()); !slices.Equal(got, []string{KindLoaded}) {
-		t.Errorf("told %q", got)
+		t.Errorf("got events %q, want %q", got, KindLoaded)
 	}
 	if !served(t, second, "shop.example").Equal(before) {
-		t.Error("another certificate is served")
+		t.Error("another certificate is served, want the old one")
 	}
 }
 
@@ -251,7 +259,8 @@ func TestLocalAnotherRootServesNothingOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := mustOpen(t, c)
-	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example", RootCAs: rootPool(t, second)}); err != nil {
+	if _, err := handshake(t, second, &tls.Config{ServerName: "shop.example",
+		RootCAs: rootPool(t, second)}); err != nil {
 		t.Error(err)
 	}
 }
@@ -262,17 +271,18 @@ func TestLocalAuthoritySignsForConfiguredHostsOnly(t *testing.T) {
 	certs := mustOpen(t, c)
 	err := certs.source.(*localSource).issuers[0].cfg.ObtainCertSync(t.Context(), "bank.example")
 	if err == nil || !strings.Contains(err.Error(), `host "bank.example": not configured`) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want that the host is not configured", err)
 	}
 	if err := certs.source.(*localSource).cfg.ObtainCertSync(t.Context(), "other.example"); err == nil {
-		t.Error("ordered by certmagic's own clock")
+		t.Error("an order by certmagic's own schedule: got no error")
 	}
 	root := certs.source.(*localSource).authority.Root()
 	if !root.MaxPathLenZero || !slices.Equal(root.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
-		t.Error("the root can sign more than server certificates")
+		t.Errorf("got path length zero %v and usages %v, want server certificates only", root.MaxPathLenZero,
+			root.ExtKeyUsage)
 	}
 	if name, err := os.Hostname(); err == nil && len(name) > 3 && strings.Contains(root.Subject.String(), name) {
-		t.Errorf("the root names the machine: %v", root.Subject)
+		t.Errorf("got the subject %v, want no name of the machine", root.Subject)
 	}
 }
 
@@ -291,7 +301,7 @@ func TestLocalKeyOpenToEverybodyIsAWarning(t *testing.T) {
 	}
 	mustOpen(t, c)
 	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "everybody") {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want that everybody can read the key", e)
 	}
 }
 
@@ -313,14 +323,14 @@ func TestCloseAndManageAgain(t *testing.T) {
 		}
 	}
 	if err := certs.Manage(ctx); err == nil {
-		t.Error("managed after Close")
+		t.Error("Manage after Close: got no error")
 	}
 	served(t, certs, "shop.example") // a draining server still has handshakes to answer
 	if left := events.rest(); len(left) > 0 {
-		t.Errorf("told at the end: %+v", left)
+		t.Errorf("got events after Close: %+v, want none", left)
 	}
 	// certmagic's goroutines get no lock any more.
 	if err := certs.source.(*localSource).cfg.RenewCertSync(t.Context(), "shop.example", true); err == nil {
-		t.Error("renewed after Close")
+		t.Error("a renewal after Close: got no error")
 	}
 }

@@ -79,8 +79,8 @@ func (n names) match(name string) (host string, ok bool) {
 
 func isWildcard(host string) bool { return strings.HasPrefix(host, "*.") }
 
-// covers reports whether leaf is valid for a configured host. A wildcard host needs that very wildcard: no list of names
-// covers all that it stands for.
+// covers reports whether leaf is valid for a configured host. A wildcard host needs that very wildcard: no list of
+// names covers all that it stands for.
 func covers(leaf *x509.Certificate, host string) bool {
 	if !isWildcard(host) {
 		return leaf.VerifyHostname(host) == nil

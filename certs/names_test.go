@@ -5,24 +5,27 @@ import (
 	"testing"
 )
 
-func TestHostsAcceptedAndRefused(t *testing.T) {
+func TestHostsAcceptedAndRejected(t *testing.T) {
 	t.Parallel()
-	accepted := []string{"example.com", "*.example.com", "localhost", "a-b.c_d.example", "xn--bcher-kva.example", "127.0.0.1", "::1"}
+	accepted := []string{"example.com", "*.example.com", "localhost", "a-b.c_d.example", "xn--bcher-kva.example",
+		"127.0.0.1", "::1"}
 	for _, host := range accepted {
 		if _, err := newNames([]string{host}); err != nil {
-			t.Errorf("%q refused: %v", host, err)
+			t.Errorf("%q: got %v, want it accepted", host, err)
 		}
 	}
-	refused := []string{"", "Example.com", "example.com.", ".example.com", "a..b", "*", "a.*.example.com", "**.example.com",
-		"bücher.example", "a b.example", "example.com:443", "http://example.com", "a/b", strings.Repeat("a", 64) + ".example",
+	rejected := []string{"", "Example.com", "example.com.", ".example.com", "a..b", "*", "a.*.example.com",
+		"**.example.com",
+		"bücher.example", "a b.example", "example.com:443", "http://example.com", "a/b", strings.Repeat("a", 64) +
+			".example",
 		strings.Repeat("a.", 130) + "example"}
-	for _, host := range refused {
+	for _, host := range rejected {
 		if _, err := newNames([]string{host}); err == nil {
-			t.Errorf("%q accepted", host)
+			t.Errorf("%q: got no error", host)
 		}
 	}
 	if _, err := newNames(nil); err == nil {
-		t.Error("no hosts accepted")
+		t.Error("no hosts: got no error")
 	}
 	_, err := newNames([]string{"ok.example", "BAD.example", "worse..example"})
 	if err == nil || !strings.Contains(err.Error(), "BAD") || !strings.Contains(err.Error(), "worse") {
@@ -37,7 +40,7 @@ func TestMatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(n.order) != 3 {
-		t.Errorf("a repeated host is kept: %q", n.order)
+		t.Errorf("got the hosts %q, want each once", n.order)
 	}
 	for name, want := range map[string]string{
 		"":                  "first.example",

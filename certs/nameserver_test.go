@@ -31,7 +31,8 @@ type nameserver struct {
 func newNameserver(t *testing.T, zones ...string) *nameserver {
 	t.Helper()
 	secret := base64.StdEncoding.EncodeToString([]byte("a secret of the tests"))
-	n := &nameserver{zones: zones, txt: map[string][]string{}, cname: map[string]string{}, keyFile: filepath.Join(t.TempDir(), "update.key")}
+	n := &nameserver{zones: zones, txt: map[string][]string{}, cname: map[string]string{},
+		keyFile: filepath.Join(t.TempDir(), "update.key")}
 	if err := os.WriteFile(n.keyFile, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,8 @@ func newNameserver(t *testing.T, zones ...string) *nameserver {
 
 // dns01 is the configuration for it.
 func (n *nameserver) dns01() *DNS {
-	return &DNS{Provider: ProviderRFC2136, Server: n.address, KeyName: "update", KeyFile: n.keyFile, Resolvers: []string{n.address}}
+	return &DNS{Provider: ProviderRFC2136, Server: n.address, KeyName: "update", KeyFile: n.keyFile,
+		Resolvers: []string{n.address}}
 }
 
 // alias leads one name to another.
@@ -132,14 +134,16 @@ func (n *nameserver) answer(q dns.Question, m *dns.Msg) {
 	name := strings.ToLower(q.Name)
 	header := dns.RR_Header{Name: q.Name, Rrtype: q.Qtype, Class: dns.ClassINET}
 	if target := n.cname[name]; target != "" {
-		m.Answer = append(m.Answer, &dns.CNAME{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}, Target: target})
+		m.Answer = append(m.Answer, &dns.CNAME{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeCNAME,
+			Class: dns.ClassINET}, Target: target})
 		name, header.Name = target, target
 	}
 	switch q.Qtype {
 	case dns.TypeSOA:
 		for _, zone := range n.zones {
 			if zone == name {
-				m.Answer = append(m.Answer, &dns.SOA{Hdr: header, Ns: "ns." + zone, Mbox: "owner." + zone, Serial: 1, Refresh: 1, Retry: 1, Expire: 1, Minttl: 1})
+				m.Answer = append(m.Answer, &dns.SOA{Hdr: header, Ns: "ns." + zone, Mbox: "owner." + zone, Serial: 1,
+					Refresh: 1, Retry: 1, Expire: 1, Minttl: 1})
 			}
 		}
 	case dns.TypeTXT:

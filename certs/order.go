@@ -41,15 +41,15 @@ func (m *managed) order(ctx context.Context, host string, failed int) []failure 
 }
 
 // attempt orders once, and ends with the first failure: certmagic alone would go on, with pauses of its own, holding a
-// lock and reporting nothing. It uses certmagic's non-interactive call throughout: the other one prompts on standard input
-// and changes certmagic's package defaults.
+// lock and reporting nothing. It uses certmagic's non-interactive call throughout: the other one prompts on standard
+// input and changes certmagic's package defaults.
 func (m *managed) attempt(ctx context.Context, cfg *certmagic.Config, host string) (asked bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.attempting.Store(host, true)
 	defer m.attempting.Delete(host)
 	a := &attempt{cancel: cancel}
-	err = cfg.RenewCertAsync(context.WithValue(ctx, attemptKey{}, a), host, false) // obtains if there is nothing to renew
+	err = cfg.RenewCertAsync(context.WithValue(ctx, attemptKey{}, a), host, false) // or obtains, if there is none
 	asked, first := a.result()
 	switch {
 	case errors.Is(first, errAlreadyObtained):

@@ -75,8 +75,10 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 	ca := p.authority()
 	all := make([]*gateway, gateways)
 	for i := range all {
-		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.Directory, Root: ca.Root, Storage: "redis://" + server.Address(),
-			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: storagetest.FreePort(t), HTTPS: storagetest.FreePort(t)}}
+		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.Directory, Root: ca.Root, Storage: "redis://" +
+			server.Address(),
+			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: storagetest.FreePort(t),
+			HTTPS: storagetest.FreePort(t)}}
 		t.Cleanup(all[i].kill)
 	}
 	var came atomic.Int64
@@ -118,7 +120,7 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s serves %d of %d", filepath.Base(g.wish.Folder), n, hosts)
+				t.Fatalf("%s: got %d hosts served, want %d", filepath.Base(g.wish.Folder), n, hosts)
 			}
 		}
 	}
@@ -126,19 +128,19 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 		await(g)
 	}
 	if killed.Load() == nil {
-		t.Fatal("nobody was killed")
+		t.Fatal("no gateway was killed, want one")
 	}
 	killed.Load().start()
 	await(killed.Load())
 	for _, host := range list {
 		for _, g := range all {
 			if one := all[0].served[host]; one != nil && g.served[host] != nil && !one.Equal(g.served[host]) {
-				t.Errorf("%s: two certificates", host)
+				t.Errorf("%s: the gateways serve two certificates, want one", host)
 			}
 		}
 	}
 	if len(fetched) != hosts {
-		t.Errorf("%d certificates of %d hosts", len(fetched), hosts)
+		t.Errorf("got %d certificates, want %d", len(fetched), hosts)
 	}
 	t.Logf("%d orders, %d certificates, the authority came %d times", p.orders.Load(), len(fetched), came.Load())
 }

@@ -51,7 +51,7 @@ type pebble struct {
 
 // pebbleSetup has the zero value for a friendly one.
 type pebbleSetup struct {
-	refuses int // percent of the requests whose nonce is refused
+	rejects int // percent of the requests whose nonce is rejected
 	seconds int // how long its certificates last; 0: 90 days
 	binding map[string]string
 }
@@ -61,15 +61,18 @@ var reading sync.Mutex
 func newPebble(t *testing.T, setup pebbleSetup) *pebble {
 	t.Helper()
 	quiet := log.New(io.Discard, "", 0)
-	p := &pebble{t: t, store: db.NewMemoryStore(), names: newNameserver(t, "example.", "invalid."), httpPort: storagetest.FreePort(t), tlsPort: storagetest.FreePort(t)}
+	p := &pebble{t: t, store: db.NewMemoryStore(), names: newNameserver(t, "example.", "invalid."),
+		httpPort: storagetest.FreePort(t), tlsPort: storagetest.FreePort(t)}
 	for id, key := range setup.binding {
 		if err := p.store.AddExternalAccountKeyByID(id, key); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.ca = ca.New(quiet, p.store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: uint64(setup.seconds)}})
+	p.ca = ca.New(quiet, p.store, "", "ecdsa", 0, 1,
+		map[string]ca.Profile{"default": {ValidityPeriod: uint64(setup.seconds)}})
 	reading.Lock() // the environment is how it is events
-	for name, value := range map[string]int{"PEBBLE_VA_NOSLEEP": 1, "PEBBLE_AUTHZREUSE": 0, "PEBBLE_WFE_NONCEREJECT": setup.refuses} {
+	for name, value := range map[string]int{"PEBBLE_VA_NOSLEEP": 1, "PEBBLE_AUTHZREUSE": 0,
+		"PEBBLE_WFE_NONCEREJECT": setup.rejects} {
 		if err := os.Setenv(name, strconv.Itoa(value)); err != nil {
 			t.Fatal(err)
 		}
@@ -136,12 +139,13 @@ func (p *pebble) pool() *x509.CertPool {
 
 func (p *pebble) config(t *testing.T, hosts ...string) (Config, recorder) {
 	events := newRecorder()
-	return Config{Source: SourceACME, Hosts: hosts, CAs: []CA{p.authority()}, Email: "owner@shop.example", Folder: filepath.Join(t.TempDir(), "state"),
+	return Config{Source: SourceACME, Hosts: hosts, CAs: []CA{p.authority()}, Email: "owner@shop.example",
+		Folder:  filepath.Join(t.TempDir(), "state"),
 		OnEvent: events.onEvent, HTTPPort: p.httpPort, HTTPSPort: p.tlsPort}, events
 }
 
-// doors listen where the authority comes to, as the gateway does, and answer with what find returns for a host.
-func (p *pebble) doors(t *testing.T, find func(host string) *Certificates) {
+// listen listens where the authority connects to, as the gateway does, with the certificates that find has for a host.
+func (p *pebble) listen(t *testing.T, find func(host string) *Certificates) {
 	t.Helper()
 	plain, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p.httpPort))
 	if err != nil {
@@ -208,10 +212,11 @@ func listenTLS(t testing.TB, port int, get func(*tls.ClientHelloInfo) (*tls.Cert
 	}
 }
 
-// knock makes a handshake with a door as a visitor who checks the certificate; a nil pool checks nothing.
-func knock(port int, name string, pool *x509.CertPool) (*x509.Certificate, error) {
+// connect makes a handshake with a listener as a client that checks the certificate; a nil pool checks nothing.
+func connect(port int, name string, pool *x509.CertPool) (*x509.Certificate, error) {
 	dialer := &net.Dialer{Timeout: patience}
-	conn, err := tls.DialWithDialer(dialer, "tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{ServerName: name, RootCAs: pool, InsecureSkipVerify: pool == nil})
+	conn, err := tls.DialWithDialer(dialer, "tcp", fmt.Sprintf("127.0.0.1:%d", port),
+		&tls.Config{ServerName: name, RootCAs: pool, InsecureSkipVerify: pool == nil})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func waitReplaced(t *testing.T, certs *Certificates, old *x509.Certificate) {
 	t.Helper()
 	for deadline := time.Now().Add(3 * patience); certs.Leaves()[0].Equal(old); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the certificate that ends at %v is still served", old.NotAfter)
+			t.Fatalf("the certificate that ends at %v is still served, want another one", old.NotAfter)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func startLoad(p *pebble, name string, pool *x509.CertPool) *load {
 					return
 				default:
 				}
-				if _, err := knock(p.tlsPort, name, pool); err != nil {
+				if _, err := connect(p.tlsPort, name, pool); err != nil {
 					l.failed.Add(1)
 					l.first.Do(func() { l.err = err })
 				}
@@ -78,14 +78,14 @@ func TestRenewalUnderLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPebble(t, pebbleSetup{seconds: int(life / time.Second), refuses: 5})
+			p := newPebble(t, pebbleSetup{seconds: int(life / time.Second), rejects: 5})
 			far, now := farAway(), windowInThePast()
 			p.hints.Store(&far)
 			host := fmt.Sprintf("loaded%d.example", int(life.Seconds()))
 			c, events := p.config(t, host)
 			c.CheckEvery = 200 * time.Millisecond
 			certs := mustOpen(t, c)
-			p.doors(t, func(string) *Certificates { return certs })
+			p.listen(t, func(string) *Certificates { return certs })
 			if err := certs.Manage(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,8 @@ func TestRenewalUnderLoad(t *testing.T) {
 			}
 			clients.stop()
 			if failed := clients.failed.Load(); failed > 0 {
-				t.Errorf("%d of %d handshakes failed, want none; the first with: %v", failed, clients.done.Load(), clients.err)
+				t.Errorf("%d of %d handshakes failed, want none; the first with: %v", failed, clients.done.Load(),
+					clients.err)
 			}
 			t.Logf("%d handshakes", clients.done.Load())
 		})

@@ -55,8 +55,8 @@ func (m *managed) renewDue(ctx context.Context) {
 	}
 }
 
-// obtain orders a certificate for host in the background until it has one or ctx ends. It does nothing for a host that it
-// works on already. Between two attempts it holds nothing: no lock, no place in a queue.
+// obtain orders a certificate for host in the background until it has one or ctx ends. It does nothing for a host that
+// it works on already. Between two attempts it holds nothing: no lock, no place in a queue.
 func (m *managed) obtain(ctx context.Context, host string) {
 	if _, already := m.obtaining.LoadOrStore(host, true); already {
 		return

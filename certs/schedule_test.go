@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// What an authority says about when to come back is heeded, and otherwise pauses grow.
-func TestNextTry(t *testing.T) {
+// Pauses grow, and an authority may ask for a longer one.
+func TestNextAttempt(t *testing.T) {
 	t.Parallel()
 	m := &managed{cache: mustOpenACME(t).cache}
-	limited := acmeProblem("rateLimited", "too many failed authorizations (5) for \"a.example\" in the last 1h0m0s, retry after 2099-01-02 03:04:05 UTC: see https://…")
+	limited := acmeProblem("rateLimited", "too many failed authorizations (5) for \"a.example\" "+
+		"in the last 1h0m0s, retry after 2099-01-02 03:04:05 UTC: see https://…")
 	for _, test := range []struct {
 		name     string
 		failures int
@@ -21,7 +22,8 @@ func TestNextTry(t *testing.T) {
 		{"the third", 2, []failure{{err: errors.New("x")}}, 15 * time.Minute},
 		{"the hundredth", 99, []failure{{err: errors.New("x")}}, 6 * time.Hour},
 		{"a hiccup", 0, []failure{{err: acmeProblem("badNonce", "")}}, time.Second},
-		{"a hiccup of one of two", 0, []failure{{err: acmeProblem("badNonce", "")}, {err: errors.New("x")}}, time.Minute},
+		{"a hiccup of one of two", 0, []failure{{err: acmeProblem("badNonce", "")}, {err: errors.New("x")}},
+			time.Minute},
 		{"stored, but broken", 0, []failure{{err: errUnusable}}, time.Second},
 		{"ordered, but not to be found", 0, []failure{{err: errUnusable, asked: true}}, time.Minute},
 		{"hiccups without end", 10, []failure{{err: acmeProblem("badNonce", "")}}, 6 * time.Hour},
@@ -29,7 +31,8 @@ func TestNextTry(t *testing.T) {
 		{"counted by one of two", 0, []failure{{err: limited}, {err: errors.New("x")}}, time.Minute},
 		{"counted by the second of two", 0, []failure{{err: errors.New("x")}, {err: limited}}, time.Minute},
 	} {
-		if got := time.Until(m.nextAttempt("a.example", test.failures, test.attempts)); (got - test.want).Abs() > 2*time.Second {
+		if got := time.Until(m.nextAttempt("a.example", test.failures,
+			test.attempts)); (got - test.want).Abs() > 2*time.Second {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
@@ -42,7 +45,7 @@ func TestNextTry(t *testing.T) {
 		}
 	}
 	if within > 5 {
-		t.Errorf("%d attempts in the first hour", within)
+		t.Errorf("got %d attempts in the first hour, want at most 5", within)
 	}
 }
 

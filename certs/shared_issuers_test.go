@@ -9,14 +9,14 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// Two gateways whose first authority refuses order once from the second.
+// Two gateways whose first authority rejects order once from the second.
 func TestSharedSecondAuthorityOrdersOnce(t *testing.T) {
 	t.Parallel()
 	for name, share := range storages(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first, second := newFakeCA(t), newFakeCA(t)
-			first.refuse = "not today"
+			first.rejects = "not today"
 			hosts := []string{"shop.example", "www.shop.example"}
 			c, events := acmeConfig(t, first, hosts...)
 			c.CAs = append(c.CAs, CA{Directory: second.server.URL + "/directory", Root: second.rootFile()})
@@ -35,11 +35,11 @@ func TestSharedSecondAuthorityOrdersOnce(t *testing.T) {
 				waitServed(t, certs, hosts...)
 			}
 			if issued := second.issued(); issued["shop.example"] != 1 || issued["www.shop.example"] != 1 {
-				t.Errorf("issued %v", issued)
+				t.Errorf("issued %v, want one for each host", issued)
 			}
 			for _, e := range events.rest() {
 				if e.Kind == KindFailed {
-					t.Errorf("told %+v", e)
+					t.Errorf("got %+v, want no failure", e)
 				}
 			}
 		})
@@ -47,7 +47,7 @@ func TestSharedSecondAuthorityOrdersOnce(t *testing.T) {
 }
 
 // Who waited for the lock while another gateway found another way orders nothing.
-func TestSharedAnotherWayMeanwhile(t *testing.T) {
+func TestSharedAnotherIssuerMeanwhile(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
 	first, second := newFakeCA(t), newFakeCA(t)
@@ -60,16 +60,16 @@ func TestSharedAnotherWayMeanwhile(t *testing.T) {
 	storePair(t, writer, certs.acme.issuers[1].key(), "shop.example", certPEM, keyPEM)
 	asked, err := certs.acme.attempt(t.Context(), certs.acme.issuers[0].cfg, "shop.example")
 	if asked || err != nil || len(first.issued()) > 0 {
-		t.Errorf("asked %v, %v, issued %v", asked, err, first.issued())
+		t.Errorf("got asked %v, %v, and issued %v, want neither and no error", asked, err, first.issued())
 	}
 	if first.asked() > 0 {
-		t.Errorf("the authority was asked %d times", first.asked())
+		t.Errorf("got %d requests, want none", first.asked())
 	}
 }
 
 // A key without its certificate, which another gateway has under its lock, is left alone: the certificate may be on its
 // way. Without the lock the key that was written over is brought back.
-func TestSharedMendsUnderItsLockOnly(t *testing.T) {
+func TestSharedRepairsUnderItsLockOnly(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
 	ca := newFakeCA(t)
@@ -88,10 +88,10 @@ func TestSharedMendsUnderItsLockOnly(t *testing.T) {
 	}
 	certs := mustOpen(t, c)
 	if left := events.rest(); len(left) > 0 || len(certs.Leaves()) > 0 {
-		t.Errorf("told %+v, serves %d", left, len(certs.Leaves()))
+		t.Errorf("got events %+v and %d certificates, want none", left, len(certs.Leaves()))
 	}
 	if now, err := writer.Load(t.Context(), key); err != nil || string(now) != string(newer) {
-		t.Errorf("the key was touched: %v", err)
+		t.Errorf("the key: got %q, %v, want it unchanged", now, err)
 	}
 	if err := other.Unlock(t.Context(), lock); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestSharedMendsUnderItsLockOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := events.wait(t, KindLoaded); !e.NotAfter.Equal(served(t, certs, "shop.example").NotAfter) {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want the end of what is served", e)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestSharedForgetsChallenges(t *testing.T) {
 			left := mustOpen(t, share(c)).acme.storage
 			for _, key := range keys {
 				if left.Exists(t.Context(), key) {
-					t.Errorf("%s is left", key)
+					t.Errorf("%s is left, want it deleted", key)
 				}
 			}
 		})

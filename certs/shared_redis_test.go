@@ -41,11 +41,11 @@ func TestSharedWithoutServer(t *testing.T) {
 	certs = mustOpen(t, c)
 	e := events.wait(t, KindWarning)
 	if !strings.Contains(e.Error, "refused the password") || strings.Contains(e.Error, "secret") || len(e.Hosts) != 2 {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want that the password was rejected, without it, for both hosts", e)
 	}
 	served(t, certs, "shop.example")
 	if leaves, err := Stored(c); len(leaves) != 1 || err != nil {
-		t.Errorf("stored: %d, %v", len(leaves), err)
+		t.Errorf("Stored: got %d certificates, %v, want 1", len(leaves), err)
 	}
 	certs.acme.followEvery = 100 * time.Millisecond
 	if err := certs.Manage(t.Context()); err != nil {
@@ -53,21 +53,21 @@ func TestSharedWithoutServer(t *testing.T) {
 	}
 	time.Sleep(500 * time.Millisecond)
 	if asked := ca.asked(); asked > 0 {
-		t.Errorf("the authority was asked %d times", asked)
+		t.Errorf("got %d requests while the server is down, want none", asked)
 	}
 	for _, e := range events.rest() {
 		if e.Kind == KindFailed || e.Kind == KindWarning {
-			t.Errorf("told %+v", e)
+			t.Errorf("got %+v, want neither a failure nor a warning", e)
 		}
 	}
 	server.RequireAuth("secret")
 	waitServed(t, certs, c.Hosts...)
 	if e := events.wait(t, KindObtained); e.Hosts[0] != "www.shop.example" {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want www.shop.example", e)
 	}
 	served(t, certs, "www.shop.example")
 	if issued := ca.issued(); issued["www.shop.example"] != 1 || len(issued) != 1 {
-		t.Errorf("issued %v", issued)
+		t.Errorf("issued %v, want one at most, for the host that needs it", issued)
 	}
 }
 
@@ -104,15 +104,16 @@ func openRedis(t *testing.T, address string) *redis.Storage {
 
 func TestSharedOnlyACME(t *testing.T) {
 	t.Parallel()
-	_, err := Open(t.Context(), Config{Source: SourceLocal, Hosts: []string{"a.example"}, Folder: t.TempDir(), Storage: "redis://x"})
+	_, err := Open(t.Context(), Config{Source: SourceLocal, Hosts: []string{"a.example"}, Folder: t.TempDir(),
+		Storage: "redis://x"})
 	if err == nil || !strings.Contains(err.Error(), "shared storage") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the shared storage", err)
 	}
 	ca := newFakeCA(t)
 	c, _ := acmeConfig(t, ca, "shop.example")
 	c.Storage = "redis://me:secret@"
 	if _, err = Open(t.Context(), c); err == nil || strings.Contains(err.Error(), "secret") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error without the password", err)
 	}
 }
 
@@ -134,23 +135,23 @@ func TestSharedRestores(t *testing.T) {
 	key := certmagic.StorageKeys.SiteMeta((&certmagic.ACMEIssuer{CA: c.CAs[0].Directory}).IssuerKey(), "shop.example")
 	for deadline := time.Now().Add(patience); !server.Exists("gate421:file:" + key); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not restored")
+			t.Fatalf("the server has no %s after %v, want it restored", key, patience)
 		}
 	}
 	c.Folder = filepath.Join(t.TempDir(), "other")
 	other := mustOpen(t, c)
 	if !served(t, other, "shop.example").Equal(first) {
-		t.Error("another certificate")
+		t.Error("another gateway serves another certificate, want the one that was restored")
 	}
 	if issued := ca.issued(); issued["shop.example"] != 1 {
-		t.Errorf("issued %v", issued)
+		t.Errorf("issued %v, want one at most, for the host that needs it", issued)
 	}
 	for _, name := range server.Keys() {
 		if strings.Contains(name, ":lock:") {
-			// It is given back right after the last value is written.
+			// It is released right after the last value is written.
 			time.Sleep(200 * time.Millisecond)
 			if server.Exists(name) {
-				t.Errorf("%s is left", name)
+				t.Errorf("%s is left, want it released", name)
 			}
 		}
 	}
@@ -169,7 +170,7 @@ func TestSharedDamaged(t *testing.T) {
 	storePair(t, writer, (&certmagic.ACMEIssuer{CA: c.CAs[0].Directory}).IssuerKey(), "shop.example", certPEM, keyPEM)
 	certs := mustOpen(t, c)
 	if e := events.wait(t, KindWarning); !strings.Contains(e.Error, "was set aside") {
-		t.Errorf("told %+v", e)
+		t.Errorf("got %+v, want that it was set aside", e)
 	}
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
@@ -202,7 +203,7 @@ func TestSharedServerDownDuringAnOrder(t *testing.T) {
 	events.wait(t, KindObtained)
 	served(t, certs, "shop.example")
 	if issued := ca.issued(); issued["shop.example"] != 1 {
-		t.Errorf("issued %v", issued)
+		t.Errorf("issued %v, want one at most, for the host that needs it", issued)
 	}
 }
 
@@ -215,10 +216,11 @@ func TestSharedOrdersUnderItsLockOnly(t *testing.T) {
 	c.Storage = "redis://" + server.Addr()
 	certs := mustOpen(t, c)
 	obtaining := func() error {
-		return certs.acme.onEvent(t.Context(), certs.acme.issuers[0], "cert_obtaining", map[string]any{"identifier": "shop.example"})
+		return certs.acme.onEvent(t.Context(), certs.acme.issuers[0], "cert_obtaining",
+			map[string]any{"identifier": "shop.example"})
 	}
 	if obtaining() == nil {
-		t.Error("without a lock")
+		t.Error("ordering without a lock: got no error")
 	}
 	if err := certs.acme.storage.Lock(t.Context(), "issue_cert_shop.example"); err != nil {
 		t.Fatal(err)
@@ -228,7 +230,7 @@ func TestSharedOrdersUnderItsLockOnly(t *testing.T) {
 	}
 	server.Close()
 	if obtaining() == nil {
-		t.Error("without a server")
+		t.Error("ordering without a server: got no error")
 	}
 	_ = certs.acme.storage.Unlock(t.Context(), "issue_cert_shop.example")
 }

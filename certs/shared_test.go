@@ -45,25 +45,26 @@ func TestSharedOrdersOnce(t *testing.T) {
 				waitServed(t, certs, hosts...)
 				for _, host := range hosts {
 					if !served(t, certs, host).Equal(served(t, all[0], host)) {
-						t.Errorf("%q: two certificates", host)
+						t.Errorf("%q: the gateways serve two certificates, want one", host)
 					}
 				}
 			}
-			if issued := ca.issued(); issued["shop.example"] != 1 || issued["www.shop.example"] != 1 || len(issued) != 2 {
-				t.Errorf("issued %v", issued)
+			if issued := ca.issued(); issued["shop.example"] != 1 || issued["www.shop.example"] != 1 ||
+				len(issued) != 2 {
+				t.Errorf("issued %v, want one for each host", issued)
 			}
-			// Each host is obtained by one and, at one of the next looks, loaded by the other.
+			// Each host's certificate is obtained by one gateway and, soon after, loaded by the other.
 			count := make(map[string]int)
 			for deadline := time.After(3 * patience); count[KindObtained] < 2 || count[KindLoaded] < 2; {
 				select {
 				case e := <-events:
 					count[e.Kind]++
 				case <-deadline:
-					t.Fatalf("told %v, want 2 obtained and 2 loaded", count)
+					t.Fatalf("got events %v, want 2 obtained and 2 loaded", count)
 				}
 			}
 			for _, certs := range all {
-				if err := certs.Close(); err != nil { // nothing is told after that
+				if err := certs.Close(); err != nil { // no event comes after that
 					t.Error(err)
 				}
 			}
@@ -72,7 +73,7 @@ func TestSharedOrdersOnce(t *testing.T) {
 			}
 			delete(count, KindTerms) // once, or twice where both made an account on their own
 			if count[KindObtained] != 2 || count[KindLoaded] != 2 || len(count) != 2 {
-				t.Errorf("told %v, want 2 obtained and 2 loaded", count)
+				t.Errorf("got events %v, want 2 obtained and 2 loaded", count)
 			}
 		})
 	}
@@ -106,7 +107,7 @@ func waitServed(t *testing.T, certs *Certificates, hosts ...string) {
 	t.Helper()
 	for deadline := time.Now().Add(3 * patience); len(certs.Leaves()) < len(hosts); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d certificates", len(certs.Leaves()), len(hosts))
+			t.Fatalf("got %d certificates, want %d", len(certs.Leaves()), len(hosts))
 		}
 	}
 }
@@ -122,7 +123,8 @@ func storePair(t *testing.T, to certmagic.Storage, issuer, host string, certPEM,
 	for _, each := range []struct {
 		key   string
 		value []byte
-	}{{keys.SitePrivateKey(issuer, host), keyPEM}, {keys.SiteCert(issuer, host), certPEM}, {keys.SiteMeta(issuer, host), meta}} {
+	}{{keys.SitePrivateKey(issuer, host), keyPEM}, {keys.SiteCert(issuer, host), certPEM},
+		{keys.SiteMeta(issuer, host), meta}} {
 		if err := to.Store(t.Context(), each.key, each.value); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +138,7 @@ func TestSharedFollows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ca := newFakeCA(t)
-			ca.refuse = "none of your business" // nothing is to be ordered
+			ca.rejects = "none of your business" // nothing is to be ordered
 			c, events := acmeConfig(t, ca, "shop.example", "www.shop.example")
 			c = share(c)
 			writer, err := openStorage(c, names{}, &notifier{})
@@ -161,8 +163,9 @@ func TestSharedFollows(t *testing.T) {
 			first := served(t, certs, "shop.example")
 			store("shop.example", 25*24*time.Hour)
 			renewed := events.wait(t, KindLoaded)
-			if now := served(t, certs, "shop.example"); !now.NotAfter.Equal(renewed.NotAfter) || !now.NotAfter.After(first.NotAfter) {
-				t.Errorf("serves until %v, told %v", now.NotAfter, renewed.NotAfter)
+			if now := served(t, certs, "shop.example"); !now.NotAfter.Equal(renewed.NotAfter) ||
+				!now.NotAfter.After(first.NotAfter) {
+				t.Errorf("the certificate served ends at %v, want %v", now.NotAfter, renewed.NotAfter)
 			}
 			store("www.shop.example", 25*24*time.Hour)
 			events.wait(t, KindLoaded)
@@ -170,16 +173,16 @@ func TestSharedFollows(t *testing.T) {
 			store("shop.example", 15*24*time.Hour)
 			time.Sleep(20 * certs.acme.followEvery)
 			if left := kinds(events.rest()); len(left) > 0 {
-				t.Errorf("told %q", left)
+				t.Errorf("got events %q, want none", left)
 			}
 			if now := served(t, certs, "shop.example"); !now.NotAfter.Equal(renewed.NotAfter) {
-				t.Errorf("went back to %v", now.NotAfter)
+				t.Errorf("the certificate served ends at %v, want still %v", now.NotAfter, renewed.NotAfter)
 			}
 			if list := certs.acme.cached("shop.example"); len(list) != 1 {
-				t.Errorf("%d certificates in memory", len(list))
+				t.Errorf("got %d certificates in memory, want 1", len(list))
 			}
 			if issued := ca.issued(); len(issued) > 0 {
-				t.Errorf("issued %v", issued)
+				t.Errorf("issued %v, want one at most, for the host that needs it", issued)
 			}
 		})
 	}

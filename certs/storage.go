@@ -17,7 +17,8 @@ import (
 	"gate421/certs/redis"
 )
 
-// orderLock begins the name of the lock under which certmagic orders, renews and stores a certificate; the host follows.
+// orderLock begins the name of the lock under which certmagic orders, renews and stores a certificate; the host
+// follows.
 const orderLock = redis.OrderLock
 
 // backend is where a storage keeps its values: a folder, or a server that several gateways share.
@@ -29,15 +30,16 @@ type backend interface {
 	Close() error
 }
 
-// folder is certmagic's folder of files: 0700 folders, 0600 files, each written to a temporary name, synced and renamed.
+// folder is certmagic's folder of files: 0700 folders, 0600 files, each written to a temporary name, synced and
+// renamed.
 type folder struct{ certmagic.FileStorage }
 
 // storage is the certmagic.Storage of certificates, accounts and challenges. It adds three things to its backend.
 //
 //   - It knows when certmagic has finished: certmagic works in goroutines that it does not wait for, but each of them
 //     holds a lock while it works, or probes whether the storage can be written to. See drain.
-//   - A crash during a renewal leaves a usable certificate: certmagic overwrites the key first and the certificate after
-//     it, and deletes the key if the certificate cannot be written. The old key is kept beside the new one.
+//   - A crash during a renewal leaves a usable certificate: certmagic overwrites the key first and the certificate
+//     after it, and deletes the key if the certificate cannot be written. The old key is kept beside the new one.
 //   - An error ends the attempt that it happened in, see attempt. certmagic alone would try again, holding its lock.
 type storage struct {
 	backend
@@ -50,8 +52,8 @@ type storage struct {
 	idle   chan struct{} // made by drain, closed when active is 0
 }
 
-// openStorage opens the storage that c names. It fails only on invalid configuration; a server that cannot be reached is
-// reported as a warning.
+// openStorage opens the storage that c names. It fails only on invalid configuration; a server that cannot be reached
+// is reported as a warning.
 func openStorage(c Config, hosts names, n *notifier) (*storage, error) {
 	if c.Storage == "" {
 		return newStorage(storageFolder(c))
@@ -121,8 +123,8 @@ func isPrivateKey(key string) bool {
 	return strings.HasPrefix(key, "certificates/") && strings.HasSuffix(key, ".key")
 }
 
-// isProbe reports whether certmagic writes key before an order, to see whether the storage works. It holds no lock then,
-// and deletes the value at once.
+// isProbe reports whether certmagic writes key before an order, to see whether the storage works. It holds no lock
+// then, and deletes the value at once.
 func isProbe(key string) bool { return strings.HasPrefix(key, "rw_test_") }
 
 // Load is certmagic.Storage's.
@@ -171,8 +173,8 @@ func (s *storage) keepOldKey(ctx context.Context, key string, value []byte) erro
 	return s.backend.Store(ctx, oldKey(key), current)
 }
 
-// Delete is certmagic.Storage's. certmagic deletes a new private key when the certificate cannot be written: the old key
-// is then restored.
+// Delete is certmagic.Storage's. certmagic deletes a new private key when the certificate cannot be written: the old
+// key is then restored.
 func (s *storage) Delete(ctx context.Context, key string) error {
 	if isProbe(key) {
 		defer s.leave()
@@ -226,8 +228,8 @@ func (s *storage) Lock(ctx context.Context, name string) error {
 	return err
 }
 
-// slot lets one goroutine at a time acquire a lock of the backend: certmagic takes a lock file that another goroutine has
-// made and not yet written for what a crash left behind, and removes it.
+// slot lets one goroutine at a time acquire a lock of the backend: certmagic takes a lock file that another goroutine
+// has made and not yet written for what a crash left behind, and removes it.
 func (s *storage) slot(name string) chan struct{} {
 	slot, _ := s.slots.LoadOrStore(name, make(chan struct{}, 1))
 	return slot.(chan struct{})

@@ -41,7 +41,7 @@ func TestLockHasOneHolder(t *testing.T) {
 	}
 	asking.Wait()
 	if most.Load() != 1 {
-		t.Errorf("%d holders at once", most.Load())
+		t.Errorf("got %d holders at once, want 1", most.Load())
 	}
 	if err := s.Lock(t.Context(), "one"); err != nil {
 		t.Fatal(err)
@@ -49,12 +49,12 @@ func TestLockHasOneHolder(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := s.Lock(ctx, "one"); err == nil {
-		t.Error("locked twice")
+		t.Error("a lock that is held: got no error")
 	}
 	if err := s.Unlock(t.Context(), "one"); err != nil {
 		t.Error(err)
 	}
-	// What certmagic writes without a lock is waited for, and refused afterwards. Who holds a lock may still write.
+	// What certmagic writes without a lock is waited for, and fails afterwards. Whoever holds a lock may still write.
 	if err := s.Store(t.Context(), "rw_test_1", []byte("x")); err != nil {
 		t.Error(err)
 	}
@@ -69,14 +69,14 @@ func TestLockHasOneHolder(t *testing.T) {
 		}
 	}
 	if drained.Load() {
-		t.Error("drained with a probe in the storage")
+		t.Error("drain ended with a probe in the storage, want it to wait")
 	}
 	if err := s.Delete(t.Context(), "rw_test_1"); err != nil {
 		t.Error(err)
 	}
 	asking.Wait()
 	if err := s.Store(t.Context(), "rw_test_2", []byte("x")); err == nil {
-		t.Error("probed after drain")
+		t.Error("a probe after drain: got no error")
 	}
 	if err := s.Store(t.Context(), "certificates/a/b/b.crt", []byte("x")); err != nil {
 		t.Error(err)

@@ -123,7 +123,8 @@ func handshake(t *testing.T, certs *Certificates, client *tls.Config) (tls.Conne
 			return
 		}
 		defer conn.Close()
-		server := &tls.Config{GetCertificate: certs.GetCertificate, NextProtos: []string{"h2", "http/1.1", "acme-tls/1"}}
+		server := &tls.Config{GetCertificate: certs.GetCertificate,
+			NextProtos: []string{"h2", "http/1.1", "acme-tls/1"}}
 		_ = tls.Server(conn, server).Handshake()
 	}()
 	dialer := &net.Dialer{Timeout: patience}
@@ -143,7 +144,7 @@ func served(t *testing.T, certs *Certificates, name string) *x509.Certificate {
 	t.Helper()
 	state, err := handshake(t, certs, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	if err != nil {
-		t.Fatalf("%q: %v", name, err)
+		t.Fatalf("%q: got %v, want a certificate", name, err)
 	}
 	return state.PeerCertificates[0]
 }

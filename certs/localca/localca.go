@@ -7,8 +7,8 @@
 //     come and go, and every new root would have to be trusted on every client again.
 //
 //  2. The root is never replaced by another: clients trust it, and only a person can make them trust a different one.
-//     When a year is left it is renewed with the same name and the same key: what the old root signed is valid under the
-//     new one and the other way round, so that clients have a year to be told to trust it.
+//     When a year is left it is renewed with the same name and the same key: what the old root signed is valid under
+//     the new one and the other way round, so that clients have a year to be told to trust it.
 //
 //  3. The key stays in a file that only its owner can read, in a folder that only its owner can enter.
 package localca
@@ -53,16 +53,16 @@ type Authority struct {
 }
 
 // Open reads the authority in folder, or makes one if there is none. One that is incomplete, damaged or expired is an
-// error, and never replaced. onWarning takes what people should know, in plain words, with the root as it is then; it is
-// not nil, must not block, and is called before Open returns too.
+// error, and never replaced. onWarning takes what people should know, in plain words, with the root as it is then; it
+// is not nil, must not block, and is called before Open returns too.
 func Open(folder string, onWarning func(root *x509.Certificate, text string)) (*Authority, error) {
 	if err := create(folder); err != nil {
 		return nil, fmt.Errorf("local authority %q: %w", folder, err)
 	}
 	a, err := read(folder)
 	if err != nil {
-		return nil, fmt.Errorf("local authority %q: %w; restore the folder from a backup, or move it away to start a new "+
-			"authority, whose root clients must then be told to trust", folder, err)
+		return nil, fmt.Errorf("local authority %q: %w; restore the folder from a backup, or move it away to start "+
+			"a new authority, whose root clients must then be told to trust", folder, err)
 	}
 	a.onWarning = onWarning
 	keyPath := filepath.Join(folder, keyFile)
@@ -137,15 +137,15 @@ func (a *Authority) Path() string { return a.path }
 // Root is the root certificate as it is now. It must not be changed.
 func (a *Authority) Root() *x509.Certificate { return a.current.Load() }
 
-// ID names the authority by its key. Another key has another ID, so that what was kept under the ID of an authority that
-// is gone is never found, let alone served. A renewed root keeps it.
+// ID names the authority by its key. Another key has another ID, so that what was kept under the ID of an authority
+// that is gone is never found, let alone served. A renewed root keeps it.
 func (a *Authority) ID() string {
 	sum := sha256.Sum256(a.Root().RawSubjectPublicKeyInfo)
 	return "local-" + hex.EncodeToString(sum[:8])
 }
 
-// Sign makes a certificate (PEM) of a week for all the names that request asks for: the caller has checked that they are
-// its own to give. It fails if the request is not signed with the key that it names.
+// Sign makes a certificate (PEM) of a week for all the names that request asks for: the caller has checked that they
+// are its own to give. It fails if the request is not signed with the key that it names.
 func (a *Authority) Sign(request *x509.CertificateRequest) ([]byte, error) {
 	if err := request.CheckSignature(); err != nil {
 		return nil, err

@@ -67,7 +67,8 @@ func TestOpenAgain(t *testing.T) {
 
 func TestSignWantsARequestSignedWithItsKey(t *testing.T) {
 	a := mustOpen(t, filepath.Join(t.TempDir(), "ca"))
-	if chain, err := a.Sign(&x509.CertificateRequest{DNSNames: []string{"shop.example"}, PublicKey: a.key.Public()}); err == nil {
+	if chain, err := a.Sign(&x509.CertificateRequest{DNSNames: []string{"shop.example"},
+		PublicKey: a.key.Public()}); err == nil {
 		t.Errorf("got %s, want an error", chain)
 	}
 }
@@ -92,8 +93,10 @@ func TestDamagedAuthorityIsNeverReplaced(t *testing.T) {
 		{"no key", "root.key", nil, "root.key: no such file"},
 		{"no certificate", "root.pem", nil, "root.pem: no such file"},
 		{"key cut off", "root.key", otherKey[:40], "root.key: holds no PEM block"},
-		{"key garbled", "root.key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("x")}), "root.key: "},
-		{"certificate garbled", "root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), "root.pem: "},
+		{"key garbled", "root.key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("x")}),
+			"root.key: "},
+		{"certificate garbled", "root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}),
+			"root.pem: "},
 		{"another's key", "root.key", otherKey, "is not the key of root.pem"},
 		{"another's certificate", "root.pem", otherCert, "is not the key of root.pem"},
 		{"a host's certificate", "root.pem", leafOnly, "root.pem"},
@@ -112,7 +115,8 @@ func TestDamagedAuthorityIsNeverReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Open(folder, func(*x509.Certificate, string) {})
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "move it away") {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				!strings.Contains(err.Error(), "move it away") {
 				t.Fatalf("got %v, want %q and what to do", err, test.want)
 			}
 			if data, err := os.ReadFile(path); test.data != nil && (err != nil || string(data) != string(test.data)) {

@@ -97,8 +97,8 @@ func newRoot() (certPEM, keyPEM []byte, err error) {
 	return certPEM, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), nil
 }
 
-// signRoot makes a root (PEM) that begins now. keyID is the subject key ID of the root it replaces, which clients find an
-// issuer by and which not all versions of Go compute alike; nil for a new one.
+// signRoot makes a root (PEM) that begins now. keyID is the subject key ID of the root it replaces, which clients find
+// an issuer by and which not all versions of Go compute alike; nil for a new one.
 func signRoot(key *ecdsa.PrivateKey, name pkix.Name, keyID []byte) ([]byte, error) {
 	now := time.Now()
 	template := &x509.Certificate{
@@ -143,8 +143,8 @@ func (a *Authority) renew() error {
 		return nil
 	}
 	a.current.Store(root)
-	a.onWarning(root, fmt.Sprintf("the local authority's root was renewed; clients that trust the old one have to trust %q "+
-		"before %s (gate421 trust says how)", a.path, old.NotAfter.Format(time.DateOnly)))
+	a.onWarning(root, fmt.Sprintf("the local authority's root was renewed; clients that trust the old one "+
+		"have to trust %q before %s (gate421 trust says how)", a.path, old.NotAfter.Format(time.DateOnly)))
 	return nil
 }
 

@@ -59,7 +59,8 @@ func OpenToAll(path string, info os.FileInfo) string {
 	if info.Mode().Perm()&0o004 == 0 || runtime.GOOS == "windows" {
 		return ""
 	}
-	return fmt.Sprintf("key %q: everybody on this machine can read it (mode %04o); try chmod 640", path, info.Mode().Perm())
+	return fmt.Sprintf("key %q: everybody on this machine can read it (mode %04o); try chmod 640", path,
+		info.Mode().Perm())
 }
 
 // WithoutPath takes the path off a file's error, for messages that begin with it.

@@ -33,7 +33,7 @@ type address struct {
 // CheckAddress says what is wrong with an address of the form
 // redis://[user:password@]host[:port][/db][?prefix=NAME], or rediss://… for TLS, which also takes ca=FILE: the
 // authorities to trust (PEM) in place of the system's. The port is 6379 and the prefix gate421 if not given. Gateways
-// that share certificates have the same prefix, others must not. It asks nobody. Errors never repeat the password.
+// that share certificates have the same prefix, others must not. It uses no network. Errors never repeat the password.
 func CheckAddress(text string) error {
 	_, err := parseAddress(text)
 	return err
@@ -41,8 +41,8 @@ func CheckAddress(text string) error {
 
 func parseAddress(text string) (address, error) {
 	bad := func(what string) (address, error) {
-		return address{}, fmt.Errorf("certificate storage: %s; want redis://user:password@host:6379/0, rediss:// for TLS, "+
-			"special characters in the password as %%40", what)
+		return address{}, fmt.Errorf("certificate storage: %s; want redis://user:password@host:6379/0, "+
+			"rediss:// for TLS, special characters in the password as %%40", what)
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -120,7 +120,8 @@ func (e UnavailableError) Unwrap() error { return e.err }
 
 // isStale reports whether err may only mean that the server closed a connection since it was last used.
 func isStale(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
 }
 
 // explain says in plain words what went wrong and, where it is known, what cures it.
@@ -138,7 +139,8 @@ func (a address) explain(err error) string {
 		return fmt.Sprintf("its TLS certificate is not good: %v; name its authority with ?ca=FILE", untrusted.Err)
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
 		if a.tls != nil {
-			return fmt.Sprintf("no answer within %v; is it running, does it speak TLS there, and does a firewall let us through?", timeout)
+			return fmt.Sprintf("no answer within %v; is it running, does it speak TLS there, "+
+				"and does a firewall let us through?", timeout)
 		}
 		return fmt.Sprintf("no answer within %v; is it running, and does a firewall let us through?", timeout)
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -153,14 +155,15 @@ func (a address) explain(err error) string {
 
 // explainReply says what an error reply means; its first word says which error it is.
 func explainReply(reply string) string {
+	const rights = "it needs ~PREFIX:* +@read +@write +@scripting +@connection: "
 	kind, _, _ := strings.Cut(reply, " ")
 	for _, known := range []struct{ has, reason string }{
 		{"NOAUTH", "wants a password; put it into the address: redis://user:password@host"},
 		{"WRONGPASS", "refused the password; check user and password"},
 		{"invalid password", "refused the password; check it"},
 		{"AUTH", "refused to log us in: " + reply},
-		{"NOPERM", "does not let this user do that; it needs ~PREFIX:* +@read +@write +@scripting +@connection: " + reply},
-		{"No permission", "does not let this user do that; it needs ~PREFIX:* +@read +@write +@scripting +@connection: " + reply},
+		{"NOPERM", "does not let this user do that; " + rights + reply},
+		{"No permission", "does not let this user do that; " + rights + reply},
 		{"READONLY", "is a replica that cannot be written to; give the address of the primary"},
 		{"MOVED", "is part of a cluster, which is not supported; use one server"},
 		{"CLUSTERDOWN", "is part of a cluster, which is not supported; use one server"},

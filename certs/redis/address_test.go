@@ -36,9 +36,11 @@ func TestErrorReplies(t *testing.T) {
 
 func TestParseAddress(t *testing.T) {
 	for text, want := range map[string]address{
-		"redis://cache.example":                         {host: "cache.example:6379", prefix: "gate421"},
-		"redis://:p%40ss@[::1]:7000/2":                  {host: "[::1]:7000", password: "p@ss", db: 2, prefix: "gate421"},
-		"rediss://me:word@cache.example:1/?prefix=shop": {host: "cache.example:1", user: "me", password: "word", prefix: "shop"},
+		"redis://cache.example": {host: "cache.example:6379", prefix: "gate421"},
+		"redis://:p%40ss@[::1]:7000/2": {host: "[::1]:7000", password: "p@ss", db: 2,
+			prefix: "gate421"},
+		"rediss://me:word@cache.example:1/?prefix=shop": {host: "cache.example:1", user: "me", password: "word",
+			prefix: "shop"},
 	} {
 		got, err := parseAddress(text)
 		if secure := strings.HasPrefix(text, "rediss"); secure != (got.tls != nil) {

@@ -12,8 +12,8 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// copies is a folder with this gateway's own copy of the certificates and keys that it read from or wrote to the server,
-// so that it starts and serves while the server is down.
+// copies is a folder with this gateway's own copy of the certificates and keys that it read from or wrote to the
+// server, so that it starts and serves while the server is down.
 //
 // It is laid out as a storage in a folder is: 0700 folders, 0600 files, each written to a temporary name, synced and
 // renamed. Accounts and challenges are not copied: without the server nothing is ordered.
@@ -25,10 +25,11 @@ type copies struct {
 	onWarning func(string) // in plain words; not nil
 }
 
-// covers reports whether the value of key is copied. The names that a server lists are not to be trusted: one that leads
-// out of the folder has no copy.
+// covers reports whether the value of key is copied. The names that a server lists are not to be trusted: one that
+// leads out of the folder has no copy.
 func (c copies) covers(key string) bool {
-	return strings.HasPrefix(key, "certificates/") && path.Clean(key) == key && filepath.IsLocal(filepath.FromSlash(key))
+	return strings.HasPrefix(key, "certificates/") && path.Clean(key) == key &&
+		filepath.IsLocal(filepath.FromSlash(key))
 }
 
 // get reads a copy; any error means that there is none that can be used.

@@ -74,7 +74,8 @@ func (s *Storage) List(ctx context.Context, prefix string, recursive bool) ([]st
 	var list []string
 	first, last := lexRange(prefix)
 	for {
-		found, err := redigo.Strings(s.client.eval(ctx, script, []string{s.indexKey()}, first, last, strconv.Itoa(listBatch), s.valueKey("")))
+		found, err := redigo.Strings(s.client.eval(ctx, script, []string{s.indexKey()}, first, last,
+			strconv.Itoa(listBatch), s.valueKey("")))
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,8 @@ import (
 // thirds of this for the lock to be lost.
 const lockTTL = 20 * time.Second
 
-// OrderLock begins the name of the lock under which certmagic orders, renews and stores a certificate; the host follows.
+// OrderLock begins the name of the lock under which certmagic orders, renews and stores a certificate; the host
+// follows.
 const OrderLock = "issue_cert_"
 
 // lock is one lock that this process holds or is acquiring.
@@ -159,8 +160,8 @@ func (s *Storage) renew(ctx context.Context, name string, lock *lock) (bool, err
 	return redigo.Bool(s.client.eval(ctx, renewScript, s.lockKeys(name), lock.token, s.ttl.Milliseconds()))
 }
 
-// RenewLockLease is certmagic.LockLeaseRenewer's. It ignores the lease asked for, because keepAlive renews the lock, and
-// waits until ctx ends for one that was lost. A server that cannot be used is an error.
+// RenewLockLease is certmagic.LockLeaseRenewer's. It ignores the lease asked for, because keepAlive renews the lock,
+// and waits until ctx ends for one that was lost. A server that cannot be used is an error.
 func (s *Storage) RenewLockLease(ctx context.Context, name string, _ time.Duration) error {
 	lock := s.held(name)
 	if lock == nil {
@@ -169,7 +170,8 @@ func (s *Storage) RenewLockLease(ctx context.Context, name string, _ time.Durati
 	ours, err := s.renew(ctx, name, lock)
 	for err == nil && !ours {
 		if err = pause(ctx, jitter(500*time.Millisecond)); err == nil {
-			ours, err = redigo.Bool(s.client.eval(ctx, acquireScript, s.lockKeys(name), lock.token, s.ttl.Milliseconds()))
+			ours, err = redigo.Bool(s.client.eval(ctx, acquireScript, s.lockKeys(name), lock.token,
+				s.ttl.Milliseconds()))
 		}
 	}
 	return err

@@ -1,6 +1,7 @@
 // Package redis answers one question: how do several gateways share certificates through one Redis or Valkey server?
 //
-// It offers certmagic's storage in a server of version 5 or later, for gateways that answer for the same hosts. The rules:
+// It offers certmagic's storage in a server of version 5 or later, for gateways that answer for the same hosts. The
+// rules:
 //
 //  1. The server has the truth. A value is a hash PREFIX:file:KEY with the fields value and modified (microseconds
 //     since 1970); the sorted set PREFIX:files names them all, so that listing never walks the server's other keys.
@@ -115,7 +116,8 @@ func (s *Storage) Store(ctx context.Context, key string, value []byte) error {
 		ttl = challengeTTL
 	}
 	for start := time.Now(); ; {
-		done, err := redigo.Int(s.client.eval(ctx, script, keys, token, s.ttl.Milliseconds(), value, time.Now().UnixMicro(),
+		done, err := redigo.Int(s.client.eval(ctx, script, keys, token, s.ttl.Milliseconds(), value,
+			time.Now().UnixMicro(),
 			key, ttl.Milliseconds()))
 		if err == nil && done == 0 {
 			return lostLock(name)
@@ -171,7 +173,8 @@ func (s *Storage) Delete(ctx context.Context, key string) error {
 	}
 	name, token := s.lockOf(key)
 	first, last := lexRange(key)
-	done, err := redigo.Int(s.client.eval(ctx, script, append(s.lockKeys(name), s.indexKey()), token, s.ttl.Milliseconds(),
+	done, err := redigo.Int(s.client.eval(ctx, script, append(s.lockKeys(name), s.indexKey()), token,
+		s.ttl.Milliseconds(),
 		key, first, last, s.valueKey("")))
 	switch {
 	case err != nil && isTransient(key):

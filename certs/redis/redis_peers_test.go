@@ -54,7 +54,8 @@ func (s *server) do(command string, args ...any) any {
 func TestPeersContract(t *testing.T) {
 	server := startServer(t)
 	// The user has what the documentation says and no more.
-	server.do("ACL", "SETUSER", "gate421", "on", ">secret", "~gate421:*", "+@read", "+@write", "+@scripting", "+@connection")
+	server.do("ACL", "SETUSER", "gate421", "on", ">secret", "~gate421:*", "+@read", "+@write", "+@scripting",
+		"+@connection")
 	storagetest.Run(t, 8, func(t *testing.T) storagetest.Storage {
 		s, warned := openStorage(t, "redis://gate421:secret@"+server.Address()+"/3")
 		t.Cleanup(func() {
@@ -115,7 +116,8 @@ func TestPeersOverTLS(t *testing.T) {
 func TestPeersErrors(t *testing.T) {
 	server := startServer(t)
 	replica := startServer(t, "--replicaof", "127.0.0.1", fmt.Sprint(server.Port))
-	server.do("ACL", "SETUSER", "gate421", "on", ">secret", "~other:*", "+@read", "+@write", "+@scripting", "+@connection")
+	server.do("ACL", "SETUSER", "gate421", "on", ">secret", "~other:*", "+@read", "+@write", "+@scripting",
+		"+@connection")
 	defer server.do("CONFIG", "SET", "maxmemory", "0")
 	for address, want := range map[string]string{
 		"redis://:wrong@" + server.Address():                       "refused",

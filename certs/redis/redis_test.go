@@ -133,7 +133,8 @@ func TestServerDown(t *testing.T) {
 	}
 	wantValue("the copy", "value")
 	if !s.Exists(ctx, key) || s.Exists(ctx, account) {
-		t.Errorf("a key with a copy exists: %v, want true; an account does: %v, want false", s.Exists(ctx, key), s.Exists(ctx, account))
+		t.Errorf("a key with a copy exists: %v, want true; an account does: %v, want false", s.Exists(ctx, key),
+			s.Exists(ctx, account))
 	}
 	_, err := s.Load(ctx, account)
 	wantUnavailable("load of an account", err)

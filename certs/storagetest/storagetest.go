@@ -95,7 +95,8 @@ func testValues(t *testing.T, a, b Storage) {
 
 func testListing(t *testing.T, a, b Storage) {
 	ctx := t.Context()
-	for _, key := range []string{"list/a/1", "list/a/2", "list/a/b/c/3", "list/a-b/4", "list/a0/5", "list/ab", "list/é/6"} {
+	for _, key := range []string{"list/a/1", "list/a/2", "list/a/b/c/3", "list/a-b/4", "list/a0/5", "list/ab",
+		"list/é/6"} {
 		if err := a.Store(ctx, key, []byte(key)); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,8 @@ func testListing(t *testing.T, a, b Storage) {
 		{"list", false, "list/a list/a-b list/a0 list/ab list/é"},
 		{"list/a", false, "list/a/1 list/a/2 list/a/b"},
 		{"list/a", true, "list/a/1 list/a/2 list/a/b list/a/b/c list/a/b/c/3"},
-		{"list", true, "list/a list/a-b list/a-b/4 list/a/1 list/a/2 list/a/b list/a/b/c list/a/b/c/3 list/a0 list/a0/5 list/ab list/é list/é/6"},
+		{"list", true, "list/a list/a-b list/a-b/4 list/a/1 list/a/2 list/a/b list/a/b/c " +
+			"list/a/b/c/3 list/a0 list/a0/5 list/ab list/é list/é/6"},
 		{"list/ab", true, ""},
 	} {
 		got, err := b.List(ctx, row.prefix, row.recursive)
@@ -152,7 +154,8 @@ func testWriters(t *testing.T, clients []Storage) {
 		reading.Go(func() {
 			for ctx.Err() == nil {
 				value, err := client.Load(ctx, key)
-				if ctx.Err() == nil && (err != nil || len(value) < 1000 || len(bytes.Trim(value, string(value[:1]))) > 0) {
+				if ctx.Err() == nil && (err != nil || len(value) < 1000 ||
+					len(bytes.Trim(value, string(value[:1]))) > 0) {
 					t.Errorf("got %.20q… of %d bytes, %v, want one of the values written", value, len(value), err)
 					return
 				}
