@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -104,9 +105,14 @@ func TestSelect(t *testing.T) {
 
 // Whoever wants no more records stops the reading, and the files are closed.
 func TestStopped(t *testing.T) {
-	r := &Reader{Sources: texts(strings.Repeat(numbered(1), 5000)), ChunkBytes: 1000}
+	path := filepath.Join(t.TempDir(), "decisions.log")
+	put(t, path, []byte(strings.Repeat(numbered(1), 5000)))
+	sources, err := Open([]string{path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := 0
-	for _, err := range r.Select(t.Context(), Choice{}) {
+	for _, err := range (&Reader{Sources: sources, ChunkBytes: 1000}).Select(t.Context(), Choice{}) {
 		if got++; err != nil {
 			t.Fatal(err)
 		}
@@ -114,6 +120,9 @@ func TestStopped(t *testing.T) {
 	}
 	if got != 1 {
 		t.Errorf("got %d records, want 1", got)
+	}
+	if _, err := sources[0].parts[0].file.Stat(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the file afterwards: got %v, want %v", err, os.ErrClosed)
 	}
 }
 
