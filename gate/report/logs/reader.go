@@ -16,7 +16,7 @@ var errStopped = errors.New("stopped")
 
 // Reader reads logs once, to their end, and closes them. One goroutine a source cuts it into chunks, workers parse
 // chunks, and the caller's goroutine gets the records of all sources in the order of their time; the order within a
-// source is kept.
+// source is kept. It is for one reading: CrawlerRecords or Select is ranged over once.
 type Reader struct {
 	Sources []*Source
 	Query   Query
