@@ -41,10 +41,10 @@ type recordFilter struct {
 func (f *recordFilter) query(now time.Time) (q logs.Query, err error) {
 	var problems []error
 	q.Site, q.Path = strings.ToLower(f.Site), f.Path
-	if q.Since, err = moment(f.Since, now); err != nil {
+	if q.Since, err = parseTime(f.Since, now); err != nil {
 		problems = append(problems, fmt.Errorf("--since %w", err))
 	}
-	if q.Until, err = moment(f.Until, now); err != nil {
+	if q.Until, err = parseTime(f.Until, now); err != nil {
 		problems = append(problems, fmt.Errorf("--until %w", err))
 	}
 	if len(problems) == 0 && !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
@@ -62,8 +62,8 @@ func (f *recordFilter) query(now time.Time) (q logs.Query, err error) {
 	return q, nil
 }
 
-// moment is a time, or how long ago it was; zero for "".
-func moment(text string, now time.Time) (time.Time, error) {
+// parseTime is a time, or how long ago it was; zero for "".
+func parseTime(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -73,15 +73,15 @@ func moment(text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t.UTC(), nil
 	}
-	ago, err := duration(text)
+	ago, err := parseDuration(text)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%q is neither a time nor how long ago it was", text)
 	}
 	return now.Add(-ago).UTC(), nil
 }
 
-// duration reads a duration as Go writes it, with weeks and days before it: 2w, 1d12h.
-func duration(text string) (time.Duration, error) {
+// parseDuration reads a duration as Go writes it, with weeks and days before it: 2w, 1d12h.
+func parseDuration(text string) (time.Duration, error) {
 	parts := regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,5})d)?(.*)$`).FindStringSubmatch(text)
 	weeks, _ := strconv.Atoi(parts[1])
 	days, _ := strconv.Atoi(parts[2])
@@ -119,12 +119,12 @@ func (f *recordFilter) logs(named []string) ([]string, error) {
 }
 
 // sources opens the logs.
-func (f *recordFilter) sources(w *world, named []string) ([]*logs.Source, error) {
+func (f *recordFilter) sources(env *environment, named []string) ([]*logs.Source, error) {
 	paths, err := f.logs(named)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := logs.Open(paths, w.stdin)
+	sources, err := logs.Open(paths, env.stdin)
 	return sources, logHint(err)
 }
 
@@ -140,10 +140,10 @@ func logHint(err error) error {
 	return err
 }
 
-// sayDamaged names the files that could not be read to their end. What was read of them counts.
-func sayDamaged(w *world, damaged []string) {
+// warnDamaged names the files that could not be read to their end. What was read of them counts.
+func warnDamaged(env *environment, damaged []string) {
 	for _, d := range damaged {
-		fmt.Fprintf(w.stderr, "gate421: not read to its end: %s\n", visible.Text(d))
+		fmt.Fprintf(env.stderr, "gate421: not read to its end: %s\n", visible.Text(d))
 	}
 }
 

@@ -58,7 +58,7 @@ func (f *recordFilter) notRead(q *logs.Query, read *logs.Stats, known bool) erro
 	case near != "":
 		return badUsage(err, "did you mean --site %s?", near)
 	case len(read.OtherSites) > 0:
-		return badUsage(err, "the sites in the log are %s", strings.Join(some(read.OtherSites, 10), ", "))
+		return badUsage(err, "the sites in the log are %s", strings.Join(firstOf(read.OtherSites, 10), ", "))
 	}
 	return badUsage(err, "the log names no site at all")
 }
@@ -106,11 +106,11 @@ func unknownValue(flag, value string, known []string) error {
 	if near := config.Nearest(value, known); near != "" {
 		return badUsage(err, "did you mean %s %s?", flag, near)
 	}
-	return badUsage(err, "there are %s", strings.Join(some(known, 20), ", "))
+	return badUsage(err, "there are %s", strings.Join(firstOf(known, 20), ", "))
 }
 
-// some are the first words of a list, and how many more there are.
-func some(words []string, most int) []string {
+// firstOf are the first words of a list, and how many more there are.
+func firstOf(words []string, most int) []string {
 	if len(words) <= most {
 		return words
 	}

@@ -33,7 +33,7 @@ crawler; whose claims could not be proved, and why; and the course of it all bes
 }
 
 // Run reads the log and writes the report.
-func (c *auditReport) Run(w *world) error {
+func (c *auditReport) Run(env *environment) error {
 	q, err := c.query(time.Now())
 	if err != nil {
 		return err
@@ -42,26 +42,26 @@ func (c *auditReport) Run(w *world) error {
 		return usageError(errors.New("--rows cannot be less than 0"))
 	}
 	known := c.nameSite(&q)
-	sources, err := c.sources(w, c.Files)
+	sources, err := c.sources(env, c.Files)
 	if err != nil {
 		return err
 	}
 	reader := &logs.Reader{Sources: sources, Query: q}
-	if terminal.Lively(w.stderr) {
-		p := &progressLine{out: w.stderr, began: time.Now()}
+	if terminal.Lively(env.stderr) {
+		p := &progressLine{out: env.stderr, began: time.Now()}
 		reader.OnProgress = p.show
 		defer p.clear()
 	}
-	found, err := analysis.Examine(w.ctx, reader)
+	found, err := analysis.Examine(env.ctx, reader)
 	if err != nil {
 		return err
 	}
-	sayDamaged(w, found.Log.Damaged)
+	warnDamaged(env, found.Log.Damaged)
 	if err := c.notRead(&q, &found.Log, known); err != nil {
 		return err
 	}
 	if c.Output == "" {
-		return c.write(w.stdout, found)
+		return c.write(env.stdout, found)
 	}
 	var content bytes.Buffer
 	if err := c.write(&content, found); err != nil {

@@ -42,7 +42,7 @@ and whether that is true, what was done and why, the status, and the rule.`
 }
 
 // Run prints the records that fit.
-func (c *auditShow) Run(w *world) error {
+func (c *auditShow) Run(env *environment) error {
 	q, err := c.query(time.Now())
 	if err != nil {
 		return err
@@ -53,17 +53,17 @@ func (c *auditShow) Run(w *world) error {
 	}
 	choice.RequestID = c.RequestID
 	known := c.nameSite(&q)
-	sources, err := c.sources(w, c.Files)
+	sources, err := c.sources(env, c.Files)
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(w.stdout, 64<<10)
+	out := bufio.NewWriterSize(env.stdout, 64<<10)
 	reader := &logs.Reader{Sources: sources, Query: q}
-	found, err := c.print(w.ctx, out, reader, choice)
+	found, err := c.print(env.ctx, out, reader, choice)
 	if err == nil {
 		err = out.Flush()
 	}
-	sayDamaged(w, reader.Stats().Damaged)
+	warnDamaged(env, reader.Stats().Damaged)
 	if err == nil && found == 0 {
 		err = c.notRead(&q, reader.Stats(), known)
 	}
@@ -72,7 +72,7 @@ func (c *auditShow) Run(w *world) error {
 			"is it in an older file, or outside of --since and --until?")
 	}
 	if err == nil && found == 0 {
-		fmt.Fprintln(w.stderr, "gate421: no record fits")
+		fmt.Fprintln(env.stderr, "gate421: no record fits")
 	}
 	return err
 }

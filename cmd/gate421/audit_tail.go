@@ -22,7 +22,7 @@ else is in the log, such as changed rules and what the guard did, unless a flag 
 }
 
 // Run prints until the end of the file or, when it follows, until the process is told to end.
-func (c *auditTail) Run(w *world) error {
+func (c *auditTail) Run(env *environment) error {
 	q, err := c.query(time.Now())
 	if err != nil {
 		return err
@@ -50,5 +50,5 @@ func (c *auditTail) Run(w *world) error {
 		return usageError(errors.New("--lines cannot be less than 0"))
 	}
 	tail := logs.Tail{Path: paths[0], Last: c.Lines, Follow: c.Follow, Query: q, Choice: choice}
-	return logHint(tail.Run(w.ctx, func(line []byte) error { return printRecord(w.stdout, line, c.JSON) }))
+	return logHint(tail.Run(env.ctx, func(line []byte) error { return printRecord(env.stdout, line, c.JSON) }))
 }

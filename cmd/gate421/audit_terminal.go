@@ -8,20 +8,20 @@ import (
 	"gate421/cmd/gate421/terminal"
 )
 
-// forReader is where the decision log goes that is written to standard output: to a terminal, where a person reads it,
-// one readable line a record, as audit tail prints it; to anything else the records themselves.
-func forReader(stdout io.Writer) io.Writer {
+// logOutput is where a decision log on standard output goes: on a terminal one readable line a record, as audit tail prints
+// it; anything else gets the records themselves.
+func logOutput(stdout io.Writer) io.Writer {
 	if f, ok := stdout.(*os.File); ok && terminal.Is(f) {
-		return rows{f}
+		return rowWriter{f}
 	}
 	return stdout
 }
 
-// rows writes the lines of a decision log as a person reads them. Every Write has to be of whole lines.
-type rows struct{ to io.Writer }
+// rowWriter writes the lines of a decision log as a person reads them. Every Write has to be of whole lines.
+type rowWriter struct{ to io.Writer }
 
-// Write writes all rows at once. Of a write that fails nothing counts: rows are not as long as their lines.
-func (r rows) Write(lines []byte) (int, error) {
+// Write writes all rows at once. A write that fails counts as 0 bytes: rows are not as long as their lines.
+func (r rowWriter) Write(lines []byte) (int, error) {
 	var out bytes.Buffer
 	for line := range bytes.Lines(lines) {
 		if line = bytes.TrimRight(line, "\n"); len(line) > 0 {

@@ -46,7 +46,7 @@ func TestDecisionsOnATerminal(t *testing.T) {
 		`"client_ip":"192.0.2.1","claim":"googlebot","verdict":"genuine","action":"refuse","reason":"refused","status":421}` + "\n"
 	const event = `{"v":1,"time":"2026-11-20T12:00:01.000000Z","boot":"b","seq":2,"event":"guard","site":"shop.test","what":"tripped"}` + "\n"
 	reader, writer := openTerminal(t)
-	n, err := forReader(writer).Write([]byte("\n" + line + event))
+	n, err := logOutput(writer).Write([]byte("\n" + line + event))
 	if n != 1+len(line)+len(event) || err != nil {
 		t.Errorf("took %d bytes, %v; want all %d", n, err, 1+len(line)+len(event))
 	}
@@ -64,7 +64,7 @@ func TestDecisionsOnATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer piped.Close()
-	if _, err := forReader(pipe).Write([]byte(line)); err != nil {
+	if _, err := logOutput(pipe).Write([]byte(line)); err != nil {
 		t.Fatal(err)
 	}
 	pipe.Close()

@@ -177,16 +177,16 @@ func TestMoments(t *testing.T) {
 		"7d": "2026-11-15 12:00:00", "36h": "2026-11-21 00:00:00", "2w": "2026-11-08 12:00:00", "1w1d1h30m": "2026-11-14 10:30:00", "0d": "2026-11-22 12:00:00",
 		"2026-11-01": "2026-11-01 00:00:00", "2026-11-01T12:00:00+01:00": "2026-11-01 11:00:00",
 	} {
-		if got, err := moment(text, now); err != nil || got.Format(time.DateTime) != wanted {
+		if got, err := parseTime(text, now); err != nil || got.Format(time.DateTime) != wanted {
 			t.Errorf("%s: %v %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"7", "d", "-7d", "7d-1h", "1d1w", "2026-13-01", "now", "7 d", "99999999d"} {
-		if got, err := moment(text, now); err == nil {
+		if got, err := parseTime(text, now); err == nil {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
-	if _, err := moment("9999w", now); err != nil {
+	if _, err := parseTime("9999w", now); err != nil {
 		t.Error(err)
 	}
 }

@@ -26,15 +26,15 @@ and the certificates, authorities and folders that it names are there for the us
 With --live it also looks at this machine and its surroundings; run it where the gateway runs, or will.`
 }
 
-// Run says all that is wrong at once.
-func (c *checkCommand) Run(w *world) error {
+// Run prints all problems at once.
+func (c *checkCommand) Run(env *environment) error {
 	loaded, err := c.load()
 	if err != nil {
 		return err
 	}
 	problems := check.Unwritable(loaded)
-	if !c.Live { // which says the same of the others among its findings
-		problems = append(problems, check.Unopened(w.ctx, loaded)...)
+	if !c.Live { // whose findings have the same
+		problems = append(problems, check.Unopened(env.ctx, loaded)...)
 	}
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b config.Problem) int {
@@ -43,27 +43,27 @@ func (c *checkCommand) Run(w *world) error {
 		return problems
 	}
 	for _, note := range append(loaded.Notes(), check.Unsafe(loaded)...) {
-		fmt.Fprintf(w.stdout, "%s %s\n", terminal.Paint(w.stdout, "note", "note:"), note)
+		fmt.Fprintf(env.stdout, "%s %s\n", terminal.Paint(env.stdout, "note", "note:"), note)
 	}
-	fmt.Fprintf(w.stdout, "%s: no problems; %s: %s\n", loaded.File, hint.Count(len(loaded.Sites), "site"), siteNames(loaded))
+	fmt.Fprintf(env.stdout, "%s: no problems; %s: %s\n", loaded.File, hint.Count(len(loaded.Sites), "site"), siteNames(loaded))
 	if !c.Live {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(env.ctx, time.Minute)
 	defer cancel()
 	failed := 0
 	for _, f := range check.Live(ctx, loaded) {
-		mark := terminal.Paint(w.stdout, "ok", "ok    ")
+		mark := terminal.Paint(env.stdout, "ok", "ok    ")
 		switch {
 		case f.Bad:
-			mark = terminal.Paint(w.stdout, "bad", "failed")
+			mark = terminal.Paint(env.stdout, "bad", "failed")
 			failed++
 		case f.Hint != "":
-			mark = terminal.Paint(w.stdout, "note", "note  ")
+			mark = terminal.Paint(env.stdout, "note", "note  ")
 		}
-		fmt.Fprintf(w.stdout, "%s %s\n", mark, f.What)
+		fmt.Fprintf(env.stdout, "%s %s\n", mark, f.What)
 		if f.Hint != "" {
-			fmt.Fprintf(w.stdout, "       hint: %s\n", f.Hint)
+			fmt.Fprintf(env.stdout, "       hint: %s\n", f.Hint)
 		}
 	}
 	if failed > 0 {

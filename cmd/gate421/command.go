@@ -15,15 +15,15 @@ import (
 
 // Errors go to stderr, see gate/hint. Exit codes: 0 fine, 1 failed, 2 usage.
 
-// world is what a command may touch outside itself.
-type world struct {
+// environment is what a command has of the process around it.
+type environment struct {
 	ctx    context.Context
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
 }
 
-// commands is the command line. The texts are read by site owners.
+// commands is the command line. Site owners read its texts.
 type commands struct {
 	Run     runCommand     `cmd:"" help:"Serve: answer for your sites, send a verified Googlebot back to HTTP/1.1, log every decision."`
 	Demo    demoCommand    `cmd:"" help:"Show it: a Googlebot, a browser and two impostors visit a gateway on this machine. Needs nothing."`
@@ -36,9 +36,9 @@ type commands struct {
 	Version versionCommand `cmd:"" help:"Print the version of gate421, of Go and the commit it was built from."`
 }
 
-// run is the program but for the process around it: it returns when the command is done or ctx has ended it.
+// run is the program without the process around it: it returns when the command is done or ctx has ended it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	w := &world{ctx, stdin, stdout, stderr}
+	env := &environment{ctx, stdin, stdout, stderr}
 	var grammar commands
 	helped := false
 	parser, err := kong.New(&grammar,
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	args = asMeant(args)
+	args = normalize(args)
 	parsed, err := parser.Parse(args)
 	if err != nil && len(args) > 1 && args[len(args)-1] == "help" { // gate421 run help
 		parsed, err = parser.Parse(append(args[:len(args)-1:len(args)-1], "--help"))
@@ -66,11 +66,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return usageError(err)
 	}
-	return parsed.Run(w)
+	return parsed.Run(env)
 }
 
-// asMeant is the command line as people type it elsewhere, in this program's own words.
-func asMeant(args []string) []string {
+// normalize turns what people type elsewhere (help, -v, nothing) into this program's own command line.
+func normalize(args []string) []string {
 	if len(args) == 0 {
 		return []string{"--help"}
 	}
@@ -98,14 +98,14 @@ func usageError(err error) error {
 	return badUsage(err, "gate421 --help lists the commands, gate421 COMMAND --help what each takes")
 }
 
-// silent is a failure that the command has already told in its own words.
-type silent struct{ err error }
+// reported is a failure that the command has already printed.
+type reported struct{ err error }
 
-// Error is empty: there is nothing to add.
-func (silent) Error() string { return "" }
+// Error is empty: there is nothing left to print.
+func (reported) Error() string { return "" }
 
-// Unwrap gives the failure, nil where there is no more of it than its words.
-func (s silent) Unwrap() error { return s.err }
+// Unwrap gives the failure; nil if it was no error of another package.
+func (s reported) Unwrap() error { return s.err }
 
 func exitCode(err error) int {
 	switch {
@@ -117,7 +117,7 @@ func exitCode(err error) int {
 	return 1
 }
 
-// crawlerNames are the names that a configuration may use.
+// crawlerNames are the crawlers that a configuration may name.
 func crawlerNames() []string {
 	var names []string
 	for _, c := range verify.Catalogue() {
@@ -126,7 +126,7 @@ func crawlerNames() []string {
 	return names
 }
 
-// configFile is a --config flag. Without it, gate421.yaml in the working folder is meant.
+// configFile is a --config flag. Its default is gate421.yaml in the working folder.
 type configFile struct {
 	Config string `short:"c" placeholder:"FILE" help:"The configuration (default: gate421.yaml in this folder)."`
 }

@@ -81,7 +81,7 @@ func TestExitCode(t *testing.T) {
 		err  error
 		code int
 	}{
-		{nil, 0}, {plain, 1}, {hint.Add(plain, "mend it"), 1}, {usageError(plain), 2}, {fmt.Errorf("again: %w", usageError(plain)), 2}, {silent{}, 1}, {silent{plain}, 1},
+		{nil, 0}, {plain, 1}, {hint.Add(plain, "mend it"), 1}, {usageError(plain), 2}, {fmt.Errorf("again: %w", usageError(plain)), 2}, {reported{}, 1}, {reported{plain}, 1},
 	} {
 		if got := exitCode(test.err); got != test.code {
 			t.Errorf("exit code of %v is %d, want %d", test.err, got, test.code)
@@ -90,7 +90,7 @@ func TestExitCode(t *testing.T) {
 	if got := hint.Message(usageError(plain)); got != "gate421: it broke\nhint: gate421 --help lists the commands, gate421 COMMAND --help what each takes" {
 		t.Errorf("a usage error reads %q", got)
 	}
-	if got := (silent{}).Error(); got != "" {
+	if got := (reported{}).Error(); got != "" {
 		t.Errorf("a failure that was told already says %q, want nothing", got)
 	}
 }

@@ -12,5 +12,5 @@ func (demoCommand) Help() string {
 server that says which loopback address is Googlebot. The gateway in the middle is the same that "gate421 run" starts.`
 }
 
-// Run sets up the world, takes the visitors through it and keeps serving.
-func (c *demoCommand) Run(w *world) error { return demo.Run(w.ctx, w.stdout, w.stderr, c.Once) }
+// Run takes the visitors on their tour and keeps serving.
+func (c *demoCommand) Run(env *environment) error { return demo.Run(env.ctx, env.stdout, env.stderr, c.Once) }

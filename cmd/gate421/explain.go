@@ -50,8 +50,8 @@ type explanation struct {
 	Status  int    `json:"status,omitempty"`
 }
 
-// Run decides with the gateway's own code and prints the way there.
-func (c *explainCommand) Run(w *world) error {
+// Run decides with the gateway's own code and prints each step.
+func (c *explainCommand) Run(env *environment) error {
 	loaded, err := c.load()
 	if err != nil {
 		return err
@@ -60,14 +60,14 @@ func (c *explainCommand) Run(w *world) error {
 	if err != nil || u.Hostname() == "" {
 		return badUsage(fmt.Errorf("%q is no address of a page", c.URL), "write it whole: https://example.com/shop/")
 	}
-	found, err := c.explain(w.ctx, loaded, u)
+	found, err := c.explain(env.ctx, loaded, u)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(w.stdout).Encode(found)
+		return json.NewEncoder(env.stdout).Encode(found)
 	}
-	found.print(w, c)
+	found.write(env, c)
 	return nil
 }
 
@@ -95,7 +95,7 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 		found.Site = facts.Site.Name
 		rule := facts.Site.Rule(path)
 		found.Rule, found.State, found.BuiltIn = rule.Pattern, rule.State.String(), rule.BuiltIn
-		found.Guard, facts.Armed = guardOf(loaded, found.Site, facts.Claim)
+		found.Guard, facts.Armed = guardState(loaded, found.Site, facts.Claim)
 	}
 	identify, err := c.identify(ctx, loaded, facts.Claim, found)
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 	return found, nil
 }
 
-// identify is the gateway's question about the client, or the assumption that it is what it claims.
+// identify returns the verifier's lookup of the client, or without --from the assumption that it is what it claims.
 func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, claim string, found *explanation) (func() verify.Verdict, error) {
 	if c.From == "" {
 		return func() verify.Verdict {
@@ -136,8 +136,8 @@ func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, cl
 	}, nil
 }
 
-// guardOf looks up what a gateway with this state folder has counted, without counting.
-func guardOf(c *config.Config, site, crawler string) (words string, armed bool) {
+// guardState reads what a gateway with this state folder has counted.
+func guardState(c *config.Config, site, crawler string) (words string, armed bool) {
 	at := slices.IndexFunc(c.Sites, func(s config.Site) bool { return s.Hosts[0] == site })
 	if at < 0 || c.Sites[at].Guard == nil {
 		return "off", true
@@ -159,10 +159,10 @@ func guardOf(c *config.Config, site, crawler string) (words string, armed bool) 
 	return "armed", true
 }
 
-func (e *explanation) print(w *world, c *explainCommand) {
+func (e *explanation) write(env *environment, c *explainCommand) {
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w.stdout, "%-10s %s\n", name, visible.Text(value))
+			fmt.Fprintf(env.stdout, "%-10s %s\n", name, visible.Text(value))
 		}
 	}
 	line("page", e.URL+" over HTTP/"+c.HTTP)
@@ -194,11 +194,11 @@ func (e *explanation) print(w *world, c *explainCommand) {
 		status = fmt.Sprintf("the gate answers %d", e.Status)
 	}
 	line("decision", e.Action+": "+status)
-	line("why", e.Reason+": "+why(policy.Reason(e.Reason), e))
+	line("why", e.Reason+": "+explainReason(policy.Reason(e.Reason), e))
 }
 
-// why says a reason in a sentence.
-func why(r policy.Reason, e *explanation) string {
+// explainReason is a reason in a sentence.
+func explainReason(r policy.Reason, e *explanation) string {
 	switch r {
 	case policy.UnknownHost:
 		return "no site of the configuration has this host"

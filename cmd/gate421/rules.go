@@ -26,7 +26,7 @@ type rulesList struct {
 }
 
 // Run prints one row a rule.
-func (c *rulesList) Run(w *world) error {
+func (c *rulesList) Run(env *environment) error {
 	loaded, err := c.load()
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c *rulesList) Run(w *world) error {
 		}
 	}
 	if c.JSON {
-		encoder := json.NewEncoder(w.stdout)
+		encoder := json.NewEncoder(env.stdout)
 		for _, r := range rows {
 			if err := encoder.Encode(r); err != nil {
 				return err
@@ -57,7 +57,7 @@ func (c *rulesList) Run(w *world) error {
 		}
 		return nil
 	}
-	table := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SITE\tRULE\tSTATE\t")
 	for _, r := range rows {
 		note := ""
@@ -90,7 +90,7 @@ const (
 )
 
 // Run leaves the request in the state folder and sees whether a running gateway takes it up.
-func (c *rulesResume) Run(w *world) error {
+func (c *rulesResume) Run(env *environment) error {
 	folder, site, err := c.site()
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (c *rulesResume) Run(w *world) error {
 	failed := func(err error) error {
 		return hint.Add(fmt.Errorf("state folder %q: %w", folder, hint.Cause(err)), "run as root or as the user that gate421 runs as")
 	}
-	kept, err := keptTrips(w.ctx, folder, site)
+	kept, err := keptTrips(env.ctx, folder, site)
 	if err != nil {
 		return failed(err)
 	}
@@ -123,19 +123,19 @@ func (c *rulesResume) Run(w *world) error {
 	if err := guard.RequestResume(folder, site); err != nil {
 		return failed(err)
 	}
-	taken, err := takenUp(w.ctx, folder, site)
+	taken, err := awaitTakeUp(env.ctx, folder, site)
 	if err != nil {
 		return failed(err)
 	}
 	if !taken {
-		_, err = fmt.Fprintf(w.stdout, "the request is kept: %s refuses again when gate421 next starts (no running gateway took it up)\n", site)
+		_, err = fmt.Fprintf(env.stdout, "the request is kept: %s refuses again when gate421 next starts (no running gateway took it up)\n", site)
 		return err
 	}
-	_, err = fmt.Fprintf(w.stdout, "%s refuses again\n", site)
+	_, err = fmt.Fprintf(env.stdout, "%s refuses again\n", site)
 	return err
 }
 
-// site finds out which site of which state folder is meant.
+// site is the site that is meant, and its state folder.
 func (c *rulesResume) site() (folder, site string, err error) {
 	host := strings.ToLower(c.Host)
 	if c.State != "" {
@@ -185,8 +185,8 @@ func keptTrips(ctx context.Context, folder, site string) (kept []guard.Status, e
 	}
 }
 
-// takenUp waits until a gateway has taken a request up, for resumeTimeout at most, and not if none runs.
-func takenUp(ctx context.Context, folder, site string) (bool, error) {
+// awaitTakeUp waits until a gateway has taken a request up, for resumeTimeout at most, and not if none runs.
+func awaitTakeUp(ctx context.Context, folder, site string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)

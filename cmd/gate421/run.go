@@ -39,49 +39,49 @@ SIGTERM or Ctrl-C stops it after open requests are done. A change of the configu
 or so, and at once on SIGHUP, which also opens the log file again. Whatever is wrong with it leaves everything as it is.`
 }
 
-// Run serves until the world ends. What goes wrong is said as everything else is, so that a standard error that takes
-// nothing does not hold the end up.
-func (c *runCommand) Run(w *world) error {
+// Run serves until its context ends. An error goes through the same queue as all messages, so that a blocked standard error
+// cannot delay the end.
+func (c *runCommand) Run(env *environment) error {
 	loaded, err := c.configuration()
 	if err != nil {
 		return err
 	}
-	messages := &server.Messages{To: w.stderr}
+	messages := &server.Messages{To: env.stderr}
 	defer messages.Flush(server.FlushTimeout)
-	if err := c.serve(w, loaded, messages); err != nil {
+	if err := c.serve(env, loaded, messages); err != nil {
 		fmt.Fprintln(messages, hint.Message(err))
-		return silent{err}
+		return reported{err}
 	}
 	return nil
 }
 
-func (c *runCommand) serve(w *world, loaded *config.Config, messages io.Writer) error {
-	log.SetOutput(messages) // what a library says of its own accord
+func (c *runCommand) serve(env *environment, loaded *config.Config, messages io.Writer) error {
+	log.SetOutput(messages) // for libraries that log by themselves
 	log.SetPrefix("gate421: ")
 	log.SetFlags(0)
 	for _, note := range loaded.Notes() {
 		fmt.Fprintf(messages, "gate421: note: %s\n", note)
 	}
-	hup, broken := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	hup, pipe := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	// Whoever reads the log from standard output may go away. With somebody listening for the signal, the write fails
-	// instead of ending the process, and the log does what it does in all trouble.
-	signal.Notify(broken, syscall.SIGPIPE)
-	defer signal.Stop(broken)
-	g, err := server.Open(w.ctx, loaded, forReader(w.stdout), messages)
+	// The reader of a log on standard output may go away. While SIGPIPE is caught, the write fails instead of ending the
+	// process, and the log handles it as any other failed write.
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
+	g, err := server.Open(env.ctx, loaded, logOutput(env.stdout), messages)
 	if err != nil {
 		return err
 	}
 	g.Announce()
 	followed := make(chan struct{})
-	ctx, end := context.WithCancel(w.ctx)
+	ctx, cancel := context.WithCancel(env.ctx)
 	go func() {
 		defer close(followed)
 		g.Follow(ctx, hup, loaded.File, c.configuration)
 	}()
-	defer func() { end(); <-followed }()
-	return g.Serve(w.ctx)
+	defer func() { cancel(); <-followed }()
+	return g.Serve(env.ctx)
 }
 
 func (c *runCommand) configuration() (*config.Config, error) {

@@ -30,7 +30,7 @@ on machines for trying things out and inside an organisation; for the public the
 }
 
 // Run prints the root's path, what it is, and the commands.
-func (c *trustCommand) Run(w *world) error {
+func (c *trustCommand) Run(env *environment) error {
 	folder, err := c.folder()
 	if err != nil {
 		return err
@@ -44,20 +44,20 @@ func (c *trustCommand) Run(w *world) error {
 	case err != nil:
 		return err
 	}
-	fingerprint := spelled(root)
+	fingerprint := fingerprint(root)
 	if c.JSON {
-		return json.NewEncoder(w.stdout).Encode(struct {
+		return json.NewEncoder(env.stdout).Encode(struct {
 			Path        string `json:"path"`
 			Name        string `json:"name"`
 			NotAfter    string `json:"not_after"`
 			Fingerprint string `json:"sha256"`
 		}{path, root.Subject.CommonName, root.NotAfter.UTC().Format("2006-01-02T15:04:05Z"), fingerprint})
 	}
-	fmt.Fprintf(w.stdout, "%s\n\n%s, until %s\nSHA-256 %s\n", path, root.Subject.CommonName, root.NotAfter.UTC().Format("2006-01-02"), fingerprint)
-	for _, way := range trustWays(path, runtime.GOOS) {
-		fmt.Fprintf(w.stdout, "\n%s:\n", way.where)
-		for _, line := range way.lines {
-			fmt.Fprintf(w.stdout, "  %s\n", line)
+	fmt.Fprintf(env.stdout, "%s\n\n%s, until %s\nSHA-256 %s\n", path, root.Subject.CommonName, root.NotAfter.UTC().Format("2006-01-02"), fingerprint)
+	for _, method := range trustMethods(path, runtime.GOOS) {
+		fmt.Fprintf(env.stdout, "\n%s:\n", method.where)
+		for _, line := range method.lines {
+			fmt.Fprintf(env.stdout, "  %s\n", line)
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func (c *trustCommand) folder() (string, error) {
 	return loaded.State, nil
 }
 
-func spelled(root *x509.Certificate) string {
+func fingerprint(root *x509.Certificate) string {
 	var pairs []string
 	for _, b := range sha256.Sum256(root.Raw) {
 		pairs = append(pairs, fmt.Sprintf("%02X", b))
@@ -90,16 +90,16 @@ func spelled(root *x509.Certificate) string {
 	return strings.Join(pairs, ":")
 }
 
-// way is how one kind of client is told to trust a root.
-type way struct {
+// trustMethod is how one kind of client is told to trust a root.
+type trustMethod struct {
 	where string
 	lines []string
 }
 
-// trustWays lists the ways, those of a platform first. Commands that change the system need its administrator.
-func trustWays(path, platform string) []way {
+// trustMethods lists them, those of a platform first. Commands that change the system need its administrator.
+func trustMethods(path, platform string) []trustMethod {
 	word := hint.ShellWord(path)
-	systems := map[string][]way{
+	systems := map[string][]trustMethod{
 		"linux": {
 			{"Debian, Ubuntu and their kin, as root", []string{"cp " + word + " /usr/local/share/ca-certificates/gate421.crt", "update-ca-certificates"}},
 			{"Fedora, RHEL, Arch and their kin, as root", []string{"trust anchor --store " + word}},
@@ -114,7 +114,7 @@ func trustWays(path, platform string) []way {
 		}
 	}
 	return append(ways,
-		way{"Firefox, which has a list of its own", []string{"Settings, Privacy & Security, View Certificates, Authorities, Import: " + path}},
-		way{"curl, without changing anything", []string{"curl --cacert " + word + " https://your-host/"}},
+		trustMethod{"Firefox, which has a list of its own", []string{"Settings, Privacy & Security, View Certificates, Authorities, Import: " + path}},
+		trustMethod{"curl, without changing anything", []string{"curl --cacert " + word + " https://your-host/"}},
 	)
 }

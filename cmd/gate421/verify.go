@@ -35,9 +35,9 @@ Exit 0 only if all addresses are genuine.`
 }
 
 // Run verifies each address and fails unless all are genuine.
-func (c *verifyCommand) Run(w *world) error {
+func (c *verifyCommand) Run(env *environment) error {
 	if c.List {
-		return c.list(w)
+		return c.list(env)
 	}
 	if !slices.Contains(crawlerNames(), c.Crawler) {
 		return badUsage(fmt.Errorf("--crawler: no crawler is known as %q", c.Crawler),
@@ -47,7 +47,7 @@ func (c *verifyCommand) Run(w *world) error {
 	if err != nil {
 		return badUsage(err, "write --resolver 192.0.2.53:53 with the address of your DNS server")
 	}
-	addresses, err := c.addresses(w)
+	addresses, err := c.addresses(env)
 	if err != nil {
 		return err
 	}
@@ -58,33 +58,33 @@ func (c *verifyCommand) Run(w *world) error {
 	v := &verify.Verifier{Resolver: resolver}
 	defer v.Close()
 	others, done := 0, 0
-	for row := range c.lookups(w.ctx, v, ranges, addresses) {
-		if terminal.Lively(w.stderr) && len(addresses) > 1 {
+	for row := range c.lookups(env.ctx, v, ranges, addresses) {
+		if terminal.Lively(env.stderr) && len(addresses) > 1 {
 			done++
-			fmt.Fprintf(w.stderr, "\r%d of %d\r", done, len(addresses))
+			fmt.Fprintf(env.stderr, "\r%d of %d\r", done, len(addresses))
 		}
 		if row.Verdict != verify.Genuine.String() {
 			others++
 		}
-		if err := row.print(w, c.JSON); err != nil {
+		if err := row.print(env, c.JSON); err != nil {
 			return err
 		}
 	}
-	if w.ctx.Err() != nil {
+	if env.ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
 	if others > 0 {
-		return silent{}
+		return reported{}
 	}
 	return nil
 }
 
-// lookups verifies some addresses at a time and yields them in the order in which they were given.
+// lookups verifies up to 16 addresses at a time and yields them in the order in which they were given.
 func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges, addresses []netip.Addr) iter.Seq[verified] {
 	return func(yield func(verified) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		rows := make(chan chan verified, 16) // as many lookups at a time
+		rows := make(chan chan verified, 16)
 		go func() {
 			defer close(rows)
 			for _, addr := range addresses {
@@ -122,7 +122,7 @@ func (c *verifyCommand) lookup(ctx context.Context, v *verify.Verifier, ranges *
 	return row
 }
 
-// verified is one address as the user gets it.
+// verified is the output for one address.
 type verified struct {
 	IP        string   `json:"ip"`
 	Crawler   string   `json:"crawler"`
@@ -137,46 +137,46 @@ type verified struct {
 	Seconds   float64  `json:"seconds"`
 }
 
-func (v verified) print(w *world, asJSON bool) error {
+func (v verified) print(env *environment, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(w.stdout).Encode(v)
+		return json.NewEncoder(env.stdout).Encode(v)
 	}
 	verdict := v.Verdict
 	if v.Cause != "" {
 		verdict += " (" + visible.Text(v.Cause) + ")"
 	}
-	fmt.Fprintf(w.stdout, "%s is %s\n", v.IP, terminal.Paint(w.stdout, v.Verdict, verdict))
+	fmt.Fprintf(env.stdout, "%s is %s\n", v.IP, terminal.Paint(env.stdout, v.Verdict, verdict))
 	if v.Server != "" {
 		said := ""
 		if v.Detail != "" {
 			said = ": " + visible.Text(v.Detail)
 		}
-		fmt.Fprintf(w.stdout, "  DNS server       %s%s\n", visible.Text(v.Server), said)
+		fmt.Fprintf(env.stdout, "  DNS server       %s%s\n", visible.Text(v.Server), said)
 	}
 	names := "none"
 	if len(v.PTR) > 0 {
 		names = visible.Text(strings.Join(v.PTR, ", "))
 	}
-	fmt.Fprintf(w.stdout, "  reverse name     %s\n", names)
+	fmt.Fprintf(env.stdout, "  reverse name     %s\n", names)
 	if len(v.Forward) > 0 {
-		fmt.Fprintf(w.stdout, "  leads back to    %s (from %s)\n", strings.Join(v.Forward, ", "), visible.Text(v.Confirmed))
+		fmt.Fprintf(env.stdout, "  leads back to    %s (from %s)\n", strings.Join(v.Forward, ", "), visible.Text(v.Confirmed))
 	}
 	published := "not in Google's published list of common crawlers"
 	if v.Published != "" {
 		published = v.Published + " of Google's published list of common crawlers"
 	}
-	fmt.Fprintf(w.stdout, "  published range  %s\n  time taken       %.3f s\n", published, v.Seconds)
+	fmt.Fprintf(env.stdout, "  published range  %s\n  time taken       %.3f s\n", published, v.Seconds)
 	return nil
 }
 
-func (c *verifyCommand) addresses(w *world) ([]netip.Addr, error) {
+func (c *verifyCommand) addresses(env *environment) ([]netip.Addr, error) {
 	words := c.IP
 	if len(words) == 0 {
 		return nil, usageError(errors.New("no address given"))
 	}
 	if len(words) == 1 && words[0] == "-" {
 		words = nil
-		scanner := bufio.NewScanner(w.stdin)
+		scanner := bufio.NewScanner(env.stdin)
 		for scanner.Scan() {
 			if word := strings.TrimSpace(scanner.Text()); word != "" {
 				words = append(words, word)
@@ -206,15 +206,15 @@ type listed struct {
 	Names  []string `json:"names"`
 }
 
-func (c *verifyCommand) list(w *world) error {
+func (c *verifyCommand) list(env *environment) error {
 	if c.JSON {
 		list := []listed{}
 		for _, crawler := range verify.Catalogue() {
 			list = append(list, listed{crawler.Name, crawler.Class, crawler.About, crawler.Tokens, crawler.Names})
 		}
-		return json.NewEncoder(w.stdout).Encode(list)
+		return json.NewEncoder(env.stdout).Encode(list)
 	}
-	table := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tCLASS\tUSER-AGENT TOKENS\tREVERSE NAMES")
 	for _, crawler := range verify.Catalogue() {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", crawler.Name, crawler.Class, strings.Join(crawler.Tokens, ", "), strings.Join(crawler.Names, ", "))

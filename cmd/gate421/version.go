@@ -13,11 +13,11 @@ type versionCommand struct {
 }
 
 // Run prints what the build recorded about itself.
-func (c *versionCommand) Run(w *world) error {
+func (c *versionCommand) Run(env *environment) error {
 	b := server.Built()
 	if c.JSON {
-		return json.NewEncoder(w.stdout).Encode(b)
+		return json.NewEncoder(env.stdout).Encode(b)
 	}
-	fmt.Fprintf(w.stdout, "gate421 %s\n%s %s/%s\ncommit %s\n", b.Version, b.Go, runtime.GOOS, runtime.GOARCH, b.Commit)
+	fmt.Fprintf(env.stdout, "gate421 %s\n%s %s/%s\ncommit %s\n", b.Version, b.Go, runtime.GOOS, runtime.GOARCH, b.Commit)
 	return nil
 }

@@ -38,7 +38,6 @@ func demonstrate(ctx context.Context, stdout, stderr io.Writer, once bool, addre
 		return err
 	}
 	defer os.RemoveAll(folder)
-	whole := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	site, err := startSite(ctx)
@@ -54,7 +53,7 @@ func demonstrate(ctx context.Context, stdout, stderr io.Writer, once bool, addre
 		cancel()
 		err = errors.Join(err, stage.wait())
 	}()
-	defer stage.follow(false) // nobody may wait for lines that nobody reads
+	defer stage.printDecisions(false) // so that no gateway blocks on a pipe that nobody reads
 	wrong, err := stage.tour(ctx)
 	if err != nil {
 		return err
@@ -66,32 +65,32 @@ func demonstrate(ctx context.Context, stdout, stderr io.Writer, once bool, addre
 	if once {
 		return nil
 	}
-	stage.farewell()
-	stage.follow(true)
-	<-whole.Done()
+	stage.printAddresses()
+	stage.printDecisions(true)
+	<-ctx.Done()
 	return nil
 }
 
-// stage is where the demo plays: one gateway, or one for each kind of visitor.
+// stage is what the demo runs on: one gateway, or one for each kind of visitor.
 type stage struct {
 	out       io.Writer
 	messages  *server.Messages // of the gateways, on stderr
 	folder    string
 	origin    string
 	addresses []string
-	gateways  map[string]*demoGateway // by visitor, the same one under every name where addresses suffice
+	gateways  map[string]*demoGateway // by visitor; one under "all" where addresses suffice
 	running   int
 	ended     chan error
 }
 
-// demoGateway is a gateway on the stage with the lines its log has written.
+// demoGateway is a gateway with the lines that its log writes.
 type demoGateway struct {
 	*server.Gateway
 	lines <-chan map[string]any
 	once  sync.Once
 }
 
-// gatewayFor opens the gateway that a visitor meets and starts serving.
+// gatewayFor is the running gateway that a visitor meets, and the visitor's address.
 func (s *stage) gatewayFor(ctx context.Context, v visitor) (*demoGateway, string, error) {
 	zone, address, name := newZone(), s.addresses[0], v.name
 	if len(s.addresses) > len(visitors()) {
@@ -155,7 +154,7 @@ func (s *stage) open(ctx context.Context, name string, zone *zone) (*demoGateway
 	return &demoGateway{Gateway: g, lines: lines}, nil
 }
 
-// demoConfig is what a site owner would write, but for the addresses.
+// demoConfig is what a site owner would write, except for the addresses.
 const demoConfig = `
 listen: {https: "%[1]s:0", http: ""}
 admin: "%[1]s:0"
@@ -178,9 +177,9 @@ func (s *stage) wait() error {
 	return errors.Join(errs...)
 }
 
-// follow reads the lines of all gateways to their end, and shows them if anybody is there to see them. Only the first
-// call for a gateway does.
-func (s *stage) follow(show bool) {
+// printDecisions reads the lines of all gateways to their end, and prints them if show is set. Only the first call for a
+// gateway does.
+func (s *stage) printDecisions(show bool) {
 	for _, g := range s.gateways {
 		g.once.Do(func() {
 			go func() {
@@ -194,7 +193,7 @@ func (s *stage) follow(show bool) {
 	}
 }
 
-func (s *stage) farewell() {
+func (s *stage) printAddresses() {
 	out := s.out
 	for name, g := range s.gateways {
 		which := ""
@@ -212,7 +211,7 @@ func port(a net.Addr) string {
 	return p
 }
 
-// next is the next decision that the log has a line for.
+// next waits for the next decision in the log.
 func (g *demoGateway) next(ctx context.Context) (map[string]any, error) {
 	select {
 	case line, ok := <-g.lines:

@@ -31,7 +31,7 @@ func startSite(ctx context.Context) (string, error) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		io.WriteString(w, "<!doctype html><title>Shop</title><p>A page of the shop.\n")
 	})}
-	go server.Serve(l) // ends with Close
+	go server.Serve(l) // until Close
 	context.AfterFunc(ctx, func() { server.Close() })
 	return "http://" + l.Addr().String(), nil
 }
@@ -42,7 +42,7 @@ type zone struct {
 	forward map[string]netip.Addr
 }
 
-// newZone makes a zone in which nobody has a name but the address that the gateway tries a DNS server with.
+// newZone has a name only for the address with which the gateway probes a DNS server.
 func newZone() *zone {
 	z := &zone{map[string]string{}, map[string]netip.Addr{}}
 	z.add(verify.ProbeAddr().String(), visitor{reverse: "crawl-1.googlebot.com.", forward: true})
@@ -61,7 +61,7 @@ func (z *zone) add(address string, v visitor) {
 	}
 }
 
-// serve answers until ctx ends and returns the server's address.
+// serve starts a DNS server until ctx ends, and returns its address.
 func (z *zone) serve(ctx context.Context) (string, error) {
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -75,16 +75,16 @@ func (z *zone) serve(ctx context.Context) (string, error) {
 			if err != nil {
 				return
 			}
-			if answer, err := z.answer(buffer[:n]); err == nil {
-				socket.WriteTo(answer, client)
+			if reply, err := z.reply(buffer[:n]); err == nil {
+				socket.WriteTo(reply, client)
 			}
 		}
 	}()
 	return socket.LocalAddr().String(), nil
 }
 
-// authority is the SOA record of a zone that has nothing but this name, so that nobody doubts that it does not exist.
-func authority(name dnsmessage.Name) dnsmessage.Resource {
+// soa is the SOA record that goes with a negative response (RFC 2308 section 2).
+func soa(name dnsmessage.Name) dnsmessage.Resource {
 	host := dnsmessage.MustNewName("dns.localhost.")
 	return dnsmessage.Resource{
 		Header: dnsmessage.ResourceHeader{Name: name, Type: dnsmessage.TypeSOA, Class: dnsmessage.ClassINET, TTL: 60},
@@ -92,8 +92,8 @@ func authority(name dnsmessage.Name) dnsmessage.Resource {
 	}
 }
 
-// answer answers one message from the zone, with "no such name" for all that is not in it.
-func (z *zone) answer(query []byte) ([]byte, error) {
+// reply is the response to one message, NXDOMAIN for all that is not in the zone.
+func (z *zone) reply(query []byte) ([]byte, error) {
 	var parser dnsmessage.Parser
 	header, err := parser.Start(query)
 	if err != nil {
@@ -115,7 +115,7 @@ func (z *zone) answer(query []byte) ([]byte, error) {
 		body = &dnsmessage.AResource{A: address.As4()}
 	} else {
 		m.RCode = dnsmessage.RCodeNameError
-		m.Authorities = []dnsmessage.Resource{authority(question.Name)}
+		m.Authorities = []dnsmessage.Resource{soa(question.Name)}
 	}
 	if body != nil {
 		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type, Class: dnsmessage.ClassINET, TTL: 300}, Body: body}}

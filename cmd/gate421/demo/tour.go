@@ -17,7 +17,7 @@ import (
 
 const demoHost = "shop.example"
 
-// visitor is somebody who comes to the demo's site: what it says it is, and what the DNS knows about its address.
+// visitor is a client of the demo's site.
 type visitor struct {
 	name    string
 	agent   string
@@ -39,7 +39,7 @@ func visitors() []visitor {
 	}
 }
 
-// step is one request of the tour and what has to come of it.
+// step is one request of the tour and its expected outcome.
 type step struct {
 	who, path, proto string
 	status           int
@@ -59,7 +59,7 @@ func steps() []step {
 	}
 }
 
-// tour takes every step and counts those that came out wrong.
+// tour takes every step, prints it, and counts those that went wrong.
 func (s *stage) tour(ctx context.Context) (wrong int, err error) {
 	out := s.out
 	fmt.Fprintf(out, "A site, https://%s, asks Googlebot to crawl over HTTP/1.1: http2_crawl: refuse\n", demoHost)
@@ -91,7 +91,7 @@ func (s *stage) tour(ctx context.Context) (wrong int, err error) {
 			return wrong, err
 		}
 		right := status == step.status && line["reason"] == step.reason && line["path"] == step.path && line["proto"] == step.proto &&
-			line["status"] == float64(step.status) && text(line["verdict"]) == step.verdict && line["client_ip"] == address
+			line["status"] == float64(step.status) && stringOf(line["verdict"]) == step.verdict && line["client_ip"] == address
 		if !right {
 			wrong++
 		}
@@ -106,11 +106,11 @@ func (s *stage) show(step step, status int, line map[string]any, right bool) {
 	if status == 421 {
 		meaning = "refuse"
 	}
-	detail := text(line["reason"])
-	if verdict := text(line["verdict"]); verdict != "" && verdict != detail {
+	detail := stringOf(line["reason"])
+	if verdict := stringOf(line["verdict"]); verdict != "" && verdict != detail {
 		detail += ", verdict " + verdict
 	}
-	if ptr := text(line["ptr"]); ptr != "" {
+	if ptr := stringOf(line["ptr"]); ptr != "" {
 		detail += ", reverse name " + ptr
 	}
 	fmt.Fprintf(out, "  %-8s  %-20s %s  %s\n", step.proto, step.path, terminal.Paint(out, meaning, fmt.Sprint(status)), terminal.Paint(out, "quiet", detail))
@@ -119,9 +119,9 @@ func (s *stage) show(step step, status int, line map[string]any, right bool) {
 	}
 }
 
-func text(v any) string { s, _ := v.(string); return s }
+func stringOf(v any) string { s, _ := v.(string); return s }
 
-// visit makes one request on a connection of its own, speaking only the one protocol, as Googlebot does.
+// visit makes one request over one protocol on a connection of its own, as Googlebot does.
 func visit(ctx context.Context, g *demoGateway, who visitor, address string, step step) (int, error) {
 	pem, err := os.ReadFile(g.Root())
 	if err != nil {
@@ -148,14 +148,14 @@ func visit(ctx context.Context, g *demoGateway, who visitor, address string, ste
 		return 0, err
 	}
 	r.Header.Set("User-Agent", who.agent)
-	answer, err := transport.RoundTrip(r)
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		return 0, err
 	}
-	defer answer.Body.Close()
-	if answer.Proto != step.proto {
-		return 0, fmt.Errorf("answered over %s", answer.Proto)
+	defer resp.Body.Close()
+	if resp.Proto != step.proto {
+		return 0, fmt.Errorf("answered over %s", resp.Proto)
 	}
-	_, err = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, err
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
 }
