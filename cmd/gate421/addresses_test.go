@@ -64,7 +64,8 @@ func TestVerifyInWords(t *testing.T) {
 		out, trouble, err := quiet(t.Context(), []string{"verify", test.ip, "--resolver", dns.Addr()}, "")
 		got := seconds.ReplaceAllString(out, "0.000 s")
 		if exitCode(err) != test.code || trouble != "" || got != test.wanted {
-			t.Errorf("verify %s: exit %d, stderr %q\n%s\nwanted exit %d\n%s", test.ip, exitCode(err), trouble, got, test.code, test.wanted)
+			t.Errorf("verify %s: exit %d, stderr %q\n%s\nwanted exit %d\n%s", test.ip, exitCode(err), trouble, got, test.code,
+				test.wanted)
 		}
 		if err != nil && err.Error() != "" {
 			t.Errorf("verify %s says %q on top of its verdict", test.ip, err)
@@ -79,17 +80,22 @@ func TestVerifyAsJSON(t *testing.T) {
 		code        int
 		wanted      []string
 	}{
-		{"66.249.66.1", "", 0, []string{"ip=66.249.66.1 crawler=googlebot verdict=genuine cause= ptr=[crawl-66-249-66-1.googlebot.com] forward=[66.249.66.1] published=66.249.66.0/27"}},
+		{"66.249.66.1", "", 0, []string{"ip=66.249.66.1 crawler=googlebot verdict=genuine cause= " +
+			"ptr=[crawl-66-249-66-1.googlebot.com] forward=[66.249.66.1] published=66.249.66.0/27"}},
 		{"::ffff:66.249.66.1", "", 0, []string{"ip=66.249.66.1 verdict=genuine"}},
-		{"66.249.66.1 95.216.227.158", "", 1, []string{"verdict=genuine", "ip=95.216.227.158 verdict=impostor ptr=[crawl-95-216-227-158.googlebot.com] forward= published="}},
-		{"-", "66.249.66.1\n\n  192.0.2.4  \n", 1, []string{"ip=66.249.66.1 verdict=genuine", "ip=192.0.2.4 verdict=impostor"}},
+		{"66.249.66.1 95.216.227.158", "", 1, []string{"verdict=genuine",
+			"ip=95.216.227.158 verdict=impostor ptr=[crawl-95-216-227-158.googlebot.com] forward= published="}},
+		{"-", "66.249.66.1\n\n  192.0.2.4  \n", 1, []string{"ip=66.249.66.1 verdict=genuine",
+			"ip=192.0.2.4 verdict=impostor"}},
 		{"-", "66.249.66.1", 0, []string{"verdict=genuine"}},
-		{"192.0.2.5 --crawler adsbot-google", "", 0, []string{"crawler=adsbot-google verdict=genuine ptr=[rate-limited-proxy-192-0-2-5.google.com]"}},
+		{"192.0.2.5 --crawler adsbot-google", "", 0,
+			[]string{"crawler=adsbot-google verdict=genuine ptr=[rate-limited-proxy-192-0-2-5.google.com]"}},
 		{"192.0.2.5", "", 1, []string{"crawler=googlebot verdict=impostor"}},
 		{"66.249.66.1 --crawler apis-google", "", 1, []string{"crawler=apis-google verdict=impostor"}},
 		{"66.249.66.1 --crawler adsbot-google", "", 0, []string{"crawler=adsbot-google verdict=genuine"}},
 	} {
-		out, trouble, err := quiet(t.Context(), append([]string{"verify", "--json", "--resolver", dns.Addr()}, strings.Fields(test.args)...), test.stdin)
+		out, trouble, err := quiet(t.Context(), append([]string{"verify", "--json", "--resolver", dns.Addr()},
+			strings.Fields(test.args)...), test.stdin)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		if exitCode(err) != test.code || trouble != "" || len(lines) != len(test.wanted) {
 			t.Errorf("verify %s: exit %d, stderr %q, %q; wanted exit %d", test.args, exitCode(err), trouble, lines, test.code)
@@ -109,13 +115,15 @@ func TestVerifyAsJSON(t *testing.T) {
 
 func TestVerifyInTroubleWithDNS(t *testing.T) {
 	t.Parallel()
-	for fault, cause := range map[string]string{"fault servfail": "servfail", "fault refused": "refused", "down": "unreachable"} {
+	for fault, cause := range map[string]string{"fault servfail": "servfail", "fault refused": "refused",
+		"down": "unreachable"} {
 		dns := addresses(t)
 		if err := dns.Tell([]string{fault}); err != nil {
 			t.Fatal(err)
 		}
 		out, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", dns.Addr()}, "")
-		if exitCode(err) != 1 || !strings.HasPrefix(out, "66.249.66.1 is unknown ("+cause+")\n  DNS server       "+dns.Addr()) {
+		if exitCode(err) != 1 || !strings.HasPrefix(out,
+			"66.249.66.1 is unknown ("+cause+")\n  DNS server       "+dns.Addr()) {
 			t.Errorf("%s: exit %d, %s", fault, exitCode(err), out)
 		}
 	}
@@ -124,19 +132,26 @@ func TestVerifyInTroubleWithDNS(t *testing.T) {
 func TestVerifyRefusesWhatIsNoAddress(t *testing.T) {
 	const looks = "hint: addresses look like 66.249.66.1 or 2001:4860:4801:10::1"
 	dns := addresses(t)
-	out := fails(t, 2, "gate421: \"66.249.66.300\" is no IP address\n"+looks, "verify", "66.249.66.1", "66.249.66.300", "--resolver", dns.Addr())
+	out := fails(t, 2, "gate421: \"66.249.66.300\" is no IP address\n"+looks, "verify", "66.249.66.1", "66.249.66.300",
+		"--resolver", dns.Addr())
 	if out != "" {
 		t.Errorf("it looked up addresses before it had read them all: %q", out)
 	}
-	fails(t, 2, "gate421: \"crawl-66-249-66-1.googlebot.com\" is no IP address\n"+looks, "verify", "crawl-66-249-66-1.googlebot.com")
-	fails(t, 2, "gate421: --crawler: no crawler is known as \"Bingbot\"\nhint: only Google documents 421 as the way to opt out of "+
-		"crawling over HTTP/2, so only its crawlers can be sent back: nearest is googlebot; known are googlebot, storebot-google, "+
-		"google-inspectiontool, googleother, google-cloudvertexbot, apis-google, adsbot-google, mediapartners-google and google-safety "+
+	fails(t, 2, "gate421: \"crawl-66-249-66-1.googlebot.com\" is no IP address\n"+looks, "verify",
+		"crawl-66-249-66-1.googlebot.com")
+	fails(t, 2, "gate421: --crawler: no crawler is known as \"Bingbot\"\n"+
+		"hint: only Google documents 421 as the way to opt out of "+
+		"crawling over HTTP/2, so only its crawlers can be sent back: nearest is googlebot; known are googlebot, "+
+		"storebot-google, "+
+		"google-inspectiontool, googleother, google-cloudvertexbot, apis-google, adsbot-google, mediapartners-google and "+
+		"google-safety "+
 		"(gate421 verify --list says more of each)", "verify", "66.249.66.1", "--crawler", "Bingbot")
-	fails(t, 2, "gate421: --crawler: no crawler is known as \"Googlebot\"\nhint: did you mean googlebot? (gate421 verify --list "+
+	fails(t, 2, "gate421: --crawler: no crawler is known as \"Googlebot\"\n"+
+		"hint: did you mean googlebot? (gate421 verify --list "+
 		"says more of each)", "verify", "66.249.66.1", "--crawler", "Googlebot")
 	_, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", "dns.example"}, "")
-	if exitCode(err) != 2 || !strings.HasPrefix(hint.Message(err), `gate421: resolver "dns.example": `) || !strings.Contains(hint.Message(err), "\nhint: write --resolver 192.0.2.53:53") {
+	if exitCode(err) != 2 || !strings.HasPrefix(hint.Message(err), `gate421: resolver "dns.example": `) ||
+		!strings.Contains(hint.Message(err), "\nhint: write --resolver 192.0.2.53:53") {
 		t.Errorf("a resolver that is no address: exit %d, %s", exitCode(err), hint.Message(err))
 	}
 }
@@ -148,7 +163,8 @@ func TestVerifyList(t *testing.T) {
 	}
 	for i, crawler := range verify.Catalogue() {
 		line := table[i+1]
-		if !strings.HasPrefix(line, crawler.Name+" ") || !strings.Contains(line, strings.Join(crawler.Tokens, ", ")) || !strings.Contains(line, crawler.Names[0]) {
+		if !strings.HasPrefix(line, crawler.Name+" ") || !strings.Contains(line, strings.Join(crawler.Tokens, ", ")) ||
+			!strings.Contains(line, crawler.Names[0]) {
 			t.Errorf("the line of %s is %q", crawler.Name, line)
 		}
 	}

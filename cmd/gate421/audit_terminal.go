@@ -8,8 +8,8 @@ import (
 	"gate421/cmd/gate421/terminal"
 )
 
-// logOutput is where a decision log on standard output goes: on a terminal one readable line a record, as audit tail prints
-// it; anything else gets the records themselves.
+// logOutput is where a decision log on standard output goes: on a terminal one readable line a record, as audit tail
+// prints it; anything else gets the records themselves.
 func logOutput(stdout io.Writer) io.Writer {
 	if f, ok := stdout.(*os.File); ok && terminal.Is(f) {
 		return rowWriter{f}

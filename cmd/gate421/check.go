@@ -45,7 +45,8 @@ func (c *checkCommand) Run(env *environment) error {
 	for _, note := range append(loaded.Notes(), check.Unsafe(loaded)...) {
 		fmt.Fprintf(env.stdout, "%s %s\n", terminal.Paint(env.stdout, "note", "note:"), note)
 	}
-	fmt.Fprintf(env.stdout, "%s: no problems; %s: %s\n", loaded.File, hint.Count(len(loaded.Sites), "site"), siteNames(loaded))
+	fmt.Fprintf(env.stdout, "%s: no problems; %s: %s\n", loaded.File, hint.Count(len(loaded.Sites), "site"),
+		siteNames(loaded))
 	if !c.Live {
 		return nil
 	}

@@ -39,7 +39,8 @@ sites:
 		}
 		at += i
 	}
-	for _, words := range []string{"\n    listen: {https: \":443\", htpp: \":80\"}\n                            ^\nhint: did you mean http?", `site "shop.test": path "downloads": `, "http2_crawl is missing"} {
+	for _, words := range []string{"\n    listen: {https: \":443\", htpp: \":80\"}\n                            ^\n" +
+		"hint: did you mean http?", `site "shop.test": path "downloads": `, "http2_crawl is missing"} {
 		if !strings.Contains(got, words) {
 			t.Errorf("no %q in\n%s", words, got)
 		}
@@ -92,7 +93,8 @@ func steady(s *program, out string) string {
 func TestCheckLiveGood(t *testing.T) {
 	s := newProgram(t)
 	s.DNS.GooglebotAt(t, "66.249.66.1")
-	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1", "*.shop.test", "192.0.2.1"]`, "$echo", "{source: local}", "$dns")
+	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1", "*.shop.test", "192.0.2.1"]`, "$echo", "{source: local}",
+		"$dns")
 	wanted := `FOLDER/gate421.yaml: no problems; 1 site: 127.0.0.1 (refuse)
 ok     listen.https: 127.0.0.1:PORT is free
 ok     127.0.0.1 leads to this machine (127.0.0.1)
@@ -124,7 +126,8 @@ sites: [{hosts: ["127.0.0.1"], origin: "$echo", http2_crawl: refuse}]
 	s.start()
 	got := works(t, "check", "--live", "--config", s.File)
 	for _, want := range []string{
-		"listen.https: " + https + " is held by the gate421 that is running", "listen.http: " + http + " is held by the gate421 that is running",
+		"listen.https: " + https + " is held by the gate421 that is running",
+		"listen.http: " + http + " is held by the gate421 that is running",
 		"admin: " + admin + " is held by the gate421 that is running",
 	} {
 		if !strings.Contains(got, "ok     "+want+"\n") {
@@ -143,17 +146,21 @@ func TestCheckLooksAtFoldersAndRights(t *testing.T) {
 	}
 	head := "sites: [{hosts: [shop.test], origin: \"http://127.0.0.1:3000\", http2_crawl: refuse}]\n"
 	for _, test := range []struct{ text, want string }{
-		{"log: {file: $/none/decisions.log}\nstate: $\n", `:2:13: log.file: "$/none/decisions.log" cannot be made: the folder "$/none" is missing`},
+		{"log: {file: $/none/decisions.log}\nstate: $\n",
+			`:2:13: log.file: "$/none/decisions.log" cannot be made: the folder "$/none" is missing`},
 		{"log: {file: $}\nstate: $\n", `:2:13: log.file: "$" is a folder`},
 		{"log: {file: $/file/decisions.log}\nstate: $\n", `:2:13: log.file: "$/file/decisions.log" not a directory`},
 		{"state: $/file\n", `:2:8: state: "$/file" is no folder`},
 		{"state: $/file/state\n", `:2:8: state: "$/file/state" not a directory`},
-		{"state: $\ncertificates: {source: files, files: [{cert: $/none.pem, key: $/none.key}]}\n", `:3:46: certificate "$/none.pem": no such file or directory`},
-		{"state: $\ncertificates: {source: files, files: [{cert: $/cert.pem, key: $/cert.pem}]}\n", `:3:46: certificate "$/cert.pem": holds no PEM block`},
+		{"state: $\ncertificates: {source: files, files: [{cert: $/none.pem, key: $/none.key}]}\n",
+			`:3:46: certificate "$/none.pem": no such file or directory`},
+		{"state: $\ncertificates: {source: files, files: [{cert: $/cert.pem, key: $/cert.pem}]}\n",
+			`:3:46: certificate "$/cert.pem": holds no PEM block`},
 	} {
 		file := fileOf(t, head+strings.ReplaceAll(test.text, "$", folder))
 		_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
-		if want := file + strings.ReplaceAll(test.want, "$", folder); exitCode(err) != 1 || !strings.Contains(hint.Message(err), want) || !strings.Contains(hint.Message(err), "hint: ") {
+		if want := file + strings.ReplaceAll(test.want, "$", folder); exitCode(err) != 1 ||
+			!strings.Contains(hint.Message(err), want) || !strings.Contains(hint.Message(err), "hint: ") {
 			t.Errorf("%s: exit %d,\n%s\nwant %s", test.text, exitCode(err), hint.Message(err), want)
 		}
 	}
@@ -206,14 +213,16 @@ func TestCheckLiveCertificates(t *testing.T) {
 	s.DNS.GooglebotAt(t, "66.249.66.1")
 	pair := servertest.SelfSigned(t, s.Folder, time.Now().Add(100*time.Hour), "127.0.0.1")
 	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1"]`, "$echo", pair, "$dns")
-	if got := works(t, "check", "--live", "--config", file); !strings.Contains(got, "ok     certificate for 127.0.0.1: 4 days left\n") {
+	if got := works(t, "check", "--live", "--config", file); !strings.Contains(got,
+		"ok     certificate for 127.0.0.1: 4 days left\n") {
 		t.Errorf("check --live says\n%s", got)
 	}
 	if err := os.Remove(filepath.Join(s.Folder, "key.pem")); err != nil {
 		t.Fatal(err)
 	}
 	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
-	if exitCode(err) != 1 || !strings.Contains(out, "failed ") || !strings.Contains(out, "key.pem") || !strings.Contains(out, "hint: correct certificates.files") {
+	if exitCode(err) != 1 || !strings.Contains(out, "failed ") || !strings.Contains(out, "key.pem") ||
+		!strings.Contains(out, "hint: correct certificates.files") {
 		t.Errorf("exit %d, %s\n%s", exitCode(err), hint.Message(err), out)
 	}
 }
@@ -223,7 +232,8 @@ func TestCheckLiveCertificates(t *testing.T) {
 func TestCheckLiveReadsStoredCertificates(t *testing.T) {
 	s := newProgram(t)
 	s.DNS.GooglebotAt(t, "66.249.66.1")
-	file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo", "{source: acme, ca: \"https://ca.test/directory\"}", "$dns")
+	file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo",
+		"{source: acme, ca: \"https://ca.test/directory\"}", "$dns")
 	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "") // the name leads nowhere
 	if !strings.Contains(out, "ok     no certificate for localhost.example is kept yet; it is ordered at the start\n") {
 		t.Errorf("check --live says\n%s", out)
@@ -261,15 +271,20 @@ func TestCheckLiveReadsStoredCertificates(t *testing.T) {
 func TestCheckSharedStorage(t *testing.T) {
 	s := newProgram(t)
 	s.DNS.GooglebotAt(t, "66.249.66.1")
-	file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo", `{source: acme, storage: "redis://127.0.0.1:1/2"}`, "$dns")
+	file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo",
+		`{source: acme, storage: "redis://127.0.0.1:1/2"}`, "$dns")
 	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
-	if !strings.Contains(out, "ok     no certificate for localhost.example has been copied here from certificates.storage; what it lacks is ordered at the start\n") {
+	if !strings.Contains(out, "ok     no certificate for localhost.example has been copied here from "+
+		"certificates.storage; what it lacks is ordered at the start\n") {
 		t.Errorf("check --live says\n%s", out)
 	}
-	for storage, want := range map[string]string{"rediss://127.0.0.1:1?ca=/nowhere.pem": "/nowhere.pem", "redis://127.0.0.1:1/two": `database "two" is not a number`} {
-		file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo", fmt.Sprintf("{source: acme, storage: %q}", storage), "$dns")
+	for storage, want := range map[string]string{"rediss://127.0.0.1:1?ca=/nowhere.pem": "/nowhere.pem",
+		"redis://127.0.0.1:1/two": `database "two" is not a number`} {
+		file := liveFile(t, s, servertest.Unused(t), `["localhost.example"]`, "$echo",
+			fmt.Sprintf("{source: acme, storage: %q}", storage), "$dns")
 		_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
-		if exitCode(err) != 1 || !strings.Contains(hint.Message(err), "certificate storage: ") || !strings.Contains(hint.Message(err), want) {
+		if exitCode(err) != 1 || !strings.Contains(hint.Message(err), "certificate storage: ") ||
+			!strings.Contains(hint.Message(err), want) {
 			t.Errorf("exit %d, %s", exitCode(err), hint.Message(err))
 		}
 	}
@@ -342,9 +357,11 @@ func TestCheckAsRootOfAnothersFolder(t *testing.T) {
 	if err := os.Chown(folder, 1234, 1234); err != nil {
 		t.Fatal(err)
 	}
-	file := fileOf(t, "state: "+folder+"\ncertificates: {source: local}\nsites: [{hosts: [shop.test], origin: \"http://127.0.0.1:3000\", http2_crawl: refuse}]\n")
+	file := fileOf(t, "state: "+folder+"\ncertificates: {source: local}\n"+
+		"sites: [{hosts: [shop.test], origin: \"http://127.0.0.1:3000\", http2_crawl: refuse}]\n")
 	got := works(t, "check", "--config", file)
-	if !strings.Contains(got, "note: "+file+":1:8: state: run by root, gate421 would not start: ") || !strings.Contains(got, "no problems") {
+	if !strings.Contains(got, "note: "+file+":1:8: state: run by root, gate421 would not start: ") ||
+		!strings.Contains(got, "no problems") {
 		t.Errorf("check says\n%s\nwant a note and no problem", got)
 	}
 }
@@ -352,7 +369,8 @@ func TestCheckAsRootOfAnothersFolder(t *testing.T) {
 func TestCheckLiveLooksAtEveryServer(t *testing.T) {
 	s := newProgram(t)
 	s.DNS.GooglebotAt(t, "66.249.66.1")
-	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1"]`, `["$echo", "$dead", "$messages", "unix:/nowhere/app.sock"]`, "{source: local}", "$dns")
+	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1"]`,
+		`["$echo", "$dead", "$messages", "unix:/nowhere/app.sock"]`, "{source: local}", "$dns")
 	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
 	if exitCode(err) != 1 || hint.Message(err) != "gate421: 2 of the live checks failed" {
 		t.Errorf("exit %d, %s", exitCode(err), hint.Message(err))

@@ -43,7 +43,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	helped := false
 	parser, err := kong.New(&grammar,
 		kong.Name("gate421"),
-		kong.Description("A front server for sites that want Googlebot to crawl over HTTP/1.1: it answers 421 to a verified Googlebot over HTTP/2, and to nobody else."),
+		kong.Description("A front server for sites that want Googlebot to crawl over HTTP/1.1: it answers 421 to a "+
+			"verified Googlebot over HTTP/2, and to nobody else."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { helped = true }),
 		kong.PostBuild(func(k *kong.Kong) error {

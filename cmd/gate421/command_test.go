@@ -69,7 +69,8 @@ func TestUsage(t *testing.T) {
 			continue
 		}
 		first, _, _ := strings.Cut(test.wanted, ",")
-		if exitCode(err) != 2 || !strings.HasPrefix(hint.Message(err), first) || !strings.HasSuffix(hint.Message(err), lists) {
+		if exitCode(err) != 2 || !strings.HasPrefix(hint.Message(err), first) ||
+			!strings.HasSuffix(hint.Message(err), lists) {
 			t.Errorf("gate421 %s: exit %d\n%s\nwanted exit 2\n%s", test.args, exitCode(err), hint.Message(err), test.wanted)
 		}
 	}
@@ -81,13 +82,15 @@ func TestExitCode(t *testing.T) {
 		err  error
 		code int
 	}{
-		{nil, 0}, {plain, 1}, {hint.Add(plain, "mend it"), 1}, {usageError(plain), 2}, {fmt.Errorf("again: %w", usageError(plain)), 2}, {reported{}, 1}, {reported{plain}, 1},
+		{nil, 0}, {plain, 1}, {hint.Add(plain, "mend it"), 1}, {usageError(plain), 2},
+		{fmt.Errorf("again: %w", usageError(plain)), 2}, {reported{}, 1}, {reported{plain}, 1},
 	} {
 		if got := exitCode(test.err); got != test.code {
 			t.Errorf("exit code of %v is %d, want %d", test.err, got, test.code)
 		}
 	}
-	if got := hint.Message(usageError(plain)); got != "gate421: it broke\nhint: gate421 --help lists the commands, gate421 COMMAND --help what each takes" {
+	if got := hint.Message(usageError(plain)); got != "gate421: it broke\n"+
+		"hint: gate421 --help lists the commands, gate421 COMMAND --help what each takes" {
 		t.Errorf("a usage error reads %q", got)
 	}
 	if got := (reported{}).Error(); got != "" {
@@ -99,20 +102,24 @@ func TestExitCode(t *testing.T) {
 func helps() map[string][]string {
 	return map[string][]string{
 		"": {"run", "demo", "check", "explain", "verify", "rules", "audit", "version", "421", "Googlebot"},
-		"run": {"--config", "--host", "--origin", "--email", "--http2-crawl", "--state", "refuse", "observe", "allow", "SIGTERM", "SIGHUP", "443",
+		"run": {"--config", "--host", "--origin", "--email", "--http2-crawl", "--state", "refuse", "observe", "allow",
+			"SIGTERM", "SIGHUP", "443",
 			"gate421 run --host example.com --origin http://127.0.0.1:3000"},
-		"demo":         {"--once", "loopback"},
-		"check":        {"--config", "--live", "every problem", "Exit 0"},
-		"explain":      {"URL", "--config", "--from", "--agent", "--http", "--json", "1.1"},
-		"verify":       {"IP", "--crawler", "--resolver", "--json", "--list", "reverse name", "standard input", "Exit 0 only if all"},
+		"demo":    {"--once", "loopback"},
+		"check":   {"--config", "--live", "every problem", "Exit 0"},
+		"explain": {"URL", "--config", "--from", "--agent", "--http", "--json", "1.1"},
+		"verify": {"IP", "--crawler", "--resolver", "--json", "--list", "reverse name", "standard input",
+			"Exit 0 only if all"},
 		"rules":        {"list", "resume"},
 		"rules list":   {"--config", "--json"},
 		"rules resume": {"HOST", "--config", "--state"},
 		"version":      {"--json"},
 		"audit":        {"report", "show", "tail", "standard input"},
-		"audit report": {"FILE", "--config", "--since", "--until", "--site", "--path", "--format", "--json", "--rows", "--output", "7d", "HTTP/1.1", "html"},
-		"audit show":   {"FILE", "--config", "--since", "--until", "--site", "--path", "--request-id", "--reason", "--crawler", "--client", "--json"},
-		"audit tail":   {"FILE", "--config", "--lines", "--no-follow", "--since", "--site", "--json", "Ctrl-C", "rotated"},
+		"audit report": {"FILE", "--config", "--since", "--until", "--site", "--path", "--format", "--json", "--rows",
+			"--output", "7d", "HTTP/1.1", "html"},
+		"audit show": {"FILE", "--config", "--since", "--until", "--site", "--path", "--request-id", "--reason",
+			"--crawler", "--client", "--json"},
+		"audit tail": {"FILE", "--config", "--lines", "--no-follow", "--since", "--site", "--json", "Ctrl-C", "rotated"},
 	}
 }
 
@@ -137,7 +144,8 @@ func TestHelp(t *testing.T) {
 	}
 	for typed, meant := range map[string]string{
 		"help": "--help", "-h": "--help", "-help": "--help", "help run": "run --help", "run help": "run --help",
-		"help audit report": "audit report --help", "--version": "version", "-V": "version", "-v": "version", "--version --json": "version --json",
+		"help audit report": "audit report --help", "--version": "version", "-V": "version", "-v": "version",
+		"--version --json": "version --json",
 	} {
 		if got, want := works(t, strings.Fields(typed)...), works(t, strings.Fields(meant)...); got != want {
 			t.Errorf("gate421 %s says\n%s\nwant what %s says", typed, got, meant)
@@ -212,7 +220,8 @@ hint: gate421 explain https://shop.test/ says what is done and why`, "rules", "r
 
 func TestNoConfiguration(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.yaml")
-	for _, command := range []string{"run", "check", "rules list", "rules resume shop.test", "explain https://shop.test/"} {
+	for _, command := range []string{"run", "check", "rules list", "rules resume shop.test",
+		"explain https://shop.test/"} {
 		fails(t, 1, fmt.Sprintf(`gate421: configuration %q cannot be read: no such file or directory
 hint: name the file with --config FILE; deploy/gate421.yaml is an example to begin with`, missing), append(strings.Fields(command), "--config", missing)...)
 	}
@@ -231,7 +240,8 @@ func TestDemoCommand(t *testing.T) {
 	for _, name := range []string{"TMPDIR", "TEMP", "TMP"} {
 		t.Setenv(name, folder)
 	}
-	if out := works(t, "demo", "--once"); !strings.HasSuffix(out, "\nEvery decision was as it should be, and each is a line of the decision log.\n") {
+	if out := works(t, "demo", "--once"); !strings.HasSuffix(out,
+		"\nEvery decision was as it should be, and each is a line of the decision log.\n") {
 		t.Errorf("demo --once says %s", out)
 	}
 	if left, _ := os.ReadDir(folder); len(left) > 0 {

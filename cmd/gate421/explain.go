@@ -110,7 +110,8 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 }
 
 // identify returns the verifier's lookup of the client, or without --from the assumption that it is what it claims.
-func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, claim string, found *explanation) (func() verify.Verdict, error) {
+func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, claim string,
+	found *explanation) (func() verify.Verdict, error) {
 	if c.From == "" {
 		return func() verify.Verdict {
 			found.Assumed, found.Verdict = true, verify.Genuine.String()
@@ -119,7 +120,8 @@ func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, cl
 	}
 	addr, err := netip.ParseAddr(c.From)
 	if err != nil {
-		return nil, badUsage(fmt.Errorf("--from %q is no IP address", c.From), "addresses look like 66.249.66.1 or 2001:4860:4801:10::1")
+		return nil, badUsage(fmt.Errorf("--from %q is no IP address", c.From),
+			"addresses look like 66.249.66.1 or 2001:4860:4801:10::1")
 	}
 	resolver, err := verify.ParseResolver(loaded.Verify.Resolver)
 	if err != nil {
@@ -215,7 +217,8 @@ func explainReason(r policy.Reason, e *explanation) string {
 	case policy.Unverified:
 		return "it could not be verified, and in doubt everyone is served"
 	case policy.Guard:
-		return "refused crawlers did not come back over HTTP/1.x, so refusing has stopped until gate421 rules resume " + e.Site
+		return "refused crawlers did not come back over HTTP/1.x, " +
+			"so refusing has stopped until gate421 rules resume " + e.Site
 	case policy.Observed:
 		return "with refuse instead of observe it would get 421"
 	case policy.LogUnavailable:

@@ -29,11 +29,13 @@ sites:
 func TestExplain(t *testing.T) {
 	file, _ := explainable(t)
 	for _, test := range []struct{ args, wanted string }{
-		{"https://shop.test/", "site=shop.test claim=googlebot rule=http2_crawl state=refuse verdict=genuine assumed=true guard=armed action=refuse reason=refused status=421"},
+		{"https://shop.test/", "site=shop.test claim=googlebot rule=http2_crawl state=refuse verdict=genuine assumed=true " +
+			"guard=armed action=refuse reason=refused status=421"},
 		{"https://SHOP.test./?page=2", "site=shop.test action=refuse reason=refused"},
 		{"https://www.shop.test:8443/", "site=shop.test action=refuse reason=refused"},
 		{"https://shop.test", "rule=http2_crawl action=refuse reason=refused"},
-		{"https://shop.test/ --from 66.249.66.1", "verdict=genuine assumed= ptr=crawl-66-249-66-1.googlebot.com action=refuse reason=refused status=421"},
+		{"https://shop.test/ --from 66.249.66.1",
+			"verdict=genuine assumed= ptr=crawl-66-249-66-1.googlebot.com action=refuse reason=refused status=421"},
 		{"https://shop.test/ --from ::ffff:66.249.66.1", "verdict=genuine action=refuse reason=refused"},
 		{"https://shop.test/ --from 192.0.2.7", "verdict=impostor ptr= action=serve reason=impostor status="},
 		{"https://shop.test/ --from 66.249.66.1 --http 1.1", "verdict= action=serve reason=http1 status="},
@@ -70,7 +72,8 @@ func TestExplainInTroubleWithDNS(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := works(t, "explain", "https://shop.test/", "--from", "66.249.66.1", "--config", file)
-	for _, line := range []string{"verdict    unknown, servfail", "decision   serve: the origin answers", "why        unverified: it could not be verified, and in doubt everyone is served"} {
+	for _, line := range []string{"verdict    unknown, servfail", "decision   serve: the origin answers",
+		"why        unverified: it could not be verified, and in doubt everyone is served"} {
 		if !strings.Contains(out, line) {
 			t.Errorf("no line %q in\n%s", line, out)
 		}
@@ -105,7 +108,8 @@ decision   reject: the gate answers 404
 why        unknown_host: no site of the configuration has this host
 `},
 	} {
-		if got := works(t, append([]string{"explain", "--config", file}, strings.Fields(test.args)...)...); got != test.wanted {
+		if got := works(t, append([]string{"explain", "--config", file},
+			strings.Fields(test.args)...)...); got != test.wanted {
 			t.Errorf("explain %s:\n%s\nwanted\n%s", test.args, got, test.wanted)
 		}
 	}
@@ -114,7 +118,8 @@ why        unknown_host: no site of the configuration has this host
 func TestExplainRefusesWhatItCannotExplain(t *testing.T) {
 	file, _ := explainable(t)
 	for _, address := range []string{"shop.test/a", "/a", "https:///a", "https://shop.test:port/"} {
-		fails(t, 2, fmt.Sprintf("gate421: %q is no address of a page\nhint: write it whole: https://example.com/shop/", address), "explain", address, "--config", file)
+		fails(t, 2, fmt.Sprintf("gate421: %q is no address of a page\nhint: write it whole: https://example.com/shop/",
+			address), "explain", address, "--config", file)
 	}
 	fails(t, 2, `gate421: --from "66.249.66" is no IP address
 hint: addresses look like 66.249.66.1 or 2001:4860:4801:10::1`, "explain", "https://shop.test/", "--from", "66.249.66", "--config", file)

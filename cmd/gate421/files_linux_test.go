@@ -35,7 +35,8 @@ sites:
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, files), self, "run", "--config", s.File)
+	program := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, files), self, "run", "--config",
+		s.File)
 	program.Env = append(os.Environ(), asProgram+"=1")
 	program.Stdout, program.Stderr = stderr, stderr
 	if err := program.Start(); err != nil {

@@ -29,7 +29,8 @@ func TestFoldersOfSomebodyElse(t *testing.T) {
 		if exitCode(err) != 1 {
 			t.Errorf("%s: exit %d", test.name, exitCode(err))
 		}
-		if !strings.HasPrefix(said, test.wanted) || !strings.Contains(said, `belongs to user 54321, who could lead what root writes there elsewhere`+"\nhint: ") ||
+		if !strings.HasPrefix(said, test.wanted) || !strings.Contains(said,
+			`belongs to user 54321, who could lead what root writes there elsewhere`+"\nhint: ") ||
 			!strings.Contains(said, test.hint) || strings.Count(said, "\n") != 2 {
 			t.Errorf("%s: %s", test.name, said)
 		}

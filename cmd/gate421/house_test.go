@@ -23,8 +23,9 @@ type room struct {
 // (policy) knows neither.
 func house() map[string]room {
 	return map[string]room{
-		"verify":               {nil, []string{"github.com/maypok86/otter"}},
-		"certs":                {[]string{"certs/localca", "certs/pemfile", "certs/redis"}, []string{"github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
+		"verify": {nil, []string{"github.com/maypok86/otter"}},
+		"certs": {[]string{"certs/localca", "certs/pemfile", "certs/redis"},
+			[]string{"github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
 		"certs/localca":        {[]string{"certs/pemfile"}, nil},
 		"certs/pemfile":        {nil, nil},
 		"certs/redis":          {[]string{"certs/pemfile"}, []string{"github.com/gomodule/redigo"}},
@@ -35,23 +36,31 @@ func house() map[string]room {
 		"gate/report/logs":     {nil, nil},
 		"gate/report/analysis": {[]string{"gate/report/logs"}, nil},
 		"gate/report/render":   {[]string{"gate/report/analysis", "gate/report/logs", "gate/visible"}, nil},
-		"gate/origin":          {[]string{"gate/files", "gate/forwarding", "gate/socket", "gate/http1"}, []string{"net/http/httputil"}},
-		"gate/config":          {[]string{"gate/files", "gate/policy", "gate/visible"}, []string{"github.com/goccy/go-yaml"}},
-		"gate":                 {[]string{"gate/policy", "gate/audit", "gate/forwarding", "gate/http1", "verify"}, nil},
-		"gate/front":           {[]string{"gate/http1/server", "gate/socket"}, []string{"github.com/pires/go-proxyproto"}},
-		"gate/http1/server":    {[]string{"gate/http1"}, nil},
-		"gate/forwarding":      {[]string{"gate/http1"}, nil},
-		"gate/http1":           {nil, nil},
-		"gate/socket":          {nil, nil},
-		"gate/visible":         {nil, nil},
-		"gate/admin":           {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/visible"}, []string{"github.com/prometheus/client_golang"}},
-		"gate/hint":            {[]string{"gate/config"}, nil},
-		"gate/server": {[]string{"certs", "gate", "gate/admin", "gate/audit", "gate/config", "gate/files", "gate/front", "gate/guard", "gate/hint",
-			"gate/origin", "gate/policy", "gate/visible", "verify"}, []string{"github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
-		"gate/check": {[]string{"certs", "gate/config", "gate/files", "gate/hint", "gate/origin", "gate/server", "verify"}, nil},
-		"cmd/gate421": {[]string{"certs", "cmd/gate421/demo", "cmd/gate421/terminal", "gate", "gate/check", "gate/config", "gate/files", "gate/guard", "gate/hint",
-			"gate/policy", "gate/report/analysis", "gate/report/logs", "gate/report/render", "gate/server", "gate/http1", "gate/visible", "verify"}, []string{"github.com/alecthomas/kong"}},
-		"cmd/gate421/demo":     {[]string{"cmd/gate421/terminal", "gate/audit", "gate/config", "gate/hint", "gate/server", "verify"}, nil},
+		"gate/origin": {[]string{"gate/files", "gate/forwarding", "gate/socket", "gate/http1"},
+			[]string{"net/http/httputil"}},
+		"gate/config":       {[]string{"gate/files", "gate/policy", "gate/visible"}, []string{"github.com/goccy/go-yaml"}},
+		"gate":              {[]string{"gate/policy", "gate/audit", "gate/forwarding", "gate/http1", "verify"}, nil},
+		"gate/front":        {[]string{"gate/http1/server", "gate/socket"}, []string{"github.com/pires/go-proxyproto"}},
+		"gate/http1/server": {[]string{"gate/http1"}, nil},
+		"gate/forwarding":   {[]string{"gate/http1"}, nil},
+		"gate/http1":        {nil, nil},
+		"gate/socket":       {nil, nil},
+		"gate/visible":      {nil, nil},
+		"gate/admin": {[]string{"gate/policy", "gate/guard", "gate/audit", "gate/visible"},
+			[]string{"github.com/prometheus/client_golang"}},
+		"gate/hint": {[]string{"gate/config"}, nil},
+		"gate/server": {[]string{"certs", "gate", "gate/admin", "gate/audit", "gate/config", "gate/files", "gate/front",
+			"gate/guard", "gate/hint",
+			"gate/origin", "gate/policy", "gate/visible", "verify"},
+			[]string{"github.com/fsnotify/fsnotify", "github.com/coreos/go-systemd"}},
+		"gate/check": {[]string{"certs", "gate/config", "gate/files", "gate/hint", "gate/origin", "gate/server", "verify"},
+			nil},
+		"cmd/gate421": {[]string{"certs", "cmd/gate421/demo", "cmd/gate421/terminal", "gate", "gate/check", "gate/config",
+			"gate/files", "gate/guard", "gate/hint",
+			"gate/policy", "gate/report/analysis", "gate/report/logs", "gate/report/render", "gate/server", "gate/http1",
+			"gate/visible", "verify"}, []string{"github.com/alecthomas/kong"}},
+		"cmd/gate421/demo": {[]string{"cmd/gate421/terminal", "gate/audit", "gate/config", "gate/hint", "gate/server",
+			"verify"}, nil},
 		"cmd/gate421/terminal": {nil, []string{"golang.org/x/term"}},
 		"deploy/peers":         {nil, nil},
 
@@ -66,9 +75,9 @@ func house() map[string]room {
 	}
 }
 
-// shared are libraries with several users: verify asks the DNS with miekg/dns, its test server answers; audit writes lines
-// with zerolog, certs has certmagic log through it; certs/redis is a storage for certmagic, and certs/storagetest tests one;
-// audit compresses what it has set aside, gate/report/logs reads it again.
+// shared are libraries with several users: verify asks the DNS with miekg/dns, its test server answers; audit writes
+// lines with zerolog, certs has certmagic log through it; certs/redis is a storage for certmagic, and certs/storagetest
+// tests one; audit compresses what it has set aside, gate/report/logs reads it again.
 func shared() map[string][]string {
 	return map[string][]string{
 		"github.com/rs/zerolog":            {"gate/audit", "certs"},
@@ -158,7 +167,8 @@ func TestImportsFollowTheHouse(t *testing.T) {
 			if strings.HasPrefix(path, "golang.org/x/net/http2") && !isTest(s.path) && !slices.Contains(engineUsers(), s.dir) {
 				t.Errorf("%s: imports %s, which only %v may", s.path, path, engineUsers())
 			}
-			if s.dir == "gate/policy" && !isTest(s.path) && slices.Contains([]string{"net/http", "net", "os", "io", "time", "context"}, path) {
+			if s.dir == "gate/policy" && !isTest(s.path) && slices.Contains([]string{"net/http", "net", "os", "io", "time",
+				"context"}, path) {
 				t.Errorf("%s: imports %s, but policy is pure", s.path, path)
 			}
 		}
@@ -283,7 +293,8 @@ func TestTopLevel(t *testing.T) {
 	wanted := []string{"README.md", "certs", "cmd", "deploy", "gate", "go.mod", "go.sum", "verify"}
 	var got []string
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(strings.Fields(string(ignored)), "/"+strings.TrimSuffix(e.Name(), "/")) {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(strings.Fields(string(ignored)),
+			"/"+strings.TrimSuffix(e.Name(), "/")) {
 			got = append(got, e.Name())
 		}
 	}

@@ -83,7 +83,8 @@ func (p *program) start() {
 		}
 		return found[1]
 	}
-	p.HTTPS, p.HTTP, p.Admin = address("serving https on "), address("serving http on "), address("page, metrics and health on http://")
+	p.HTTPS, p.HTTP, p.Admin = address("serving https on "), address("serving http on "),
+		address("page, metrics and health on http://")
 	if _, err := os.Stat(p.RootFile()); err == nil {
 		p.Roots = servertest.Trusted(p.T, p.RootFile())
 	}

@@ -104,10 +104,12 @@ func TestReadmeLinks(t *testing.T) {
 // TestReadmeDecisions holds the README's table to the reasons there are, in their order.
 func TestReadmeDecisions(t *testing.T) {
 	var got []policy.Reason
-	for _, row := range regexp.MustCompile("(?m)^\\|.*\\| `([a-z0-9_]+)` \\|$").FindAllStringSubmatch(read(t, "README.md"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\|.*\\| `([a-z0-9_]+)` \\|$").FindAllStringSubmatch(read(t, "README.md"),
+		-1) {
 		got = append(got, policy.Reason(row[1]))
 	}
-	wanted := []policy.Reason{policy.UnknownHost, policy.Misdirected, policy.HTTP1, policy.NoClaim, policy.Allowed, policy.Impostor,
+	wanted := []policy.Reason{policy.UnknownHost, policy.Misdirected, policy.HTTP1, policy.NoClaim, policy.Allowed,
+		policy.Impostor,
 		policy.Unverified, policy.Guard, policy.Observed, policy.LogUnavailable, policy.Refused}
 	if !reflect.DeepEqual(got, wanted) {
 		t.Errorf("README.md has the reasons %v, the program %v", got, wanted)
@@ -178,15 +180,19 @@ func TestExampleConfiguration(t *testing.T) {
 		}
 	}
 	// Every value but the sites is the default.
-	least, err := config.Parse("least.yaml", []byte("sites: [{hosts: [example.com], origin: http://127.0.0.1:3000, http2_crawl: observe}]"), crawlerNames())
+	least, err := config.Parse("least.yaml",
+		[]byte("sites: [{hosts: [example.com], origin: http://127.0.0.1:3000, http2_crawl: observe}]"), crawlerNames())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, values := range map[string][2]any{
-		"listen": {fmt.Sprint(example.Listen), fmt.Sprint(least.Listen)}, "admin": {example.Admin, least.Admin}, "state": {example.State, least.State},
-		"certificates": {fmt.Sprint(example.Certificates), fmt.Sprint(least.Certificates)}, "crawlers": {fmt.Sprint(example.Crawlers), fmt.Sprint(least.Crawlers)},
-		"verify": {example.Verify, least.Verify}, "log": {example.Log, least.Log}, "limits": {example.Limits, least.Limits},
-		"origin_tls": {example.Sites[0].OriginTLS, least.Sites[0].OriginTLS}, "guard": {*example.Sites[0].Guard, *least.Sites[0].Guard},
+		"listen": {fmt.Sprint(example.Listen), fmt.Sprint(least.Listen)}, "admin": {example.Admin, least.Admin},
+		"state":        {example.State, least.State},
+		"certificates": {fmt.Sprint(example.Certificates), fmt.Sprint(least.Certificates)},
+		"crawlers":     {fmt.Sprint(example.Crawlers), fmt.Sprint(least.Crawlers)},
+		"verify":       {example.Verify, least.Verify}, "log": {example.Log, least.Log}, "limits": {example.Limits, least.Limits},
+		"origin_tls": {example.Sites[0].OriginTLS, least.Sites[0].OriginTLS},
+		"guard":      {*example.Sites[0].Guard, *least.Sites[0].Guard},
 	} {
 		if values[0] != values[1] {
 			t.Errorf("%s: %s is %v, the default is %v", path, name, values[0], values[1])

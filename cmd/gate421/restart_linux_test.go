@@ -96,7 +96,8 @@ func TestSocketActivation(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newProgram(t)
-			s.Write("listen: {https: \":443\", http: \":80\"}\nadmin: \"127.0.0.1:9421\"\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
+			s.Write("listen: {https: \":443\", http: \":80\"}\nadmin: \"127.0.0.1:9421\"\n" +
+				"sites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
 			var sockets []*os.File
 			var addresses []string
 			for range test.order {
@@ -123,7 +124,8 @@ func TestSocketActivation(t *testing.T) {
 			if got := s.Get(t, "https://shop.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != 200 {
 				t.Errorf("%d", got.Status)
 			}
-			if !strings.Contains(stderr.String(), `gate421: listen.https: systemd's socket `+addresses[test.order[0]]+` is used, not ":443"`) {
+			if !strings.Contains(stderr.String(),
+				`gate421: listen.https: systemd's socket `+addresses[test.order[0]]+` is used, not ":443"`) {
 				t.Errorf("stderr: %s", stderr)
 			}
 			quit(t, c, stderr)
@@ -181,7 +183,8 @@ func TestRestartsLoseNobody(t *testing.T) {
 	cancel()
 	clients.Wait()
 	quit(t, program, stderr)
-	t.Logf("%d restarts in %v, %d requests answered, %d failed", restarts, time.Since(begun).Round(time.Millisecond), answered.Load(), failed.Load())
+	t.Logf("%d restarts in %v, %d requests answered, %d failed", restarts, time.Since(begun).Round(time.Millisecond),
+		answered.Load(), failed.Load())
 }
 
 // transport leads to one address, over a new connection for every request or not.

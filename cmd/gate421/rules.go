@@ -83,7 +83,8 @@ A running gateway takes the request up within a second or two; if none does, the
 as root or as the user that gate421 runs as.`
 }
 
-// How long a running gateway may take to see a request, and to write that a guard has tripped. Both are usually immediate.
+// How long a running gateway may take to see a request, and to write that a guard has tripped. Both are usually
+// immediate.
 const (
 	resumeTimeout = 3 * time.Second
 	tripTimeout   = time.Second
@@ -96,7 +97,8 @@ func (c *rulesResume) Run(env *environment) error {
 		return err
 	}
 	failed := func(err error) error {
-		return hint.Add(fmt.Errorf("state folder %q: %w", folder, hint.Cause(err)), "run as root or as the user that gate421 runs as")
+		return hint.Add(fmt.Errorf("state folder %q: %w", folder, hint.Cause(err)),
+			"run as root or as the user that gate421 runs as")
 	}
 	kept, err := keptTrips(env.ctx, folder, site)
 	if err != nil {
@@ -118,7 +120,8 @@ func (c *rulesResume) Run(env *environment) error {
 			"name the site by its first host; those counted there: %s", cmp.Or(strings.Join(names, ", "), "none"))
 	}
 	if !tripped {
-		return hint.Add(fmt.Errorf("the guard of %s has not tripped: there is nothing to resume", site), "gate421 explain https://%s/ says what is done and why", site)
+		return hint.Add(fmt.Errorf("the guard of %s has not tripped: there is nothing to resume", site),
+			"gate421 explain https://%s/ says what is done and why", site)
 	}
 	if err := guard.RequestResume(folder, site); err != nil {
 		return failed(err)
@@ -128,7 +131,8 @@ func (c *rulesResume) Run(env *environment) error {
 		return failed(err)
 	}
 	if !taken {
-		_, err = fmt.Fprintf(env.stdout, "the request is kept: %s refuses again when gate421 next starts (no running gateway took it up)\n", site)
+		_, err = fmt.Fprintf(env.stdout,
+			"the request is kept: %s refuses again when gate421 next starts (no running gateway took it up)\n", site)
 		return err
 	}
 	_, err = fmt.Fprintf(env.stdout, "%s refuses again\n", site)
@@ -154,7 +158,8 @@ func (c *rulesResume) site() (folder, site string, err error) {
 	}
 	found := rules.Site(host)
 	if found == nil {
-		return "", "", hint.Add(fmt.Errorf("no site of the configuration has the host %q", c.Host), "gate421 rules list shows the sites")
+		return "", "", hint.Add(fmt.Errorf("no site of the configuration has the host %q", c.Host),
+			"gate421 rules list shows the sites")
 	}
 	return loaded.State, found.Name, nil
 }

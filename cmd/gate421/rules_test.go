@@ -30,7 +30,8 @@ func TestRulesResumeWithoutAGateway(t *testing.T) {
 	s.close()
 	state, file := s.State(), s.File
 	tripped(t, state, "shop.test")
-	const wanted = "the request is kept: shop.test refuses again when gate421 next starts (no running gateway took it up)\n"
+	const wanted = "the request is kept: shop.test refuses again when gate421 next starts (no running gateway took it " +
+		"up)\n"
 	if got := works(t, "rules", "resume", "www.shop.test", "--config", file); got != wanted {
 		t.Errorf("it says %q", got)
 	}
@@ -50,11 +51,10 @@ func TestRulesResumeByStateFolder(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 	s.Log.Wait(map[string]string{"event": "guard", "what": "resumed", "site": "shop.test"})
-	for deadline := time.Now().Add(servertest.Patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // until it is on disk
-		if kept, err := guard.Kept(s.State()); err == nil && len(kept) == 1 && !kept[0].Tripped {
-			break
-		}
-	}
+	s.WaitFor("the count on disk has not tripped any more", func() bool {
+		kept, err := guard.Kept(s.State())
+		return err == nil && len(kept) == 1 && !kept[0].Tripped
+	})
 	fails(t, 1, `gate421: the guard of shop.test has not tripped: there is nothing to resume
 hint: gate421 explain https://shop.test/ says what is done and why`, "rules", "resume", "--state", s.State(), "shop.test")
 	fails(t, 1, fmt.Sprintf(`gate421: state folder %q: nothing is counted for a site "www.shop.test"

@@ -39,8 +39,8 @@ SIGTERM or Ctrl-C stops it after open requests are done. A change of the configu
 or so, and at once on SIGHUP, which also opens the log file again. Whatever is wrong with it leaves everything as it is.`
 }
 
-// Run serves until its context ends. An error goes through the same queue as all messages, so that a blocked standard error
-// cannot delay the end.
+// Run serves until its context ends. An error goes through the same queue as all messages, so that a blocked standard
+// error cannot delay the end.
 func (c *runCommand) Run(env *environment) error {
 	loaded, err := c.configuration()
 	if err != nil {
@@ -95,7 +95,8 @@ func (c *runCommand) configuration() (*config.Config, error) {
 		return loaded, err
 	}
 	if c.Config != "" {
-		return nil, usageError(errors.New("--config and the flags of a site exclude each other: write the site into the file"))
+		return nil, usageError(errors.New("--config and the flags of a site exclude each other: write the site into the " +
+			"file"))
 	}
 	return config.Quick(quick, crawlerNames())
 }

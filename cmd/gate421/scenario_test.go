@@ -40,7 +40,8 @@ import (
 //	  header NAME: VALUE, or with nothing behind the colon: there is none
 //	  text TEXT     is in the answer's body or in the error; "text nothing": the body is empty
 //	  took under|over DURATION
-//	  record k=v …  the request's line in the decision log has these values, their spaces as "_"; "k=": there is no k, "k=v*": v begins it
+//	  record k=v …  the request's line in the decision log has these values, their spaces as "_";
+//	                "k=": there is no k, "k=v*": v begins it
 //	  unrecorded    there is no line
 //
 // $long:100 is a word of so many letters, $port that of the https listener. A request without record has its line all
@@ -116,13 +117,14 @@ func (s *program) take(t *testing.T, file string, step scene) {
 		s.Write(strings.Join(step.indented, "\n"))
 		return
 	case "state":
-		text := regexp.MustCompile(`\$ago:[0-9hms]+`).ReplaceAllStringFunc(strings.Join(step.indented, "\n"), func(word string) string {
-			ago, err := time.ParseDuration(word[len("$ago:"):])
-			if err != nil {
-				wrong("%v", err)
-			}
-			return time.Now().Add(-ago).UTC().Format(time.RFC3339)
-		})
+		text := regexp.MustCompile(`\$ago:[0-9hms]+`).ReplaceAllStringFunc(strings.Join(step.indented, "\n"),
+			func(word string) string {
+				ago, err := time.ParseDuration(word[len("$ago:"):])
+				if err != nil {
+					wrong("%v", err)
+				}
+				return time.Now().Add(-ago).UTC().Format(time.RFC3339)
+			})
 		if err := os.WriteFile(filepath.Join(s.State(), step.rest), []byte(text), 0o600); err != nil {
 			wrong("%v", err)
 		}
@@ -171,7 +173,8 @@ func (s *program) take(t *testing.T, file string, step scene) {
 // request makes the request of a step and compares what came of it.
 func (s *program) request(step scene, wrong func(string, ...any)) {
 	s.T.Helper()
-	c := servertest.Call{Method: step.verb, URL: step.rest, From: "127.0.0.1", Proto: "HTTP/2.0", Agent: servertest.Browser, Header: http.Header{}}
+	c := servertest.Call{Method: step.verb, URL: step.rest, From: "127.0.0.1", Proto: "HTTP/2.0",
+		Agent: servertest.Browser, Header: http.Header{}}
 	var expectations []string
 	_, port, _ := net.SplitHostPort(s.HTTPS)
 	for _, line := range step.indented {
@@ -183,7 +186,8 @@ func (s *program) request(step scene, wrong func(string, ...any)) {
 				wrong("%q is not understood", line)
 				return
 			}
-			c.From, c.Proto, c.Agent = words[1], map[string]string{"1": "HTTP/1.1", "2": "HTTP/2.0"}[words[2]], servertest.Agent(words[3])
+			c.From, c.Proto, c.Agent = words[1], map[string]string{"1": "HTTP/1.1", "2": "HTTP/2.0"}[words[2]],
+				servertest.Agent(words[3])
 		case "introduced":
 			c.Introduced = rest
 		case "sni":

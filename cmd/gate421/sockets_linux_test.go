@@ -16,7 +16,8 @@ func TestTwoSocketsOfOneName(t *testing.T) {
 	for _, names := range []string{"https:https", "https:http:https", "admin:admin"} {
 		t.Run(names, func(t *testing.T) {
 			s := newProgram(t)
-			s.Write("listen: {https: \":443\", http: \":80\"}\nadmin: \"127.0.0.1:9421\"\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
+			s.Write("listen: {https: \":443\", http: \":80\"}\nadmin: \"127.0.0.1:9421\"\n" +
+				"sites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
 			var sockets []*os.File
 			for range strings.Count(names, ":") + 1 {
 				f, _ := socket(t)

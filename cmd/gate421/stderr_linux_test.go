@@ -60,7 +60,8 @@ func TestStuckStandardErrorHoldsNobodyUp(t *testing.T) {
 			}
 			text := <-said
 			for _, want := range []string{
-				`gate421: site "shop.test": refusing every crawler has stopped.`, "gate421: the configuration so far stays in use\n",
+				`gate421: site "shop.test": refusing every crawler has stopped.`,
+				"gate421: the configuration so far stays in use\n",
 			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("stderr does not say %q:\n%s", want, text)

@@ -38,7 +38,8 @@ func (c *trustCommand) Run(env *environment) error {
 	path, root, err := certs.LocalRoot(folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return hint.Add(err, "the authority is made at the gateway's first start with certificates.source: local; this command changes nothing")
+		return hint.Add(err, "the authority is made at the gateway's first start with certificates.source: local; this "+
+			"command changes nothing")
 	case errors.Is(err, fs.ErrPermission):
 		return hint.Add(err, "run as root or as the user that gate421 runs as")
 	case err != nil:
@@ -53,7 +54,8 @@ func (c *trustCommand) Run(env *environment) error {
 			Fingerprint string `json:"sha256"`
 		}{path, root.Subject.CommonName, root.NotAfter.UTC().Format("2006-01-02T15:04:05Z"), fingerprint})
 	}
-	fmt.Fprintf(env.stdout, "%s\n\n%s, until %s\nSHA-256 %s\n", path, root.Subject.CommonName, root.NotAfter.UTC().Format("2006-01-02"), fingerprint)
+	fmt.Fprintf(env.stdout, "%s\n\n%s, until %s\nSHA-256 %s\n", path, root.Subject.CommonName,
+		root.NotAfter.UTC().Format("2006-01-02"), fingerprint)
 	for _, method := range trustMethods(path, runtime.GOOS) {
 		fmt.Fprintf(env.stdout, "\n%s:\n", method.where)
 		for _, line := range method.lines {
@@ -76,7 +78,8 @@ func (c *trustCommand) folder() (string, error) {
 		return "", err
 	}
 	if loaded.Certificates.Source != certs.SourceLocal {
-		return "", hint.Add(fmt.Errorf("certificates.source is %s: its certificates need no trust of their own", loaded.Certificates.Source),
+		return "", hint.Add(fmt.Errorf("certificates.source is %s: its certificates need no trust of their own",
+			loaded.Certificates.Source),
 			"this command is for certificates.source: local")
 	}
 	return loaded.State, nil
@@ -101,10 +104,12 @@ func trustMethods(path, platform string) []trustMethod {
 	word := hint.ShellWord(path)
 	systems := map[string][]trustMethod{
 		"linux": {
-			{"Debian, Ubuntu and their kin, as root", []string{"cp " + word + " /usr/local/share/ca-certificates/gate421.crt", "update-ca-certificates"}},
+			{"Debian, Ubuntu and their kin, as root", []string{"cp " + word + " /usr/local/share/ca-certificates/gate421.crt",
+				"update-ca-certificates"}},
 			{"Fedora, RHEL, Arch and their kin, as root", []string{"trust anchor --store " + word}},
 		},
-		"darwin":  {{"macOS", []string{"sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain " + word}}},
+		"darwin": {{"macOS", []string{"sudo security add-trusted-cert -d -r trustRoot -k " +
+			"/Library/Keychains/System.keychain " + word}}},
 		"windows": {{"Windows, as administrator", []string{`certutil -addstore -f Root "` + path + `"`}}},
 	}
 	ways := systems[platform]
@@ -114,7 +119,8 @@ func trustMethods(path, platform string) []trustMethod {
 		}
 	}
 	return append(ways,
-		trustMethod{"Firefox, which has a list of its own", []string{"Settings, Privacy & Security, View Certificates, Authorities, Import: " + path}},
+		trustMethod{"Firefox, which has a list of its own",
+			[]string{"Settings, Privacy & Security, View Certificates, Authorities, Import: " + path}},
 		trustMethod{"curl, without changing anything", []string{"curl --cacert " + word + " https://your-host/"}},
 	)
 }

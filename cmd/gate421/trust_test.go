@@ -34,14 +34,17 @@ func TestTrust(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{c.Root() + "\n", "gate421 local authority ", "cp '" + c.Root() + "' /usr/local/share/ca-certificates/gate421.crt\n", "security add-trusted-cert", "certutil -addstore", "Firefox"} {
+	for _, want := range []string{c.Root() + "\n", "gate421 local authority ",
+		"cp '" + c.Root() + "' /usr/local/share/ca-certificates/gate421.crt\n", "security add-trusted-cert",
+		"certutil -addstore", "Firefox"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing:\n%s", want, text)
 		}
 	}
 	object, err := trustOutput(t, "--state", state, "--json")
 	var said struct{ Path, Name, SHA256 string }
-	if err != nil || json.Unmarshal([]byte(object), &said) != nil || said.Path != c.Root() || len(said.SHA256) != 95 || !strings.Contains(text, said.SHA256) {
+	if err != nil || json.Unmarshal([]byte(object), &said) != nil || said.Path != c.Root() || len(said.SHA256) != 95 ||
+		!strings.Contains(text, said.SHA256) {
 		t.Errorf("%v %s", err, object)
 	}
 	if after := tree(t, state); after != before {
@@ -52,15 +55,18 @@ func TestTrust(t *testing.T) {
 func TestTrustErrors(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "gate421.yaml")
-	if err := os.WriteFile(file, []byte("sites: [{hosts: [shop.test], origin: \"http://127.0.0.1:3000\", http2_crawl: refuse}]\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("sites: [{hosts: [shop.test], origin: \"http://127.0.0.1:3000\", http2_crawl: "+
+		"refuse}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"--state", folder}, "local authority \"" + filepath.Join(folder, "local-ca") + "\": root.pem: no such file or directory\nhint: the authority is made at the gateway's first start"},
-		{[]string{"--config", file}, "certificates.source is acme: its certificates need no trust of their own\nhint: this command is for certificates.source: local"},
+		{[]string{"--state", folder}, "local authority \"" + filepath.Join(folder,
+			"local-ca") + "\": root.pem: no such file or directory\nhint: the authority is made at the gateway's first start"},
+		{[]string{"--config", file}, "certificates.source is acme: its certificates need no trust of their own\n" +
+			"hint: this command is for certificates.source: local"},
 		{[]string{"--config", file, "--state", folder}, "exclude each other"},
 	} {
 		_, err := trustOutput(t, test.args...)

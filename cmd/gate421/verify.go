@@ -80,7 +80,8 @@ func (c *verifyCommand) Run(env *environment) error {
 }
 
 // lookups verifies up to 16 addresses at a time and yields them in the order in which they were given.
-func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges, addresses []netip.Addr) iter.Seq[verified] {
+func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges,
+	addresses []netip.Addr) iter.Seq[verified] {
 	return func(yield func(verified) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -105,7 +106,8 @@ func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges 
 	}
 }
 
-func (c *verifyCommand) lookup(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges, addr netip.Addr) verified {
+func (c *verifyCommand) lookup(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges,
+	addr netip.Addr) verified {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	result := v.Lookup(ctx, c.Crawler, addr)
@@ -190,7 +192,8 @@ func (c *verifyCommand) addresses(env *environment) ([]netip.Addr, error) {
 	for _, word := range words {
 		addr, err := netip.ParseAddr(word)
 		if err != nil {
-			return nil, badUsage(fmt.Errorf("%q is no IP address", word), "addresses look like 66.249.66.1 or 2001:4860:4801:10::1")
+			return nil, badUsage(fmt.Errorf("%q is no IP address", word),
+				"addresses look like 66.249.66.1 or 2001:4860:4801:10::1")
 		}
 		out = append(out, addr.Unmap().WithZone(""))
 	}
@@ -217,7 +220,8 @@ func (c *verifyCommand) list(env *environment) error {
 	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tCLASS\tUSER-AGENT TOKENS\tREVERSE NAMES")
 	for _, crawler := range verify.Catalogue() {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", crawler.Name, crawler.Class, strings.Join(crawler.Tokens, ", "), strings.Join(crawler.Names, ", "))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", crawler.Name, crawler.Class, strings.Join(crawler.Tokens, ", "),
+			strings.Join(crawler.Names, ", "))
 	}
 	return table.Flush()
 }

@@ -23,7 +23,8 @@ func TestMessage(t *testing.T) {
 		{fmt.Errorf("again: %w", Add(plain, "mend it")), "gate421: again: it broke\nhint: mend it"},
 		{errors.New("gate421: it broke"), "gate421: it broke"},
 		{config.Problems{{Message: "a"}}, "gate421: the configuration has 1 problem\na"},
-		{config.Problems{{Message: "a"}, {Message: "b", Hint: "c"}}, "gate421: the configuration has 2 problems\na\nb\nhint: c"},
+		{config.Problems{{Message: "a"}, {Message: "b", Hint: "c"}},
+			"gate421: the configuration has 2 problems\na\nb\nhint: c"},
 	} {
 		if got := Message(test.err); got != test.want {
 			t.Errorf("%#v reads\n%s\nwant\n%s", test.err, got, test.want)
@@ -48,8 +49,9 @@ func TestCause(t *testing.T) {
 
 func TestShellWord(t *testing.T) {
 	for text, wanted := range map[string]string{
-		"/var/lib/gate421": "/var/lib/gate421", "shop.test": "shop.test", "*.example.org": "'*.example.org'", "/a folder": "'/a folder'",
-		"": "''", "/it's": `'/it'\''s'`,
+		"/var/lib/gate421": "/var/lib/gate421", "shop.test": "shop.test", "*.example.org": "'*.example.org'",
+		"/a folder": "'/a folder'",
+		"":          "''", "/it's": `'/it'\''s'`,
 	} {
 		if got := ShellWord(text); got != wanted {
 			t.Errorf("%q is written %s, not %s", text, got, wanted)

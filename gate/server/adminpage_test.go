@@ -18,15 +18,18 @@ func TestAdminListenerFails(t *testing.T) {
 	s := startGateway(t, "admin: \"127.0.0.1:0\"\n"+`sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]`)
 	address := s.Admin
 	s.gateway.adminListener.Close()
-	s.Log.Wait(map[string]string{"event": "admin", "what": "failed", "address": address, "error": "use_of_closed_network_connection"})
+	s.Log.Wait(map[string]string{"event": "admin", "what": "failed", "address": address,
+		"error": "use_of_closed_network_connection"})
 	s.Log.Wait(map[string]string{"event": "admin", "what": "recovered", "address": address})
 	answer, err := http.Get("http://" + address + "/health")
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("%v, %v", answer, err)
 	}
 	answer.Body.Close()
-	for _, words := range []string{"gate421: the admin page on " + address + " takes no connections: ", "gate421: the admin page answers again"} {
-		for deadline := time.Now().Add(servertest.Patience); !strings.Contains(s.Stderr.String(), words); time.Sleep(time.Millisecond) {
+	for _, words := range []string{"gate421: the admin page on " + address + " takes no connections: ",
+		"gate421: the admin page answers again"} {
+		for deadline := time.Now().Add(servertest.Patience); !strings.Contains(s.Stderr.String(),
+			words); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("stderr does not say %q: %s", words, s.Stderr)
 			}
@@ -38,11 +41,13 @@ func TestAdminListenerFailsForWantOfFiles(t *testing.T) {
 	s := newTestGateway(t)
 	s.Write(`sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]`)
 	s.open()
-	for err, hint := range map[error]string{syscall.EMFILE: "hint: this process has no file descriptor left", errors.New("broken"): "hint: it is opened again"} {
+	for err, hint := range map[error]string{syscall.EMFILE: "hint: this process has no file descriptor left",
+		errors.New("broken"): "hint: it is opened again"} {
 		said := &servertest.Transcript{}
 		g := &Gateway{config: &config.Config{}, stderr: said}
 		g.log.current.Store(s.gateway.log.current.Load())
-		if g.onAdminListener("127.0.0.1:9421", err); !strings.Contains(said.String(), err.Error()) || !strings.Contains(said.String(), hint) {
+		if g.onAdminListener("127.0.0.1:9421", err); !strings.Contains(said.String(), err.Error()) ||
+			!strings.Contains(said.String(), hint) {
 			t.Errorf("%v: %s", err, said)
 		}
 	}

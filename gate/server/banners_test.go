@@ -34,11 +34,13 @@ sites: [{hosts: [one.example], origin: "$dead", http2_crawl: refuse}]
 `)
 	dead := s.Origins.URL("dead")
 	for range 10 {
-		s.Do(t.Context(), servertest.Call{Method: http.MethodGet, URL: "https://one.example/", Proto: "HTTP/1.1", Agent: servertest.Browser})
+		s.Do(t.Context(), servertest.Call{Method: http.MethodGet, URL: "https://one.example/", Proto: "HTTP/1.1",
+			Agent: servertest.Browser})
 	}
 	const said = `gate421: site "one.example": its origin `
 	text := s.Stderr.String()
-	if strings.Count(text, said) != 1 || !strings.Contains(text, said+dead+" does not answer: refused: ") || !strings.Contains(text, "\nhint: nothing listens there: is it running") {
+	if strings.Count(text, said) != 1 || !strings.Contains(text, said+dead+" does not answer: refused: ") ||
+		!strings.Contains(text, "\nhint: nothing listens there: is it running") {
 		t.Errorf("stderr has %q; want once that %s does not answer, and the cure", text, dead)
 	}
 	if page := s.adminText("/"); !strings.Contains(page, "The origin "+dead+" of one.example does not answer") {
@@ -60,7 +62,8 @@ func TestRejectedEditShows(t *testing.T) {
 		if said := strings.Contains(page, "The configuration file was rejected"); said != (want == 0) {
 			t.Errorf("the page says that it was rejected: %v, want %v", said, want == 0)
 		}
-		if said := strings.Contains(health, "the configuration file was rejected"); said != (want == 0) || !strings.HasPrefix(health, "ok\n") {
+		if said := strings.Contains(health, "the configuration file was rejected"); said != (want == 0) ||
+			!strings.HasPrefix(health, "ok\n") {
 			t.Errorf("health says %q; rejected is %v", health, want == 0)
 		}
 	}

@@ -25,16 +25,26 @@ sites:
 		status int
 		reason string
 	}{
-		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: crawler, Proto: "HTTP/2.0", Agent: servertest.Agent("googlebot")}, 421, "refused"},
-		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: crawler, Proto: "HTTP/1.1", Agent: servertest.Agent("googlebot")}, 200, "http1"},
-		{servertest.Call{Method: "GET", URL: "https://shop.test/robots.txt", From: crawler, Proto: "HTTP/2.0", Agent: servertest.Agent("googlebot")}, 200, "allowed"},
-		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: servertest.Local("127.0.0.3"), Proto: "HTTP/2.0", Agent: servertest.Agent("adsbot")}, 200, "impostor"},
-		{servertest.Call{Method: "GET", URL: "https://blog.test/a", From: crawler, Proto: "HTTP/2.0", Agent: servertest.Agent("googlebot")}, 200, "observed"},
-		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: "127.0.0.1", Proto: "HTTP/2.0", Agent: servertest.Agent("browser")}, 200, "no_claim"},
-		{servertest.Call{Method: "POST", URL: "https://shop.test/a", From: "127.0.0.1", Proto: "HTTP/1.1", Agent: servertest.Agent("browser"), Body: "a body"}, 200, "http1"},
-		{servertest.Call{Method: "GET", URL: "https://elsewhere.test/a", SNI: "shop.test", From: "127.0.0.1", Proto: "HTTP/2.0", Agent: servertest.Agent("browser")}, 421, "unknown_host"},
-		{servertest.Call{Method: "GET", URL: "https://blog.test/a", SNI: "shop.test", From: "127.0.0.1", Proto: "HTTP/2.0", Agent: servertest.Agent("browser")}, 421, "misdirected"},
-		{servertest.Call{Method: "HEAD", URL: "https://broken.test/a", From: "127.0.0.1", Proto: "HTTP/2.0", Agent: servertest.Agent("browser")}, 502, "no_claim"},
+		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: crawler, Proto: "HTTP/2.0",
+			Agent: servertest.Agent("googlebot")}, 421, "refused"},
+		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: crawler, Proto: "HTTP/1.1",
+			Agent: servertest.Agent("googlebot")}, 200, "http1"},
+		{servertest.Call{Method: "GET", URL: "https://shop.test/robots.txt", From: crawler, Proto: "HTTP/2.0",
+			Agent: servertest.Agent("googlebot")}, 200, "allowed"},
+		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: servertest.Local("127.0.0.3"), Proto: "HTTP/2.0",
+			Agent: servertest.Agent("adsbot")}, 200, "impostor"},
+		{servertest.Call{Method: "GET", URL: "https://blog.test/a", From: crawler, Proto: "HTTP/2.0",
+			Agent: servertest.Agent("googlebot")}, 200, "observed"},
+		{servertest.Call{Method: "GET", URL: "https://shop.test/a", From: "127.0.0.1", Proto: "HTTP/2.0",
+			Agent: servertest.Agent("browser")}, 200, "no_claim"},
+		{servertest.Call{Method: "POST", URL: "https://shop.test/a", From: "127.0.0.1", Proto: "HTTP/1.1",
+			Agent: servertest.Agent("browser"), Body: "a body"}, 200, "http1"},
+		{servertest.Call{Method: "GET", URL: "https://elsewhere.test/a", SNI: "shop.test", From: "127.0.0.1",
+			Proto: "HTTP/2.0", Agent: servertest.Agent("browser")}, 421, "unknown_host"},
+		{servertest.Call{Method: "GET", URL: "https://blog.test/a", SNI: "shop.test", From: "127.0.0.1", Proto: "HTTP/2.0",
+			Agent: servertest.Agent("browser")}, 421, "misdirected"},
+		{servertest.Call{Method: "HEAD", URL: "https://broken.test/a", From: "127.0.0.1", Proto: "HTTP/2.0",
+			Agent: servertest.Agent("browser")}, 502, "no_claim"},
 	}
 	const clients, rounds = 50, 4
 	wanted := map[string]int{}

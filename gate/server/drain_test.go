@@ -36,7 +36,8 @@ sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]
 	if got := ready("/livez") + ready("/health"); got != "200 ok\n503 not serving: draining\n" {
 		t.Errorf("alive, healthy: %q", got)
 	}
-	if said := s.Stderr.String(); !strings.Contains(said, "gate421: not ready any more; new connections are taken for another 10m0s") {
+	if said := s.Stderr.String(); !strings.Contains(said,
+		"gate421: not ready any more; new connections are taken for another 10m0s") {
 		t.Errorf("stderr: %s", said)
 	}
 	s.gateway.httpsListener.Close() // nobody waits an hour
@@ -59,7 +60,8 @@ func TestGrace(t *testing.T) {
 		"long, and nobody asks":                {time.Minute, 0, time.Minute},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: test.configured}}, admin: admin.New(admin.Config{}), stderr: &servertest.Transcript{}}
+			g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: test.configured}},
+				admin: admin.New(admin.Config{}), stderr: &servertest.Transcript{}}
 			if test.asked > 0 {
 				g.admin.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://localhost/readyz", nil))
 				time.Sleep(test.asked)
@@ -74,7 +76,8 @@ func TestGrace(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: time.Hour}}, admin: admin.New(admin.Config{}), stderr: &servertest.Transcript{}}
+		g := &Gateway{config: &config.Config{Limits: config.Limits{DrainGrace: time.Hour}}, admin: admin.New(admin.Config{}),
+			stderr: &servertest.Transcript{}}
 		taking, failed := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, failed)
 		if g.awaitDrain(t.Context(), taking); g.ready() != nil {

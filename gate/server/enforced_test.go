@@ -34,13 +34,16 @@ sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]
 	if answer, _ := io.ReadAll(c); len(answer) > 0 {
 		t.Errorf("answered %q", answer)
 	}
-	line := s.Log.Wait(map[string]string{"event": "limit", "limit": "proxy_protocol", "what": "began", "network": "127.0.0.1/32", "times": "1"})
+	line := s.Log.Wait(map[string]string{"event": "limit", "limit": "proxy_protocol", "what": "began",
+		"network": "127.0.0.1/32", "times": "1"})
 	if since, _ := line["since"].(string); since == "" {
 		t.Errorf("since is missing in %v", line)
 	}
-	const title = "127.0.0.1 is listed under listen.proxy_protocol, and a connection from there did not begin with a PROXY header"
+	const title = "127.0.0.1 is listed under listen.proxy_protocol, and a connection from there did not begin with a " +
+		"PROXY header"
 	for _, words := range []string{"gate421: " + title, "\nhint: turn the PROXY protocol on"} {
-		for deadline := time.Now().Add(servertest.Patience); !strings.Contains(s.Stderr.String(), words); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(servertest.Patience); !strings.Contains(s.Stderr.String(),
+			words); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("stderr does not say %q: %s", words, s.Stderr)
 			}
@@ -65,15 +68,18 @@ func TestWordsOfLimits(t *testing.T) {
 	for _, limit := range []string{"address", "network", "requests", "connections", "files", "proxy_protocol"} {
 		for _, test := range []struct{ clientIP, client, shown string }{
 			{"full", "192.0.2.7/32", "192.0.2.7"}, {"full", "2001:db8:1:2::/64", "2001:db8:1:2::/64"},
-			{"truncated", "192.0.2.7/32", "192.0.2.0/24"}, {"truncated", "2001:db8:1:2::/64", "2001:db8:1::/48"}, {"truncated", "192.0.2.0/24", "192.0.2.0/24"},
+			{"truncated", "192.0.2.7/32", "192.0.2.0/24"}, {"truncated", "2001:db8:1:2::/64", "2001:db8:1::/48"},
+			{"truncated", "192.0.2.0/24", "192.0.2.0/24"},
 		} {
 			c := &config.Config{Log: config.Log{ClientIP: test.clientIP}}
-			g := &Gateway{config: c, current: c, frontLimits: front.Limits{Connections: 16_384, ConnectionsPerAddress: 4096, RequestsPerAddress: 1024, HeaderTime: 10 * time.Second}}
+			g := &Gateway{config: c, current: c, frontLimits: front.Limits{Connections: 16_384, ConnectionsPerAddress: 4096,
+				RequestsPerAddress: 1024, HeaderTime: 10 * time.Second}}
 			private := privacyOf(c.Log)
 			g.privacySettings.Store(&private)
 			n := front.LimitNotice{Limit: limit, Client: g.loggable(netip.MustParsePrefix(test.client))}
 			title, cure := g.limitWords(n)
-			if personal := limit != "connections" && limit != "files"; strings.Contains(title, test.shown+" ") != personal || strings.Contains(title+cure, "%!") || cure == "" {
+			if personal := limit != "connections" && limit != "files"; strings.Contains(title, test.shown+" ") != personal ||
+				strings.Contains(title+cure, "%!") || cure == "" {
 				t.Errorf("%s of %s (%s): %s; %s", limit, test.client, test.clientIP, title, cure)
 			}
 		}
@@ -92,7 +98,8 @@ func TestWhatIsSaidSeldom(t *testing.T) {
 		word  string
 		after time.Duration
 		want  bool
-	}{{"a", 0, true}, {"a", 59 * time.Minute, false}, {"b", 59 * time.Minute, true}, {"a", time.Hour, true}, {"a", time.Hour, false}} {
+	}{{"a", 0, true}, {"a", 59 * time.Minute, false}, {"b", 59 * time.Minute, true}, {"a", time.Hour, true},
+		{"a", time.Hour, false}} {
 		if got := s.due(test.word, start.Add(test.after)); got != test.want {
 			t.Errorf("%d: %v", i, got)
 		}
@@ -100,7 +107,8 @@ func TestWhatIsSaidSeldom(t *testing.T) {
 }
 
 func TestConnectionsOfOneAddressAreAQuarter(t *testing.T) {
-	for _, test := range [][3]int{{4096, 16_384, 4096}, {4096, 1000, 250}, {4096, 1_000_000, 4096}, {64, 100, 64}, {5000, 100, 5000}} {
+	for _, test := range [][3]int{{4096, 16_384, 4096}, {4096, 1000, 250}, {4096, 1_000_000, 4096}, {64, 100, 64},
+		{5000, 100, 5000}} {
 		if got := perAddress(test[0], test[1]); got != test[2] {
 			t.Errorf("%d of %d: %d, want %d", test[0], test[1], got, test[2])
 		}
@@ -114,7 +122,8 @@ func TestRequestsOfOneAddressAreAQuarter(t *testing.T) {
 		files       uint64
 		connections int
 		want        int
-	}{{1024, 0, 16_384, 1024}, {1024, 524_288, 16_384, 1024}, {1024, 4096, 1792, 505}, {1024, 1024, 256, 127}, {1024, 64, 16, 4}, {1000, 1024, 256, 1000}} {
+	}{{1024, 0, 16_384, 1024}, {1024, 524_288, 16_384, 1024}, {1024, 4096, 1792, 505}, {1024, 1024, 256, 127},
+		{1024, 64, 16, 4}, {1000, 1024, 256, 1000}} {
 		if got := requestsPerAddress(test.wanted, originDescriptors(test.files, test.connections)); got != test.want {
 			t.Errorf("%d with %d files: %d, want %d", test.wanted, test.files, got, test.want)
 		}
@@ -125,11 +134,13 @@ func TestRequestsOfOneAddressAreAQuarter(t *testing.T) {
 // start and from the reload on that asks for it.
 func TestPageAndLimitsKeepTheLogsPrivacy(t *testing.T) {
 	t.Parallel()
-	s := startGateway(t, "log: {file: $folder/decisions.log, client_ip: truncated, query: drop}\n"+fmt.Sprintf(oneSite, "observe"))
+	s := startGateway(t, "log: {file: $folder/decisions.log, client_ip: truncated, query: drop}\n"+fmt.Sprintf(oneSite,
+		"observe"))
 	visitor, network := servertest.Local("127.0.0.7"), netip.MustParsePrefix("198.51.100.77/32")
 	shown := func(secret string) (full bool) {
 		t.Helper()
-		got, _ := s.Recorded(servertest.Call{Method: http.MethodGet, URL: "https://shop.test/?" + secret, From: visitor, Proto: "HTTP/2.0", Agent: servertest.Browser})
+		got, _ := s.Recorded(servertest.Call{Method: http.MethodGet, URL: "https://shop.test/?" + secret, From: visitor,
+			Proto: "HTTP/2.0", Agent: servertest.Browser})
 		if got.Status != http.StatusOK {
 			t.Fatal(got)
 		}

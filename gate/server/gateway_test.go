@@ -54,7 +54,8 @@ func (s *testGateway) open() {
 	if s.gateway, err = Open(ctx, loaded, s.Stdout, s.Stderr); err != nil {
 		s.T.Fatal(hint.Message(err))
 	}
-	s.HTTPS, s.HTTP, s.Admin = addressOf(s.gateway.httpsListener), addressOf(s.gateway.httpListener), addressOf(s.gateway.adminListener)
+	s.HTTPS, s.HTTP, s.Admin = addressOf(s.gateway.httpsListener), addressOf(s.gateway.httpListener),
+		addressOf(s.gateway.adminListener)
 	if root := s.gateway.Root(); root != "" {
 		s.Roots = servertest.Trusted(s.T, root)
 	}

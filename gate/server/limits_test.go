@@ -25,7 +25,8 @@ func TestConnectionsNeedFiles(t *testing.T) {
 	} {
 		trouble := &servertest.Transcript{}
 		g := &Gateway{config: &config.Config{Limits: config.Limits{Connections: test.wanted}}, stderr: trouble}
-		if got := g.connections(test.files); got != test.want || !strings.Contains(trouble.String(), test.says) || (test.says == "") != (trouble.String() == "") {
+		if got := g.connections(test.files); got != test.want || !strings.Contains(trouble.String(), test.says) ||
+			(test.says == "") != (trouble.String() == "") {
 			t.Errorf("%d of %d files: %d, %q", test.wanted, test.files, got, trouble)
 		}
 	}

@@ -30,7 +30,8 @@ hint: another program has port 443; "ss -ltnp sport = :443" shows which. Stop it
 }
 
 func TestRedirectPort(t *testing.T) {
-	for address, wanted := range map[fixed]string{"127.0.0.1:443": "", "[::]:443": "", "127.0.0.1:8443": "8443", "[::1]:4433": "4433"} {
+	for address, wanted := range map[fixed]string{"127.0.0.1:443": "", "[::]:443": "", "127.0.0.1:8443": "8443",
+		"[::1]:4433": "4433"} {
 		if got := redirectPort(address); got != wanted {
 			t.Errorf("a redirect to %s names the port %q, not %q", address, got, wanted)
 		}

@@ -23,7 +23,8 @@ func (s *testGateway) reload() { s.gateway.Reload(s.load, true) }
 
 // fromGooglebot is a request of the genuine crawler over HTTP/2.
 func fromGooglebot(url string) servertest.Call {
-	return servertest.Call{Method: http.MethodGet, URL: url, From: servertest.Local("127.0.0.2"), Proto: "HTTP/2.0", Agent: servertest.Googlebot}
+	return servertest.Call{Method: http.MethodGet, URL: url, From: servertest.Local("127.0.0.2"), Proto: "HTTP/2.0",
+		Agent: servertest.Googlebot}
 }
 
 func TestReloadFollowsTheRules(t *testing.T) {
@@ -64,23 +65,32 @@ func TestReloadFollowsTheRules(t *testing.T) {
 func TestReloadKeepsWhatIsInUse(t *testing.T) {
 	good := "listen: {https: \"127.0.0.1:0\", http: \"\"}\n" + fmt.Sprintf(oneSite, "refuse")
 	restart := func(keys string) string {
-		return "gate421: " + keys + " changed, which only a restart takes up\nhint: restart gate421, or undo that part of the change\ngate421: the configuration so far stays in use\n"
+		return "gate421: " + keys + " changed, which only a restart takes up\n" +
+			"hint: restart gate421, or undo that part of the change\ngate421: the configuration so far stays in use\n"
 	}
 	s := startGateway(t, good)
 	version := s.Log.Wait(map[string]string{"event": "start"})["config"]
 	for _, test := range []struct{ name, text, said, logged string }{
-		{"a wrong file", strings.Replace(strings.Replace(good, "refuse", "refuses", 1), "$echo", "http://127.0.0.1:30000", 1), "gate421.yaml:8:75: site \"shop.test\": http2_crawl: must be refuse, observe or allow", "http2_crawl: must be"},
+		{"a wrong file", strings.Replace(strings.Replace(good, "refuse", "refuses", 1), "$echo", "http://127.0.0.1:30000", 1),
+			"gate421.yaml:8:75: site \"shop.test\": http2_crawl: must be refuse, observe or allow", "http2_crawl: must be"},
 		{"listen", strings.Replace(good, "127.0.0.1:0", "127.0.0.1:8443", 1), restart("listen"), "listen changed"},
 		{"admin", "admin: \"127.0.0.1:0\"\n" + good, restart("admin"), "admin changed"},
 		{"state", "state: $folder/elsewhere\n" + good, restart("state"), "state changed"},
 		{"verify", "verify: {resolver: \"$dns\", wait: 4s, ranges: embedded}\n" + good, restart("verify"), "verify changed"},
 		{"limits", "limits: {drain_time: 2s, streams: 50}\n" + good, restart("limits"), "limits changed"},
-		{"two keys", "admin: \"127.0.0.1:0\"\nlimits: {drain_time: 2s, streams: 50}\n" + good, restart("admin, limits"), "admin, limits changed"},
-		{"a key that could be followed and one that cannot", "admin: \"127.0.0.1:0\"\nlog: {file: $folder/other.log}\n" + good, restart("admin"), "admin changed"},
-		{"certificates that are not there", "certificates: {source: files, files: [{cert: /nowhere/a.pem, key: /nowhere/a.key}]}\n" + good, "nowhere", "nowhere"},
-		{"a log that cannot be opened", "log: {file: /nowhere/at/all.log}\n" + good, "decision log \"/nowhere/at/all.log\": no such file or directory", "nowhere"},
-		{"an origin that is not there", strings.Replace(good, "$echo", "file:/nowhere/at/all", 1), `gate421: site "shop.test": origin "file:/nowhere/at/all": `, "nowhere"},
-		{"no file", "", "gate421: configuration \"" + s.File + "\" cannot be read: no such file or directory\n", "cannot be read"},
+		{"two keys", "admin: \"127.0.0.1:0\"\nlimits: {drain_time: 2s, streams: 50}\n" + good, restart("admin, limits"),
+			"admin, limits changed"},
+		{"a key that could be followed and one that cannot",
+			"admin: \"127.0.0.1:0\"\nlog: {file: $folder/other.log}\n" + good, restart("admin"), "admin changed"},
+		{"certificates that are not there",
+			"certificates: {source: files, files: [{cert: /nowhere/a.pem, key: /nowhere/a.key}]}\n" + good, "nowhere",
+			"nowhere"},
+		{"a log that cannot be opened", "log: {file: /nowhere/at/all.log}\n" + good,
+			"decision log \"/nowhere/at/all.log\": no such file or directory", "nowhere"},
+		{"an origin that is not there", strings.Replace(good, "$echo", "file:/nowhere/at/all", 1),
+			`gate421: site "shop.test": origin "file:/nowhere/at/all": `, "nowhere"},
+		{"no file", "", "gate421: configuration \"" + s.File + "\" cannot be read: no such file or directory\n",
+			"cannot be read"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.text == "" {
@@ -92,11 +102,13 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 			}
 			said := len(s.Stderr.String())
 			s.gateway.Reload(s.load, true)
-			if news := s.Stderr.String()[said:]; !strings.Contains(news, test.said) || !strings.HasSuffix(news, "gate421: the configuration so far stays in use\n") {
+			if news := s.Stderr.String()[said:]; !strings.Contains(news, test.said) ||
+				!strings.HasSuffix(news, "gate421: the configuration so far stays in use\n") {
 				t.Errorf("stderr says\n%s\nwanted\n%s", news, test.said)
 			}
 			line := s.Log.Wait(map[string]string{"event": "reload"})
-			if words, _ := line["error"].(string); !strings.Contains(words, test.logged) || strings.Contains(words, "\n") || line["config"] != version {
+			if words, _ := line["error"].(string); !strings.Contains(words, test.logged) || strings.Contains(words, "\n") ||
+				line["config"] != version {
 				t.Errorf("the log says %v", line)
 			}
 			if got, line := s.Recorded(fromGooglebot("https://shop.test/")); got.Status != 421 || line["config"] != version {
@@ -110,10 +122,12 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 func TestReloadTakesUpHosts(t *testing.T) {
 	t.Parallel()
 	s := startGateway(t, fmt.Sprintf(oneSite, "observe"))
-	if got := s.Do(t.Context(), servertest.Call{Method: "GET", URL: "https://www.shop.test/", Proto: "HTTP/2.0", From: "127.0.0.1"}); got.Err == nil {
+	if got := s.Do(t.Context(), servertest.Call{Method: "GET", URL: "https://www.shop.test/", Proto: "HTTP/2.0",
+		From: "127.0.0.1"}); got.Err == nil {
 		t.Errorf("a host that is not there yet answers %d", got.Status)
 	}
-	s.Write("sites: [{hosts: [shop.test, www.shop.test], origin: $echo, http2_crawl: observe}, {hosts: [other.test], origin: $echo, http2_crawl: observe}]")
+	s.Write("sites: [{hosts: [shop.test, www.shop.test], origin: $echo, http2_crawl: observe}, {hosts: [other.test], " +
+		"origin: $echo, http2_crawl: observe}]")
 	s.reload()
 	for _, url := range []string{"https://www.shop.test/", "https://other.test/", "https://shop.test/"} {
 		if got := s.Get(t, url, "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK {
@@ -123,7 +137,8 @@ func TestReloadTakesUpHosts(t *testing.T) {
 	}
 	s.Write("sites: [{hosts: [other.test], origin: $echo, http2_crawl: observe}]")
 	s.reload()
-	if got := s.Do(t.Context(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: "HTTP/2.0", From: "127.0.0.1"}); got.Err == nil {
+	if got := s.Do(t.Context(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: "HTTP/2.0",
+		From: "127.0.0.1"}); got.Err == nil {
 		t.Errorf("a host that is gone answers %d", got.Status)
 	}
 	if got := s.Get(t, "https://other.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK {
@@ -138,7 +153,8 @@ func TestReloadTakesUpCertificates(t *testing.T) {
 	local := s.Roots
 	s.Write("certificates: " + selfSignedFor(t, "shop.test") + "\n" + fmt.Sprintf(oneSite, "observe"))
 	s.reload()
-	if got := s.Do(t.Context(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: "HTTP/2.0", From: "127.0.0.1"}); got.Err == nil || !strings.Contains(got.Err.Error(), "failed to verify certificate") {
+	if got := s.Do(t.Context(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: "HTTP/2.0",
+		From: "127.0.0.1"}); got.Err == nil || !strings.Contains(got.Err.Error(), "failed to verify certificate") {
 		t.Errorf("the certificate is still the local authority's: %d %v", got.Status, got.Err)
 	}
 	s.Write(fmt.Sprintf(oneSite, "observe"))
@@ -160,7 +176,9 @@ func TestReloadMovesTheLog(t *testing.T) {
 	for range 4 {
 		clients.Go(func() {
 			for ctx.Err() == nil {
-				if got := s.Do(context.Background(), servertest.Call{Method: "GET", URL: fmt.Sprint("https://shop.test/?", asked.Add(1)), Proto: "HTTP/2.0", Agent: servertest.Browser, From: "127.0.0.1"}); got.Status != 200 {
+				if got := s.Do(context.Background(), servertest.Call{Method: "GET",
+					URL: fmt.Sprint("https://shop.test/?", asked.Add(1)), Proto: "HTTP/2.0", Agent: servertest.Browser,
+					From: "127.0.0.1"}); got.Status != 200 {
 					t.Errorf("%d %v", got.Status, got.Err)
 				}
 			}
@@ -168,7 +186,8 @@ func TestReloadMovesTheLog(t *testing.T) {
 	}
 	first := s.Log.Wait(map[string]string{"event": "start"})
 	s.Log.Decision()
-	for _, log := range []string{"{file: $folder/two.log}", "{file: $folder/two.log, query: drop}", "{file: $folder/two.log, scope: crawlers}", "{file: $folder/three.log}"} {
+	for _, log := range []string{"{file: $folder/two.log}", "{file: $folder/two.log, query: drop}",
+		"{file: $folder/two.log, scope: crawlers}", "{file: $folder/three.log}"} {
 		s.Write("log: " + log + "\n" + fmt.Sprintf(oneSite, "observe"))
 		s.reload()
 		time.Sleep(20 * time.Millisecond)
@@ -219,12 +238,14 @@ func TestReloadWhileServing(t *testing.T) {
 	s := startGateway(t, strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow", 1))
 	waiting := make(chan servertest.Reply, 1)
 	go func() {
-		waiting <- s.Do(context.Background(), servertest.Call{Method: "GET", URL: "https://shop.test/old", Proto: "HTTP/2.0", Agent: servertest.Browser, From: "127.0.0.1"})
+		waiting <- s.Do(context.Background(), servertest.Call{Method: "GET", URL: "https://shop.test/old", Proto: "HTTP/2.0",
+			Agent: servertest.Browser, From: "127.0.0.1"})
 	}()
 	<-s.Origins.Asked
 	s.Write(fmt.Sprintf(oneSite, "refuse"))
 	s.reload()
-	if got := s.Get(t, "https://shop.test/new", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK || !strings.Contains(got.Body, "/new") {
+	if got := s.Get(t, "https://shop.test/new", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK ||
+		!strings.Contains(got.Body, "/new") {
 		t.Errorf("the new origin gives %d %q", got.Status, got.Body)
 	}
 	fresh := s.Log.Decision()
@@ -276,10 +297,12 @@ func TestShutdownFinishesWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	for _, proto := range []string{"HTTP/2.0", "HTTP/1.1"} {
 		t.Run(proto, func(t *testing.T) {
-			s := startGateway(t, "limits: {drain_time: 10s}\n"+strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow", 1))
+			s := startGateway(t, "limits: {drain_time: 10s}\n"+strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow",
+				1))
 			waiting := make(chan servertest.Reply, 1)
 			go func() {
-				waiting <- s.Do(context.Background(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: proto, Agent: servertest.Browser, From: "127.0.0.1"})
+				waiting <- s.Do(context.Background(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: proto,
+					Agent: servertest.Browser, From: "127.0.0.1"})
 			}()
 			<-s.Origins.Asked
 			address := s.HTTPS
@@ -306,10 +329,12 @@ func TestShutdownFinishesWhatIsOpen(t *testing.T) {
 // written.
 func TestShutdownEndsWhatTakesTooLong(t *testing.T) {
 	t.Parallel()
-	s := startGateway(t, "limits: {drain_time: 100ms}\n"+strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow", 1))
+	s := startGateway(t, "limits: {drain_time: 100ms}\n"+strings.Replace(fmt.Sprintf(oneSite, "refuse"), "$echo", "$slow",
+		1))
 	waiting := make(chan servertest.Reply, 1)
 	go func() {
-		waiting <- s.Do(context.Background(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: "HTTP/2.0", Agent: servertest.Browser, From: "127.0.0.1"})
+		waiting <- s.Do(context.Background(), servertest.Call{Method: "GET", URL: "https://shop.test/", Proto: "HTTP/2.0",
+			Agent: servertest.Browser, From: "127.0.0.1"})
 	}()
 	<-s.Origins.Asked
 	s.close()

@@ -94,7 +94,8 @@ func TestResolverThatWorks(t *testing.T) {
 	one, two := []string{"192.0.2.1:53"}, []string{"192.0.2.2:53"}
 	s.gateway.onResolverServers(verify.ServersEvent{Servers: one})
 	s.gateway.onResolverServers(verify.ServersEvent{Servers: two, Before: one})
-	s.gateway.onResolverServers(verify.ServersEvent{Servers: two, Before: two, Err: errors.New("the file names no server")})
+	s.gateway.onResolverServers(verify.ServersEvent{Servers: two, Before: two,
+		Err: errors.New("the file names no server")})
 	said := s.Stderr.String()
 	for _, wanted := range []string{
 		"(192.0.2.53:53) cannot prove that 66.249.66.1 is Googlebot: refused\n",

@@ -17,14 +17,16 @@ func TestRuleChanges(t *testing.T) {
 		return p
 	}
 	old := build(
-		policy.Spec{Hosts: []string{"a"}, State: policy.Observe, Paths: []policy.Rule{{Pattern: "/x/", State: policy.Allow}, {Pattern: "/y/", State: policy.Allow}}},
+		policy.Spec{Hosts: []string{"a"}, State: policy.Observe,
+			Paths: []policy.Rule{{Pattern: "/x/", State: policy.Allow}, {Pattern: "/y/", State: policy.Allow}}},
 		policy.Spec{Hosts: []string{"b"}, State: policy.Allow},
 	)
 	if got := ruleChanges(old, old); got != nil {
 		t.Errorf("nothing changed: %v", got)
 	}
 	got := ruleChanges(old, build(
-		policy.Spec{Hosts: []string{"a"}, State: policy.Refuse, Paths: []policy.Rule{{Pattern: "/y/", State: policy.Allow}, {Pattern: "/z/", State: policy.Observe}}},
+		policy.Spec{Hosts: []string{"a"}, State: policy.Refuse,
+			Paths: []policy.Rule{{Pattern: "/y/", State: policy.Allow}, {Pattern: "/z/", State: policy.Observe}}},
 		policy.Spec{Hosts: []string{"b"}, State: policy.Allow},
 	))
 	want := []audit.Fields{

@@ -22,15 +22,18 @@ sites: [{hosts: [one.example], origin: ["$dead", "$echo"], http2_crawl: refuse}]
 `)
 	dead, echo := s.Origins.URL("dead"), s.Origins.URL("echo")
 	for i := range 8 {
-		c := servertest.Call{Method: http.MethodPost, URL: "https://one.example/", Proto: []string{"HTTP/1.1", "HTTP/2.0"}[i%2], Agent: servertest.Browser, Body: "the body"}
+		c := servertest.Call{Method: http.MethodPost, URL: "https://one.example/",
+			Proto: []string{"HTTP/1.1", "HTTP/2.0"}[i%2], Agent: servertest.Browser, Body: "the body"}
 		got, line := s.Recorded(c)
 		if got.Status != 200 || got.Body != c.Body || line["origin"] != echo || line["origin_error"] != nil {
 			t.Errorf("%+v, record %v", got, line)
 		}
 	}
 	for series, want := range map[string]float64{
-		`gate421_origin_up{origin="` + dead + `",site="one.example"}`: 0, `gate421_origin_up{origin="` + echo + `",site="one.example"}`: 1,
-		`gate421_origin_requests_in_flight{origin="` + echo + `",site="one.example"}`: 0, `gate421_origin_requests_total{result="2xx",site="one.example"}`: 8,
+		`gate421_origin_up{origin="` + dead + `",site="one.example"}`:                 0,
+		`gate421_origin_up{origin="` + echo + `",site="one.example"}`:                 1,
+		`gate421_origin_requests_in_flight{origin="` + echo + `",site="one.example"}`: 0,
+		`gate421_origin_requests_total{result="2xx",site="one.example"}`:              8,
 	} {
 		if got, ok := s.scrape()[series]; !ok || got != want {
 			t.Errorf("%s is %v, want %v", series, got, want)
@@ -48,7 +51,8 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 	transport.Protocols.SetHTTP2(true)
 	defer transport.CloseIdleConnections()
 	reader, writer := io.Pipe()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.HTTPS+"/package.Service/Method", reader)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.HTTPS+"/package.Service/Method",
+		reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +72,8 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 		}
 	}
 	writer.Close()
-	if rest, err := io.ReadAll(answer.Body); err != nil || len(rest) > 0 || answer.Trailer.Get("Grpc-Status") != "0 over HTTP/2.0, te: trailers" {
+	if rest, err := io.ReadAll(answer.Body); err != nil || len(rest) > 0 ||
+		answer.Trailer.Get("Grpc-Status") != "0 over HTTP/2.0, te: trailers" {
 		t.Errorf("%q %v %v", rest, err, answer.Trailer)
 	}
 	if line := s.Log.Decision(); line["origin"] != s.Origins.URL("messages") || line["origin_status"] != 200. {
@@ -81,7 +86,8 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 func TestWebSocketThroughTheGateway(t *testing.T) {
 	t.Parallel()
 	s := startGateway(t, `sites: [{hosts: [one.example], origin: $socket, http2_crawl: refuse}]`)
-	c, err := tls.Dial("tcp", s.HTTPS, &tls.Config{RootCAs: s.Roots, ServerName: "one.example", NextProtos: []string{"http/1.1"}})
+	c, err := tls.Dial("tcp", s.HTTPS, &tls.Config{RootCAs: s.Roots, ServerName: "one.example",
+		NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,8 @@ func numbers(all map[string]float64) map[string]float64 {
 	out := maps.Clone(all)
 	maps.DeleteFunc(out, func(name string, value float64) bool {
 		for _, prefix := range []string{
-			"gate421_log_written", "gate421_log_queue", "gate421_build_info", "gate421_certificate_", "gate421_ranges_", "gate421_guard_last", "gate421_origin_up", "gate421_config_",
+			"gate421_log_written", "gate421_log_queue", "gate421_build_info", "gate421_certificate_", "gate421_ranges_",
+			"gate421_guard_last", "gate421_origin_up", "gate421_config_",
 		} {
 			if strings.HasPrefix(name, prefix) {
 				return true
@@ -172,7 +173,8 @@ func exact(t *testing.T) (late bool) {
 		got = numbers(s.scrape())
 		return maps.Equal(got, want)
 	}
-	for deadline := time.Now().Add(5 * time.Second); !settled() && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); !settled() &&
+		time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 	}
 	if got[`gate421_decisions_total{action="serve",reason="log_unavailable",site="one.example"}`] > 0 {
 		return true
@@ -188,7 +190,8 @@ func exact(t *testing.T) (late bool) {
 		}
 	}
 	after := s.scrape()
-	if names, then := slices.Sorted(maps.Keys(gateOnly(before))), slices.Sorted(maps.Keys(gateOnly(after))); !slices.Equal(names, then) {
+	if names, then := slices.Sorted(maps.Keys(gateOnly(before))),
+		slices.Sorted(maps.Keys(gateOnly(after))); !slices.Equal(names, then) {
 		t.Errorf("%d series became %d", len(names), len(then))
 	}
 	return false
@@ -212,11 +215,13 @@ func TestMetricsUnderLoad(t *testing.T) {
 			for n := range 40 {
 				odd := fmt.Sprintf("n%d-%d", i, n)
 				s.Do(t.Context(), servertest.Call{
-					Method: http.MethodGet, URL: "https://" + odd + ".example/" + odd, From: fmt.Sprintf("127.0.%d.%d", 1+i, 1+n), SNI: "one.example",
+					Method: http.MethodGet, URL: "https://" + odd + ".example/" + odd, From: fmt.Sprintf("127.0.%d.%d", 1+i, 1+n),
+					SNI:   "one.example",
 					Proto: []string{"HTTP/2.0", "HTTP/1.1"}[n%2], Agent: "Googlebot/2.1 " + odd,
 				})
 				s.Do(t.Context(), servertest.Call{
-					Method: "M" + strings.ToUpper(strings.ReplaceAll(odd, "-", "")), URL: "https://one.example/" + odd, From: fmt.Sprintf("127.0.%d.%d", 1+i, 1+n),
+					Method: "M" + strings.ToUpper(strings.ReplaceAll(odd, "-", "")), URL: "https://one.example/" + odd,
+					From:  fmt.Sprintf("127.0.%d.%d", 1+i, 1+n),
 					Proto: []string{"HTTP/1.1", "HTTP/2.0"}[n%2], Agent: "Googlebot/2.1 " + odd,
 				})
 			}
@@ -236,7 +241,8 @@ func TestMetricsUnderLoad(t *testing.T) {
 		now := gateOnly(s.scrape())
 		for name, value := range last {
 			base, _, _ := strings.Cut(name, "{")
-			counter := strings.HasSuffix(base, "_total") || strings.HasSuffix(base, "_count") || strings.HasSuffix(base, "_bucket")
+			counter := strings.HasSuffix(base, "_total") || strings.HasSuffix(base, "_count") ||
+				strings.HasSuffix(base, "_bucket")
 			if now[name] < value && counter {
 				t.Errorf("%s fell from %v to %v", name, value, now[name])
 			}

@@ -77,8 +77,8 @@ func changes(ctx context.Context, file string) <-chan struct{} {
 	return out
 }
 
-// watchRequests has the guard take up requests to resume a site when they are made, until ctx ends, and closes done then. The
-// guard itself looks once a second, so that nothing is lost where the system has no watches left.
+// watchRequests has the guard take up requests to resume a site when they are made, until ctx ends, and closes done
+// then. The guard itself looks once a second, so that nothing is lost where the system has no watches left.
 func (g *Gateway) watchRequests(ctx context.Context) (done <-chan struct{}) {
 	ended := make(chan struct{})
 	watcher, err := fsnotify.NewWatcher()

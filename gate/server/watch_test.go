@@ -34,7 +34,8 @@ func (s *testGateway) texts(t *testing.T) (other, wrong []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bytes.Replace(text, []byte("http2_crawl: refuse"), []byte("http2_crawl: observe"), 1), bytes.Replace(text, []byte("http2_crawl"), []byte("http2_crwal"), 1)
+	return bytes.Replace(text, []byte("http2_crawl: refuse"), []byte("http2_crawl: observe"), 1),
+		bytes.Replace(text, []byte("http2_crawl"), []byte("http2_crwal"), 1)
 }
 
 // Whoever changes the file does it in one of these ways; each is followed, and what is wrong is said once.
@@ -52,7 +53,10 @@ func TestTheFileIsFollowed(t *testing.T) {
 		lay    func(t *testing.T, s *testGateway) (file string) // puts the first text there
 		change func(t *testing.T, file string, text []byte, turn int)
 	}{
-		"written in place": {nil, func(t *testing.T, file string, text []byte, _ int) { must(t, os.WriteFile(file, text, 0o600)) }},
+		"written in place": {nil, func(t *testing.T, file string, text []byte,
+			_ int) {
+			must(t, os.WriteFile(file, text, 0o600))
+		}},
 		"written in two halves": {nil, func(t *testing.T, file string, text []byte, _ int) {
 			f, err := os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0)
 			must(t, err)
@@ -71,25 +75,33 @@ func TestTheFileIsFollowed(t *testing.T) {
 		"a ConfigMap": {func(t *testing.T, s *testGateway) string {
 			text, err := os.ReadFile(s.File)
 			folder := t.TempDir()
-			must(t, err, os.Mkdir(filepath.Join(folder, "..1"), 0o700), os.WriteFile(filepath.Join(folder, "..1", "gate421.yaml"), text, 0o600),
-				os.Symlink("..1", filepath.Join(folder, "..data")), os.Symlink(filepath.Join("..data", "gate421.yaml"), filepath.Join(folder, "gate421.yaml")))
+			must(t, err, os.Mkdir(filepath.Join(folder, "..1"), 0o700),
+				os.WriteFile(filepath.Join(folder, "..1", "gate421.yaml"), text, 0o600),
+				os.Symlink("..1", filepath.Join(folder, "..data")),
+				os.Symlink(filepath.Join("..data", "gate421.yaml"), filepath.Join(folder, "gate421.yaml")))
 			return filepath.Join(folder, "gate421.yaml")
 		}, func(t *testing.T, file string, text []byte, turn int) {
 			folder := filepath.Dir(file)
 			next := fmt.Sprint("..", turn+2)
-			must(t, os.Mkdir(filepath.Join(folder, next), 0o700), os.WriteFile(filepath.Join(folder, next, "gate421.yaml"), text, 0o600),
-				os.Symlink(next, filepath.Join(folder, "..data_tmp")), os.Rename(filepath.Join(folder, "..data_tmp"), filepath.Join(folder, "..data")))
+			must(t, os.Mkdir(filepath.Join(folder, next), 0o700),
+				os.WriteFile(filepath.Join(folder, next, "gate421.yaml"), text, 0o600),
+				os.Symlink(next, filepath.Join(folder, "..data_tmp")),
+				os.Rename(filepath.Join(folder, "..data_tmp"), filepath.Join(folder, "..data")))
 		}},
 		"a link further up": {func(t *testing.T, s *testGateway) string {
 			text, err := os.ReadFile(s.File)
 			folder := t.TempDir()
-			must(t, err, os.Mkdir(filepath.Join(folder, "r1"), 0o700), os.WriteFile(filepath.Join(folder, "r1", "gate421.yaml"), text, 0o600), os.Symlink("r1", filepath.Join(folder, "current")))
+			must(t, err, os.Mkdir(filepath.Join(folder, "r1"), 0o700),
+				os.WriteFile(filepath.Join(folder, "r1", "gate421.yaml"), text, 0o600),
+				os.Symlink("r1", filepath.Join(folder, "current")))
 			return filepath.Join(folder, "current", "gate421.yaml")
 		}, func(t *testing.T, file string, text []byte, turn int) {
 			folder := filepath.Dir(filepath.Dir(file))
 			next := fmt.Sprint("r", turn+2)
-			must(t, os.Mkdir(filepath.Join(folder, next), 0o700), os.WriteFile(filepath.Join(folder, next, "gate421.yaml"), text, 0o600),
-				os.Symlink(next, filepath.Join(folder, "next")), os.Rename(filepath.Join(folder, "next"), filepath.Join(folder, "current")))
+			must(t, os.Mkdir(filepath.Join(folder, next), 0o700),
+				os.WriteFile(filepath.Join(folder, next, "gate421.yaml"), text, 0o600),
+				os.Symlink(next, filepath.Join(folder, "next")), os.Rename(filepath.Join(folder, "next"),
+					filepath.Join(folder, "current")))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

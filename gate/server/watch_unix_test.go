@@ -40,7 +40,8 @@ func TestTheFileIsSomethingElseForAWhile(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.WaitFor("the file to be rejected", func() bool { return !s.gateway.lastReload.Load().Rejected.IsZero() })
-			if why := s.gateway.lastReload.Load().Error; !strings.HasPrefix(why, fmt.Sprintf("configuration %q cannot be read: ", s.File)) &&
+			if why := s.gateway.lastReload.Load().Error; !strings.HasPrefix(why,
+				fmt.Sprintf("configuration %q cannot be read: ", s.File)) &&
 				!strings.Contains(why, "the file is larger than 1 MiB") {
 				t.Errorf("rejected for %q, want that it cannot be read", why)
 			}

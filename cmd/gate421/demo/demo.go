@@ -123,7 +123,8 @@ func (s *stage) open(ctx context.Context, name string, zone *zone) (*demoGateway
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := config.Parse("demo.yaml", fmt.Appendf(nil, demoConfig, s.addresses[0], filepath.Join(s.folder, strings.ReplaceAll(name, " ", "-")), dns, demoHost, s.origin), []string{"googlebot"})
+	loaded, err := config.Parse("demo.yaml", fmt.Appendf(nil, demoConfig, s.addresses[0],
+		filepath.Join(s.folder, strings.ReplaceAll(name, " ", "-")), dns, demoHost, s.origin), []string{"googlebot"})
 	if err != nil {
 		return nil, err
 	}
@@ -177,8 +178,8 @@ func (s *stage) wait() error {
 	return errors.Join(errs...)
 }
 
-// printDecisions reads the lines of all gateways to their end, and prints them if show is set. Only the first call for a
-// gateway does.
+// printDecisions reads the lines of all gateways to their end, and prints them if show is set. Only the first call for
+// a gateway does.
 func (s *stage) printDecisions(show bool) {
 	for _, g := range s.gateways {
 		g.once.Do(func() {
@@ -201,7 +202,8 @@ func (s *stage) printAddresses() {
 			which = " (" + name + "'s)"
 		}
 		fmt.Fprintf(out, "\nAdmin page%s: http://%s/\n", which, g.Admin())
-		fmt.Fprintf(out, "Try it yourself: curl --cacert %s --resolve %s:%s:%s https://%s:%s/shop/\n", g.Root(), demoHost, port(g.HTTPS()), s.addresses[0], demoHost, port(g.HTTPS()))
+		fmt.Fprintf(out, "Try it yourself: curl --cacert %s --resolve %s:%s:%s https://%s:%s/shop/\n", g.Root(), demoHost,
+			port(g.HTTPS()), s.addresses[0], demoHost, port(g.HTTPS()))
 	}
 	fmt.Fprintf(out, "\nServing until Ctrl-C.\n")
 }

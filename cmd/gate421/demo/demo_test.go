@@ -52,7 +52,8 @@ Every decision was as it should be, and each is a line of the decision log.
 `
 
 func TestDemoOnce(t *testing.T) {
-	for name, machine := range map[string][]string{"this machine": loopback(), "a loopback of one address": {"127.0.0.1"}} {
+	for name, machine := range map[string][]string{"this machine": loopback(),
+		"a loopback of one address": {"127.0.0.1"}} {
 		t.Run(name, func(t *testing.T) {
 			out, trouble, folder := &servertest.Transcript{}, &servertest.Transcript{}, temporary(t)
 			if err := demonstrate(t.Context(), out, trouble, true, machine); err != nil {
@@ -107,7 +108,8 @@ func TestDemoServesUntilTheEnd(t *testing.T) {
 	}
 	s.Roots = servertest.Trusted(t, try[1])
 	s.HTTPS = net.JoinHostPort(try[4], try[3])
-	if got := s.Get(t, "https://"+demoHost+"/shop/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK || !strings.Contains(got.Body, "Shop") {
+	if got := s.Get(t, "https://"+demoHost+"/shop/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK ||
+		!strings.Contains(got.Body, "Shop") {
 		t.Errorf("what the demo says to try gives %d %q", got.Status, got.Body)
 	}
 	cancel()
@@ -132,7 +134,8 @@ func TestDemoSeesWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	play := &stage{out: out, messages: &server.Messages{To: io.Discard}, folder: t.TempDir(), origin: site, addresses: []string{"127.0.0.1"}, ended: make(chan error, len(visitors()))}
+	play := &stage{out: out, messages: &server.Messages{To: io.Discard}, folder: t.TempDir(), origin: site,
+		addresses: []string{"127.0.0.1"}, ended: make(chan error, len(visitors()))}
 	defer func() {
 		cancel()
 		if err := play.wait(); err != nil {
@@ -148,7 +151,8 @@ func TestDemoSeesWhatIsWrong(t *testing.T) {
 	if err != nil || wrong != 5 {
 		t.Errorf("%d steps went wrong, %v; the five whose verdict differs should", wrong, err)
 	}
-	if strings.Count(out.String(), "WRONG: expected") != 5 || !strings.Contains(out.String(), `WRONG: expected 421, refused, verdict "genuine"; the log says map[`) {
+	if strings.Count(out.String(), "WRONG: expected") != 5 ||
+		!strings.Contains(out.String(), `WRONG: expected 421, refused, verdict "genuine"; the log says map[`) {
 		t.Errorf("the story does not tell what is wrong:\n%s", out)
 	}
 }

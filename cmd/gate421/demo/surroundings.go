@@ -23,14 +23,15 @@ func startSite(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/robots.txt" {
-			io.WriteString(w, "User-agent: *\nAllow: /\n")
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		io.WriteString(w, "<!doctype html><title>Shop</title><p>A page of the shop.\n")
-	})}
+	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/robots.txt" {
+				io.WriteString(w, "User-agent: *\nAllow: /\n")
+				return
+			}
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			io.WriteString(w, "<!doctype html><title>Shop</title><p>A page of the shop.\n")
+		})}
 	go server.Serve(l) // until Close
 	context.AfterFunc(ctx, func() { server.Close() })
 	return "http://" + l.Addr().String(), nil
@@ -104,7 +105,8 @@ func (z *zone) reply(query []byte) ([]byte, error) {
 		return nil, err
 	}
 	m := dnsmessage.Message{
-		Header:    dnsmessage.Header{ID: header.ID, Response: true, Authoritative: true, RecursionDesired: header.RecursionDesired, RecursionAvailable: true},
+		Header: dnsmessage.Header{ID: header.ID, Response: true, Authoritative: true,
+			RecursionDesired: header.RecursionDesired, RecursionAvailable: true},
 		Questions: []dnsmessage.Question{question},
 	}
 	name := strings.ToLower(question.Name.String())
@@ -118,7 +120,8 @@ func (z *zone) reply(query []byte) ([]byte, error) {
 		m.Authorities = []dnsmessage.Resource{soa(question.Name)}
 	}
 	if body != nil {
-		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type, Class: dnsmessage.ClassINET, TTL: 300}, Body: body}}
+		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type,
+			Class: dnsmessage.ClassINET, TTL: 300}, Body: body}}
 	}
 	packed, err := m.Pack()
 	if err != nil {

@@ -90,7 +90,8 @@ func (s *stage) tour(ctx context.Context) (wrong int, err error) {
 		if err != nil {
 			return wrong, err
 		}
-		right := status == step.status && line["reason"] == step.reason && line["path"] == step.path && line["proto"] == step.proto &&
+		right := status == step.status && line["reason"] == step.reason && line["path"] == step.path &&
+			line["proto"] == step.proto &&
 			line["status"] == float64(step.status) && stringOf(line["verdict"]) == step.verdict && line["client_ip"] == address
 		if !right {
 			wrong++
@@ -113,9 +114,11 @@ func (s *stage) show(step step, status int, line map[string]any, right bool) {
 	if ptr := stringOf(line["ptr"]); ptr != "" {
 		detail += ", reverse name " + ptr
 	}
-	fmt.Fprintf(out, "  %-8s  %-20s %s  %s\n", step.proto, step.path, terminal.Paint(out, meaning, fmt.Sprint(status)), terminal.Paint(out, "quiet", detail))
+	fmt.Fprintf(out, "  %-8s  %-20s %s  %s\n", step.proto, step.path, terminal.Paint(out, meaning, fmt.Sprint(status)),
+		terminal.Paint(out, "quiet", detail))
 	if !right {
-		fmt.Fprintf(out, "  %s expected %d, %s, verdict %q; the log says %v\n", terminal.Paint(out, "bad", "WRONG:"), step.status, step.reason, step.verdict, line)
+		fmt.Fprintf(out, "  %s expected %d, %s, verdict %q; the log says %v\n", terminal.Paint(out, "bad", "WRONG:"),
+			step.status, step.reason, step.verdict, line)
 	}
 }
 

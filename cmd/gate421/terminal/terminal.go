@@ -23,7 +23,8 @@ func Paint(w io.Writer, meaning, text string) string {
 		return text
 	}
 	colour := map[string]string{
-		"genuine": "32", "ok": "32", "impostor": "33", "unknown": "33", "note": "33", "bad": "31", "quiet": "2", "refuse": "35",
+		"genuine": "32", "ok": "32", "impostor": "33", "unknown": "33", "note": "33", "bad": "31", "quiet": "2",
+		"refuse": "35",
 	}[meaning]
 	if colour == "" {
 		return text
