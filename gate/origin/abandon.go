@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// A request whose client has left is not over for its server: that works on until it notices. So the server is told (our side of
-// the connection ends) and then waited for, so that whoever counts what is under way there can go on counting it.
+// A request that is given up (its client has left, its body broke off, its server is too slow) is not over for its server: that
+// works on until it notices. So the server is told (our side of the connection ends) and then waited for, so that whoever counts
+// what is under way there can go on counting it.
 
 const (
 	// abandonedConns are waited for at most, of one server; each has a file descriptor, which counts among Files.
@@ -74,15 +75,25 @@ func (u *unfinished) Ended() <-chan struct{} { return u.over }
 
 // left is the failure of a request as Serve returns it.
 func (c *call) left() error {
-	if c.failure.word != ClientGone && c.failure.word != ClientSlow || !c.sent && c.server.proxy == nil {
-		return c.failure
-	}
 	if c.over != nil {
 		return &unfinished{c.failure, *c.over}
+	}
+	if c.failure.word != ClientGone && c.failure.word != ClientSlow || !c.sent && c.server.proxy == nil {
+		return c.failure
 	}
 	over := make(chan struct{})
 	time.AfterFunc(abandonedTime, func() { close(over) })
 	return &unfinished{c.failure, over}
+}
+
+// letGo waits until the server has let go of a request whose connection was hung up, or the request has ended.
+func (c *conn) letGo() {
+	if over := c.over.Load(); over != nil {
+		select {
+		case <-*over:
+		case <-c.ctx.Done():
+		}
+	}
 }
 
 // duplicate gives a socket another owner; nil where that cannot be done.

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -131,3 +133,113 @@ func TestClientHasLeft(t *testing.T) {
 		}
 	}
 }
+
+// givenUp is a request that ends before its server has let go of it.
+type givenUp struct {
+	said   string // what the server says before it works
+	length int64  // of the client's body
+	body   func(leave func()) io.Reader
+	wait   time.Duration
+	client func() http.ResponseWriter // nil: one that takes all
+	word   string
+}
+
+// However a request ends before its server has let go of it, the error says when that is.
+func TestServerWorksOnAfterwards(t *testing.T) {
+	t.Parallel()
+	recorder := func() http.ResponseWriter { return httptest.NewRecorder() }
+	broken := func(begins string) func(func()) io.Reader {
+		return func(func()) io.Reader { return io.MultiReader(strings.NewReader(begins), failing{}) }
+	}
+	const begun = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"
+	ways := map[string]givenUp{
+		"the body breaks off":           {length: 10, body: broken("x"), word: ClientGone},
+		"the body is too short":         {length: 10, body: func(func()) io.Reader { return strings.NewReader("short") }, word: ClientGone},
+		"the body is too long":          {length: 4, body: func(func()) io.Reader { return strings.NewReader("too long") }, word: ClientGone},
+		"a chunk is malformed":          {length: -1, body: broken(strings.Repeat("x", gatherBytes+1)), word: ClientGone},
+		"the response begins before":    {said: begun, length: 10, body: broken("x"), word: ClientGone},
+		"the client leaves in its body": {length: 10, body: func(leave func()) io.Reader { return &leaving{leave: leave} }, word: ClientGone},
+		"the client takes no response":  {said: begun, client: func() http.ResponseWriter { return deaf{httptest.NewRecorder()} }, word: ClientGone},
+		"the server is too slow":        {wait: patience / 10, word: Timeout},
+		"the response is too slow":      {said: begun, wait: patience / 10, word: Timeout},
+		"the server reads no body":      {length: 64 << 20, body: func(func()) io.Reader { return zeros{} }, wait: patience / 10, word: Timeout},
+	}
+	a := newAuthority(t)
+	for kind, start := range map[string]func(t *testing.T, server script) Config{
+		"http": func(t *testing.T, server script) Config {
+			return Config{Servers: []string{"http://" + listen(t, nil, server)}}
+		},
+		"https": func(t *testing.T, server script) Config {
+			return Config{Servers: []string{"https://" + listen(t, a.issue(t, time.Now().Add(time.Hour), "shop.example"), server)}, CA: a.file}
+		},
+		"unix": func(t *testing.T, server script) Config {
+			path := filepath.Join(t.TempDir(), "s")
+			listenAt(t, "unix", path, nil, server)
+			return Config{Servers: []string{"unix:" + path}}
+		},
+	} {
+		for name, way := range ways {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				release := make(chan struct{})
+				c := start(t, func(c net.Conn, r *bufio.Reader) {
+					head(r)
+					io.WriteString(c, way.said)
+					<-release
+				})
+				c.Wait = way.wait
+				o, err := New(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer o.Close()
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				r := httptest.NewRequest("POST", "/", nil).WithContext(ctx)
+				r.Host = "shop.example"
+				if way.body != nil {
+					r.ContentLength, r.Body = way.length, io.NopCloser(way.body(leave))
+				}
+				if way.client == nil {
+					way.client = recorder
+				}
+				_, _, _, err = o.Serve(way.client(), r)
+				var later interface{ Ended() <-chan struct{} }
+				if got := (outcome{err: err}).word(); got != way.word || !errors.As(err, &later) {
+					t.Fatalf("got %q, want %q with its end: %v", got, way.word, err)
+				}
+				waited := o.list.servers[0].direct.abandoned.count.Load()
+				select {
+				case <-later.Ended():
+					t.Error("it has ended while the server works")
+				default:
+				}
+				if waited != 1 {
+					t.Errorf("%d connections are waited for, want the one", waited)
+				}
+				close(release)
+				receive(t, later.Ended())
+			})
+		}
+	}
+}
+
+// leaving is the body of a client that leaves in its midst.
+type leaving struct {
+	leave func()
+	begun bool
+}
+
+func (l *leaving) Read(p []byte) (int, error) {
+	if !l.begun {
+		l.begun = true
+		return copy(p, "x"), nil
+	}
+	l.leave()
+	return 0, errors.New("gone")
+}
+
+// deaf is a client that takes no response.
+type deaf struct{ *httptest.ResponseRecorder }
+
+func (deaf) Write([]byte) (int, error) { return 0, errors.New("gone") }

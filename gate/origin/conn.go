@@ -56,7 +56,7 @@ type conn struct {
 	writeBy time.Time
 
 	alive  func() bool                   // is it good for another request?
-	hangUp func()                        // closes it
+	hangUp func()                        // closes it, and waits for a server that may work on: see abandoned; once
 	stop   func() bool                   // ends the guard; nil: nobody is on guard
 	over   atomic.Pointer[chan struct{}] // closed when the server has let go of a request that the guard has ended; nil: none was
 }

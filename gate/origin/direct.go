@@ -1,13 +1,11 @@
 package origin
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,9 +60,9 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	c.begun = true
 	if h.status == http.StatusSwitchingProtocols {
 		c.failure = k.tunnel(w, h)
-		return
+	} else {
+		c.failure = d.pass(w, r, c, k, h)
 	}
-	c.failure = d.pass(w, r, c, k, h)
 	c.sent, c.over = true, k.over.Load()
 }
 
@@ -97,6 +95,11 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 		if k.up != nil {
 			gone = gone || k.up.broke.Load()
 			c.waited = k.up.waiting.Load()
+		}
+		if err != nil && (gone || timeout(err)) {
+			k.hangUp() // before anybody closes the socket
+		}
+		if k.up != nil {
 			c.unread = !k.up.stop(w, r) // which may end ctx
 		}
 		k.close()
@@ -169,67 +172,6 @@ func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Req
 	}
 }
 
-// pooledBy is what the pool knows connections for a host under.
-func (d *direct) pooledBy(authority string) string {
-	if d.secure == nil {
-		return ""
-	}
-	return hostname(authority)
-}
-
-// connect takes the client's own connection or the one that was used last, or dials.
-func (d *direct) connect(c *call, r *http.Request, fresh bool) (*conn, error) {
-	host := d.pooledBy(r.Host)
-	if own := c.own; own != nil {
-		if c.own = nil; own.halfDone || own.fit(false) {
-			return own, nil
-		}
-		own.close()
-	}
-	if !fresh && !c.login {
-		if k := d.idle.take(host, !repeatable(r)); k != nil {
-			return k, nil
-		}
-	}
-	return d.dial(r.Context(), host)
-}
-
-func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
-	ctx.Done() // from now on an HTTP/1 client's leaving is looked for,
-	runtime.Gosched()
-	if err := ctx.Err(); err != nil { // and who has left already needs no connection
-		return nil, err
-	}
-	if err := d.files.take(ctx); err != nil {
-		return nil, err
-	}
-	dialing, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	raw, err := d.files.dial(dialing, d.connector.or(&d.dialer), d.network, d.address)
-	if err != nil {
-		return nil, err
-	}
-	c := newConn(raw, host, d.wait)
-	c.hangUp = func() {
-		over := make(chan struct{})
-		c.over.Store(&over)
-		d.abandoned.close(raw, d.files, d.wait, over)
-	}
-	if d.secure != nil {
-		config := d.secure.Clone()
-		if config.ServerName == "" {
-			config.ServerName = host
-		}
-		secure := tls.Client(raw, config)
-		if err := secure.HandshakeContext(dialing); err != nil {
-			raw.Close()
-			return nil, err
-		}
-		c.Conn, c.line = secure, nil
-	}
-	return c, nil
-}
-
 // converse writes the head of the request in one piece, begins to send the body if there is one, and reads heads
 // until the final one. It passes informational ones on, however many: they are bounded by the time that the answer
 // may take, and by what they are long.
@@ -294,6 +236,11 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 	whole, left := true, r.Context().Err() != nil
 	if c.up != nil {
 		left = left || c.up.broke.Load()
+	}
+	if gone != nil || lost != nil && (left || timeout(lost)) {
+		c.hangUp() // before anybody closes the socket
+	}
+	if c.up != nil {
 		goesOn = goesOn && lost == nil && gone == nil
 		whole = goesOn && c.up.finish(w, r) || c.up.ended() || c.up.stop(w, r) // which may end the context
 	}

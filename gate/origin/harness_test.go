@@ -162,11 +162,16 @@ type script func(c net.Conn, r *bufio.Reader)
 // host and port.
 func listen(t *testing.T, secure *tls.Config, run script) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return listenAt(t, "tcp", "127.0.0.1:0", secure, run)
+}
+
+func listenAt(t *testing.T, network, address string, secure *tls.Config, run script) string {
+	t.Helper()
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
+	address = l.Addr().String()
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}

@@ -59,7 +59,7 @@ type call struct {
 	waited    bool           // with failure: the client's body was waited for
 	anew      bool           // with failure: the client has to begin its login anew, on another connection
 	sent      bool           // the server has heard of the request, perhaps
-	over      *chan struct{} // closed when it has let go of it, whose client has left; nil: nobody knows
+	over      *chan struct{} // closed when it has let go of it, which was given up; nil: nobody knows
 }
 
 // answered notes the head of a final answer: whatever comes after it, the server is there.

@@ -11,36 +11,48 @@ import (
 )
 
 // tunnel takes the client's connection over after a 101 and lets bytes pass both ways until both sides have ended. A side
-// that ends lets the other finish what it has to say, for as long as an answer may take to begin.
+// that ends lets the other finish what it has to say, for as long as an answer may take to begin. So does a client that breaks off:
+// it returns when the server has let go.
 func (c *conn) tunnel(w http.ResponseWriter, h answerHead) *Failure {
 	defer c.close()
 	c.arm()
 	client, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		c.hangUp()
 		return &Failure{ClientGone, cut(err)}
 	}
 	defer client.Close()
 	client.SetDeadline(time.Time{})
 	c.Conn.SetDeadline(time.Time{})
 	if err := announce(buffered.Writer, w.Header(), h); err != nil {
+		c.hangUp()
 		return &Failure{ClientGone, cut(err)}
 	}
 	early := make([]byte, buffered.Reader.Buffered()) // what the client has said behind its request already
 	io.ReadFull(buffered.Reader, early)
 	ends := make(chan bool, 2)
-	go func() { ends <- flow(c.Conn, io.MultiReader(bytes.NewReader(early), client)) }()
+	go func() {
+		if !flow(c.Conn, io.MultiReader(bytes.NewReader(early), client)) {
+			client.Close()
+		}
+		ends <- true // a client that has broken off has ended, and its server may work on
+	}()
 	go func() { ends <- flow(client, c) }()
-	left := 2
-	if left--; <-ends {
+	left, well := 1, <-ends
+	if well {
 		timer := time.NewTimer(c.wait)
 		select {
-		case <-ends:
+		case well = <-ends:
 			left--
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 	client.Close()
+	if !well { // the client takes no more of a server that may work on; one that has broken off is seen to have
+		c.hangUp()
+		c.letGo()
+	}
 	c.raw.Close()
 	for ; left > 0; left-- {
 		<-ends
@@ -48,13 +60,11 @@ func (c *conn) tunnel(w http.ResponseWriter, h answerHead) *Failure {
 	return nil
 }
 
-// flow copies until from has ended, and tells the other side so. It returns whether both are well.
+// flow copies until from has ended, or broken off, and tells the other side so. It returns whether both are well.
 func flow(to net.Conn, from io.Reader) bool {
-	if _, err := io.Copy(to, from); err != nil {
-		return false
-	}
+	_, err := io.Copy(to, from)
 	half, ok := to.(interface{ CloseWrite() error })
-	return ok && half.CloseWrite() == nil
+	return ok && half.CloseWrite() == nil && err == nil
 }
 
 // announce writes the 101 as the server sent it. Another service that it may tell of would carry the client past the gate.

@@ -105,6 +105,39 @@ func TestTunnelEnds(t *testing.T) {
 	}
 }
 
+// A tunnel whose client has broken off has not ended while its server works on.
+func TestTunnelServerWorksOn(t *testing.T) {
+	for name, say := range map[string]func(c net.Conn){
+		"and says nothing":   func(net.Conn) {},
+		"and says something": func(c net.Conn) { io.WriteString(c, "news") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			release, broken := make(chan struct{}), make(chan struct{})
+			g := open(t, Config{Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
+				head(r)
+				io.WriteString(c, upgraded)
+				io.Copy(io.Discard, r)
+				say(c)
+				close(broken)
+				<-release
+			})}}, false)
+			client, _, _ := upgrading(t, g, "")
+			client.SetLinger(0)
+			client.Close()
+			receive(t, broken)
+			select {
+			case result := <-g.outcomes:
+				t.Errorf("it has ended while the server works: %+v", result)
+			case <-time.After(abandonedTime / 2):
+			}
+			close(release)
+			if result := receive(t, g.outcomes); result.err != nil || result.status != 101 {
+				t.Errorf("%+v", result)
+			}
+		})
+	}
+}
+
 // An upgrade is the origin's to refuse, and only what was asked for is changed to.
 func TestNoTunnel(t *testing.T) {
 	for _, test := range []struct {

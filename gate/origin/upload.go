@@ -152,7 +152,7 @@ func (u *upload) send(d *direct, r *http.Request) {
 	if err != nil {
 		switch {
 		case u.broke.Load(): // there will be no answer
-			u.conn.raw.Close()
+			u.conn.hangUp()
 		case timeout(err):
 			u.conn.Conn.SetReadDeadline(time.Unix(1, 0))
 		default: // the server has heard enough, and may say why
