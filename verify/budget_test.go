@@ -63,7 +63,8 @@ func TestBudgetInFlight(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		if len(v.jobs) != 0 || len(v.budget.networks) != 0 || v.budget.all.running != 0 || v.budget.all.queued != 0 || v.budget.unpublished.running != 0 || v.budget.unpublished.queued != 0 {
+		if len(v.jobs) != 0 || len(v.budget.networks) != 0 || v.budget.all.running != 0 || v.budget.all.queued != 0 ||
+			v.budget.unpublished.running != 0 || v.budget.unpublished.queued != 0 {
 			t.Errorf("at the end: got %d jobs, %v, %+v, want none", len(v.jobs), v.budget.networks, v.budget.all)
 		}
 	})

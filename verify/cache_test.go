@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestRefreshedBeforeExpiry: what is asked for in the last tenth of its time is looked up again, once, and nobody waits for it.
+// TestRefreshedBeforeExpiry: what is asked for in the last tenth of its time is looked up again, once, and nobody waits
+// for it.
 func TestRefreshedBeforeExpiry(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
 		addr := netip.MustParseAddr(googlebotAddr)
@@ -115,8 +116,8 @@ func TestPrefetch(t *testing.T) {
 	})
 }
 
-// TestNoVerdictRestsOnRanges: an address inside the published ranges whose names do not prove it is an impostor, and one
-// outside whose names do is genuine.
+// TestNoVerdictRestsOnRanges: an address inside the published ranges whose names do not prove it is an impostor, and
+// one outside whose names do is genuine.
 func TestNoVerdictRestsOnRanges(t *testing.T) {
 	inBubble(t, `4.3.2.1.in-addr.arpa. 300 PTR crawl-1-2-3-4.googlebot.com.
 		crawl-1-2-3-4.googlebot.com. 300 A 1.2.3.4`, func(t *testing.T, z *zone, v *Verifier) {
@@ -130,6 +131,7 @@ func TestNoVerdictRestsOnRanges(t *testing.T) {
 // TestOutage is the law: whatever the DNS does for however long, who is genuine never becomes an impostor, and who is
 // an impostor is known as one within 5 seconds of the outage's end, at every moment it can begin.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	outage := func(t *testing.T, fault string) {
 		t.Parallel()
 		for begin := time.Duration(0); begin <= 31*time.Minute; begin += 47 * time.Second {

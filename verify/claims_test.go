@@ -98,7 +98,8 @@ func TestClaimsOfGoogle(t *testing.T) {
 	claims := allClaims(t)
 	for crawler, agents := range map[string][]string{
 		"googlebot": {
-			nexus + mobile + "(compatible; Googlebot/2.1; " + bot, desktop + "Googlebot/2.1; " + bot + " Chrome/139.0.0.0 Safari/537.36",
+			nexus + mobile + "(compatible; Googlebot/2.1; " + bot,
+			desktop + "Googlebot/2.1; " + bot + " Chrome/139.0.0.0 Safari/537.36",
 			"Mozilla/5.0 (compatible; Googlebot/2.1; " + bot, "Googlebot/2.1 (" + bot, "Googlebot/2.1 (" + bot + ",gzip(gfe)",
 			"Googlebot/2.1 (+http://www.googlebot.com/bot.html)", "Googlebot-Image/1.0", "Googlebot-Video/1.0", "Googlebot-News",
 			"DoCoMo/2.0 N905i(c100;TB;W24H16) (compatible; Googlebot-Mobile/2.1; " + bot, "Googlebot-richsnippets",
@@ -119,7 +120,8 @@ func TestClaimsOfGoogle(t *testing.T) {
 			"GoogleOther-Image/1.0", "GoogleOther-Video/1.0",
 		},
 		"google-cloudvertexbot": {
-			"Google-CloudVertexBot", nexus + mobile + "(compatible; Google-CloudVertexBot; +https://cloud.google.com/enterprise-search)",
+			"Google-CloudVertexBot",
+			nexus + mobile + "(compatible; Google-CloudVertexBot; +https://cloud.google.com/enterprise-search)",
 			desktop + "Google-CloudVertexBot; +https://cloud.google.com/enterprise-search) Chrome/139.0.0.0 Safari/537.36",
 		},
 		"apis-google": {"APIs-Google (+https://developers.google.com/webmasters/APIs-Google.html)"},
@@ -166,14 +168,16 @@ func TestNoClaims(t *testing.T) {
 		"AdsBot-Google Googlebot/2.1", "notgooglebot googlebot", "\x00Googlebot\x00", "Googlebot\x00/2.1",
 	} {
 		if got := claims.Of(agent); got != "" {
-			t.Errorf("Of(%q) = %q, and it claims nothing", agent, got)
+			t.Errorf("Of(%q): got %q, want no claim", agent, got)
 		}
 	}
 	// An honest word does not excuse a claim behind it, and impostors write what they like where Google writes it.
 	for _, agent := range []string{
-		"reader/1.0 (like Googlebot) Googlebot/2.1", "reader/1.0 (like Googlebot; Googlebot/2.1)", "Mozilla/5.0 (X11; Googlebot)",
+		"reader/1.0 (like Googlebot) Googlebot/2.1", "reader/1.0 (like Googlebot; Googlebot/2.1)",
+		"Mozilla/5.0 (X11; Googlebot)",
 		"Mozilla/5.0 (X11; U; Linux i686; en-US; rv:1.7) Gecko/20040805 Googlebot/2.1", "Googlebot (gocrawl v0.4)",
-		"Mozilla/4.0(compatible; Googlebot/5.0;  http://www.google.com/googlebot)", "googlebot/2.1; +http://www.google.com/bot.html",
+		"Mozilla/4.0(compatible; Googlebot/5.0;  http://www.google.com/googlebot)",
+		"googlebot/2.1; +http://www.google.com/bot.html",
 	} {
 		if got := claims.Of(agent); got != "googlebot" {
 			t.Errorf("Of(%q) = %q, want googlebot", agent, got)
@@ -187,27 +191,29 @@ func TestClaimsOnlyWhatIsConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := claims.Of(agentGooglebot); got != "" {
-		t.Errorf("googlebot is not configured and claimed as %q", got)
+		t.Errorf("googlebot is not configured: got the claim %q, want none", got)
 	}
 	if got := claims.Of("AdsBot-Google"); got != "adsbot-google" {
 		t.Errorf("Of(AdsBot-Google) = %q", got)
 	}
 	for _, none := range []*Claims{nil, {}} {
 		if got := none.Of(agentGooglebot); got != "" {
-			t.Errorf("no claims claim %q", got)
+			t.Errorf("a nil *Claims: got %q, want no claim", got)
 		}
 	}
 	if none, err := NewClaims(nil); err != nil || none.Of(agentGooglebot) != "" {
-		t.Errorf("NewClaims(nil): %v, claims %q", err, none.Of(agentGooglebot))
+		t.Errorf("NewClaims(nil): got %v and the claim %q, want no error and none", err, none.Of(agentGooglebot))
 	}
 }
 
 func TestClaimsErrors(t *testing.T) {
 	_, err := NewClaims([]string{"googlebot", "gogglebot", "Googlebot"})
 	if err == nil {
-		t.Fatal("unknown names are accepted")
+		t.Fatal("unknown names: got no error, want one")
 	}
-	for _, want := range []string{`crawler "gogglebot"`, `crawler "Googlebot"`, "googlebot, storebot-google", "google-safety"} {
+	for _, want := range []string{
+		`crawler "gogglebot"`, `crawler "Googlebot"`, "googlebot, storebot-google", "google-safety",
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
@@ -224,13 +230,13 @@ func TestClaimsOfAnyBytes(t *testing.T) {
 		"one long word":    strings.Repeat("a", 64<<10) + "googlebot",
 	} {
 		if got := claims.Of(agent); got != "" {
-			t.Errorf("%s: claims %q", name, got)
+			t.Errorf("%s: got %q, want no claim", name, got)
 		}
 		if got := claims.Of(agent + "; Googlebot/2.1"); got != "googlebot" {
 			t.Errorf("%s and then googlebot: claims %q", name, got)
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() { claims.Of(agentMobile) }); n != 0 {
-		t.Errorf("Of allocates %v times", n)
+		t.Errorf("Of allocates %v times, want 0", n)
 	}
 }

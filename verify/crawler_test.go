@@ -180,12 +180,12 @@ func TestTrusts(t *testing.T) {
 		crawler := crawlerNamed(t, c.crawler)
 		for _, name := range c.accept {
 			if !crawler.Trusts(name) {
-				t.Errorf("%s: %q is not trusted", c.crawler, name)
+				t.Errorf("%s: got %q not trusted, want it trusted", c.crawler, name)
 			}
 		}
 		for _, name := range c.reject {
 			if crawler.Trusts(name) {
-				t.Errorf("%s: %q is trusted", c.crawler, name)
+				t.Errorf("%s: got %q trusted, want it not", c.crawler, name)
 			}
 		}
 	}
@@ -205,15 +205,17 @@ func TestUserTriggered(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"gae.googleusercontent.com", ".gae.googleusercontent.com", "x.y.gae.googleusercontent.com", "1.bc.googleusercontent.com",
-		"1.gae.googleusercontent.com.evil.tld", "1.xgae.googleusercontent.com", "google-proxy-.google.com", "google-proxy-1.x.google.com",
+		"gae.googleusercontent.com", ".gae.googleusercontent.com", "x.y.gae.googleusercontent.com",
+		"1.bc.googleusercontent.com",
+		"1.gae.googleusercontent.com.evil.tld", "1.xgae.googleusercontent.com", "google-proxy-.google.com",
+		"google-proxy-1.x.google.com",
 	} {
 		if fetcher.Trusts(name) {
 			t.Errorf("%q is user-triggered", name)
 		}
 	}
 	if got := Masks("x"); got != nil {
-		t.Errorf("masks of no class: %v", got)
+		t.Errorf("masks of no class: got %v, want none", got)
 	}
 }
 
@@ -239,13 +241,14 @@ func TestCatalogue(t *testing.T) {
 				t.Errorf("crawler %q: names of %d bytes match mask %q and are not kept", c.Name, longest, mask)
 			}
 			if strings.Count(mask, "*") != 1 || mask != strings.ToLower(mask) ||
-				!slices.Contains(Masks(c.Class), mask) && (c.Class != ClassSpecialCase || !slices.Contains(Masks(ClassCommon), mask)) {
+				!slices.Contains(Masks(c.Class), mask) &&
+					(c.Class != ClassSpecialCase || !slices.Contains(Masks(ClassCommon), mask)) {
 				t.Errorf("crawler %q: mask %q", c.Name, mask)
 			}
 		}
 	}
 	if len(names) > 32 {
-		t.Errorf("%d crawlers do not fit into a crawlerSet", len(names))
+		t.Errorf("got %d crawlers, want at most %d", len(names), maxCrawlers)
 	}
 	first := Catalogue()
 	first[0].Names[0], first[0].Tokens[0], first[0].Name = "*", "*", "*"

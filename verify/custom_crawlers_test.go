@@ -22,7 +22,8 @@ msnbot-157-55-39-1.search.msn.com.  300 IN A   157.55.39.1
 	v := &Verifier{Crawlers: crawlers, Resolver: z.inMemory(), Wait: 5 * time.Second}
 	defer v.Close()
 	addr := netip.MustParseAddr("157.55.39.1")
-	if got := v.Identify(t.Context(), "bingbot", addr); got.Verdict != Genuine || got.PTR != "msnbot-157-55-39-1.search.msn.com" {
+	got := v.Identify(t.Context(), "bingbot", addr)
+	if got.Verdict != Genuine || got.PTR != "msnbot-157-55-39-1.search.msn.com" {
 		t.Errorf("got %+v, want genuine", got)
 	}
 	crawlers[0].Names[0] = "crawl-*.googlebot.com" // the caller's slice is the caller's
@@ -51,7 +52,9 @@ func TestTooManyCrawlers(t *testing.T) {
 	many[maxCrawlers-1].Names = Masks(ClassCommon)
 	v := &Verifier{Crawlers: many, Resolver: z.inMemory(), Wait: 5 * time.Second}
 	defer v.Close()
-	for i, want := range map[int]Verdict{0: Impostor, maxCrawlers - 1: Genuine, maxCrawlers: Unknown, maxCrawlers + 1: Unknown} {
+	for i, want := range map[int]Verdict{
+		0: Impostor, maxCrawlers - 1: Genuine, maxCrawlers: Unknown, maxCrawlers + 1: Unknown,
+	} {
 		if got := v.Identify(t.Context(), many[i].Name, netip.MustParseAddr(googlebotAddr)); got.Verdict != want {
 			t.Errorf("crawler %d: got %+v, want %s", i, got, want)
 		}
@@ -68,7 +71,8 @@ func TestCustomClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	for agent, want := range map[string]string{
-		"Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)": "bingbot", "bingbot-News/1": "bingbot-news",
+		"Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)": "bingbot",
+		"bingbot-News/1":   "bingbot-news",
 		"bingbot-Images/1": "bingbot", "BINGPREVIEW/1.0b": "bingbot", agentGooglebot: "", "reader (like bingbot)": "",
 	} {
 		if got := claims.Of(agent); got != want {
@@ -97,11 +101,13 @@ func TestCustomClaims(t *testing.T) {
 	} {
 		c := bingbot()
 		change(&c)
-		if _, err := ClaimsOf([]Crawler{c}); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), "\u00f6", `\u00f6`), problem) {
+		if _, err := ClaimsOf([]Crawler{c}); err == nil ||
+			!strings.Contains(strings.ReplaceAll(err.Error(), "\u00f6", `\u00f6`), problem) {
 			t.Errorf("got the error %v, want one that says %s", err, problem)
 		}
 	}
-	if _, err := ClaimsOf([]Crawler{bingbot(), bingbot()}); err == nil || !strings.Contains(err.Error(), "is there twice") {
+	if _, err := ClaimsOf([]Crawler{bingbot(), bingbot()}); err == nil ||
+		!strings.Contains(err.Error(), "is there twice") {
 		t.Errorf("got the error %v, want one that says what is wrong", err)
 	}
 }

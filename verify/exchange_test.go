@@ -103,12 +103,15 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte{}, false)
 	f.Add([]byte("this is no DNS message, though it is long enough to have a header"), false)
 	f.Add([]byte("\x81\x80\x00\x01\xff\xff\xff\xff\xc0\x0c\x00\x0c\x00\x01"), true)
-	f.Add([]byte("\x81\x80\x00\x01\x00\x01\x00\x00\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x05\x00\x02\xc0\x0c"), true) // an alias of itself
+	aliasOfItself := "\x81\x80\x00\x01\x00\x01\x00\x00\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x05\x00\x02\xc0\x0c"
+	f.Add([]byte(aliasOfItself), true)
 	f.Add(record(googlebotPTR+" 300 PTR "+googlebotName+"."), true)
-	f.Add(record(googlebotPTR+" 300 PTR crawl-66-249-66-66.googlebot.com.", googlebotPTR+" 300 PTR host.evil.example."), true)
+	f.Add(record(googlebotPTR+" 300 PTR crawl-66-249-66-66.googlebot.com.", googlebotPTR+" 300 PTR host.evil.example."),
+		true)
 	f.Add(record(googlebotPTR+" 300 CNAME a.example.", "a.example. 4294967295 PTR crawl-1.googlebot.com."), true)
 	f.Add(record(googlebotPTR+" 300 A 66.249.66.1", googlebotPTR+" 300 AAAA ::ffff:66.249.66.1"), true)
-	f.Add(append([]byte("\x81\x80\x00\x01\x12\x00\x00\x00"), bytes.Repeat([]byte("\xc0\x0c\x00\x0c\x00\x01\x00\x00\x00\x05\x00\x02\xc0\x0c"), 4600)...), true)
+	pointers := bytes.Repeat([]byte("\xc0\x0c\x00\x0c\x00\x01\x00\x00\x00\x05\x00\x02\xc0\x0c"), 4600)
+	f.Add(append([]byte("\x81\x80\x00\x01\x12\x00\x00\x00"), pointers...), true)
 
 	const forward = `
 		crawl-66-249-66-66.googlebot.com. 300 A 66.249.66.66
@@ -124,21 +127,22 @@ func FuzzResponse(f *testing.F) {
 			start := time.Now()
 			found := one.confirm(context.Background(), crawlers, addr)
 			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("took %v", took)
+				t.Errorf("took %v, want at most 5 s", took)
 			}
-			if (found.failure == nil) != (found.failed == 0) || len(found.names) > maxNames || len(found.name) > maxCachedName || safe(found.name, "") != "" {
-				t.Errorf("found %+v", found)
+			if (found.failure == nil) != (found.failed == 0) || len(found.names) > maxNames || len(found.name) > maxCachedName ||
+				safe(found.name, "") != "" {
+				t.Errorf("got %+v, want a failure only with failed crawlers, and a printable name", found)
 			}
 			return found
 		}
 		// A zone that gives the address to no trusted name.
 		if found := confirm(&rawServer{zone: untrusted, qtype: dns.TypePTR}); found.genuine != 0 {
-			t.Errorf("genuine by %q", found.name)
+			t.Errorf("got genuine by %q, want no proof", found.name)
 		}
 		// A reverse zone that is in order, and addresses that are not.
 		found := confirm(&rawServer{zone: genuine, qtype: dns.TypeA})
 		if found.genuine != 0 && !bytes.Contains(wire, addr.AsSlice()) {
-			t.Errorf("genuine by %q, without the address in the answer", found.name)
+			t.Errorf("got genuine by %q, want none without the address in the answer", found.name)
 		}
 	})
 }
@@ -176,7 +180,8 @@ func TestResponsesThatUnfold(t *testing.T) {
 // TestRawServerProves: the server of FuzzResponse can prove Googlebot, so that the fuzzer reaches all of the parser.
 func TestRawServerProves(t *testing.T) {
 	rdata := "\x11crawl-66-249-66-1\x09googlebot\x03com\x00"
-	wire := "\x81\x80\x00\x01\x00\x01\x00\x00" + "\xc0\x0c\x00\x0c\x00\x01\x00\x00\x01\x2c\x00" + string(rune(len(rdata))) + rdata
+	wire := "\x81\x80\x00\x01\x00\x01\x00\x00" +
+		"\xc0\x0c\x00\x0c\x00\x01\x00\x00\x01\x2c\x00" + string(rune(len(rdata))) + rdata
 	s := &rawServer{zone: newZone(googlebotZone), qtype: dns.TypePTR, wire: []byte(wire), echo: true}
 	v := &Verifier{Resolver: &Resolver{Servers: []string{"192.0.2.53:53"}, Dial: s.dial}}
 	defer v.Close()
@@ -189,7 +194,12 @@ func TestRawServerProves(t *testing.T) {
 func TestRawServerLeaksNothing(t *testing.T) {
 	checkLeaks(t)
 	for i := range 200 {
-		s := &rawServer{zone: newZone(googlebotZone), qtype: []uint16{dns.TypePTR, dns.TypeA}[i%2], wire: bytes.Repeat([]byte{byte(i)}, i*30), echo: i%3 > 0}
+		s := &rawServer{
+			zone:  newZone(googlebotZone),
+			qtype: []uint16{dns.TypePTR, dns.TypeA}[i%2],
+			wire:  bytes.Repeat([]byte{byte(i)}, i*30),
+			echo:  i%3 > 0,
+		}
 		v := &Verifier{Resolver: &Resolver{Servers: []string{"192.0.2.53:53"}, Dial: s.dial}, Wait: time.Second}
 		if got := v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)); got.Verdict == Genuine {
 			t.Errorf("server %d: got %+v, want any verdict but genuine", i, got)

@@ -140,6 +140,7 @@ func matrixFaults() []struct {
 // TestFaultMatrix puts each fault at each moment between clients and the DNS. A genuine crawler is never an impostor,
 // an impostor never genuine; what was known stays known; 5 seconds after its end all verdicts are right and fresh.
 func TestFaultMatrix(t *testing.T) {
+	t.Parallel()
 	if hosts, err := os.ReadFile("/etc/hosts"); err != nil || !strings.Contains(string(hosts), "127.0.0.1") {
 		t.Log("the hosts file of this machine does not know 127.0.0.1, so it cannot mislead")
 	}
@@ -212,7 +213,8 @@ func TestFaultMatrix(t *testing.T) {
 		}
 		table = append(table, row)
 	}
-	t.Logf("%d of %d cells are right. Verdicts genuine, impostor, unknown while the fault lasted, and recovery:\n%s", right, cells, strings.Join(table, "\n"))
+	t.Logf("%d of %d cells are right. Verdicts genuine, impostor, unknown while the fault lasted, and recovery:\n%s",
+		right, cells, strings.Join(table, "\n"))
 }
 
 // TestFaultMatrixSockets is a corner of the matrix in real time on real sockets.

@@ -70,9 +70,11 @@ func safe(s, also string) string {
 // FuzzClaims compares Of with a slow reading of its rules.
 func FuzzClaims(f *testing.F) {
 	for _, agent := range []string{
-		agentBrowser, agentGooglebot, agentMobile, "Googlebot-Image/1.0", "AdsBot-Google-Mobile", "notgooglebot", "googlebot\x00",
+		agentBrowser, agentGooglebot, agentMobile, "Googlebot-Image/1.0", "AdsBot-Google-Mobile", "notgooglebot",
+		"googlebot\x00",
 		"\xffGooglebot", "GoogleOther", "Google-\u212a", "Googlebots Googlebot-",
-		"a/1 (b) Googlebot/2.1", "a like Googlebot/2.1", "(like Googlebot)", "Googlebot-like/2.1", "Googlebot,gzip(gfe)", "x/1) Googlebot/2",
+		"a/1 (b) Googlebot/2.1", "a like Googlebot/2.1", "(like Googlebot)", "Googlebot-like/2.1", "Googlebot,gzip(gfe)",
+		"x/1) Googlebot/2",
 	} {
 		f.Add(agent)
 	}
@@ -90,8 +92,10 @@ func FuzzClaims(f *testing.F) {
 					if !strings.HasPrefix(lower[i:], token) {
 						continue
 					}
-					behind := regexp.MustCompile(`^(?:-(` + word + `*))?(/|,|[ \t]*(?:[();]|$))?`).FindStringSubmatch(lower[i+len(token):])
-					named := !strings.HasPrefix(lower[i+len(token):], "-") || behind[1] != "" && behind[1] != "like" && behind[1] != "compatible"
+					behind := regexp.MustCompile(`^(?:-(` + word + `*))?(/|,|[ \t]*(?:[();]|$))?`).FindStringSubmatch(
+						lower[i+len(token):])
+					named := !strings.HasPrefix(lower[i+len(token):], "-") ||
+						behind[1] != "" && behind[1] != "like" && behind[1] != "compatible"
 					ended := behind[2] != "" || behind[0] == lower[i+len(token):]
 					if named && (first.MatchString(lower[:i]) && ended || follows.MatchString(lower[:i]) && behind[2] == "/") {
 						want = c.Name

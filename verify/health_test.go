@@ -118,7 +118,8 @@ func TestHealthAfterAProof(t *testing.T) {
 	})
 }
 
-// TestHealthWhenPublishedAddressesAreDenied: when the addresses that Google publishes are denied one after the other, the resolver is probed.
+// TestHealthWhenPublishedAddressesAreDenied: when the addresses that Google publishes are denied one after the other,
+// the resolver is probed.
 func TestHealthWhenPublishedAddressesAreDenied(t *testing.T) {
 	healthIn(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier, said func() string) {
 		time.Sleep(time.Minute)

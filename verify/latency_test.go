@@ -11,7 +11,8 @@ import (
 // hears what the lookup is waiting for, and the next request finds the verdict.
 func TestSlowServers(t *testing.T) {
 	for _, latency := range []time.Duration{
-		50 * time.Millisecond, 300 * time.Millisecond, 450 * time.Millisecond, 850 * time.Millisecond, 1100 * time.Millisecond,
+		50 * time.Millisecond, 300 * time.Millisecond, 450 * time.Millisecond, 850 * time.Millisecond,
+		1100 * time.Millisecond,
 		1500 * time.Millisecond, 2 * time.Second, 2400 * time.Millisecond,
 	} {
 		for _, servers := range [][]string{{"192.0.2.53:53"}, {"192.0.2.53:53", "192.0.2.54:53"}} {

@@ -43,7 +43,12 @@ func (p *publisher) RoundTrip(r *http.Request) (*http.Response, error) {
 	if status == 0 {
 		return nil, errors.New("no route to host")
 	}
-	response := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+	response := &http.Response{
+		StatusCode: status,
+		Header:     http.Header{},
+		Body:       io.NopCloser(strings.NewReader(body)),
+		Request:    r,
+	}
 	for name, value := range header {
 		response.Header.Set(name, value)
 	}
@@ -104,20 +109,23 @@ func TestLiveRanges(t *testing.T) {
 		dir := t.TempDir()
 		l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}
 		if l.Ranges().Len() < 100 || !l.Fetched().IsZero() {
-			t.Errorf("before the first fetch: %d ranges, fetched %v", l.Ranges().Len(), l.Fetched())
+			t.Errorf("before the first fetch: got %d ranges, fetched %v; want those built in, never fetched",
+				l.Ranges().Len(), l.Fetched())
 		}
 		events := follow(t, l)
-		if got := events(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || got[0].Prefixes != 400 || got[0].URL != CommonCrawlersURL ||
-			got[0].Created.Format(time.DateOnly) != later || got[0].Fetched.IsZero() || got[0].Next < 22*time.Hour || got[0].Next > 24*time.Hour {
-			t.Fatalf("events %+v", got)
+		if got := events(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || got[0].Prefixes != 400 ||
+			got[0].URL != CommonCrawlersURL ||
+			got[0].Created.Format(time.DateOnly) != later || got[0].Fetched.IsZero() || got[0].Next < 22*time.Hour ||
+			got[0].Next > 24*time.Hour {
+			t.Fatalf("got the events %+v, want a new list of 400 and the next request in a day", got)
 		}
 		if _, ok := l.Ranges().Find(netip.MustParseAddr("10.0.7.1")); !ok || l.Ranges().Len() != 400 {
-			t.Errorf("%d ranges in use", l.Ranges().Len())
+			t.Errorf("got %d ranges in use, want 400", l.Ranges().Len())
 		}
 		first := l.Fetched()
 		time.Sleep(24 * time.Hour)
 		if got := events(); len(got) != 1 || got[0].Changed || got[0].Err != nil {
-			t.Fatalf("events %+v", got)
+			t.Fatalf("got the events %+v, want one without a change", got)
 		}
 		if want := CommonCrawlersURL + ` "one"`; p.requests(nil)[1] != want {
 			t.Errorf("asked %q, want %s", p.requests(nil), want)
@@ -128,14 +136,17 @@ func TestLiveRanges(t *testing.T) {
 		p.requests(func() { body, tag = listOf(later, 350), `"two"` })
 		time.Sleep(24 * time.Hour)
 		if got := events(); len(got) != 1 || !got[0].Changed || l.Ranges().Len() != 350 {
-			t.Fatalf("events %+v", got)
+			t.Fatalf("got the events %+v, want a new list of 350", got)
 		}
 		// Another program that starts with the copy on disk asks nobody before its day is over.
-		q := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return http.StatusNotModified, nil, "" }}
+		q := &publisher{
+			answer: func(*http.Request) (int, map[string]string, string) { return http.StatusNotModified, nil, "" },
+		}
 		again := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: q}
 		followed := follow(t, again)
-		if got := followed(); len(got) != 1 || !got[0].Changed || got[0].Prefixes != 350 || len(q.requests(nil)) != 0 || again.Ranges().Len() != 350 {
-			t.Errorf("from disk: events %+v, asked %q", got, q.requests(nil))
+		if got := followed(); len(got) != 1 || !got[0].Changed || got[0].Prefixes != 350 || len(q.requests(nil)) != 0 ||
+			again.Ranges().Len() != 350 {
+			t.Errorf("from disk: got the events %+v, requests %q; want a list of 350 and no request", got, q.requests(nil))
 		}
 		if !again.Fetched().Equal(l.Fetched()) {
 			t.Errorf("from disk: fetched %v, want %v", again.Fetched(), l.Fetched())
@@ -146,16 +157,17 @@ func TestLiveRanges(t *testing.T) {
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil || len(entries) != 1 || entries[0].Name() != "ranges-common-crawlers.json" {
-			t.Fatalf("on disk: %v, %v", entries, err)
+			t.Fatalf("on disk: got %v, %v; want one copy", entries, err)
 		}
 		if info, err := entries[0].Info(); err != nil || info.Mode() != 0o644 {
-			t.Errorf("mode %v, %v", info.Mode(), err)
+			t.Errorf("got the mode %v, %v; want -rw-r--r--", info.Mode(), err)
 		}
 	})
 }
 
-// TestLiveRangesReject: whatever comes, the list in use stays in use, and is asked for again after an hour, two, four…
+// TestLiveRangesReject: whatever comes, the list in use stays in use, and the next request is an hour later, then two …
 func TestLiveRangesReject(t *testing.T) {
+	t.Parallel()
 	type answer struct {
 		status int
 		header map[string]string
@@ -167,17 +179,23 @@ func TestLiveRangesReject(t *testing.T) {
 		answer answer
 		says   string
 	}{
-		"no connection":             {answer{}, "no route"},
-		"not found":                 {answer{404, nil, listOf(later, 400)}, "status 404"},
-		"server error":              {answer{503, nil, ""}, "status 503"},
-		"not modified, unasked":     {answer{304, nil, ""}, "status 304"},
-		"nothing":                   {answer{200, nil, ""}, "unexpected end"},
-		"a login page":              {answer{200, nil, "<html>"}, "invalid character"},
-		"half a list":               {answer{200, nil, good.body[:2000]}, "unexpected end"},
-		"no entries":                {answer{200, nil, listOf(later, 0)}, "less than half"},
-		"shrunken":                  {answer{200, nil, listOf(later, 158)}, "less than half"},
-		"everyone's addresses":      {answer{200, nil, `{"creationTime": "2031-05-01T00:00:00", "prefixes": [{"ipv4Prefix": "0.0.0.0/0"}]}`}, `"0.0.0.0/0"`},
-		"endless":                   {answer{200, nil, good.body + strings.Repeat(" ", maxListSize)}, "more than 1048576 bytes"},
+		"no connection":         {answer{}, "no route"},
+		"not found":             {answer{404, nil, listOf(later, 400)}, "status 404"},
+		"server error":          {answer{503, nil, ""}, "status 503"},
+		"not modified, unasked": {answer{304, nil, ""}, "status 304"},
+		"nothing":               {answer{200, nil, ""}, "unexpected end"},
+		"a login page":          {answer{200, nil, "<html>"}, "invalid character"},
+		"half a list":           {answer{200, nil, good.body[:2000]}, "unexpected end"},
+		"no entries":            {answer{200, nil, listOf(later, 0)}, "less than half"},
+		"shrunken":              {answer{200, nil, listOf(later, 158)}, "less than half"},
+		"everyone's addresses": {
+			answer{200, nil, `{"creationTime": "2031-05-01T00:00:00", "prefixes": [{"ipv4Prefix": "0.0.0.0/0"}]}`},
+			`"0.0.0.0/0"`,
+		},
+		"endless": {
+			answer{200, nil, good.body + strings.Repeat(" ", maxListSize)},
+			"more than 1048576 bytes",
+		},
 		"redirect to plain http":    {to("http://developers.google.com/list"), "not https"},
 		"redirect to another host":  {to("https://evil.example/list"), "another host"},
 		"redirect to this machine":  {to("https://127.0.0.1/list"), "another host"},
@@ -192,13 +210,16 @@ func TestLiveRangesReject(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				now := c.answer
-				p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return now.status, now.header, now.body }}
+				p := &publisher{
+					answer: func(*http.Request) (int, map[string]string, string) { return now.status, now.header, now.body },
+				}
 				dir := t.TempDir()
 				l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, Transport: p}
 				before := l.Ranges()
 				events := follow(t, l)
 				got := events()
-				if len(got) != 1 || got[0].Changed || got[0].Err == nil || !strings.Contains(got[0].Err.Error(), c.says) || got[0].Prefixes != before.Len() {
+				if len(got) != 1 || got[0].Changed || got[0].Err == nil || !strings.Contains(got[0].Err.Error(), c.says) ||
+					got[0].Prefixes != before.Len() {
 					t.Fatalf("events %+v, want an error that says %q", got, c.says)
 				}
 				if l.Ranges() != before || !l.Fetched().IsZero() {
@@ -206,7 +227,7 @@ func TestLiveRangesReject(t *testing.T) {
 				}
 				if kept, err := os.ReadFile(filepath.Join(dir, "ranges-common-crawlers.json")); err != nil ||
 					!bytes.Contains(kept, []byte(`"tried":"2000-01-01T00:00:00Z"`)) || bytes.Contains(kept, []byte("list\"")) {
-					t.Errorf("on disk: %s, %v", kept, err)
+					t.Errorf("on disk: got %s, %v; want the time of the request and no list", kept, err)
 				}
 				for _, longest := range []time.Duration{1, 2, 4, 8, 16, 24, 24} {
 					if longest *= time.Hour; got[0].Next < longest || got[0].Next > longest*13/12 {
@@ -218,7 +239,8 @@ func TestLiveRangesReject(t *testing.T) {
 				}
 				p.requests(func() { now = good })
 				time.Sleep(26 * time.Hour)
-				if got := events(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || got[0].Next < 22*time.Hour || l.Ranges().Len() != 400 {
+				if got := events(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || got[0].Next < 22*time.Hour ||
+					l.Ranges().Len() != 400 {
 					t.Errorf("after a good response: got %+v, want a changed list", got)
 				}
 			})
@@ -240,7 +262,7 @@ func TestLiveRangesRedirect(t *testing.T) {
 		}
 		l := &LiveRanges{URLs: RangeURLs(ClassCommon), Transport: p}
 		if got := follow(t, l)(); len(got) != 1 || !got[0].Changed || got[0].Err != nil || l.Ranges().Len() != 400 {
-			t.Errorf("events %+v", got)
+			t.Errorf("got the events %+v, want a new list of 400", got)
 		}
 	})
 }
@@ -262,15 +284,16 @@ func TestLiveRangesSeveral(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := follow(t, l)(); len(got) != 2 || (got[0].Err == nil) == (got[1].Err == nil) {
-			t.Errorf("events %+v", got)
+			t.Errorf("got the events %+v, want one error and one list", got)
 		}
 		for _, addr := range []string{"2001:db8::1", googlebotAddr} {
 			if _, ok := l.Ranges().Find(netip.MustParseAddr(addr)); !ok {
-				t.Errorf("%s is in no range", addr)
+				t.Errorf("%s: got no range, want one", addr)
 			}
 		}
 		if n := l.Ranges().Len(); n != built.Len()+1 || l.Ranges().Created().Year() != 2025 || !l.Fetched().IsZero() {
-			t.Errorf("%d ranges, created %v, fetched %v", n, l.Ranges().Created(), l.Fetched())
+			t.Errorf("got %d ranges, created %v, fetched %v; want %d, 2025, never",
+				n, l.Ranges().Created(), l.Fetched(), built.Len()+1)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "ranges-special-crawlers.json")); err != nil {
 			t.Error(err)
@@ -280,7 +303,8 @@ func TestLiveRangesSeveral(t *testing.T) {
 
 func TestLiveRangesCopy(t *testing.T) {
 	kept := func(url, created string, n int) string {
-		return fmt.Sprintf(`{"url": %q, "etag": "\"x\"", "fetched": "2026-01-01T00:00:00Z", "list": %s}`, url, listOf(created, n))
+		return fmt.Sprintf(`{"url": %q, "etag": "\"x\"", "fetched": "2026-01-01T00:00:00Z", "list": %s}`, url,
+			listOf(created, n))
 	}
 	cases := map[string]struct {
 		text    string
@@ -302,19 +326,23 @@ func TestLiveRangesCopy(t *testing.T) {
 				t.Fatal(err)
 			}
 			var events []RangesEvent
-			l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: dir, OnRanges: func(e RangesEvent) { events = append(events, e) }}
+			l := &LiveRanges{
+				URLs:     RangeURLs(ClassCommon),
+				Dir:      dir,
+				OnRanges: func(e RangesEvent) { events = append(events, e) },
+			}
 			before := l.Ranges()
 			l.Load()
 			if (l.Ranges() != before) != c.changed || c.changed != (l.Ranges().Len() == 300) {
-				t.Errorf("%d ranges in use, of %d before", l.Ranges().Len(), before.Len())
+				t.Errorf("got %d ranges in use, %d before; want them changed: %v", l.Ranges().Len(), before.Len(), c.changed)
 			}
 			switch {
 			case c.changed && (len(events) != 1 || !events[0].Changed || events[0].Err != nil):
-				t.Errorf("events %+v", events)
+				t.Errorf("got the events %+v, want one with a change", events)
 			case c.says != "" && (len(events) != 1 || events[0].Err == nil || !strings.Contains(events[0].Err.Error(), c.says)):
 				t.Errorf("events %+v, want an error that says %q", events, c.says)
 			case c.says == "" && !c.changed && len(events) != 0:
-				t.Errorf("events %+v", events)
+				t.Errorf("got the events %+v, want none", events)
 			}
 		})
 	}
@@ -326,7 +354,7 @@ func TestLiveRangesUnwritable(t *testing.T) {
 		p := &publisher{answer: func(*http.Request) (int, map[string]string, string) { return 200, nil, listOf(later, 400) }}
 		l := &LiveRanges{URLs: RangeURLs(ClassCommon), Dir: filepath.Join(t.TempDir(), "missing"), Transport: p}
 		if got := follow(t, l)(); len(got) != 1 || !got[0].Changed || got[0].Err == nil || l.Ranges().Len() != 400 {
-			t.Errorf("events %+v", got)
+			t.Errorf("got the events %+v, want a new list of 400 and an error about its copy", got)
 		}
 	})
 }
@@ -347,7 +375,7 @@ func TestLiveRangesURLs(t *testing.T) {
 	} {
 		l := &LiveRanges{URLs: []string{"https://other.example/good.json", url}}
 		if err := l.Run(ended); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: error %v does not say %q", url, err, says)
+			t.Errorf("%q: got the error %v, want one that says %q", url, err, says)
 		}
 	}
 	if err := (&LiveRanges{URLs: []string{}}).Run(ended); err == nil {

@@ -44,6 +44,7 @@ func denials() []struct {
 // TestDenials: what RFC 2308 does not make definite makes no impostor, but for NXDOMAIN without an SOA record, and
 // takes no proof away. In its time a proof ends with the second definite denial, a minute after the first.
 func TestDenials(t *testing.T) {
+	t.Parallel()
 	const addr6 = "2001:4860:4801:10::1"
 	clients := []struct{ addr, reverse, forward string }{
 		{googlebotAddr, googlebotPTR, googlebotName + "."},

@@ -21,7 +21,19 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 		"crawl-1.fakegooglebot.com.", "crawl-1.googlebot.com.evil.example.", "googlebot.com.", "host.example.",
 		"rate-limited-proxy-1.google.com.", `crawl-\000.googlebot.com.`,
 	}
-	faults := []string{"", "", "", "servfail", "refused", "referral", "notimp", "truncated", "truncated-udp", "othername", "foldcase"}
+	faults := []string{
+		"",
+		"",
+		"",
+		"servfail",
+		"refused",
+		"referral",
+		"notimp",
+		"truncated",
+		"truncated-udp",
+		"othername",
+		"foldcase",
+	}
 	crawlers := []string{"googlebot", "googleother", "apis-google"}
 
 	rapid.Check(t, func(t *rapid.T) {
@@ -48,7 +60,8 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 		broken[reverse] = rapid.SampledFrom(faults).Draw(t, "fault of the reverse zone")
 		holds := map[string]bool{}
 		for _, name := range names {
-			for _, a := range rapid.SliceOfNDistinct(rapid.SampledFrom(addrs), 0, 3, rapid.ID[string]).Draw(t, "addresses of "+name) {
+			some := rapid.SliceOfNDistinct(rapid.SampledFrom(addrs), 0, 3, rapid.ID[string])
+			for _, a := range some.Draw(t, "addresses of "+name) {
 				kind := "AAAA"
 				if netip.MustParseAddr(a).Is4() {
 					kind = "A"
@@ -78,7 +91,8 @@ func TestGenuineOnlyOnProof(t *testing.T) {
 				}
 			}
 			for _, name := range pointers {
-				doubt = doubt || c.Trusts(name) && hurts(broken[strings.ToLower(name)], hasKind(records[strings.ToLower(name)], addr))
+				doubt = doubt ||
+					c.Trusts(name) && hurts(broken[strings.ToLower(name)], hasKind(records[strings.ToLower(name)], addr))
 			}
 			want := Impostor
 			switch {

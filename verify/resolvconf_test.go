@@ -232,12 +232,13 @@ func TestRereadDuringLookup(t *testing.T) {
 		want(t, v.Identify(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr)), Genuine, SourceDNS, "")
 		took, question := time.Since(start), googlebotPTR+" PTR"
 		if took < 2*time.Second || old.count(question) == 0 || new.count(question) != 0 {
-			t.Errorf("took %v, from the old server %d times", took, old.count(question))
+			t.Errorf("took %v with %d queries at the old server and %d at the new one, want the old one alone",
+				took, old.count(question), new.count(question))
 		}
 		time.Sleep(2 * rereadAfter)
 		got := v.Lookup(t.Context(), "googlebot", netip.MustParseAddr(googlebotAddr))
 		if got.Verdict != Genuine || new.count(question) != 1 {
-			t.Errorf("%+v, from the new server %d times", got, new.count(question))
+			t.Errorf("got %+v with %d queries at the new server, want genuine with 1", got, new.count(question))
 		}
 	})
 	before := parseResolvConf("nameserver 192.0.2.1\nnameserver 192.0.2.2\n", nil)
@@ -301,11 +302,11 @@ func TestResolvConfOptions(t *testing.T) {
 		setup(t, options, "none", func(t *testing.T, v *Verifier, dials *dialled) {
 			for range 2 {
 				if got := v.Lookup(t.Context(), "googlebot", addr); got.Verdict != Genuine {
-					t.Errorf("%s: %+v", options, got)
+					t.Errorf("%s: got %+v, want genuine", options, got)
 				}
 			}
 			if got := strings.Join(dials.list(), ","); got != want {
-				t.Errorf("%s: %s, want %s", options, got, want)
+				t.Errorf("%s: got %s, want %s", options, got, want)
 			}
 		})
 	}
@@ -332,7 +333,8 @@ func TestResolvConfOptions(t *testing.T) {
 			time.Sleep(2 * time.Millisecond)
 			synctest.Wait()
 			if after := slices.Contains(dials.list(), "udp 2"); before || !after {
-				t.Errorf("%s: the next server was asked too early (%v) or too late (%v)", options, before, !after)
+				t.Errorf("%s: got the next server asked too early (%v) or too late (%v), want it after %v",
+					options, before, !after, want)
 			}
 		})
 	}
@@ -341,10 +343,10 @@ func TestResolvConfOptions(t *testing.T) {
 func TestSystemResolver(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "resolv.conf")
 	if r, err := systemResolver("linux", missing); err != nil || !slices.Equal(r.Addresses(), []string{localServer}) {
-		t.Errorf("without a file: %v, %v", r.Addresses(), err)
+		t.Errorf("without a file: got %v, %v; want %s", r.Addresses(), err, localServer)
 	}
 	if _, err := systemResolver("windows", missing); err == nil || !strings.Contains(err.Error(), "name a server") {
-		t.Errorf("on a system that has no such file: %v", err)
+		t.Errorf("on a system that has no such file: got the error %v, want one that says to name a server", err)
 	}
 }
 
@@ -356,6 +358,6 @@ func TestResolvConfIsAPipe(t *testing.T) {
 	}
 	r := &Resolver{File: path}
 	if got := r.Addresses(); !slices.Equal(got, []string{localServer}) {
-		t.Errorf("asks %v", got)
+		t.Errorf("got the servers %v, want %s", got, localServer)
 	}
 }

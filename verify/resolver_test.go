@@ -39,7 +39,8 @@ func TestParseResolver(t *testing.T) {
 	reject := []string{
 		"", "dns.example", "dns.example:53", "192.0.2.53:0", "192.0.2.53:65536", "192.0.2.53:", "192.0.2.53:53#x", "192.0.2",
 		"tls://192.0.2.53:853", "tls://192.0.2.53:853#", "tls://#dns.example", "tls://dns.example#dns.example",
-		"tls://192.0.2.53:853#dns example", "tls://192.0.2.53:853#a..b", "https://192.0.2.53", "System", " 192.0.2.53", "192.0.2.53,192.0.2.54",
+		"tls://192.0.2.53:853#dns example", "tls://192.0.2.53:853#a..b", "https://192.0.2.53", "System", " 192.0.2.53",
+		"192.0.2.53,192.0.2.54",
 	}
 	for _, s := range reject {
 		_, err := ParseResolver(s)
@@ -182,7 +183,8 @@ func TestResolverOverTLS(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	listener, err := tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	if err != nil {
 		t.Fatal(err)
 	}

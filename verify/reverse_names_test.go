@@ -120,10 +120,17 @@ func TestLongAnswers(t *testing.T) {
 		m.SetQuestion(googlebotName+".", dns.TypeA)
 		m.Response, m.Compress = true, true
 		for i := range answers {
-			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: googlebotName + ".", Rrtype: dns.TypeA, Class: dns.ClassINET}, A: []byte{10, 0, byte(i >> 8), byte(i)}})
+			m.Answer = append(
+				m.Answer,
+				&dns.A{
+					Hdr: dns.RR_Header{Name: googlebotName + ".", Rrtype: dns.TypeA, Class: dns.ClassINET},
+					A:   []byte{10, 0, byte(i >> 8), byte(i)},
+				},
+			)
 		}
 		for range authority {
-			m.Ns = append(m.Ns, &dns.NS{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.example."})
+			m.Ns = append(m.Ns,
+				&dns.NS{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.example."})
 		}
 		wire, err := m.Pack()
 		if err != nil {
@@ -137,10 +144,11 @@ func TestLongAnswers(t *testing.T) {
 	}{{1, 0, 1, true}, {256, 32, 256, true}, {257, 1, 256, true}, {3000, 0, 256, true}, {1, 33, 0, false}} {
 		m, ok := unpack(pack(c.answers, c.authority))
 		if ok != c.ok || ok && len(m.Answer) != c.want {
-			t.Errorf("%d answers, %d others: read %v", c.answers, c.authority, ok)
+			t.Errorf("%d answers, %d others: got %v, want %d records or no message (%v)", c.answers, c.authority, m, c.want,
+				!c.ok)
 		}
 	}
 	if _, ok := unpack(nil); ok {
-		t.Error("nothing is a message")
+		t.Error("no bytes: got a message, want none")
 	}
 }

@@ -17,7 +17,8 @@ func counted(s Stats) map[string]uint64 {
 
 func TestStatsCountLookups(t *testing.T) {
 	inBubble(t, googlebotZone, func(t *testing.T, z *zone, v *Verifier) {
-		if s := v.Stats(); len(s.Results) != results || len(counted(s)) != 0 || s.Shed != 0 || slices.Max(s.Took.Counts) != 0 {
+		if s := v.Stats(); len(s.Results) != results || len(counted(s)) != 0 || s.Shed != 0 ||
+			slices.Max(s.Took.Counts) != 0 {
 			t.Errorf("before the first lookup: got %+v, want zeros", s)
 		}
 		z.fail("", 4*time.Millisecond)
@@ -41,7 +42,8 @@ func TestStatsCountLookups(t *testing.T) {
 		time.Sleep(2 * lookupTimeout)
 
 		s := v.Stats()
-		if got, want := counted(s), map[string]uint64{resultGenuine: 1, resultImpostor: 2, CauseServfail: 1, CauseTimeout: 1}; !maps.Equal(got, want) {
+		want := map[string]uint64{resultGenuine: 1, resultImpostor: 2, CauseServfail: 1, CauseTimeout: 1}
+		if got := counted(s); !maps.Equal(got, want) {
 			t.Errorf("results %v, want %v", got, want)
 		}
 		if s.InFlight != 0 || s.Queued != 0 || s.Shed != 0 {
@@ -49,14 +51,15 @@ func TestStatsCountLookups(t *testing.T) {
 		}
 		small := s.Took.Counts[:3] // to 1, 2.5 and 5 ms; the next is to 10 ms
 		if !slices.Equal(small, []uint64{0, 0, 0}) || s.Took.Counts[3] != 3 {
-			t.Errorf("buckets %v of %v", s.Took.Counts, s.Took.Bounds)
+			t.Errorf("got the buckets %v of %v, want the lookups in those of their time", s.Took.Counts, s.Took.Bounds)
 		}
 		var all uint64
 		for _, n := range s.Took.Counts {
 			all += n
 		}
-		if all != 5 || len(s.Took.Counts) != len(s.Took.Bounds)+1 || s.Took.Sum < 316*time.Millisecond || s.Took.Sum > 16*time.Second {
-			t.Errorf("%d lookups took %v in all", all, s.Took.Sum)
+		if all != 5 || len(s.Took.Counts) != len(s.Took.Bounds)+1 || s.Took.Sum < 316*time.Millisecond ||
+			s.Took.Sum > 16*time.Second {
+			t.Errorf("got %d lookups that took %v, want 5 and the sum of their times", all, s.Took.Sum)
 		}
 	})
 }
@@ -73,11 +76,11 @@ func TestStatsCountTheBudget(t *testing.T) {
 		}
 		synctest.Wait()
 		if s := v.Stats(); s.InFlight != 3 || s.Queued != 6 || s.Shed != 7+5 {
-			t.Errorf("%d under way, %d waiting, %d refused; want 3, 6, 12", s.InFlight, s.Queued, s.Shed)
+			t.Errorf("got %d running, %d queued, %d shed; want 3, 6, 12", s.InFlight, s.Queued, s.Shed)
 		}
 		v.Close()
 		if s := v.Stats(); s.InFlight != 0 || s.Queued != 0 || len(counted(s)) != 0 {
-			t.Errorf("closed: %+v", s)
+			t.Errorf("after Close: got %+v, want no lookup counted", s)
 		}
 	})
 }
@@ -85,7 +88,8 @@ func TestStatsCountTheBudget(t *testing.T) {
 func TestStatsHaveEveryCause(t *testing.T) {
 	words := resultWords()
 	for _, cause := range []string{
-		CauseTimeout, CauseServfail, CauseRefused, CauseFormErr, CauseNotImp, CauseLame, CauseIndefinite, CauseFiltered, CauseGarbage,
+		CauseTimeout, CauseServfail, CauseRefused, CauseFormErr, CauseNotImp, CauseLame, CauseIndefinite, CauseFiltered,
+		CauseGarbage,
 		CauseTruncated, CauseLoop, CauseUnreachable, CauseTLS, CauseResolver,
 	} {
 		if !slices.Contains(words[:], cause) {
@@ -93,15 +97,15 @@ func TestStatsHaveEveryCause(t *testing.T) {
 		}
 	}
 	if words[results-1] != resultOther {
-		t.Error("the last word is not for the rest")
+		t.Error("got another last word, want the one for all other results")
 	}
 	var c counts
 	c.record(&report{finding: &finding{failed: 1, failure: newFailure("", "what", "")}, took: time.Hour})
 	if c.results[results-1].Load() != 1 || c.took[buckets-1].Load() != 1 {
-		t.Error("what no word and no bound holds is not counted last")
+		t.Error("an unknown result that took too long: got it counted elsewhere, want it in the last of each")
 	}
 	if limits := bounds(); !slices.IsSorted(limits[:]) {
-		t.Errorf("bounds %v", limits)
+		t.Errorf("got the bounds %v, want them ascending up to %v", limits, lookupTimeout)
 	}
 }
 

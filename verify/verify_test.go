@@ -25,7 +25,8 @@ func inBubble(t *testing.T, text string, test func(t *testing.T, z *zone, v *Ver
 func want(t *testing.T, got Result, verdict Verdict, source, cause string) {
 	t.Helper()
 	if got.Verdict != verdict || got.Source != source || got.Cause != cause {
-		t.Errorf("got %s from %q, cause %q; want %s from %q, cause %q", got.Verdict, got.Source, got.Cause, verdict, source, cause)
+		t.Errorf("got %s from %q, cause %q; want %s from %q, cause %q", got.Verdict, got.Source, got.Cause, verdict, source,
+			cause)
 	}
 }
 
@@ -64,8 +65,12 @@ func TestTimeToLive(t *testing.T) {
 		{"the least is the forward record's", pair("1800", "600"), 600 * time.Second},
 		{"not under a minute", pair("0", "3600"), time.Minute},
 		{"not over a day", pair("604800", "604800"), 24 * time.Hour},
-		{"an alias counts", "1.66.249.66.in-addr.arpa. 120 CNAME a.example.\na.example. 3600 PTR crawl-66-249-66-1.googlebot.com.\n" +
-			"crawl-66-249-66-1.googlebot.com. 3600 A 66.249.66.1", 120 * time.Second},
+		{
+			"an alias counts",
+			"1.66.249.66.in-addr.arpa. 120 CNAME a.example.\na.example. 3600 PTR crawl-66-249-66-1.googlebot.com.\n" +
+				"crawl-66-249-66-1.googlebot.com. 3600 A 66.249.66.1",
+			120 * time.Second,
+		},
 		{"the top bit is zero", pair("2147483648", "3600"), time.Minute},
 		{"impostor", "", 10 * time.Minute},
 		{"impostor with records that live long", "1.66.249.66.in-addr.arpa. 604800 PTR host.example.", 10 * time.Minute},
