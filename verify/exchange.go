@@ -72,13 +72,13 @@ func (q *query) sendTo(ctx context.Context, server string, m mode) (*dns.Msg, *f
 		}
 		conn = secure
 	}
-	return q.converse(ctx, conn, server, m)
+	return q.roundTrip(ctx, conn, server, m)
 }
 
-// converse writes the query and reads the response. Off-path forgers of UDP responses have to guess the source port,
+// roundTrip writes the query and reads the response. Off-path forgers of UDP responses have to guess the source port,
 // the id and, in mixed case, the case of every letter of the name (draft-vixie-dnsext-dns0x20). What is no response to
 // the query is skipped: it neither counts nor ends the wait.
-func (q *query) converse(ctx context.Context, conn net.Conn, server string, mode mode) (*dns.Msg, *failure) {
+func (q *query) roundTrip(ctx context.Context, conn net.Conn, server string, mode mode) (*dns.Msg, *failure) {
 	sent := new(dns.Msg)
 	sent.SetQuestion(q.name, q.qtype)
 	sent.Id = dns.Id()

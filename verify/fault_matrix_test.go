@@ -217,7 +217,8 @@ func TestFaultMatrix(t *testing.T) {
 		right, cells, strings.Join(table, "\n"))
 }
 
-// TestFaultMatrixSockets is a corner of the matrix in real time on real sockets.
+// TestFaultMatrixSockets is a corner of the matrix on real sockets. How soon all is well again is for TestFaultMatrix,
+// where time is exact.
 func TestFaultMatrixSockets(t *testing.T) {
 	t.Parallel()
 	var all sync.WaitGroup
@@ -244,8 +245,8 @@ func TestFaultMatrixSockets(t *testing.T) {
 					t.Logf("%s: well in %v", fault, time.Since(ended).Round(time.Millisecond))
 					return
 				}
-				if a.Verdict == Impostor || b.Verdict == Genuine || time.Since(ended) > 5*time.Second {
-					t.Errorf("%s: got %s and %s after %v, want genuine and impostor within 5 s",
+				if a.Verdict == Impostor || b.Verdict == Genuine {
+					t.Errorf("%s: got %s and %s after %v, want genuine and impostor",
 						fault, a.Verdict, b.Verdict, time.Since(ended))
 					return
 				}

@@ -28,12 +28,12 @@ const maxCrawlers = 32 // bits of a crawlerSet
 // finding is what one lookup learned about an address, for all crawlers of the catalogue. It is small, for there can be
 // many, and immutable once it is cached.
 type finding struct {
-	name         string     // the first trusted name that resolved back, else the first that is printable
-	second       string     // a second trusted name that resolved back, for crawlers that do not trust the first
-	provenByName crawlerSet // the crawlers that trust name, which resolved back
-	genuine      crawlerSet // the crawlers that are proven, by name or by second
-	failed       crawlerSet // the crawlers that a failure may have hidden a proof from
-	refreshed    atomic.Bool
+	name         string        // the first trusted name that resolved back, else the first that is printable
+	second       string        // a second trusted name that resolved back, for crawlers that do not trust the first
+	provenByName crawlerSet    // the crawlers that trust name, which resolved back
+	genuine      crawlerSet    // the crawlers that are proven, by name or by second
+	failed       crawlerSet    // the crawlers that a failure may have hidden a proof from
+	refreshed    atomic.Bool   // a refresh was started
 	weak         bool          // one of the negative answers was answerWeakNegative
 	denied       bool          // a proof that was denied once since
 	failure      *failure      // the first, nil if failed is empty

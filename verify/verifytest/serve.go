@@ -96,7 +96,7 @@ func (s *Server) Serve(l net.Listener) {
 			if err != nil {
 				return
 			}
-			s.start(conn, conn.LocalAddr(), func() { s.converse("tcp", conn) })
+			s.start(conn, conn.LocalAddr(), func() { s.serveConn("tcp", conn) })
 		}
 	})
 }
@@ -108,13 +108,13 @@ func (s *Server) Dial(_ context.Context, network, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	go func() {
 		defer server.Close()
-		s.converse(network, server)
+		s.serveConn(network, server)
 	}()
 	return client, nil
 }
 
-// converse answers queries with the length prefix of RFC 1035 section 4.2.2, one after the other, until conn ends.
-func (s *Server) converse(network string, conn net.Conn) {
+// serveConn answers queries with the length prefix of RFC 1035 section 4.2.2, one after the other, until conn ends.
+func (s *Server) serveConn(network string, conn net.Conn) {
 	for {
 		prefix := make([]byte, 2)
 		if _, err := io.ReadFull(conn, prefix); err != nil {
