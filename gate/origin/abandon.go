@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/socket"
 )
 
 // A request that is given up (its client has left, its body broke off, its server is too slow) is not over for its server: that
@@ -29,7 +31,7 @@ type abandoned struct{ count atomic.Int64 }
 // close closes a connection for whoever reads from it, and then our side of it. It closes over when the server has ended its own, or
 // the time is up.
 func (a *abandoned) close(raw net.Conn, files *Files, most time.Duration, over chan struct{}) {
-	var rest halfConn
+	var rest *os.File
 	if a.count.Add(1) <= abandonedConns && files.spare() {
 		if rest = duplicate(raw); rest == nil {
 			files.give()
@@ -41,7 +43,7 @@ func (a *abandoned) close(raw net.Conn, files *Files, most time.Duration, over c
 		time.AfterFunc(abandonedTime, func() { close(over) })
 		return
 	}
-	rest.CloseWrite()
+	closeWrite(rest)
 	go func() {
 		defer close(over)
 		defer a.count.Add(-1)
@@ -53,12 +55,6 @@ func (a *abandoned) close(raw net.Conn, files *Files, most time.Duration, over c
 			io.CopyN(io.Discard, rest, abandonedBytes)
 		}
 	}()
-}
-
-// halfConn is a connection of which one side can be ended.
-type halfConn interface {
-	net.Conn
-	CloseWrite() error
 }
 
 // unfinished is a failure that a server does not know of yet.
@@ -96,25 +92,23 @@ func (c *conn) letGo() {
 	}
 }
 
-// duplicate gives a socket another owner; nil where that cannot be done.
-func duplicate(raw net.Conn) halfConn {
-	socket, ok := raw.(interface{ File() (*os.File, error) })
+// duplicate gives a socket another descriptor; nil where that cannot be done. Neither File.Fd nor net.FileConn may be used on
+// it: they make the socket blocking for a moment, for both descriptors, and a read that begins in that moment cannot be ended.
+func duplicate(raw net.Conn) *os.File {
+	conn, ok := raw.(interface{ File() (*os.File, error) })
 	if !ok {
 		return nil
 	}
-	file, err := socket.File()
+	file, err := conn.File()
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
-	rest, err := net.FileConn(file)
-	if err != nil {
-		return nil
+	return file
+}
+
+// closeWrite ends our side of a socket.
+func closeWrite(file *os.File) {
+	if control, err := file.SyscallConn(); err == nil {
+		control.Control(func(fd uintptr) { socket.CloseWrite(fd) })
 	}
-	half, ok := rest.(halfConn)
-	if !ok {
-		rest.Close()
-		return nil
-	}
-	return half
 }

@@ -14,3 +14,6 @@ func Write(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // Quiet is not there.
 func Quiet(uintptr, []byte) bool { return false }
+
+// CloseWrite is not there.
+func CloseWrite(uintptr) error { return errors.ErrUnsupported }
