@@ -17,7 +17,7 @@ func addresses(t *testing.T) *servertest.DNS {
 	t.Helper()
 	dns := servertest.NewDNS(t)
 	dns.GooglebotAt(t, "66.249.66.1")
-	err := dns.Tell([]string{
+	err := dns.Apply([]string{
 		"95.216.227.158 crawl-95-216-227-158.googlebot.com",
 		"91.208.197.96 crawl-66-249-66-66.googlebot.com 66.249.66.66",
 		"192.0.2.4 crawl-1-2-3-4.fakegooglebot.com 192.0.2.4",
@@ -118,13 +118,13 @@ func TestVerifyInTroubleWithDNS(t *testing.T) {
 	for fault, cause := range map[string]string{"fault servfail": "servfail", "fault refused": "refused",
 		"down": "unreachable"} {
 		dns := addresses(t)
-		if err := dns.Tell([]string{fault}); err != nil {
+		if err := dns.Apply([]string{fault}); err != nil {
 			t.Fatal(err)
 		}
 		out, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", dns.Addr()}, "")
 		if exitCode(err) != 1 || !strings.HasPrefix(out,
 			"66.249.66.1 is unknown ("+cause+")\n  DNS server       "+dns.Addr()) {
-			t.Errorf("%s: exit %d, %s", fault, exitCode(err), out)
+			t.Errorf("%s: exit %d, %s; want exit 1 and unknown (%s)", fault, exitCode(err), out, cause)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestVerifyRefusesWhatIsNoAddress(t *testing.T) {
 	_, _, err := quiet(t.Context(), []string{"verify", "66.249.66.1", "--resolver", "dns.example"}, "")
 	if exitCode(err) != 2 || !strings.HasPrefix(hint.Message(err), `gate421: resolver "dns.example": `) ||
 		!strings.Contains(hint.Message(err), "\nhint: write --resolver 192.0.2.53:53") {
-		t.Errorf("a resolver that is no address: exit %d, %s", exitCode(err), hint.Message(err))
+		t.Errorf("a resolver that is no address: exit %d, %s; want exit 2 and a hint", exitCode(err), hint.Message(err))
 	}
 }
 
@@ -165,7 +165,7 @@ func TestVerifyList(t *testing.T) {
 		line := table[i+1]
 		if !strings.HasPrefix(line, crawler.Name+" ") || !strings.Contains(line, strings.Join(crawler.Tokens, ", ")) ||
 			!strings.Contains(line, crawler.Names[0]) {
-			t.Errorf("the line of %s is %q", crawler.Name, line)
+			t.Errorf("the line of %s is %q, want its name, tokens and %s", crawler.Name, line, crawler.Names[0])
 		}
 	}
 	var asJSON []map[string]any
@@ -173,7 +173,7 @@ func TestVerifyList(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(asJSON) != len(verify.Catalogue()) {
-		t.Fatalf("verify --list --json has %d crawlers", len(asJSON))
+		t.Fatalf("verify --list --json has %d crawlers, want %d", len(asJSON), len(verify.Catalogue()))
 	}
 	for _, key := range []string{"name", "class", "tokens", "names"} {
 		if asJSON[0][key] == nil {

@@ -11,6 +11,7 @@ import (
 
 	"gate421/gate/audit"
 	"gate421/gate/report/analysis"
+	"gate421/gate/server/servertest"
 )
 
 // decisionsLog writes a small log with the real one and returns its path and its lines.
@@ -56,23 +57,23 @@ func TestAuditReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r.Crawl.Refused != 1 || r.Crawl.ComeBacks != 1 || len(r.Changes) != 1 || r.Log.Files[0] != path {
-			t.Errorf("%q: %+v", args, r)
+			t.Errorf("audit report %q: %+v; want one refusal, one come-back, one change", args, r)
 		}
 	}
 	out, trouble, err := quiet(t.Context(), []string{"audit", "report", "-", "--json", "--site", "SHOP.test", "--path",
 		"/a", "--until", "2026-11-20T12:30:00Z"}, strings.Join(lines, ""))
 	if err != nil || trouble != "" || json.Unmarshal([]byte(out), &r) != nil || r.Log.Records != 1 ||
 		r.Scope.Path != "/a" || r.Scope.Site != "shop.test" {
-		t.Errorf("%v %s %s", err, out, trouble)
+		t.Errorf("the report from stdin: %v, stderr %q, want one record of shop.test below /a:\n%s", err, trouble, out)
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
 	if out := works(t, "audit", "report", path, "--format", "html", "-o", file); out != "" {
-		t.Errorf("said %q", out)
+		t.Errorf("audit report --output says %q, want nothing", out)
 	}
 	info, err := os.Stat(file)
 	left, _ := os.ReadDir(filepath.Dir(file))
 	if err != nil || info.Mode().Perm() != 0o640 || info.Size() < 100 || len(left) != 1 {
-		t.Errorf("%v %v %v", info, err, left)
+		t.Errorf("the report is %v, %v, among %v; want one file with mode 0640", info, err, left)
 	}
 }
 
@@ -105,7 +106,7 @@ func TestAuditShow(t *testing.T) {
 	one := works(t, "audit", "show", path, "--request-id", "r3")
 	if !strings.HasPrefix(one, "v               1\ntime            2026-11-20T14:00:00.000000Z\n") ||
 		!strings.Contains(one, "path            /\\x1b[2J\ufffd\n") || strings.Count(one, "\n") != 12 {
-		t.Errorf("%s", one)
+		t.Errorf("the record of r3 is\n%s\nwant 12 fields, the path escaped", one)
 	}
 	fails(t, 1, "gate421: no record has the request id \"r9\"\n"+
 		"hint: is it in an older file, or outside of --since and --until?", "audit", "show", path, "--request-id", "r9")
@@ -116,15 +117,21 @@ func TestAuditTail(t *testing.T) {
 	path, lines := decisionsLog(t)
 	if got := works(t, "audit", "tail", path, "--no-follow", "-n", "2"); !strings.Contains(got,
 		"guard  site=shop.test  what=tripped\n") || strings.Count(got, "\n") != 2 {
-		t.Errorf("%q", got)
+		t.Errorf("the last two lines are %q, want the guard's among them", got)
 	}
 	if got := works(t, "audit", "tail", path, "--no-follow", "--json"); got != strings.Join(lines, "")+"\n" {
-		t.Errorf("%q", got)
+		t.Errorf("the lines are %q, want them as they are: %q", got, lines)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if out, _, err := quiet(ctx, []string{"audit", "tail", path}, ""); err != nil || strings.Count(out, "\n") != 4 {
-		t.Errorf("%q %v", out, err)
+	out, ended := &servertest.Transcript{}, make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"audit", "tail", path}, strings.NewReader(""), out, out) }()
+	(&servertest.Env{T: t}).WaitFor("all four lines are there", func() bool {
+		return strings.Count(out.String(), "\n") == 4
+	})
+	cancel()
+	if err := <-ended; err != nil || strings.Count(out.String(), "\n") != 4 {
+		t.Errorf("following ends with %v after %q, want no error and four lines", err, out)
 	}
 }
 
@@ -206,7 +213,7 @@ sites:
 	}
 	if got := works(t, "audit", "report", path, "--config", file, "--site", "new.test"); !strings.Contains(got,
 		"Only the site new.test.") {
-		t.Errorf("a site without a line: %s", got)
+		t.Errorf("a site without a line reads %s, want its name", got)
 	}
 }
 
@@ -218,12 +225,12 @@ func TestMoments(t *testing.T) {
 		"2026-11-01": "2026-11-01 00:00:00", "2026-11-01T12:00:00+01:00": "2026-11-01 11:00:00",
 	} {
 		if got, err := parseTime(text, now); err != nil || got.Format(time.DateTime) != wanted {
-			t.Errorf("%s: %v %v", text, got, err)
+			t.Errorf("%s is %v, %v; want %s", text, got, err, wanted)
 		}
 	}
 	for _, text := range []string{"7", "d", "-7d", "7d-1h", "1d1w", "2026-13-01", "now", "7 d", "99999999d"} {
 		if got, err := parseTime(text, now); err == nil {
-			t.Errorf("%s: %v", text, got)
+			t.Errorf("%s is taken for %v, want an error", text, got)
 		}
 	}
 	if _, err := parseTime("9999w", now); err != nil {

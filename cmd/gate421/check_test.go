@@ -29,7 +29,7 @@ sites:
 	_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
 	got := hint.Message(err)
 	if exitCode(err) != 1 || !strings.HasPrefix(got, "gate421: the configuration has 6 problems\n") {
-		t.Errorf("exit %d, %s", exitCode(err), got)
+		t.Errorf("exit %d, %s; want exit 1 and 6 problems", exitCode(err), got)
 	}
 	at := 0
 	for _, problem := range []string{`:1:25: `, `:2:8: `, `:6:13: `, `:8:13: `, `:9:5: `, `:9:13: `} {
@@ -62,7 +62,7 @@ sites:
 `)
 	got := works(t, "check", "--config", file)
 	if !strings.HasSuffix(got, file+": no problems; 2 sites: shop.test (refuse), blog.test (observe)\n") {
-		t.Errorf("check says %q", got)
+		t.Errorf("check says %q, want no problems and both sites", got)
 	}
 	if !strings.HasPrefix(got, "note: "+file+":5:") || !strings.Contains(got, "mixes states") {
 		t.Errorf("check does not say that a site mixes states: %q", got)
@@ -109,7 +109,7 @@ ok     resolver 127.0.0.1:PORT proves that 66.249.66.1 is Googlebot (crawl-66-24
 		t.Errorf("check --live says\n%s\nwanted\n%s", got, wanted)
 	}
 	if entries, err := os.ReadDir(s.State()); err != nil || len(entries) > 0 {
-		t.Errorf("check --live left %v in the state folder, %v", entries, err)
+		t.Errorf("check --live left %v in the state folder, %v; want nothing", entries, err)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestCheckLooksAtFoldersAndRights(t *testing.T) {
 	for _, text := range []string{"state: $\nlog: {file: $/new.log}\n", "state: $/new/state\nlog: {file: $/file}\n"} {
 		file := fileOf(t, "certificates: {source: local}\n"+head+strings.ReplaceAll(text, "$", folder))
 		if got := works(t, "check", "--config", file); !strings.Contains(got, "no problems") {
-			t.Errorf("%s: %s", text, got)
+			t.Errorf("%s: %s; want no problems", text, got)
 		}
 	}
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 2 {
@@ -177,7 +177,7 @@ func TestCheckLooksAtFoldersAndRights(t *testing.T) {
 
 func TestCheckLiveBad(t *testing.T) {
 	s := newProgram(t)
-	if err := s.DNS.Tell([]string{"fault servfail"}); err != nil {
+	if err := s.DNS.Apply([]string{"fault servfail"}); err != nil {
 		t.Fatal(err)
 	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -215,7 +215,7 @@ func TestCheckLiveCertificates(t *testing.T) {
 	file := liveFile(t, s, servertest.Unused(t), `["127.0.0.1"]`, "$echo", pair, "$dns")
 	if got := works(t, "check", "--live", "--config", file); !strings.Contains(got,
 		"ok     certificate for 127.0.0.1: 4 days left\n") {
-		t.Errorf("check --live says\n%s", got)
+		t.Errorf("check --live says\n%s\nwant ok     certificate for 127.0.0.1: 4 days left", got)
 	}
 	if err := os.Remove(filepath.Join(s.Folder, "key.pem")); err != nil {
 		t.Fatal(err)
@@ -223,7 +223,7 @@ func TestCheckLiveCertificates(t *testing.T) {
 	out, _, err := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
 	if exitCode(err) != 1 || !strings.Contains(out, "failed ") || !strings.Contains(out, "key.pem") ||
 		!strings.Contains(out, "hint: correct certificates.files") {
-		t.Errorf("exit %d, %s\n%s", exitCode(err), hint.Message(err), out)
+		t.Errorf("exit %d, %s\n%s\nwant exit 1, the key and the hint", exitCode(err), hint.Message(err), out)
 	}
 }
 
@@ -236,10 +236,11 @@ func TestCheckLiveReadsStoredCertificates(t *testing.T) {
 		"{source: acme, ca: \"https://ca.test/directory\"}", "$dns")
 	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "") // the name leads nowhere
 	if !strings.Contains(out, "ok     no certificate for localhost.example is kept yet; it is ordered at the start\n") {
-		t.Errorf("check --live says\n%s", out)
+		t.Errorf("check --live says\n%s\n"+
+			"want ok     no certificate for localhost.example is kept yet; it is ordered at the start", out)
 	}
 	if entries, err := os.ReadDir(s.State()); err != nil || len(entries) > 0 {
-		t.Errorf("check --live left %v in the state folder, %v", entries, err)
+		t.Errorf("check --live left %v in the state folder, %v; want nothing", entries, err)
 	}
 	site := filepath.Join(s.State(), "certificates", "certificates", "ca.test-directory", "localhost.example")
 	if err := os.MkdirAll(site, 0o700); err != nil {
@@ -253,14 +254,14 @@ func TestCheckLiveReadsStoredCertificates(t *testing.T) {
 	}
 	out, _, _ = quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
 	if !strings.Contains(out, "ok     certificate for localhost.example: 4 days left\n") {
-		t.Errorf("check --live says\n%s", out)
+		t.Errorf("check --live says\n%s\nwant ok     certificate for localhost.example: 4 days left", out)
 	}
 	if err := os.WriteFile(filepath.Join(site, "localhost.example.crt"), []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, _, _ = quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
 	if !strings.Contains(out, "failed host \"localhost.example\": stored certificate ") {
-		t.Errorf("check --live says\n%s", out)
+		t.Errorf("check --live says\n%s\nwant failed host 'localhost.example': stored certificate", out)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(site)); err != nil || len(entries) != 1 {
 		t.Errorf("check --live left %v, %v", entries, err)
@@ -276,7 +277,7 @@ func TestCheckSharedStorage(t *testing.T) {
 	out, _, _ := quiet(t.Context(), []string{"check", "--live", "--config", file}, "")
 	if !strings.Contains(out, "ok     no certificate for localhost.example has been copied here from "+
 		"certificates.storage; what it lacks is ordered at the start\n") {
-		t.Errorf("check --live says\n%s", out)
+		t.Errorf("check --live says\n%s\nwant that no certificate has been copied here", out)
 	}
 	for storage, want := range map[string]string{"rediss://127.0.0.1:1?ca=/nowhere.pem": "/nowhere.pem",
 		"redis://127.0.0.1:1/two": `database "two" is not a number`} {
@@ -285,7 +286,7 @@ func TestCheckSharedStorage(t *testing.T) {
 		_, _, err := quiet(t.Context(), []string{"check", "--config", file}, "")
 		if exitCode(err) != 1 || !strings.Contains(hint.Message(err), "certificate storage: ") ||
 			!strings.Contains(hint.Message(err), want) {
-			t.Errorf("exit %d, %s", exitCode(err), hint.Message(err))
+			t.Errorf("%s: exit %d, %s; want exit 1 and %s", storage, exitCode(err), hint.Message(err), want)
 		}
 	}
 }

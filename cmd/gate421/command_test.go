@@ -91,7 +91,7 @@ func TestExitCode(t *testing.T) {
 	}
 	if got := hint.Message(usageError(plain)); got != "gate421: it broke\n"+
 		"hint: gate421 --help lists the commands, gate421 COMMAND --help what each takes" {
-		t.Errorf("a usage error reads %q", got)
+		t.Errorf("a usage error reads %q, want the hint to --help", got)
 	}
 	if got := (reported{}).Error(); got != "" {
 		t.Errorf("a failure that was told already says %q, want nothing", got)
@@ -160,14 +160,14 @@ func TestVersion(t *testing.T) {
 	text := works(t, "version")
 	wanted := regexp.MustCompile(`^gate421 \S+\n` + regexp.QuoteMeta(runtime.Version()) + ` ` + runtime.GOOS + `/` + runtime.GOARCH + `\ncommit \S+( with changes)?\n$`)
 	if !wanted.MatchString(text) {
-		t.Errorf("version says %q", text)
+		t.Errorf("version says %q, want %s", text, wanted)
 	}
 	var asJSON map[string]string
 	if err := json.Unmarshal([]byte(works(t, "version", "--json")), &asJSON); err != nil {
 		t.Fatal(err)
 	}
 	if asJSON["version"] == "" || asJSON["go"] != runtime.Version() || asJSON["commit"] == "" || len(asJSON) != 3 {
-		t.Errorf("version --json says %v", asJSON)
+		t.Errorf("version --json says %v, want version, go and commit", asJSON)
 	}
 }
 
@@ -194,7 +194,7 @@ blog.test  /.well-known/acme-challenge/  allow    built in
 	lines := strings.Split(strings.TrimSpace(works(t, "rules", "list", "-c", file, "--json")), "\n")
 	if len(lines) != 8 || lines[0] != `{"site":"shop.test","rule":"http2_crawl","state":"refuse","built_in":false}` ||
 		lines[7] != `{"site":"blog.test","rule":"/.well-known/acme-challenge/","state":"allow","built_in":true}` {
-		t.Errorf("rules list --json says %q", lines)
+		t.Errorf("rules list --json says %q, want a line for each of 8 rules", lines)
 	}
 }
 
@@ -214,7 +214,7 @@ hint: gate421 explain https://shop.test/ says what is done and why`, "rules", "r
 	}
 	_, _, err := quiet(t.Context(), []string{"rules", "resume", "shop.test", "--config", file}, "")
 	if exitCode(err) != 1 || !strings.Contains(hint.Message(err), "guard.json") {
-		t.Errorf("a broken count: exit %d, %s", exitCode(err), hint.Message(err))
+		t.Errorf("a broken count: exit %d, %s; want exit 1 and the file", exitCode(err), hint.Message(err))
 	}
 }
 
@@ -242,9 +242,9 @@ func TestDemoCommand(t *testing.T) {
 	}
 	if out := works(t, "demo", "--once"); !strings.HasSuffix(out,
 		"\nEvery decision was as it should be, and each is a line of the decision log.\n") {
-		t.Errorf("demo --once says %s", out)
+		t.Errorf("demo --once says %s\nwant it to end with every decision right", out)
 	}
 	if left, _ := os.ReadDir(folder); len(left) > 0 {
-		t.Errorf("the demo left %v", left)
+		t.Errorf("the demo left %v, want nothing", left)
 	}
 }

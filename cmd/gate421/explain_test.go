@@ -68,7 +68,7 @@ func TestExplain(t *testing.T) {
 
 func TestExplainInTroubleWithDNS(t *testing.T) {
 	file, dns := explainable(t)
-	if err := dns.Tell([]string{"fault servfail"}); err != nil {
+	if err := dns.Apply([]string{"fault servfail"}); err != nil {
 		t.Fatal(err)
 	}
 	out := works(t, "explain", "https://shop.test/", "--from", "66.249.66.1", "--config", file)

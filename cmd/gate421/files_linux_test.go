@@ -77,8 +77,8 @@ sites:
 		for range 50 {
 			go func() {
 				r, _ := http.NewRequestWithContext(ctx, "GET", "https://slow.test/", nil)
-				if answer, err := transport.RoundTrip(r); err == nil {
-					answer.Body.Close()
+				if resp, err := transport.RoundTrip(r); err == nil {
+					resp.Body.Close()
 				}
 			}()
 		}
@@ -89,18 +89,18 @@ sites:
 			t.Errorf("not served: %v", err)
 		}
 		fresh.CloseIdleConnections()
-		answer, err := http.Get("http://" + address("admin") + "/health")
-		if err != nil || answer.StatusCode != http.StatusOK {
-			t.Errorf("health: %v, %v", answer, err)
+		resp, err := http.Get("http://" + address("admin") + "/health")
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("health: %v, %v; want 200", resp, err)
 			continue
 		}
-		answer.Body.Close()
+		resp.Body.Close()
 	}
 	s.Log.Wait(map[string]string{"event": "decision", "host": "shop.test", "status": "200"})
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", program.Process.Pid))
 	t.Logf("%d files are open", len(open))
 	if err != nil || len(open) >= files || strings.Contains(stderr.String(), "too many open files") {
-		t.Errorf("%d files are open, %v\n%s", len(open), err, stderr)
+		t.Errorf("%d files are open, %v; want less than %d\n%s", len(open), err, files, stderr)
 	}
 	leave()
 	quit(t, program, stderr)

@@ -27,12 +27,12 @@ func TestFoldersOfSomebodyElse(t *testing.T) {
 		s.Write(test.config + "\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]")
 		_, said, err := quiet(t.Context(), []string{"run", "--config", s.File}, "")
 		if exitCode(err) != 1 {
-			t.Errorf("%s: exit %d", test.name, exitCode(err))
+			t.Errorf("%s: exit %d, want 1", test.name, exitCode(err))
 		}
 		if !strings.HasPrefix(said, test.wanted) || !strings.Contains(said,
 			`belongs to user 54321, who could lead what root writes there elsewhere`+"\nhint: ") ||
 			!strings.Contains(said, test.hint) || strings.Count(said, "\n") != 2 {
-			t.Errorf("%s: %s", test.name, said)
+			t.Errorf("%s: %s; want whose it is, and how to mend it", test.name, said)
 		}
 	}
 }

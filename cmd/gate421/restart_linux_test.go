@@ -122,7 +122,7 @@ func TestSocketActivation(t *testing.T) {
 			s.HTTPS = addresses[test.order[0]]
 			s.Roots = servertest.Trusted(t, filepath.Join(s.State(), "local-ca", "root.pem"))
 			if got := s.Get(t, "https://shop.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != 200 {
-				t.Errorf("%d", got.Status)
+				t.Errorf("status %d, want 200", got.Status)
 			}
 			if !strings.Contains(stderr.String(),
 				`gate421: listen.https: systemd's socket `+addresses[test.order[0]]+` is used, not ":443"`) {
@@ -202,16 +202,16 @@ func (s *program) transport(address string, http2, fresh bool) *http.Transport {
 
 func ask(transport *http.Transport) error {
 	client := &http.Client{Transport: transport, Timeout: servertest.Patience}
-	answer, err := client.Get("https://shop.test/")
+	resp, err := client.Get("https://shop.test/")
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if _, err := io.ReadAll(answer.Body); err != nil {
+	defer resp.Body.Close()
+	if _, err := io.ReadAll(resp.Body); err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK {
-		return errors.New(answer.Status)
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
 	}
 	return nil
 }

@@ -190,24 +190,33 @@ func keptTrips(ctx context.Context, folder, site string) (kept []guard.Status, e
 	}
 }
 
-// awaitTakeUp waits until a gateway has taken a request up, for resumeTimeout at most, and not if none runs.
-func awaitTakeUp(ctx context.Context, folder, site string) (bool, error) {
+// awaitTakeUp waits until a gateway has taken a request up and, so that the next command sees it, has written that. It waits
+// for resumeTimeout at most, and not if no gateway runs.
+func awaitTakeUp(ctx context.Context, folder, site string) (taken bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		running, known := guard.Running(folder)
-		if waits, err := guard.Requested(folder, site); err != nil || !waits {
-			return err == nil, err
+		waits, err := guard.Requested(folder, site)
+		if err != nil {
+			return false, err
 		}
-		if known && !running {
-			return false, nil
+		taken = !waits
+		if known && !running || taken && !hasTripped(folder, site) {
+			return taken, nil
 		}
 		select {
 		case <-ctx.Done():
-			return false, nil
+			return taken, nil
 		case <-tick.C:
 		}
 	}
+}
+
+// hasTripped says whether the counts on disk have a trip of a site.
+func hasTripped(folder, site string) bool {
+	kept, err := guard.Kept(folder)
+	return err == nil && slices.ContainsFunc(kept, func(s guard.Status) bool { return s.Site == site && s.Tripped })
 }

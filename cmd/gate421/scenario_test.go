@@ -25,7 +25,7 @@ import (
 //
 //	config          the indented text is the configuration; see servertest.Env.Write for what it may leave out
 //	state NAME      the indented text is a file of the state folder; $ago:5m is the time then
-//	dns             the indented lines are told to the DNS server; see servertest.DNS.Tell
+//	dns             the indented lines are told to the DNS server; see servertest.DNS.Apply
 //	stdout STATE    full, stuck or well
 //	run WORDS       runs another command with this configuration
 //	  says TEXT     its output has this
@@ -130,7 +130,7 @@ func (s *program) take(t *testing.T, file string, step scene) {
 		}
 		return
 	case "dns":
-		if err := s.DNS.Tell(step.indented); err != nil {
+		if err := s.DNS.Apply(step.indented); err != nil {
 			wrong("%v", err)
 		}
 		return
@@ -140,7 +140,7 @@ func (s *program) take(t *testing.T, file string, step scene) {
 	}
 	switch step.verb {
 	case "stdout":
-		s.Stdout.Become(step.rest)
+		s.Stdout.Set(step.rest)
 		if step.rest == "well" {
 			s.WaitFor("the log takes lines again", func() bool {
 				said := s.Stderr.String()

@@ -45,7 +45,7 @@ func TestTrust(t *testing.T) {
 	var said struct{ Path, Name, SHA256 string }
 	if err != nil || json.Unmarshal([]byte(object), &said) != nil || said.Path != c.Root() || len(said.SHA256) != 95 ||
 		!strings.Contains(text, said.SHA256) {
-		t.Errorf("%v %s", err, object)
+		t.Errorf("trust --json: %v, %s; want the path and the fingerprint of %s", err, object, c.Root())
 	}
 	if after := tree(t, state); after != before {
 		t.Errorf("the state folder was\n%sand is\n%s", before, after)

@@ -21,11 +21,11 @@ func TestAdminListenerFails(t *testing.T) {
 	s.Log.Wait(map[string]string{"event": "admin", "what": "failed", "address": address,
 		"error": "use_of_closed_network_connection"})
 	s.Log.Wait(map[string]string{"event": "admin", "what": "recovered", "address": address})
-	answer, err := http.Get("http://" + address + "/health")
-	if err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("%v, %v", answer, err)
+	resp, err := http.Get("http://" + address + "/health")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", resp, err)
 	}
-	answer.Body.Close()
+	resp.Body.Close()
 	for _, words := range []string{"gate421: the admin page on " + address + " takes no connections: ",
 		"gate421: the admin page answers again"} {
 		for deadline := time.Now().Add(servertest.Patience); !strings.Contains(s.Stderr.String(),

@@ -13,12 +13,12 @@ import (
 // adminText is what the admin listener answers.
 func (s *testGateway) adminText(path string) string {
 	s.T.Helper()
-	answer, err := http.Get("http://" + s.Admin + path)
+	resp, err := http.Get("http://" + s.Admin + path)
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		s.T.Fatal(err)
 	}

@@ -31,8 +31,8 @@ sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]
 	}
 	defer c.Close()
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
-	if answer, _ := io.ReadAll(c); len(answer) > 0 {
-		t.Errorf("answered %q", answer)
+	if resp, _ := io.ReadAll(c); len(resp) > 0 {
+		t.Errorf("responded %q, want nothing before a PROXY header", resp)
 	}
 	line := s.Log.Wait(map[string]string{"event": "limit", "limit": "proxy_protocol", "what": "began",
 		"network": "127.0.0.1/32", "times": "1"})
@@ -52,12 +52,12 @@ sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]
 	if got := s.scrape()[`gate421_limits_total{limit="proxy_protocol"}`]; got != 1 {
 		t.Errorf("the metric is %v", got)
 	}
-	answer, err := http.Get("http://" + s.Admin + "/")
+	resp, err := http.Get("http://" + s.Admin + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	if page, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(page), "<h2>"+title) {
+	defer resp.Body.Close()
+	if page, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(page), "<h2>"+title) {
 		t.Errorf("the page does not say it: %v\n%s", err, page)
 	}
 	s.close()
@@ -142,7 +142,7 @@ func TestPageAndLimitsKeepTheLogsPrivacy(t *testing.T) {
 		got, _ := s.Recorded(servertest.Call{Method: http.MethodGet, URL: "https://shop.test/?" + secret, From: visitor,
 			Proto: "HTTP/2.0", Agent: servertest.Browser})
 		if got.Status != http.StatusOK {
-			t.Fatal(got)
+			t.Fatalf("status %d, %v; want 200", got.Status, got.Err)
 		}
 		w := httptest.NewRecorder()
 		s.gateway.admin.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil))

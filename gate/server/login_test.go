@@ -82,19 +82,19 @@ func TestLoginThroughTheGateway(t *testing.T) {
 			if _, err := io.WriteString(c, strings.Repeat("x", body)); err != nil {
 				t.Fatal(err)
 			}
-			answer, err := http.ReadResponse(r, nil)
+			resp, err := http.ReadResponse(r, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, _ := io.ReadAll(answer.Body)
-			step, _ = strings.CutPrefix(answer.Header.Get("WWW-Authenticate"), "NTLM ")
-			return answer.StatusCode, step, string(text)
+			text, _ := io.ReadAll(resp.Body)
+			step, _ = strings.CutPrefix(resp.Header.Get("WWW-Authenticate"), "NTLM ")
+			return resp.StatusCode, step, string(text)
 		}
 	}
 	ann, nobody := visitor(), visitor()
 	status, step, _ := ann("ann", 1<<20)
 	if status != 401 || step == "" {
-		t.Fatal(status, step)
+		t.Fatalf("the first step: status %d, challenge %q; want 401 and one", status, step)
 	}
 	if status, _, person := ann("ann/"+step, 1<<20); status != 200 || person != "ann" {
 		t.Errorf("ann's login: %d %q", status, person)
@@ -112,10 +112,10 @@ func TestLoginThroughTheGateway(t *testing.T) {
 	overTwo := &http.Transport{TLSClientConfig: trust.Clone(), Protocols: new(http.Protocols)}
 	overTwo.Protocols.SetHTTP2(true)
 	defer overTwo.CloseIdleConnections()
-	if answer, err := overTwo.RoundTrip(r); err != nil || answer.StatusCode != 401 || answer.ProtoMajor != 2 {
-		t.Errorf("nobody over HTTP/2: %v %v", answer, err)
+	if resp, err := overTwo.RoundTrip(r); err != nil || resp.StatusCode != 401 || resp.ProtoMajor != 2 {
+		t.Errorf("nobody over HTTP/2: %v %v", resp, err)
 	} else {
-		answer.Body.Close()
+		resp.Body.Close()
 	}
 	if status, _, person := ann("", 1<<20); status != 200 || person != "ann" {
 		t.Errorf("ann later: %d %q", status, person)

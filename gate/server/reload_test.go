@@ -142,7 +142,7 @@ func TestReloadTakesUpHosts(t *testing.T) {
 		t.Errorf("a host that is gone answers %d", got.Status)
 	}
 	if got := s.Get(t, "https://other.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK {
-		t.Errorf("%d", got.Status)
+		t.Errorf("status %d, want 200", got.Status)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestReloadTakesUpCertificates(t *testing.T) {
 	s.reload()
 	s.Roots = local
 	if got := s.Get(t, "https://shop.test/", "127.0.0.1", "HTTP/2.0", "browser"); got.Status != http.StatusOK {
-		t.Errorf("%d", got.Status)
+		t.Errorf("status %d, want 200", got.Status)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestReloadMovesTheLog(t *testing.T) {
 				if got := s.Do(context.Background(), servertest.Call{Method: "GET",
 					URL: fmt.Sprint("https://shop.test/?", asked.Add(1)), Proto: "HTTP/2.0", Agent: servertest.Browser,
 					From: "127.0.0.1"}); got.Status != 200 {
-					t.Errorf("%d %v", got.Status, got.Err)
+					t.Errorf("status %d, %v; want 200", got.Status, got.Err)
 				}
 			}
 		})
@@ -249,7 +249,7 @@ func TestReloadWhileServing(t *testing.T) {
 		t.Errorf("the new origin gives %d %q", got.Status, got.Body)
 	}
 	fresh := s.Log.Decision()
-	s.Origins.Answer()
+	s.Origins.Release()
 	if got := <-waiting; got.Err != nil || got.Status != http.StatusOK || !strings.Contains(got.Body, "/old") {
 		t.Errorf("the old origin gives %d %q %v", got.Status, got.Body, got.Err)
 	}
@@ -314,7 +314,7 @@ func TestShutdownFinishesWhatIsOpen(t *testing.T) {
 				}
 				return err != nil
 			})
-			s.Origins.Answer()
+			s.Origins.Release()
 			if got := <-waiting; got.Err != nil || got.Status != http.StatusOK || !strings.Contains(got.Body, "GET /") {
 				t.Errorf("the open request gets %d %q %v", got.Status, got.Body, got.Err)
 			}
@@ -351,7 +351,7 @@ func TestShutdownEndsWhatTakesTooLong(t *testing.T) {
 func TestShutdownKeepsWhoIsBeingLookedUp(t *testing.T) {
 	t.Parallel()
 	s := newTestGateway(t)
-	if err := s.DNS.Tell([]string{"fault silent"}); err != nil {
+	if err := s.DNS.Apply([]string{"fault silent"}); err != nil {
 		t.Fatal(err)
 	}
 	s.Write(fmt.Sprintf(oneSite, "refuse"))

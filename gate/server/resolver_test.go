@@ -32,7 +32,7 @@ func TestResolverThatProvesNobody(t *testing.T) {
 			t.Parallel()
 			s := newTestGateway(t)
 			s.Write(resolverSetting)
-			if err := s.DNS.Tell([]string{"fault " + fault}); err != nil {
+			if err := s.DNS.Apply([]string{"fault " + fault}); err != nil {
 				t.Fatal(err)
 			}
 			s.open()

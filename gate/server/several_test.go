@@ -59,25 +59,25 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 	r.Host = "one.example"
 	r.Header.Set("Content-Type", "application/grpc")
 	r.Header.Set("Te", "trailers")
-	answer, err := transport.RoundTrip(r)
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer resp.Body.Close()
 	for i := range 3 {
 		sent, got := fmt.Sprintf("\x00\x00\x00\x00\x01%d", i), make([]byte, 6)
 		io.WriteString(writer, sent)
-		if _, err := io.ReadFull(answer.Body, got); err != nil || string(got) != sent {
-			t.Fatalf("%q %v", got, err)
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != sent {
+			t.Fatalf("the message came back as %q, %v; want %q", got, err, sent)
 		}
 	}
 	writer.Close()
-	if rest, err := io.ReadAll(answer.Body); err != nil || len(rest) > 0 ||
-		answer.Trailer.Get("Grpc-Status") != "0 over HTTP/2.0, te: trailers" {
-		t.Errorf("%q %v %v", rest, err, answer.Trailer)
+	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 ||
+		resp.Trailer.Get("Grpc-Status") != "0 over HTTP/2.0, te: trailers" {
+		t.Errorf("behind the messages %q, %v, trailer %v; want the status alone", rest, err, resp.Trailer)
 	}
 	if line := s.Log.Decision(); line["origin"] != s.Origins.URL("messages") || line["origin_status"] != 200. {
-		t.Errorf("%v", line)
+		t.Errorf("the record is %v; want the origin and its status 200", line)
 	}
 }
 
@@ -95,16 +95,16 @@ func TestWebSocketThroughTheGateway(t *testing.T) {
 	c.SetDeadline(time.Now().Add(servertest.Patience))
 	io.WriteString(c, "GET /chat HTTP/1.1\r\nHost: one.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
 	buffered := bufio.NewReader(c)
-	answer, err := http.ReadResponse(buffered, nil)
-	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols || answer.Header.Get("Upgrade") != "websocket" {
-		t.Fatalf("%v %v", answer, err)
+	resp, err := http.ReadResponse(buffered, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Upgrade") != "websocket" {
+		t.Fatalf("the upgrade: %v, %v; want 101", resp, err)
 	}
 	io.WriteString(c, ",late")
 	c.CloseWrite()
 	if got, err := io.ReadAll(buffered); err != nil || string(got) != "early,late" {
-		t.Errorf("%q %v", got, err)
+		t.Errorf("came back %q, %v; want %q", got, err, "early,late")
 	}
 	if line := s.Log.Decision(); line["status"] != 101. || line["origin"] != s.Origins.URL("socket") {
-		t.Errorf("%v", line)
+		t.Errorf("the record is %v; want the origin and status 101", line)
 	}
 }

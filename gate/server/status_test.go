@@ -23,14 +23,14 @@ import (
 // after its HELP and TYPE.
 func (s *testGateway) scrape() map[string]float64 {
 	s.T.Helper()
-	answer, err := http.Get("http://" + s.Admin + "/metrics")
+	resp, err := http.Get("http://" + s.Admin + "/metrics")
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		s.T.Fatalf("/metrics: %d %v", answer.StatusCode, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.T.Fatalf("/metrics: %d %v", resp.StatusCode, err)
 	}
 	out := map[string]float64{}
 	family, kind := "", ""

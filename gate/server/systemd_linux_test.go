@@ -35,7 +35,7 @@ func TestSystemdIsTold(t *testing.T) {
 			switch said := string(buffer[:n]); {
 			case strings.HasPrefix(said, wanted):
 				if wanted == "RELOADING=1" && !strings.Contains(said, "MONOTONIC_USEC=") {
-					t.Errorf("%q", said)
+					t.Errorf("%q lacks MONOTONIC_USEC=", said)
 				}
 				return
 			case !strings.HasPrefix(said, "WATCHDOG=1"):

@@ -41,6 +41,7 @@ func (s *testGateway) texts(t *testing.T) (other, wrong []byte) {
 // Whoever changes the file does it in one of these ways; each is followed, and what is wrong is said once.
 func TestTheFileIsFollowed(t *testing.T) {
 	t.Parallel()
+	const torn = "written in two halves"
 	must := func(t *testing.T, errs ...error) {
 		t.Helper()
 		for _, err := range errs {
@@ -57,7 +58,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 			_ int) {
 			must(t, os.WriteFile(file, text, 0o600))
 		}},
-		"written in two halves": {nil, func(t *testing.T, file string, text []byte, _ int) {
+		torn: {nil, func(t *testing.T, file string, text []byte, _ int) {
 			f, err := os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0)
 			must(t, err)
 			_, err = f.Write(text[:len(text)/2])
@@ -119,13 +120,17 @@ func TestTheFileIsFollowed(t *testing.T) {
 			for turn, state := range []string{"observe", "wrong", "refuse"} {
 				text := map[string][]byte{"observe": other, "wrong": wrong, "refuse": first}[state]
 				way.change(t, file, text, turn)
-				line := s.Log.Wait(map[string]string{"event": "reload"})
-				if said, _ := line["error"].(string); (state == "wrong") != strings.Contains(said, "http2_crawl is missing") {
-					t.Errorf("%s: %v", state, line)
+				for followed := false; !followed; {
+					line := s.Log.Wait(map[string]string{"event": "reload"})
+					said, _ := line["error"].(string)
+					followed = said == "" && state != "wrong" || strings.Contains(said, "http2_crawl is missing") && state == "wrong"
+					if !followed && name != torn { // a slow machine may have the half looked at
+						t.Errorf("%s: %v; want the error alone where the text is wrong", state, line)
+					}
 				}
 				reason := map[string]string{"observe": "observed", "wrong": "observed", "refuse": "refused"}[state]
 				if _, line := s.Recorded(fromGooglebot("https://shop.test/")); line["reason"] != reason {
-					t.Errorf("%s: %v", state, line)
+					t.Errorf("%s: %v; want the reason %s", state, line, reason)
 				}
 			}
 			time.Sleep(pollInterval + 2*settleTime)
@@ -136,8 +141,8 @@ func TestTheFileIsFollowed(t *testing.T) {
 					reloads++
 				}
 			}
-			if reloads != 3 {
-				t.Errorf("%d reloads of 3 changes", reloads)
+			if reloads != 3 && name != torn {
+				t.Errorf("%d reloads of 3 changes, want one each", reloads)
 			}
 		})
 	}

@@ -24,7 +24,7 @@ type Call struct {
 	Body        string
 }
 
-// Reply is what came of it. err with a status says that the answer was cut off.
+// Reply is what came of it. err with a status says that the response was cut off.
 type Reply struct {
 	Status int
 	Proto  string
@@ -92,13 +92,13 @@ func (e *Env) Do(ctx context.Context, c Call) Reply {
 	}
 	r.Header.Set("User-Agent", c.Agent)
 	start := time.Now()
-	answer, err := transport.RoundTrip(r)
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		return Reply{Err: err, Took: time.Since(start)}
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	return Reply{answer.StatusCode, answer.Proto, answer.Header, string(text), err, time.Since(start)}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return Reply{resp.StatusCode, resp.Proto, resp.Header, string(text), err, time.Since(start)}
 }
 
 // Recorded makes the call and waits for its line. A machine under load may hold a line up for longer than a refusal

@@ -47,13 +47,13 @@ func faultOf(word string) (verifytest.Fault, error) {
 	return nil, fmt.Errorf("dns: no fault %q", word)
 }
 
-// Tell takes lines as scenarios have them:
+// Apply takes lines as scenarios have them:
 //
 //	127.0.0.2 crawl-1.googlebot.com 127.0.0.2   address, its reverse name, where that leads ("" nowhere)
 //	fault silent                                silent, servfail, refused, garbage, lying, or none
 //	slow 300ms                                  before each reply
 //	down                                        for good
-func (d *DNS) Tell(lines []string) (err error) {
+func (d *DNS) Apply(lines []string) (err error) {
 	for _, line := range lines {
 		words := strings.Fields(line)
 		switch {

@@ -21,7 +21,7 @@ import (
 //	messages     answers over HTTP/2 without TLS: every message of the request comes back, and a trailer
 //	socket       takes a WebSocket over HTTP/1.1 and sends back what it hears
 //	dead         nobody listens
-//	slow         takes the request and begins no answer until it is released
+//	slow         takes the request and begins no response until it is released
 //	nonsense     answers something that is not HTTP
 //	dies         promises 1000 bytes, sends 10 and hangs up
 //	misdirected  answers 421
@@ -37,12 +37,12 @@ type Origins struct {
 // NewOrigins has started none yet.
 func NewOrigins(t *testing.T) *Origins {
 	o := &Origins{t: t, started: map[string]string{}, Asked: make(chan string, 100), release: make(chan struct{})}
-	t.Cleanup(o.Answer)
+	t.Cleanup(o.Release)
 	return o
 }
 
-// Answer lets the slow origin answer.
-func (o *Origins) Answer() { o.once.Do(func() { close(o.release) }) }
+// Release lets the slow origin respond.
+func (o *Origins) Release() { o.once.Do(func() { close(o.release) }) }
 
 // URL is the address of an origin as a configuration has it.
 func (o *Origins) URL(kind string) string {

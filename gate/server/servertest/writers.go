@@ -53,8 +53,8 @@ func (s *Stdout) Write(p []byte) (int, error) {
 	return f.Write(p)
 }
 
-// Become makes it "full", "stuck" or "well".
-func (s *Stdout) Become(state string) {
+// Set makes it "full", "stuck" or "well".
+func (s *Stdout) Set(state string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.full = state == "full"
