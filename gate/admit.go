@@ -11,8 +11,8 @@ const (
 	clientBusy = "client_busy" // its client, or its connection, has too many requests at the origins already
 )
 
-// admit waits until a request may go on to its origin. It answers one that has waited for too long, and drops one whose client has
-// left: nobody begins work for nobody.
+// admit waits until a request may go on to its origin. It answers one that has waited for too long, and drops one whose
+// client has left: nobody begins work for nobody.
 func (h *Handler) admit(x *exchange, w http.ResponseWriter, r *http.Request) (slot Slot, ok bool) {
 	ok = true
 	if h.Admit != nil {
@@ -28,13 +28,18 @@ func (h *Handler) admit(x *exchange, w http.ResponseWriter, r *http.Request) (sl
 	case !ok:
 		x.record.OriginError = clientBusy
 		w.Header().Set("Retry-After", "1")
-		respond(w, r, http.StatusServiceUnavailable, "503: too many requests from this address are being worked on. Please try again in a moment.\n")
+		respond(
+			w,
+			r,
+			http.StatusServiceUnavailable,
+			"503: too many requests from this address are being worked on. Please try again in a moment.\n",
+		)
 	}
 	return slot, ok
 }
 
-// release gives a slot back: at once, or when the origin has let go of a request whose client has left. That is what an error with a
-// method Ended says, a channel that is closed then.
+// release gives a slot back: at once, or when the origin has let go of a request whose client has left. That is what an
+// error with a method Ended says, a channel that is closed then.
 func release(slot Slot, err error) {
 	switch {
 	case slot == nil:

@@ -83,7 +83,8 @@ func TestRequestThatIsNotAdmitted(t *testing.T) {
 		}
 		w, records := f.do(request(2, "example.com", "/", "a browser").WithContext(ctx))
 		leave()
-		if len(records) != 1 || records[0].Status != test.status || records[0].OriginError != test.word || records[0].OriginStatus != 0 {
+		if len(records) != 1 || records[0].Status != test.status || records[0].OriginError != test.word ||
+			records[0].OriginStatus != 0 {
 			t.Errorf("on record: %+v", records)
 		}
 		if !test.left && (w.Code != 503 || w.Header().Get("Retry-After") != "1") {

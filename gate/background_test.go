@@ -36,7 +36,13 @@ func (s *silent) answer(r verify.Result) {
 
 // heavy is a request whose texts lie in one piece of memory with the rest of its head, as a parser leaves them.
 func heavy(n, path int) *http.Request {
-	text := fmt.Sprintf("GET /%08d%s HTTP/1.1\r\nHost: example.com\r\nUser-Agent: %s\r\nCookie: %s\r\n\r\n", n, strings.Repeat("p", path), crawlerAgent, strings.Repeat("c", 30<<10))
+	text := fmt.Sprintf(
+		"GET /%08d%s HTTP/1.1\r\nHost: example.com\r\nUser-Agent: %s\r\nCookie: %s\r\n\r\n",
+		n,
+		strings.Repeat("p", path),
+		crawlerAgent,
+		strings.Repeat("c", 30<<10),
+	)
 	within := func(part string) string {
 		i := strings.Index(text, part)
 		return text[i : i+len(part)]
@@ -57,8 +63,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// While the DNS is silent the records that wait for it hold themselves and nothing of their requests: a head of 30 KiB each
-// here. In all they are bounded, and each gets its line.
+// While the DNS is silent the records that wait for it hold themselves and nothing of their requests: a head of 30 KiB
+// each here. In all they are bounded, and each gets its line.
 func TestWaitingRecordsHoldLittle(t *testing.T) {
 	f := setup(t, policy.Refuse, fine)
 	v, log, h := &silent{}, f.log, f.handler
@@ -77,7 +83,9 @@ func TestWaitingRecordsHoldLittle(t *testing.T) {
 		t.Errorf("%d lines before there is a verdict", len(log.records))
 	}
 	v.answer(verify.Result{Verdict: verify.Genuine, Source: verify.SourceDNS})
-	if len(log.records) != some || log.records[some-1].Verdict != "genuine" || log.records[7].Path != "/00000007pppppppppp" || log.records[7].Host != "example.com" {
+	if len(log.records) != some || log.records[some-1].Verdict != "genuine" ||
+		log.records[7].Path != "/00000007pppppppppp" ||
+		log.records[7].Host != "example.com" {
 		t.Errorf("%d lines, %+v", len(log.records), log.records[7])
 	}
 	log.records = nil
@@ -85,7 +93,8 @@ func TestWaitingRecordsHoldLittle(t *testing.T) {
 	for n := range many {
 		h.ServeHTTP(httptest.NewRecorder(), heavy(n, 3000))
 	}
-	if waiting := h.waiting.Load(); waiting > mostWaiting || len(log.records) < many/3 || log.records[0].VerdictCause != verify.CauseBudget {
+	if waiting := h.waiting.Load(); waiting > mostWaiting || len(log.records) < many/3 ||
+		log.records[0].VerdictCause != verify.CauseBudget {
 		t.Errorf("%d bytes wait, %d lines were written meanwhile", waiting, len(log.records))
 	}
 	v.answer(verify.Result{Cause: verify.CauseTimeout})

@@ -8,8 +8,8 @@ import (
 	"gate421/gate/forwarding"
 )
 
-// setForwarded prepares what the origin is told of the client. Headers that name the client to the gate are nobody's but a
-// proxy's; what else may name it the origin's side drops in any case.
+// setForwarded prepares what the origin is told of the client. Headers that name the client to the gate are nobody's
+// but a proxy's; what else may name it the origin's side drops in any case.
 func (p *Proxies) setForwarded(r *http.Request, c client) {
 	if p == nil {
 		return
@@ -80,8 +80,8 @@ func (p *Proxies) chain(header http.Header, c client) string {
 	return out.String()
 }
 
-// clientAddressField is the value of the header that names the client: as the proxy sent it where it is one address; "" where it is
-// none.
+// clientAddressField is the value of the header that names the client: as the proxy sent it where it is one address; ""
+// where it is none.
 func (p *Proxies) clientAddressField(header http.Header, c client) string {
 	if said := header[p.address]; len(said) == 1 {
 		if _, ok := hopIP(said[0]); ok {

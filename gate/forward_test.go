@@ -14,7 +14,8 @@ import (
 	"gate421/gate/policy"
 )
 
-// What the origin is told of the client, by whom the request came from, and by what the configuration says of the proxies' headers.
+// What the origin is told of the client, by whom the request came from, and by what the configuration says of the
+// proxies' headers.
 func TestOriginIsToldWhoAsks(t *testing.T) {
 	const cdn, stranger = "198.51.100.1", "203.0.113.9"
 	for _, test := range []struct {
@@ -67,7 +68,11 @@ func TestOriginIsToldWhoAsks(t *testing.T) {
 			}
 			return 200, 0, nil
 		})
-		f.handler.Proxies = NewProxies([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, test.address, test.protocol)
+		f.handler.Proxies = NewProxies(
+			[]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			test.address,
+			test.protocol,
+		)
 		r := request(1, "example.com", "/", "")
 		r.RemoteAddr = test.peer + ":4711"
 		for line := range strings.SplitSeq(test.sent, "|") {

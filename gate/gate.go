@@ -1,9 +1,9 @@
 // Package gate answers one question for every request: serve it or send the crawler away, and is it on record?
 //
-// It stands between the server (package front) and the origin. [Handler] gathers the facts of a request, asks package policy for
-// the decision, refuses or serves, and writes exactly one record, also when the origin dies in the middle of a body, the
-// client goes away or a handler panics. Nothing flows back: neither the origin nor the log nor anyone who watches can
-// change a decision.
+// It stands between the server (package front) and the origin. [Handler] gathers the facts of a request, asks package
+// policy for the decision, refuses or serves, and writes exactly one record, also when the origin dies in the middle of
+// a body, the client goes away or a handler panics. Nothing flows back: neither the origin nor the log nor anyone who
+// watches can change a decision.
 //
 // Four laws hold whatever the configuration says:
 //
@@ -14,21 +14,22 @@
 //
 // # Who asks, and how
 //
-// The client is the connection's peer. Only where that is one of [Proxies] do headers count, and of them only the two that are
-// configured: one for the client's address, one for the protocol that the client speaks to the proxy. A header from anyone
-// else changes nothing.
+// The client is the connection's peer. Only where that is one of [Proxies] do headers count, and of them only the two
+// that are configured: one for the client's address, one for the protocol that the client speaks to the proxy. A header
+// from anyone else changes nothing.
 //
-// Behind a proxy the protocol of our own connection says nothing: a CDN may fetch over HTTP/1.1 what it was asked for over
-// HTTP/2, and the other way round. The 421 is for the crawler, and the proxy passes it on to it (RFC 9110 section 15.5.20 lets
-// a proxy make none of its own). So the second law, and the decision with it, are about what the crawler speaks to the proxy:
+// Behind a proxy the protocol of our own connection says nothing: a CDN may fetch over HTTP/1.1 what it was asked for
+// over HTTP/2, and the other way round. The 421 is for the crawler, and the proxy passes it on to it (RFC 9110 section
+// 15.5.20 lets a proxy make none of its own). So the second law, and the decision with it, are about what the crawler
+// speaks to the proxy:
 //
 //   - it speaks HTTP/2: the request is decided as one over HTTP/2, whatever the proxy speaks to us;
 //   - it speaks HTTP/1.x: served, http1. A come-back is counted as one;
 //   - it speaks HTTP/3, the proxy does not say, says it twice or says something else: served, http1. It is no come-back.
 //
-// Without a header for the protocol nobody behind a proxy is ever refused. What concerns our own connection, and not the
-// client's, is different there: a proxy is never told that a certificate does not cover a host, an unknown host is 404, and a
-// refusal does not end the proxy's connection, which carries other clients' requests.
+// Without a header for the protocol nobody behind a proxy is ever refused. What concerns our own connection, and not
+// the client's, is different there: a proxy is never told that a certificate does not cover a host, an unknown host is
+// 404, and a refusal does not end the proxy's connection, which carries other clients' requests.
 //
 // In the record, client_ip and proto are the client's (no proto where the proxy does not say), alpn and sni are our own
 // connection's.
@@ -57,10 +58,11 @@ type Live struct {
 	Version string                  // the record's config
 }
 
-// Origin serves what is not refused. Serve returns when the response is complete: the address, as configured, of the server that
-// was asked last ("" if none was), its status (0 if it never responded), the time until its response began, and nil or an error
-// whose text is one word for the record. An error that wraps http.ErrAbortHandler says that the response was cut off, so that
-// the client's connection or stream has to be too. String stands for the origin where Serve has not returned.
+// Origin serves what is not refused. Serve returns when the response is complete: the address, as configured, of the
+// server that was asked last ("" if none was), its status (0 if it never responded), the time until its response began,
+// and nil or an error whose text is one word for the record. An error that wraps http.ErrAbortHandler says that the
+// response was cut off, so that the client's connection or stream has to be too. String stands for the origin where
+// Serve has not returned.
 type Origin interface {
 	Serve(w http.ResponseWriter, r *http.Request) (server string, status int, timeToFirstByte time.Duration, err error)
 	String() string
@@ -92,7 +94,8 @@ type Guard interface {
 	CameBack(site, crawler string)
 }
 
-// Handler is the http.Handler that package front serves. All fields are set before the first request and not changed after.
+// Handler is the http.Handler that package front serves. All fields are set before the first request and not changed
+// after.
 type Handler struct {
 	Live     *atomic.Pointer[Live]
 	Verifier Verifier // nil: every verdict is unknown, nobody is refused
@@ -101,13 +104,14 @@ type Handler struct {
 	Proxies  *Proxies // nil: nobody's headers are believed
 	// Covers says whether the certificate of the request's connection covers a host. nil: it does.
 	Covers func(r *http.Request, host string) bool
-	// Paid says whether the request's connection has brought as many bytes as its line has beyond a brief one, and takes them
-	// from what it has brought. nil: it has.
+	// Paid says whether the request's connection has brought as many bytes as its line has beyond a brief one, and
+	// takes them from what it has brought. nil: it has.
 	Paid func(r *http.Request, bytes int) bool
-	// Admit lets a request go on to its origin, or waits until it may; not ok: it may not, or its client has left. nil: all go on.
+	// Admit lets a request go on to its origin, or waits until it may; not ok: it may not, or its client has left. nil:
+	// all go on.
 	Admit func(*http.Request) (slot Slot, ok bool)
-	// OnRecord sees every record after it went to the log; it must be quick, and must not keep or change the record. nil:
-	// nobody watches.
+	// OnRecord sees every record after it went to the log; it must be quick, and must not keep or change the record.
+	// nil: nobody watches.
 	OnRecord func(*audit.Record)
 
 	ids       ids
@@ -140,7 +144,8 @@ func (h *Handler) handle(x *exchange, w http.ResponseWriter, r *http.Request) {
 	x.start = time.Now()
 	live := h.Live.Load()
 	h.gather(x, live, r)
-	// The two ways out differ in who waits for whom: a refusal's record comes before its response, every other after it.
+	// The two ways out differ in who waits for whom: a refusal's record comes before its response, every other after
+	// it.
 	decision := policy.Decide(x.facts, func() verify.Verdict { return h.identify(x, r.Context()) })
 	if decision.Action == policy.Refuse421 {
 		if h.refuse(x, decision, w, r) {
@@ -171,7 +176,12 @@ func (h *Handler) gather(x *exchange, live *Live, r *http.Request) {
 	if r.TLS != nil {
 		x.record.ALPN, x.record.SNI = r.TLS.NegotiatedProtocol, r.TLS.ServerName
 	}
-	x.facts = policy.Facts{Site: live.Policy.Site(host), HTTP2: x.client.major == 2, Path: path, Claim: live.Claims.Of(x.record.Agent)}
+	x.facts = policy.Facts{
+		Site:  live.Policy.Site(host),
+		HTTP2: x.client.major == 2,
+		Path:  path,
+		Claim: live.Claims.Of(x.record.Agent),
+	}
 	x.record.Claim = x.facts.Claim
 	if x.facts.Site == nil {
 		return

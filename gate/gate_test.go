@@ -98,7 +98,9 @@ type fixture struct {
 
 func setup(t testing.TB, state policy.State, origin backend, paths ...policy.Rule) *fixture {
 	t.Helper()
-	rules, err := policy.New([]policy.Spec{{Hosts: []string{"example.com", "www.example.com"}, State: state, Paths: paths}})
+	rules, err := policy.New(
+		[]policy.Spec{{Hosts: []string{"example.com", "www.example.com"}, State: state, Paths: paths}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +109,26 @@ func setup(t testing.TB, state policy.State, origin backend, paths ...policy.Rul
 		t.Fatal(err)
 	}
 	live := &atomic.Pointer[Live]{}
-	live.Store(&Live{Policy: rules, Claims: claims, Origins: map[*policy.Site]Origin{rules.Sites()[0]: origin}, Version: "0123456789ab"})
-	f := &fixture{log: &journal{}, oracle: &oracle{result: verify.Result{Verdict: verify.Genuine, Source: "dns", PTR: "crawl-66-249-66-1.googlebot.com", Took: time.Millisecond}}, guard: &watcher{}}
+	live.Store(
+		&Live{
+			Policy:  rules,
+			Claims:  claims,
+			Origins: map[*policy.Site]Origin{rules.Sites()[0]: origin},
+			Version: "0123456789ab",
+		},
+	)
+	f := &fixture{
+		log: &journal{},
+		oracle: &oracle{
+			result: verify.Result{
+				Verdict: verify.Genuine,
+				Source:  "dns",
+				PTR:     "crawl-66-249-66-1.googlebot.com",
+				Took:    time.Millisecond,
+			},
+		},
+		guard: &watcher{},
+	}
 	f.handler = &Handler{Live: live, Verifier: f.oracle, Guard: f.guard, Log: f.log}
 	return f
 }
@@ -151,7 +171,9 @@ func TestRefusal(t *testing.T) {
 	f := setup(t, policy.Refuse, fine)
 	w, records := f.do(request(2, "WWW.example.com:443", "/shop/?q=1", crawlerAgent))
 	if w.Code != 421 || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Connection") != "close" ||
-		w.Header().Get("Set-Cookie") != "" || w.Header().Get("Alt-Svc") != "" || strings.Count(w.Body.String(), "\n") != 1 {
+		w.Header().
+			Get("Set-Cookie") !=
+			"" || w.Header().Get("Alt-Svc") != "" || strings.Count(w.Body.String(), "\n") != 1 {
 		t.Errorf("%d %v %q", w.Code, w.Header(), w.Body)
 	}
 	want := audit.Record{
@@ -223,7 +245,12 @@ func TestServedAnswers(t *testing.T) {
 			continue
 		}
 		got := tidy(records[0])
-		got = audit.Record{Status: got.Status, BytesOut: got.BytesOut, OriginStatus: got.OriginStatus, OriginError: got.OriginError}
+		got = audit.Record{
+			Status:       got.Status,
+			BytesOut:     got.BytesOut,
+			OriginStatus: got.OriginStatus,
+			OriginError:  got.OriginError,
+		}
 		if got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
@@ -234,12 +261,15 @@ func TestUnknownHostAndMisdirected(t *testing.T) {
 	f := setup(t, policy.Refuse, fine)
 	for proto, status := range map[int]int{1: 404, 2: 421} {
 		w, records := f.do(request(proto, "elsewhere.example", "/", crawlerAgent))
-		if w.Code != status || len(records) != 1 || records[0].Reason != "unknown_host" || records[0].Status != status || records[0].Action != "reject" {
+		if w.Code != status || len(records) != 1 || records[0].Reason != "unknown_host" ||
+			records[0].Status != status ||
+			records[0].Action != "reject" {
 			t.Errorf("HTTP/%d: %d %+v", proto, w.Code, records)
 		}
 	}
 	f.handler.Covers = func(*http.Request, string) bool { return false }
-	if w, records := f.do(request(2, "example.com", "/", "curl/8")); w.Code != 421 || records[0].Reason != "misdirected" {
+	if w, records := f.do(request(2, "example.com", "/", "curl/8")); w.Code != 421 ||
+		records[0].Reason != "misdirected" {
 		t.Errorf("%d %+v", w.Code, records)
 	}
 	if w, records := f.do(request(1, "example.com", "/", "curl/8")); w.Code != 200 || records[0].Reason != "http1" {
@@ -250,7 +280,8 @@ func TestUnknownHostAndMisdirected(t *testing.T) {
 func TestComeBack(t *testing.T) {
 	f := setup(t, policy.Refuse, fine)
 	w, records := f.do(request(1, "example.com", "/shop/", crawlerAgent))
-	if w.Code != 200 || len(records) != 1 || records[0].Verdict != "genuine" || records[0].Reason != "http1" || f.guard.back != 1 {
+	if w.Code != 200 || len(records) != 1 || records[0].Verdict != "genuine" || records[0].Reason != "http1" ||
+		f.guard.back != 1 {
 		t.Errorf("%d %+v, %d come-backs", w.Code, records, f.guard.back)
 	}
 	if f.oracle.asked.Load() != 0 {
@@ -269,7 +300,8 @@ func TestAllowedIsVerifiedInTheBackground(t *testing.T) {
 		f := setup(t, policy.Allow, fine)
 		f.oracle.result = verify.Result{Verdict: verdict}
 		w, records := f.do(request(2, "example.com", "/shop/", crawlerAgent))
-		if w.Code != 200 || len(records) != 1 || records[0].Verdict != verdict.String() || records[0].Reason != "allowed" ||
+		if w.Code != 200 || len(records) != 1 || records[0].Verdict != verdict.String() ||
+			records[0].Reason != "allowed" ||
 			records[0].Would != "" {
 			t.Errorf("%v: %d %+v", verdict, w.Code, records)
 		}
@@ -279,7 +311,8 @@ func TestAllowedIsVerifiedInTheBackground(t *testing.T) {
 	}
 	f := setup(t, policy.Allow, fine)
 	f.handler.Covers = func(*http.Request, string) bool { return false }
-	if _, records := f.do(request(2, "example.com", "/", crawlerAgent)); records[0].Reason != "misdirected" || records[0].Verdict != "" {
+	if _, records := f.do(request(2, "example.com", "/", crawlerAgent)); records[0].Reason != "misdirected" ||
+		records[0].Verdict != "" {
 		t.Errorf("a claim that was not served: %+v", records)
 	}
 }
@@ -322,18 +355,41 @@ func TestLawsOverGeneratedRequests(t *testing.T) {
 		state := rapid.SampledFrom([]policy.State{policy.Refuse, policy.Refuse, policy.Observe, policy.Allow})
 		var paths []policy.Rule
 		if rapid.Bool().Draw(rt, "has a path rule") {
-			paths = append(paths, policy.Rule{Pattern: rapid.SampledFrom([]string{"/shop/", "/*.pdf$", "/robots.txt$", "/"}).Draw(rt, "pattern"), State: state.Draw(rt, "path state")})
+			paths = append(
+				paths,
+				policy.Rule{
+					Pattern: rapid.SampledFrom([]string{"/shop/", "/*.pdf$", "/robots.txt$", "/"}).Draw(rt, "pattern"),
+					State:   state.Draw(rt, "path state"),
+				},
+			)
 		}
 		origin := rapid.SampledFrom([]backend{fine, fine, func(http.ResponseWriter, *http.Request) (int, time.Duration, error) { panic("a bug") },
 			func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
 				io.WriteString(w, "half")
 				return 200, 0, http.ErrAbortHandler
-			}}).Draw(rt, "origin")
+			}}).
+			Draw(rt, "origin")
 		f := setup(t, state.Draw(rt, "state"), origin, paths...)
-		f.oracle.result.Verdict = rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Genuine, verify.Genuine, verify.Impostor, verify.Unknown}).Draw(rt, "verdict")
+		f.oracle.result.Verdict = rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Genuine, verify.Genuine, verify.Impostor, verify.Unknown}).
+			Draw(rt, "verdict")
 		seldom := rapid.SampledFrom([]bool{false, false, false, true})
-		protos, hosts, agents := []int{1, 2, 2, 2}, []string{"example.com", "example.com", "other.example"}, []string{crawlerAgent, crawlerAgent, "curl/8", ""}
-		if rapid.Bool().Draw(rt, "calm") { // nothing but the rules is in a refusal's way: chance alone brings too few of them
+		protos, hosts, agents := []int{
+			1,
+			2,
+			2,
+			2,
+		}, []string{
+			"example.com",
+			"example.com",
+			"other.example",
+		}, []string{
+			crawlerAgent,
+			crawlerAgent,
+			"curl/8",
+			"",
+		}
+		if rapid.Bool().
+			Draw(rt, "calm") { // nothing but the rules is in a refusal's way: chance alone brings too few of them
 			f.oracle.result.Verdict, seldom = verify.Genuine, rapid.Just(false)
 			protos, hosts, agents = protos[1:], hosts[:1], agents[:1]
 		}
@@ -344,8 +400,13 @@ func TestLawsOverGeneratedRequests(t *testing.T) {
 		if seldom.Draw(rt, "no verifier") {
 			f.handler.Verifier = nil
 		}
-		r := request(rapid.SampledFrom(protos).Draw(rt, "proto"), rapid.SampledFrom(hosts).Draw(rt, "host"),
-			rapid.SampledFrom([]string{"/", "/shop/x", "/a.pdf", "/robots.txt"}).Draw(rt, "path"), rapid.SampledFrom(agents).Draw(rt, "agent"))
+		r := request(
+			rapid.SampledFrom(protos).Draw(rt, "proto"),
+			rapid.SampledFrom(hosts).Draw(rt, "host"),
+			rapid.SampledFrom([]string{"/", "/shop/x", "/a.pdf", "/robots.txt"}).
+				Draw(rt, "path"),
+			rapid.SampledFrom(agents).Draw(rt, "agent"),
+		)
 		r.Method = rapid.SampledFrom([]string{"GET", "HEAD", "POST"}).Draw(rt, "method")
 		w := &checked{ResponseRecorder: httptest.NewRecorder(), log: f.log}
 		func() {
@@ -390,7 +451,10 @@ func TestFailingLogServes(t *testing.T) {
 	f := setup(t, policy.Refuse, fine)
 	f.log.failing = true
 	w, records := f.do(request(2, "example.com", "/", crawlerAgent))
-	if w.Code != 200 || len(records) != 1 || records[0].Reason != "log_unavailable" || records[0].Verdict != "genuine" || records[0].Status != 200 || f.guard.refused != 0 {
+	if w.Code != 200 || len(records) != 1 || records[0].Reason != "log_unavailable" ||
+		records[0].Verdict != "genuine" ||
+		records[0].Status != 200 ||
+		f.guard.refused != 0 {
 		t.Errorf("%d %+v", w.Code, records)
 	}
 	if f.oracle.asked.Load() != 1 {
@@ -449,7 +513,11 @@ func BenchmarkHandler(b *testing.B) {
 		agent string
 	}{{"refuse", 2, crawlerAgent}, {"serve", 2, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}} {
 		b.Run(bench.name, func(b *testing.B) {
-			f := setup(b, policy.Refuse, func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) { return 200, 0, nil })
+			f := setup(
+				b,
+				policy.Refuse,
+				func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) { return 200, 0, nil },
+			)
 			f.handler.Log = forgetful{}
 			r := request(bench.proto, "example.com", "/shop/", bench.agent)
 			w := discard{http.Header{}}

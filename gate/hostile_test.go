@@ -48,7 +48,8 @@ func TestHostileAltSvcBehindTheBody(t *testing.T) {
 	}
 }
 
-// Where only some paths are refused another service carries the crawler past the gate all the same: it stands for the whole host.
+// Where only some paths are refused another service carries the crawler past the gate all the same: it stands for the
+// whole host.
 func TestHostileAltSvcOfAMixedSite(t *testing.T) {
 	f := setup(t, policy.Allow, func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
 		w.Header().Set("Alt-Svc", `h3=":443"`)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Proxies are the HTTP proxies in front of the gate, a CDN's for the most part, and the headers in which they say whom they
-// speak for. It is immutable. A nil one believes nobody.
+// Proxies are the HTTP proxies in front of the gate, a CDN's for the most part, and the headers in which they say whom
+// they speak for. It is immutable. A nil one believes nobody.
 type Proxies struct {
 	trusted  []netip.Prefix
 	address  string // canonical names; "": it is not said
@@ -54,9 +54,10 @@ func (p *Proxies) client(r *http.Request) client {
 	return c
 }
 
-// hop is the client's address out of the header: from the right, each proxy added whom it heard, so that the first one that is
-// no proxy of ours is the client, and what stands further left is what that client made up. Where all are proxies it is the
-// leftmost. One that cannot be read leaves the peer's address. hops, if not nil, gets the addresses that were read up to it.
+// hop is the client's address out of the header: from the right, each proxy added whom it heard, so that the first one
+// that is no proxy of ours is the client, and what stands further left is what that client made up. Where all are
+// proxies it is the leftmost. One that cannot be read leaves the peer's address. hops, if not nil, gets the addresses
+// that were read up to it.
 func (p *Proxies) hop(header http.Header, name string, peer netip.Addr, hops *[]netip.Addr) netip.Addr {
 	lines := header[name]
 	if name == "" {
@@ -85,7 +86,8 @@ func (p *Proxies) hop(header http.Header, name string, peer netip.Addr, hops *[]
 	return last
 }
 
-// hopIP reads an address, with or without a port: 192.0.2.1, 192.0.2.1:4711, 2001:db8::1, [2001:db8::1], [2001:db8::1]:4711.
+// hopIP reads an address, with or without a port: 192.0.2.1, 192.0.2.1:4711, 2001:db8::1, [2001:db8::1],
+// [2001:db8::1]:4711.
 func hopIP(text string) (netip.Addr, bool) {
 	text = strings.Trim(text, " \t")
 	ip, err := netip.ParseAddr(text)
@@ -106,8 +108,8 @@ func hopIP(text string) (netip.Addr, bool) {
 	return ip.Unmap(), true
 }
 
-// protocol reads what a proxy says that the client speaks, and returns it as the log has it: "2", "2.0", "HTTP/2", "h2" and
-// their like. What is no version of HTTP that is known to be in use is not known: "", 0.
+// protocol reads what a proxy says that the client speaks, and returns it as the log has it: "2", "2.0", "HTTP/2", "h2"
+// and their like. What is no version of HTTP that is known to be in use is not known: "", 0.
 func protocol(said string) (proto string, major int) {
 	said = strings.ToLower(strings.Trim(said, " \t"))
 	version, _ := strings.CutPrefix(said, "http/")

@@ -14,7 +14,11 @@ import (
 )
 
 func cdn() *Proxies {
-	return NewProxies([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:cd::/48")}, "x-forwarded-for", "x-http-version")
+	return NewProxies(
+		[]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:cd::/48")},
+		"x-forwarded-for",
+		"x-http-version",
+	)
 }
 
 // from is a request from a peer with these lines of the two headers.
@@ -63,7 +67,10 @@ func TestClientBehindProxies(t *testing.T) {
 		}
 	}
 	for about, p := range map[string]*Proxies{"nobody is trusted": nil, "no header is named": NewProxies(cdn().trusted, "", "")} {
-		if got := p.client(from("198.51.100.1", []string{"192.0.2.7"}, []string{"2"})); got.ip != netip.MustParseAddr("198.51.100.1") || got.major > 1 {
+		if got := p.client(from("198.51.100.1", []string{"192.0.2.7"}, []string{"2"})); got.ip != netip.MustParseAddr(
+			"198.51.100.1",
+		) ||
+			got.major > 1 {
 			t.Errorf("%s: %+v", about, got)
 		}
 	}
@@ -125,7 +132,9 @@ func TestDecisionsBehindProxies(t *testing.T) {
 		}
 		w, records := f.do(r)
 		seen = r.RemoteAddr
-		if w.Code != test.status || len(records) != 1 || records[0].Reason != test.reason || records[0].Proto != test.proto || f.guard.back != test.back {
+		if w.Code != test.status || len(records) != 1 || records[0].Reason != test.reason ||
+			records[0].Proto != test.proto ||
+			f.guard.back != test.back {
 			t.Errorf("%s, %s: %d %+v, %d come-backs", test.ours, test.theirs, w.Code, records, f.guard.back)
 		}
 		if records[0].ClientIP.String() != "66.249.66.1" || seen != "66.249.66.1:0" {
@@ -140,7 +149,22 @@ func TestDecisionsBehindProxies(t *testing.T) {
 // headers are what somebody might send to be taken for somebody else.
 func headers(rt *rapid.T) http.Header {
 	h := http.Header{}
-	values := rapid.SampledFrom([]string{"66.249.66.1", "198.51.100.1", "66.249.66.1, 198.51.100.1", "for=66.249.66.1", "2", "h2", "HTTP/1.1", "3", "garbage", "", "::1", "[2001:db8:cd::1]:1"})
+	values := rapid.SampledFrom(
+		[]string{
+			"66.249.66.1",
+			"198.51.100.1",
+			"66.249.66.1, 198.51.100.1",
+			"for=66.249.66.1",
+			"2",
+			"h2",
+			"HTTP/1.1",
+			"3",
+			"garbage",
+			"",
+			"::1",
+			"[2001:db8:cd::1]:1",
+		},
+	)
 	for _, name := range []string{"X-Forwarded-For", "X-Http-Version", "Forwarded", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "X-Forwarded-Proto", "Via"} {
 		if lines := rapid.SliceOfN(values, 0, 3).Draw(rt, name); len(lines) > 0 {
 			h[name] = lines
@@ -153,7 +177,8 @@ func headers(rt *rapid.T) http.Header {
 func TestHeadersOfStrangersChangeNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		proto := rapid.IntRange(1, 2).Draw(rt, "proto")
-		verdict := rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Impostor, verify.Unknown}).Draw(rt, "verdict")
+		verdict := rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Impostor, verify.Unknown}).
+			Draw(rt, "verdict")
 		extra := headers(rt)
 		outcome := func(p *Proxies, extra http.Header) any {
 			f := setup(t, policy.Refuse, fine)
@@ -173,15 +198,21 @@ func TestHeadersOfStrangersChangeNothing(t *testing.T) {
 	})
 }
 
-// The laws behind a proxy that lets its clients' headers through: only a crawler that was proved, over what the proxy says is
-// HTTP/2, is refused.
+// The laws behind a proxy that lets its clients' headers through: only a crawler that was proved, over what the proxy
+// says is HTTP/2, is refused.
 func TestLawsBehindProxies(t *testing.T) {
 	refused := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		f := setup(t, policy.Refuse, fine)
 		f.handler.Proxies = cdn()
-		f.oracle.result.Verdict = rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Genuine, verify.Impostor, verify.Unknown}).Draw(rt, "verdict")
-		r := request(rapid.IntRange(1, 2).Draw(rt, "proto"), "example.com", rapid.SampledFrom([]string{"/", "/robots.txt"}).Draw(rt, "path"), crawlerAgent)
+		f.oracle.result.Verdict = rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Genuine, verify.Impostor, verify.Unknown}).
+			Draw(rt, "verdict")
+		r := request(
+			rapid.IntRange(1, 2).Draw(rt, "proto"),
+			"example.com",
+			rapid.SampledFrom([]string{"/", "/robots.txt"}).Draw(rt, "path"),
+			crawlerAgent,
+		)
 		r.RemoteAddr = "198.51.100.1:1"
 		for name, lines := range headers(rt) {
 			r.Header[name] = lines
@@ -190,7 +221,8 @@ func TestLawsBehindProxies(t *testing.T) {
 			f.oracle.result.Verdict, r.URL.Path, r.RequestURI = verify.Genuine, "/", "/"
 			r.Header["X-Http-Version"] = []string{rapid.SampledFrom([]string{"2", "h2", "1.1"}).Draw(rt, "said")}
 		}
-		says2 := len(r.Header["X-Http-Version"]) == 1 && strings.Contains("2 h2", r.Header["X-Http-Version"][0]) && r.Header["X-Http-Version"][0] != ""
+		says2 := len(r.Header["X-Http-Version"]) == 1 && strings.Contains("2 h2", r.Header["X-Http-Version"][0]) &&
+			r.Header["X-Http-Version"][0] != ""
 		w, records := f.do(r)
 		if len(records) != 1 {
 			rt.Fatalf("%d records", len(records))
@@ -199,7 +231,9 @@ func TestLawsBehindProxies(t *testing.T) {
 			return
 		}
 		refused++
-		if f.oracle.result.Verdict != verify.Genuine || !says2 || r.URL.Path == "/robots.txt" || records[0].Proto != "HTTP/2.0" || f.log.refusals != 1 {
+		if f.oracle.result.Verdict != verify.Genuine || !says2 || r.URL.Path == "/robots.txt" ||
+			records[0].Proto != "HTTP/2.0" ||
+			f.log.refusals != 1 {
 			rt.Fatalf("refused: %+v", records[0])
 		}
 	})
@@ -229,7 +263,8 @@ func FuzzHop(f *testing.F) {
 		if ip, ok := hopIP(last); !ok && got != peer || ok && !p.Trusts(ip) && got != ip {
 			t.Fatalf("%q: %s", said, got)
 		}
-		if got := p.client(from("192.0.2.7", []string{said}, []string{said})); got.ip != client || got.proxied || got.major != 1 {
+		if got := p.client(from("192.0.2.7", []string{said}, []string{said})); got.ip != client || got.proxied ||
+			got.major != 1 {
 			t.Fatalf("a stranger's %q: %+v", said, got)
 		}
 	})

@@ -14,9 +14,9 @@ import (
 
 // refuse writes the record and then the 421. If the record cannot be written, it sends nothing and returns false.
 //
-// RFC 9110 section 15.5.20 has 421 for a request that does not fit the connection it came on. no-store, because RFC 7540
-// once let it be cached. Where the whole site refuses, "Connection: close" makes the HTTP/2 server send GOAWAY, so that
-// the crawler comes back on a new connection.
+// RFC 9110 section 15.5.20 has 421 for a request that does not fit the connection it came on. no-store, because RFC
+// 7540 once let it be cached. Where the whole site refuses, "Connection: close" makes the HTTP/2 server send GOAWAY, so
+// that the crawler comes back on a new connection.
 func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, r *http.Request) bool {
 	body := "421: this site asks " + x.facts.Claim + " to crawl it over HTTP/1.1 instead of HTTP/2.\n"
 	x.recordDecision(d)
@@ -119,8 +119,8 @@ func errorWord(err error) string {
 	return err.Error()
 }
 
-// response passes a response on and remembers what it was. Flushing, hijacking and deadlines reach the connection through
-// Unwrap.
+// response passes a response on and remembers what it was. Flushing, hijacking and deadlines reach the connection
+// through Unwrap.
 type response struct {
 	http.ResponseWriter
 	status   int   // the final one; 0: none yet
@@ -142,8 +142,8 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rest, err
 }
 
-// WriteHeader passes on informational responses (1xx but 101) without taking them for the final one. The origin's Alt-Svc
-// is dropped where the site refuses: another service would carry the crawler past the gate (RFC 7838).
+// WriteHeader passes on informational responses (1xx but 101) without taking them for the final one. The origin's
+// Alt-Svc is dropped where the site refuses: another service would carry the crawler past the gate (RFC 7838).
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.status = status
@@ -154,8 +154,8 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// trailers drops Alt-Svc from what comes behind the body, announced or not: net/http takes it from the header when the handler
-// has returned.
+// trailers drops Alt-Svc from what comes behind the body, announced or not: net/http takes it from the header when the
+// handler has returned.
 func (w *response) trailers() {
 	if w.noAltSvc {
 		header := w.ResponseWriter.Header()
@@ -164,7 +164,8 @@ func (w *response) trailers() {
 	}
 }
 
-// Write counts what it is given: a server may say that the last write failed because its client left with the last byte.
+// Write counts what it is given: a server may say that the last write failed because its client left with the last
+// byte.
 func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)

@@ -40,7 +40,8 @@ func TestRedirectOfTargetsThatAreNotEscaped(t *testing.T) {
 		w := httptest.NewRecorder()
 		(&Redirect{Live: f.handler.Live, Log: f.log}).ServeHTTP(w, r)
 		last := f.log.records[len(f.log.records)-1]
-		if w.Code != 400 || last.Status != 400 || !strings.HasSuffix(target, last.Path) || w.Header().Get("Location") != "" {
+		if w.Code != 400 || last.Status != 400 || !strings.HasSuffix(target, last.Path) ||
+			w.Header().Get("Location") != "" {
 			t.Errorf("%s: %d, %+v", target, w.Code, last)
 		}
 	}

@@ -1,7 +1,7 @@
 // Package admin answers one question: what is the gateway doing at this moment, and does it need its owner?
 //
-// It shows and decides nothing. [Admin.OnRecord] is given every record; it counts, and remembers the latest in a fixed amount of
-// memory. [Admin.Handler] answers at four addresses:
+// It shows and decides nothing. [Admin.OnRecord] is given every record; it counts, and remembers the latest in a fixed
+// amount of memory. [Admin.Handler] answers at four addresses:
 //
 //	/           the page: sites and their state, the guard, decisions by reason, the latest crawlers, certificates, the log
 //	/style.css  its style sheet
@@ -12,10 +12,10 @@
 //
 // # Health
 //
-// It is 503, with the reason in words, in two cases: no site is live, or [Config.Serving] returns an error. Everything else
-// that may need the owner is no reason to take a gateway that serves out of service: a log that takes no lines, DNS trouble, a
-// tripped guard and a certificate at its end are on the page and in the metrics, and health stays 200. A configuration file that
-// was rejected is named in its text.
+// It is 503, with the reason in words, in two cases: no site is live, or [Config.Serving] returns an error. Everything
+// else that may need the owner is no reason to take a gateway that serves out of service: a log that takes no lines,
+// DNS trouble, a tripped guard and a certificate at its end are on the page and in the metrics, and health stays 200. A
+// configuration file that was rejected is named in its text.
 //
 // # Metrics
 //
@@ -68,8 +68,9 @@
 // replaced, html/template escapes them, and the Content-Security-Policy allows no script and nothing inline. Labels of
 // metrics are the names of configured sites and fixed words: no request can add a series.
 //
-// The page is asked for by an IP address, as localhost or by a name of [Config.Hosts]; under every other name the answer is
-// 403, because the DNS can point any name of an attacker's at this address (DNS rebinding). Only GET and HEAD are answered.
+// The page is asked for by an IP address, as localhost or by a name of [Config.Hosts]; under every other name the
+// answer is 403, because the DNS can point any name of an attacker's at this address (DNS rebinding). Only GET and HEAD
+// are answered.
 package admin
 
 import (
@@ -92,14 +93,15 @@ import (
 	"gate421/gate/visible"
 )
 
-// Config is what the page looks at. The functions are called by several goroutines and must not block: Now for every record,
-// Policy for a record of a site not seen before, all of them for every answer.
+// Config is what the page looks at. The functions are called by several goroutines and must not block: Now for every
+// record, Policy for a record of a site not seen before, all of them for every answer.
 type Config struct {
 	// Policy is the live one. nil, or nil returned: no site is live.
 	Policy func() *policy.Policy
 	// Version is that of the live configuration. nil: not shown.
 	Version func() string
-	// Guard lists the crawlers of each site whose guard is on; a site of no live Policy is left out. nil: no site is guarded.
+	// Guard lists the crawlers of each site whose guard is on; a site of no live Policy is left out. nil: no site is
+	// guarded.
 	Guard func() []guard.Status
 	// LogReady says whether a refusal's line would be taken. nil: it would.
 	LogReady func() bool
@@ -121,16 +123,17 @@ type Config struct {
 	Certificates func() []Certificate
 	// Ranges are the published lists of address ranges that are refreshed. nil: not shown.
 	Ranges func() []RangeList
-	// Serving says what keeps the gateway from serving, in words for its owner, such as "draining". nil, or nil returned:
-	// nothing does.
+	// Serving says what keeps the gateway from serving, in words for its owner, such as "draining". nil, or nil
+	// returned: nothing does.
 	Serving func() error
 	// Reload is what came of the configuration file's last change. nil: there is no file that is followed.
 	Reload func() Reload
-	// ResumeCommand and ExplainCommand are what a person types, in whatever folder, to re-arm the guard of a site and to ask
-	// what is done with a page. nil: as they are typed in the configuration's folder.
+	// ResumeCommand and ExplainCommand are what a person types, in whatever folder, to re-arm the guard of a site and
+	// to ask what is done with a page. nil: as they are typed in the configuration's folder.
 	ResumeCommand  func(site string) string
 	ExplainCommand func(page string) string
-	// Product is the program, as in "gate421 1.2.3 (go1.26.9)"; its second word is the version in the metrics. "": "gate421".
+	// Product is the program, as in "gate421 1.2.3 (go1.26.9)"; its second word is the version in the metrics. "":
+	// "gate421".
 	Product string
 	// Hosts are more names, without port, that the page may be asked for under.
 	Hosts []string
@@ -207,7 +210,13 @@ func New(c Config) *Admin {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &Admin{config: c, started: c.Now(), claims: newRecent(recentClaims), others: newRecent(recentOthers), waiting: newWaiting()}
+	a := &Admin{
+		config:  c,
+		started: c.Now(),
+		claims:  newRecent(recentClaims),
+		others:  newRecent(recentOthers),
+		waiting: newWaiting(),
+	}
 	for _, host := range c.Hosts {
 		a.hosts = append(a.hosts, strings.ToLower(strings.TrimSuffix(host, ".")))
 	}
@@ -228,7 +237,11 @@ func (a *Admin) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		harden(w.Header())
 		if !a.answersTo(r.Host) {
-			http.Error(w, "403: this page does not answer under that name. Ask for it by its IP address or as localhost.", http.StatusForbidden)
+			http.Error(
+				w,
+				"403: this page does not answer under that name. Ask for it by its IP address or as localhost.",
+				http.StatusForbidden,
+			)
 			return
 		}
 		if r.ContentLength > maxBody {
@@ -252,8 +265,8 @@ func harden(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// answersTo says whether a Host header names this page and no name that the DNS of a stranger could have brought here. No
-// browser leaves the header empty; health checks over HTTP/1.0 do.
+// answersTo says whether a Host header names this page and no name that the DNS of a stranger could have brought here.
+// No browser leaves the header empty; health checks over HTTP/1.0 do.
 func (a *Admin) answersTo(authority string) bool {
 	if authority == "" {
 		return true

@@ -20,7 +20,11 @@ func sites(t testing.TB) func() *policy.Policy {
 	t.Helper()
 	p, err := policy.New([]policy.Spec{
 		{Hosts: []string{"example.com", "www.example.com"}, State: policy.Refuse},
-		{Hosts: []string{"shop.example.com"}, State: policy.Refuse, Paths: []policy.Rule{{Pattern: "/downloads/", State: policy.Allow}}},
+		{
+			Hosts: []string{"shop.example.com"},
+			State: policy.Refuse,
+			Paths: []policy.Rule{{Pattern: "/downloads/", State: policy.Allow}},
+		},
 		{Hosts: []string{"*.example.org"}, State: policy.Observe},
 	})
 	if err != nil {
@@ -32,7 +36,12 @@ func sites(t testing.TB) func() *policy.Policy {
 // example is an Admin of three sites on which nothing has happened. change may be nil.
 func example(t testing.TB, change func(*Config)) *Admin {
 	t.Helper()
-	c := Config{Policy: sites(t), Now: noon, Version: func() string { return "3f2a9c01d4be" }, Product: "gate421 1.2.3 (go1.26.9)"}
+	c := Config{
+		Policy:  sites(t),
+		Now:     noon,
+		Version: func() string { return "3f2a9c01d4be" },
+		Product: "gate421 1.2.3 (go1.26.9)",
+	}
 	if change != nil {
 		change(&c)
 	}
@@ -42,7 +51,9 @@ func example(t testing.TB, change func(*Config)) *Admin {
 func refusal() *audit.Record {
 	return &audit.Record{
 		Site: "example.com", Host: "www.example.com", Method: "GET", Path: "/a?b=c", Proto: "HTTP/2.0",
-		ClientIP: netip.MustParseAddr("66.249.66.1"), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1)", Claim: "googlebot",
+		ClientIP: netip.MustParseAddr(
+			"66.249.66.1",
+		), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1)", Claim: "googlebot",
 		Verdict: "genuine", VerdictSource: "cache", PTR: "crawl-66-249-66-1.googlebot.com",
 		Rule: "http2_crawl", State: "refuse", Action: "refuse", Reason: "refused", Status: 421,
 	}
@@ -92,7 +103,8 @@ func TestAnswersToItsNamesOnly(t *testing.T) {
 		for _, path := range []string{"/", "/health", "/metrics", "/style.css", "/nothing"} {
 			r := httptest.NewRequest("GET", path, nil)
 			r.Host = host
-			if got := ask(a, r); got.StatusCode != http.StatusForbidden || strings.Contains(body(t, got), "example.com") {
+			if got := ask(a, r); got.StatusCode != http.StatusForbidden ||
+				strings.Contains(body(t, got), "example.com") {
 				t.Errorf("host %q: %s answers %d", host, path, got.StatusCode)
 			}
 		}
@@ -136,7 +148,8 @@ func TestHeadHasNoBody(t *testing.T) {
 
 func TestBodyIsBounded(t *testing.T) {
 	r := httptest.NewRequest("GET", "http://localhost/", strings.NewReader(strings.Repeat("x", maxBody+1)))
-	if got := ask(example(t, nil), r); got.StatusCode != http.StatusRequestEntityTooLarge || got.Header.Get("Connection") != "close" {
+	if got := ask(example(t, nil), r); got.StatusCode != http.StatusRequestEntityTooLarge ||
+		got.Header.Get("Connection") != "close" {
 		t.Errorf("a body of %d bytes: %d", maxBody+1, got.StatusCode)
 	}
 }

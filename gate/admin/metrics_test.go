@@ -37,7 +37,10 @@ func TestMetricsCountRecords(t *testing.T) {
 		c.Guard = func() []guard.Status {
 			return []guard.Status{
 				{Site: "gone.example", Crawler: "googlebot", Tripped: true},
-				{Site: "shop.example.com", Crawler: "adsbot-google"}, {Site: "shop.example.com", Crawler: "googlebot", Tripped: true},
+				{
+					Site:    "shop.example.com",
+					Crawler: "adsbot-google",
+				}, {Site: "shop.example.com", Crawler: "googlebot", Tripped: true},
 			}
 		}
 		c.Certificates = func() []Certificate {
@@ -54,12 +57,54 @@ func TestMetricsCountRecords(t *testing.T) {
 	}
 	watch(3, *refusal())
 	back := refusal()
-	watch(2, audit.Record{Site: "example.com", Host: back.Host, Path: back.Path, Claim: "googlebot", Verdict: "genuine", VerdictSource: "cache", Action: "serve", Reason: "http1", Status: 200})
-	watch(1, audit.Record{Site: "example.com", Claim: "googlebot", Verdict: "impostor", VerdictSource: "dns", Action: "serve", Reason: "http1"})
-	watch(4, audit.Record{Site: "*.example.org", Claim: "googlebot", Verdict: "unknown", VerdictCause: "wait", Action: "serve", Reason: "unverified"})
+	watch(
+		2,
+		audit.Record{
+			Site:          "example.com",
+			Host:          back.Host,
+			Path:          back.Path,
+			Claim:         "googlebot",
+			Verdict:       "genuine",
+			VerdictSource: "cache",
+			Action:        "serve",
+			Reason:        "http1",
+			Status:        200,
+		},
+	)
+	watch(
+		1,
+		audit.Record{
+			Site:          "example.com",
+			Claim:         "googlebot",
+			Verdict:       "impostor",
+			VerdictSource: "dns",
+			Action:        "serve",
+			Reason:        "http1",
+		},
+	)
+	watch(
+		4,
+		audit.Record{
+			Site:         "*.example.org",
+			Claim:        "googlebot",
+			Verdict:      "unknown",
+			VerdictCause: "wait",
+			Action:       "serve",
+			Reason:       "unverified",
+		},
+	)
 	watch(5, audit.Record{Host: "evil.example", Action: "reject", Reason: "unknown_host"})
 	watch(6, audit.Record{Site: "shop.example.com", Action: "serve", Reason: "no_claim"})
-	watch(1, audit.Record{Site: "shop.example.com", Verdict: "genuine", VerdictSource: "elsewhere", Action: "what", Reason: "refused"})
+	watch(
+		1,
+		audit.Record{
+			Site:          "shop.example.com",
+			Verdict:       "genuine",
+			VerdictSource: "elsewhere",
+			Action:        "what",
+			Reason:        "refused",
+		},
+	)
 
 	lines := series(t, a, "gate421_")
 	for _, want := range []string{
@@ -109,31 +154,65 @@ func whole(t *testing.T) *Admin {
 	return example(t, func(c *Config) {
 		c.Guard = func() []guard.Status {
 			return []guard.Status{
-				{Site: "example.com", Crawler: "googlebot", Refusals: 12, CameBack: time.Unix(1_790_000_000, 0)}, {Site: "shop.example.com"},
+				{
+					Site:     "example.com",
+					Crawler:  "googlebot",
+					Refusals: 12,
+					CameBack: time.Unix(1_790_000_000, 0),
+				}, {Site: "shop.example.com"},
 			}
 		}
 		c.Origins = func() []Origin {
-			return []Origin{{Site: "example.com", Address: "http://127.0.0.1:3000", InFlight: 14}, {Site: "example.com", Address: "unix:/run/app.sock", OutUntil: noon()}}
+			return []Origin{
+				{Site: "example.com", Address: "http://127.0.0.1:3000", InFlight: 14},
+				{Site: "example.com", Address: "unix:/run/app.sock", OutUntil: noon()},
+			}
 		}
 		c.Ranges = func() []RangeList {
 			return []RangeList{
-				{Name: "common-crawlers", Prefixes: 300, Fetched: time.Unix(1_780_000_000, 0)}, {Name: "special-crawlers", Stale: true},
+				{
+					Name:     "common-crawlers",
+					Prefixes: 300,
+					Fetched:  time.Unix(1_780_000_000, 0),
+				}, {Name: "special-crawlers", Stale: true},
 			}
 		}
 		c.Certificates = func() []Certificate {
 			return []Certificate{{Hosts: []string{"example.com"}, NotAfter: time.Unix(1_800_000_000, 0)}}
 		}
 		c.Log = func() audit.LogStats {
-			return audit.LogStats{QueueLines: 21, QueueBytes: 22, WrittenLines: 23, WrittenBytes: 24, LostLines: 25, Gaps: 26, GivenUp: 27, Failures: 28, Rotations: 29, LeftOutLines: 30, SyncFailures: 31}
+			return audit.LogStats{
+				QueueLines:   21,
+				QueueBytes:   22,
+				WrittenLines: 23,
+				WrittenBytes: 24,
+				LostLines:    25,
+				Gaps:         26,
+				GivenUp:      27,
+				Failures:     28,
+				Rotations:    29,
+				LeftOutLines: 30,
+				SyncFailures: 31,
+			}
 		}
 		c.Lookups = func() Lookups {
-			return Lookups{InFlight: 31, Queued: 32, Shed: 33, Results: map[string]uint64{"genuine": 34, "servfail": 35},
-				Took: Histogram{Bounds: []float64{0.001, 0.25}, Counts: []uint64{3, 4, 5}, Sum: 36.5}}
+			return Lookups{
+				InFlight: 31,
+				Queued:   32,
+				Shed:     33,
+				Results:  map[string]uint64{"genuine": 34, "servfail": 35},
+				Took:     Histogram{Bounds: []float64{0.001, 0.25}, Counts: []uint64{3, 4, 5}, Sum: 36.5},
+			}
 		}
 		c.Door = func() Door {
 			return Door{
-				Open: map[string]uint64{"http1": 41, "none": 0}, Connections: map[string]uint64{"http2": 42}, Handshakes: map[string]uint64{"no_hello": 43},
-				Requests: map[string]uint64{"http2": 44}, Resets: map[string]uint64{"client": 45}, Errors: map[string]uint64{"protocol_error": 46},
+				Open: map[string]uint64{
+					"http1": 41,
+					"none":  0,
+				}, Connections: map[string]uint64{"http2": 42}, Handshakes: map[string]uint64{"no_hello": 43},
+				Requests: map[string]uint64{
+					"http2": 44,
+				}, Resets: map[string]uint64{"client": 45}, Errors: map[string]uint64{"protocol_error": 46},
 			}
 		}
 	})
@@ -217,8 +296,23 @@ func TestOriginsAreCounted(t *testing.T) {
 		r.Site = "example.com"
 		a.OnRecord(&r)
 	}
-	results := map[string]int{"1xx": 1, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1, "reset": 1, "client_gone": 1, "origin_misdirected": 1, "timeout": 1,
-		"refused": 2, "panic": 1, "unreachable": 0, "certificate": 0, "garbage": 0, "other": 5}
+	results := map[string]int{
+		"1xx":                1,
+		"2xx":                2,
+		"3xx":                1,
+		"4xx":                1,
+		"5xx":                1,
+		"reset":              1,
+		"client_gone":        1,
+		"origin_misdirected": 1,
+		"timeout":            1,
+		"refused":            2,
+		"panic":              1,
+		"unreachable":        0,
+		"certificate":        0,
+		"garbage":            0,
+		"other":              5,
+	}
 	var want []string
 	for word, n := range results {
 		want = append(want, fmt.Sprintf(`gate421_origin_requests_total{result=%q,site="example.com"} %d`, word, n))
@@ -226,7 +320,11 @@ func TestOriginsAreCounted(t *testing.T) {
 	for bound, n := range map[string]int{"0.001": 4, "0.0025": 4, "0.005": 6, "0.5": 6, "1": 9, "10": 9, "60": 10, "+Inf": 11} {
 		want = append(want, fmt.Sprintf(`gate421_origin_seconds_bucket{site="example.com",le=%q} %d`, bound, n))
 	}
-	want = append(want, `gate421_origin_seconds_count{site="example.com"} 11`, `gate421_origin_seconds_sum{site="example.com"} 183.012`)
+	want = append(
+		want,
+		`gate421_origin_seconds_count{site="example.com"} 11`,
+		`gate421_origin_seconds_sum{site="example.com"} 183.012`,
+	)
 	lines := series(t, a, "gate421_origin_")
 	for _, line := range want {
 		if !slices.Contains(lines, line) {
@@ -243,10 +341,43 @@ func TestStrangersAddNoSeries(t *testing.T) {
 	before := len(series(t, a, ""))
 	for i := range 10_000 {
 		name := fmt.Sprintf("n%d.example", i)
-		a.OnRecord(&audit.Record{Site: name, Host: name, Method: name, Path: name, Agent: name, Proto: name, Action: "serve", Reason: "no_claim"})
-		a.OnRecord(&audit.Record{Host: name, Claim: name, Verdict: name, VerdictSource: name, VerdictCause: name, PTR: name, Action: name, Reason: name})
-		a.OnRecord(&audit.Record{Site: "www.example.com", Action: "serve", Reason: "http1"}) // a host, but not a site's name
-		a.OnRecord(&audit.Record{Site: "example.com", Action: "serve", Reason: "http1", Status: i, OriginStatus: i, OriginError: name})
+		a.OnRecord(
+			&audit.Record{
+				Site:   name,
+				Host:   name,
+				Method: name,
+				Path:   name,
+				Agent:  name,
+				Proto:  name,
+				Action: "serve",
+				Reason: "no_claim",
+			},
+		)
+		a.OnRecord(
+			&audit.Record{
+				Host:          name,
+				Claim:         name,
+				Verdict:       name,
+				VerdictSource: name,
+				VerdictCause:  name,
+				PTR:           name,
+				Action:        name,
+				Reason:        name,
+			},
+		)
+		a.OnRecord(
+			&audit.Record{Site: "www.example.com", Action: "serve", Reason: "http1"},
+		) // a host, but not a site's name
+		a.OnRecord(
+			&audit.Record{
+				Site:         "example.com",
+				Action:       "serve",
+				Reason:       "http1",
+				Status:       i,
+				OriginStatus: i,
+				OriginError:  name,
+			},
+		)
 	}
 	// no_claim, http1 and other without a site, and an unknown verdict from elsewhere
 	if after := len(series(t, a, "")); after > before+4 {
@@ -274,7 +405,8 @@ func TestCountsOutliveAReload(t *testing.T) {
 			t.Errorf("missing %s", want)
 		}
 	}
-	if page := body(t, get(t, a, "/")); !strings.Contains(page, "<h3>new.example ") || strings.Contains(page, "<h3>example.com ") {
+	if page := body(t, get(t, a, "/")); !strings.Contains(page, "<h3>new.example ") ||
+		strings.Contains(page, "<h3>example.com ") {
 		t.Error("the page does not show the live sites alone")
 	}
 }

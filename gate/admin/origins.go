@@ -35,7 +35,22 @@ const originBuckets = 15
 // originBounds end where an origin is no longer waited for.
 func originBounds() [originBuckets - 1]time.Duration {
 	const ms, s = time.Millisecond, time.Second
-	return [...]time.Duration{ms, 5 * ms / 2, 5 * ms, 10 * ms, 25 * ms, 50 * ms, 100 * ms, 250 * ms, 500 * ms, s, 5 * s / 2, 5 * s, 10 * s, 60 * s}
+	return [...]time.Duration{
+		ms,
+		5 * ms / 2,
+		5 * ms,
+		10 * ms,
+		25 * ms,
+		50 * ms,
+		100 * ms,
+		250 * ms,
+		500 * ms,
+		s,
+		5 * s / 2,
+		5 * s,
+		10 * s,
+		60 * s,
+	}
 }
 
 // originTally counts what a site's origins answered.
@@ -45,7 +60,8 @@ type originTally struct {
 	sum     atomic.Int64                 // nanoseconds
 }
 
-// count counts a record. Where nobody was asked, as by the gate's own answers and those of a folder, there is nothing to count.
+// count counts a record. Where nobody was asked, as by the gate's own answers and those of a folder, there is nothing
+// to count.
 func (t *originTally) count(r *audit.Record) {
 	switch {
 	case r.OriginError != "":

@@ -127,7 +127,10 @@ func (a *Admin) view(refresh bool) view {
 func (a *Admin) alarms(v *view) []alarm {
 	var out []alarm
 	if why := a.unwell(); why != "" {
-		out = append(out, alarm{"bad", "The gateway is " + why, "The health address answers 503 for as long as this lasts."})
+		out = append(
+			out,
+			alarm{"bad", "The gateway is " + why, "The health address answers 503 for as long as this lasts."},
+		)
 	}
 	if !v.LogReady {
 		out = append(out, alarm{"warn", "The decision log takes no lines",
@@ -144,7 +147,9 @@ func (a *Admin) alarms(v *view) []alarm {
 	if failed, failing := a.failing(); failing {
 		out = append(out, alarm{"warn", "Nobody can be verified",
 			"Since " + day(failed.Since) + " the DNS does not prove that an address of Googlebot's is Googlebot's: " +
-				visible.Text(failed.Why) + ". Until it does, everyone is served and nobody is refused. Let verify.resolver " +
+				visible.Text(
+					failed.Why,
+				) + ". Until it does, everyone is served and nobody is refused. Let verify.resolver " +
 				"name a DNS server that answers reverse lookups; gate421 check --live tries it."})
 	}
 	if a.config.Enforced != nil {
@@ -171,15 +176,34 @@ func originAlarms(servers []Origin, now time.Time) (out []alarm) {
 		case len(out) == most:
 			left++
 		default:
-			text := "It has answered no request since " + moment(o.DownSince, now) + ". The latest failure: " + visible.Text(o.Error) + "."
+			text := "It has answered no request since " + moment(
+				o.DownSince,
+				now,
+			) + ". The latest failure: " + visible.Text(
+				o.Error,
+			) + "."
 			if o.Cure != "" {
 				text += " " + strings.ToUpper(o.Cure[:1]) + o.Cure[1:] + "."
 			}
-			out = append(out, alarm{"bad", "The origin " + visible.Text(o.Address) + " of " + o.Site + " does not answer", strings.ReplaceAll(text, "?.", "?")})
+			out = append(
+				out,
+				alarm{
+					"bad",
+					"The origin " + visible.Text(o.Address) + " of " + o.Site + " does not answer",
+					strings.ReplaceAll(text, "?.", "?"),
+				},
+			)
 		}
 	}
 	if left > 0 {
-		out = append(out, alarm{"bad", "And " + plural(int64(left), "more origin"), "They do not answer, either; they are marked below."})
+		out = append(
+			out,
+			alarm{
+				"bad",
+				"And " + plural(int64(left), "more origin"),
+				"They do not answer, either; they are marked below.",
+			},
+		)
 	}
 	return out
 }
@@ -217,7 +241,11 @@ func (a *Admin) siteViews(now time.Time) (sites []siteView, tripped []trippedVie
 			count := func(reason policy.Reason) uint64 { return t.decisions[a.tallies.index[reason]].Load() }
 			s.Figures = []figure{
 				{"refused", digits(count(policy.Refused)), ""},
-				{"would refuse", digits(count(policy.Observed) + count(policy.Guard) + count(policy.LogUnavailable)), ""},
+				{
+					"would refuse",
+					digits(count(policy.Observed) + count(policy.Guard) + count(policy.LogUnavailable)),
+					"",
+				},
 				{"come-backs", digits(t.comeBacks.Load()), ""},
 			}
 		}
@@ -259,7 +287,9 @@ func stateWords(s policy.State) string {
 
 func (a *Admin) trippedBanner(site string, s guard.Status, now time.Time) trippedView {
 	t := trippedView{Site: site, Crawler: cmp.Or(s.Crawler, "every crawler"), Refusals: plural(s.Refusals, "time"),
-		Resume: a.config.ResumeCommand(site), Explain: a.config.ExplainCommand("https://" + strings.Replace(site, "*", "www", 1) + "/")}
+		Resume: a.config.ResumeCommand(
+			site,
+		), Explain: a.config.ExplainCommand("https://" + strings.Replace(site, "*", "www", 1) + "/")}
 	if !s.Since.IsZero() {
 		t.Since = moment(s.Since, now)
 	}
@@ -352,8 +382,8 @@ func (a *Admin) certificateViews(now time.Time) []certificateView {
 	return out
 }
 
-// soonBefore is how long before its end a certificate is worth a warning: certificates are renewed when a third of their
-// life is left, so half of that means that renewing has failed for a while.
+// soonBefore is how long before its end a certificate is worth a warning: certificates are renewed when a third of
+// their life is left, so half of that means that renewing has failed for a while.
 func soonBefore(c Certificate) time.Duration {
 	if c.NotBefore.IsZero() {
 		return 48 * time.Hour

@@ -40,7 +40,15 @@ func expect(t *testing.T, text string, wanted, unwanted []string) {
 func TestPageSaysWhatIsGoingOn(t *testing.T) {
 	a := example(t, func(c *Config) {
 		c.Guard = func() []guard.Status {
-			return []guard.Status{{Site: "example.com", Crawler: "googlebot", Refusals: 3, Since: noon().Add(-4 * time.Minute), CameBack: noon().Add(-5 * time.Minute)}}
+			return []guard.Status{
+				{
+					Site:     "example.com",
+					Crawler:  "googlebot",
+					Refusals: 3,
+					Since:    noon().Add(-4 * time.Minute),
+					CameBack: noon().Add(-5 * time.Minute),
+				},
+			}
 		}
 		c.Certificates = func() []Certificate {
 			return []Certificate{
@@ -79,7 +87,13 @@ func TestPageSaysWhatIsGoingOn(t *testing.T) {
 }
 
 func TestTrippedGuardIsLoud(t *testing.T) {
-	status := guard.Status{Site: "shop.example.com", Crawler: "adsbot-google", Tripped: true, Refusals: 137, Since: noon().Add(-25 * time.Hour)}
+	status := guard.Status{
+		Site:     "shop.example.com",
+		Crawler:  "adsbot-google",
+		Tripped:  true,
+		Refusals: 137,
+		Since:    noon().Add(-25 * time.Hour),
+	}
 	later := status
 	later.CameBack = noon().Add(-time.Hour)
 	wild := status
@@ -144,7 +158,11 @@ func TestBanners(t *testing.T) {
 func TestRefreshOnlyWhenAsked(t *testing.T) {
 	a := example(t, nil)
 	for target, follows := range map[string]bool{"/": false, "/?refresh=5": true, "/?refresh=0": false, "/?refresh=5%22%3E%3Cscript%3E": false} {
-		if page := body(t, get(t, a, target)); strings.Contains(page, `<meta http-equiv="refresh" content="5">`) != follows || strings.Contains(page, "<script") {
+		if page := body(t, get(t, a, target)); strings.Contains(
+			page,
+			`<meta http-equiv="refresh" content="5">`,
+		) != follows ||
+			strings.Contains(page, "<script") {
 			t.Errorf("%s: follows: %v, want %v", target, !follows, follows)
 		}
 	}
@@ -220,7 +238,8 @@ func TestWordsForNumbersAndTimes(t *testing.T) {
 func TestPageShowsTheLog(t *testing.T) {
 	var stats audit.LogStats
 	a := example(t, func(c *Config) { c.Log = func() audit.LogStats { return stats } })
-	if page := body(t, get(t, a, "/")); !strings.Contains(page, "On the way to the file: 0 lines.") || strings.Contains(page, " lost</span>") {
+	if page := body(t, get(t, a, "/")); !strings.Contains(page, "On the way to the file: 0 lines.") ||
+		strings.Contains(page, " lost</span>") {
 		t.Error("a log at rest is not shown as one")
 	}
 	stats = audit.LogStats{QueueLines: 12_345, LostLines: 1, LeftOutLines: 2}
@@ -240,7 +259,12 @@ func TestPageShowsTheOrigins(t *testing.T) {
 		c.Origins = func() []Origin {
 			return []Origin{
 				{Site: "example.com", Address: "http://10.0.0.1:3000", InFlight: 1, Failures: 2},
-				{Site: "example.com", Address: "http://10.0.0.2:3000", Failures: 3, OutUntil: noon().Add(20 * time.Second)},
+				{
+					Site:     "example.com",
+					Address:  "http://10.0.0.2:3000",
+					Failures: 3,
+					OutUntil: noon().Add(20 * time.Second),
+				},
 				{Site: "example.com", Address: "http://10.0.0.3:3000", Failures: 3, OutUntil: noon().Add(-time.Second)},
 				{Site: "shop.example.com", Address: "unix:/run/shop.sock"},
 				{Site: "gone.example", Address: "http://gone.example"},

@@ -9,21 +9,31 @@ import (
 	"gate421/gate/audit"
 )
 
-// What the log may not say of a visitor is not on the page either, nor kept in memory; crawlers, and who claims to be one, are
-// shown whole. What was remembered before the log's owner decided so is hidden, too.
+// What the log may not say of a visitor is not on the page either, nor kept in memory; crawlers, and who claims to be
+// one, are shown whole. What was remembered before the log's owner decided so is hidden, too.
 func TestPageKeepsTheLogsPrivacy(t *testing.T) {
 	var private atomic.Pointer[audit.Privacy]
 	private.Store(&audit.Privacy{})
 	a := New(Config{Privacy: func() audit.Privacy { return *private.Load() }})
 	visit := func(path, ip, claim string) {
-		r := &audit.Record{Path: path, ClientIP: netip.MustParseAddr(ip), Claim: claim, Method: "GET", Proto: "HTTP/2.0", Action: "serve", Reason: "no_claim", Status: 200}
+		r := &audit.Record{
+			Path:     path,
+			ClientIP: netip.MustParseAddr(ip),
+			Claim:    claim,
+			Method:   "GET",
+			Proto:    "HTTP/2.0",
+			Action:   "serve",
+			Reason:   "no_claim",
+			Status:   200,
+		}
 		if claim != "" {
 			r.Verdict, r.Reason = "impostor", "impostor"
 		}
 		a.OnRecord(r)
 	}
 	visit("/before?secret=one", "198.51.100.77", "")
-	if page := body(t, get(t, a, "/")); !strings.Contains(page, "/before?secret=one") || !strings.Contains(page, "198.51.100.77") {
+	if page := body(t, get(t, a, "/")); !strings.Contains(page, "/before?secret=one") ||
+		!strings.Contains(page, "198.51.100.77") {
 		t.Error("a log that keeps everything hides something")
 	}
 	private.Store(&audit.Privacy{Truncate: true, NoQuery: true})

@@ -12,8 +12,9 @@ import (
 	"gate421/gate/visible"
 )
 
-// recent remembers the latest records that were added. All its memory is taken at once: what a stranger sends, however much,
-// is copied into it up to a bound. Writers wait for each other only when they come to the same slot, one whole round apart.
+// recent remembers the latest records that were added. All its memory is taken at once: what a stranger sends, however
+// much, is copied into it up to a bound. Writers wait for each other only when they come to the same slot, one whole
+// round apart.
 type recent struct {
 	added atomic.Uint64
 	slots []slot

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// mostConns are open at once: whoever looks at a gateway needs few, and those who do not mean to look must not take what its visitors
-// need. Beyond, one that asks for nothing makes way.
+// mostConns are open at once: whoever looks at a gateway needs few, and those who do not mean to look must not take
+// what its visitors need. Beyond, one that asks for nothing makes way.
 const mostConns = 64
 
 // How long a client may take. Whoever has begun to ask and not ended makes way for others after busyTime.
@@ -142,8 +142,8 @@ func (d *desk) enter(c net.Conn) net.Conn {
 	return v
 }
 
-// makeWay closes a connection that asks for nothing, or has been asking for too long: the one that has been so for longest. The
-// caller holds mu.
+// makeWay closes a connection that asks for nothing, or has been asking for too long: the one that has been so for
+// longest. The caller holds mu.
 func (d *desk) makeWay() bool {
 	var first *visitor
 	for v := range d.open {

@@ -50,6 +50,7 @@ func dial(t *testing.T, address string) net.Conn {
 
 func asks(t *testing.T, c net.Conn) bool {
 	t.Helper()
+	defer c.Close() // who is turned away tries again, thousands of times in a second
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -198,7 +199,14 @@ func TestListenerFails(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			s.Serve(ctx, newFailing(&net.OpError{Op: "accept", Err: syscall.EMFILE}, &net.OpError{Op: "accept", Err: syscall.EMFILE}, errors.New("broken")))
+			s.Serve(
+				ctx,
+				newFailing(
+					&net.OpError{Op: "accept", Err: syscall.EMFILE},
+					&net.OpError{Op: "accept", Err: syscall.EMFILE},
+					errors.New("broken"),
+				),
+			)
 		}()
 		time.Sleep(time.Hour)
 		synctest.Wait()

@@ -12,8 +12,8 @@ import (
 // maxWaiting is how many refused URLs are remembered: beyond, the one that was refused the longest ago is forgotten.
 const maxWaiting = 1 << 18
 
-// waiting remembers which URLs were refused and have not been fetched since, to know a come-back: a crawler, a host and a
-// path with its query. Two URLs are one where 64 bits of their hashes agree, which a stranger cannot bring about.
+// waiting remembers which URLs were refused and have not been fetched since, to know a come-back: a crawler, a host and
+// a path with its query. Two URLs are one where 64 bits of their hashes agree, which a stranger cannot bring about.
 type waiting struct {
 	seed maphash.Seed
 
@@ -27,8 +27,8 @@ func newWaiting() *waiting {
 	return &waiting{seed: maphash.MakeSeed(), open: map[uint64]uint64{}}
 }
 
-// record notes a refusal, and says whether a record is a come-back: the first fetch of a refused URL over HTTP/1.x, by the
-// verified crawler that was refused, with an answer below 500. It never waits for anything slow.
+// record notes a refusal, and says whether a record is a come-back: the first fetch of a refused URL over HTTP/1.x, by
+// the verified crawler that was refused, with an answer below 500. It never waits for anything slow.
 func (w *waiting) record(r *audit.Record) (comeBack bool) {
 	switch {
 	case r.Verdict != verdictGenuine:

@@ -10,10 +10,26 @@ import (
 // A come-back is the fetch of a refused URL over HTTP/1.x by the verified crawler that was refused, and counts once.
 func TestComeBacks(t *testing.T) {
 	refused := func(path string) audit.Record {
-		return audit.Record{Claim: "googlebot", Host: "a.test", Path: path, Verdict: "genuine", Action: "refuse", Reason: "refused", Status: 421}
+		return audit.Record{
+			Claim:   "googlebot",
+			Host:    "a.test",
+			Path:    path,
+			Verdict: "genuine",
+			Action:  "refuse",
+			Reason:  "refused",
+			Status:  421,
+		}
 	}
 	fetched := func(path string, change func(*audit.Record)) audit.Record {
-		r := audit.Record{Claim: "googlebot", Host: "a.test", Path: path, Verdict: "genuine", Action: "serve", Reason: "http1", Status: 200}
+		r := audit.Record{
+			Claim:   "googlebot",
+			Host:    "a.test",
+			Path:    path,
+			Verdict: "genuine",
+			Action:  "serve",
+			Reason:  "http1",
+			Status:  200,
+		}
 		if change != nil {
 			change(&r)
 		}
@@ -56,7 +72,14 @@ func TestComeBacks(t *testing.T) {
 // Memory is bounded: of more URLs than are remembered the one that was refused the longest ago goes.
 func TestWaitingIsBounded(t *testing.T) {
 	w := newWaiting()
-	r := audit.Record{Claim: "googlebot", Host: "a.test", Verdict: "genuine", Action: "refuse", Reason: "refused", Status: 421}
+	r := audit.Record{
+		Claim:   "googlebot",
+		Host:    "a.test",
+		Verdict: "genuine",
+		Action:  "refuse",
+		Reason:  "refused",
+		Status:  421,
+	}
 	refuse := func(i int) {
 		r.Path, r.Action, r.Reason, r.Status = fmt.Sprint("/", i), "refuse", "refused", 421
 		w.record(&r)

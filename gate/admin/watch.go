@@ -10,8 +10,8 @@ import (
 	"gate421/gate/policy"
 )
 
-// OnRecord counts a record and remembers what the page shows of it. It neither keeps nor changes the record, never waits for
-// anything slow and, once a site has been seen, allocates nothing.
+// OnRecord counts a record and remembers what the page shows of it. It neither keeps nor changes the record, never
+// waits for anything slow and, once a site has been seen, allocates nothing.
 func (a *Admin) OnRecord(r *audit.Record) {
 	site := a.tally(r.Site)
 	site.decisions[a.tallies.outcome(r.Action, r.Reason)].Add(1)
@@ -43,22 +43,62 @@ type outcome struct {
 // outcomes are all decisions there are, those the owner looks for first first.
 func outcomes() []outcome {
 	return []outcome{
-		{policy.Refuse421, policy.Refused, "A verified crawler came over HTTP/2 and was answered 421, so that it comes back over HTTP/1.1. This is what the state refuse is for."},
-		{policy.Serve, policy.HTTP1, "The request came over HTTP/1.x, which is never refused. Crawlers that were sent away come back here."},
-		{policy.Serve, policy.NoClaim, "HTTP/2 from a client whose User-Agent does not claim to be a crawler: people with browsers, and crawlers that the configuration does not name."},
+		{
+			policy.Refuse421,
+			policy.Refused,
+			"A verified crawler came over HTTP/2 and was answered 421, so that it comes back over HTTP/1.1. This is what the state refuse is for.",
+		},
+		{
+			policy.Serve,
+			policy.HTTP1,
+			"The request came over HTTP/1.x, which is never refused. Crawlers that were sent away come back here.",
+		},
+		{
+			policy.Serve,
+			policy.NoClaim,
+			"HTTP/2 from a client whose User-Agent does not claim to be a crawler: people with browsers, and crawlers that the configuration does not name.",
+		},
 		{policy.Serve, policy.Allowed, "A crawler may use HTTP/2 here, because the rule for the path says allow."},
-		{policy.Serve, policy.Observed, "A verified crawler came over HTTP/2. The rule says observe, so it was served; with refuse it would have been refused."},
-		{policy.Serve, policy.Impostor, "The User-Agent claims to be a crawler and the DNS says that it is not. Impostors are served like everyone else and never refused."},
-		{policy.Serve, policy.Unverified, "Whether the client is the crawler it claims to be could not be proved in time. Who is not verified is not refused."},
-		{policy.Serve, policy.Guard, "Would have been refused, but the guard has tripped: the crawler was sent away many times and has not come back."},
-		{policy.Serve, policy.LogUnavailable, "Would have been refused, but the decision log could not take the line, and nobody is refused without one."},
-		{policy.Reject, policy.UnknownHost, "The request was for a host that no site has: 421 over HTTP/2, 404 over HTTP/1.x."},
-		{policy.Reject, policy.Misdirected, "An HTTP/2 connection made for one site was used for another that its certificate does not cover. Clients repeat such a request on a connection of its own."},
+		{
+			policy.Serve,
+			policy.Observed,
+			"A verified crawler came over HTTP/2. The rule says observe, so it was served; with refuse it would have been refused.",
+		},
+		{
+			policy.Serve,
+			policy.Impostor,
+			"The User-Agent claims to be a crawler and the DNS says that it is not. Impostors are served like everyone else and never refused.",
+		},
+		{
+			policy.Serve,
+			policy.Unverified,
+			"Whether the client is the crawler it claims to be could not be proved in time. Who is not verified is not refused.",
+		},
+		{
+			policy.Serve,
+			policy.Guard,
+			"Would have been refused, but the guard has tripped: the crawler was sent away many times and has not come back.",
+		},
+		{
+			policy.Serve,
+			policy.LogUnavailable,
+			"Would have been refused, but the decision log could not take the line, and nobody is refused without one.",
+		},
+		{
+			policy.Reject,
+			policy.UnknownHost,
+			"The request was for a host that no site has: 421 over HTTP/2, 404 over HTTP/1.x.",
+		},
+		{
+			policy.Reject,
+			policy.Misdirected,
+			"An HTTP/2 connection made for one site was used for another that its certificate does not cover. Clients repeat such a request on a connection of its own.",
+		},
 	}
 }
 
-// The words of a record's verdict and its source. What is none of them is counted as unknown and as other: strangers do not
-// choose these, but a series must not come from a mistake either.
+// The words of a record's verdict and its source. What is none of them is counted as unknown and as other: strangers do
+// not choose these, but a series must not come from a mistake either.
 const (
 	verdictGenuine  = "genuine"
 	verdictImpostor = "impostor"
@@ -80,8 +120,8 @@ type tally struct {
 	origin    originTally
 }
 
-// tallies holds all counts. A site's tally is found in an immutable map, which is replaced when a site is added; sites are
-// never removed, because a counter must not fall.
+// tallies holds all counts. A site's tally is found in an immutable map, which is replaced when a site is added; sites
+// are never removed, because a counter must not fall.
 type tallies struct {
 	outcomes []outcome
 	index    map[policy.Reason]int
@@ -156,7 +196,8 @@ func (t *tallies) admit(sites ...string) map[string]*tally {
 	return grown
 }
 
-// counted is every tally by site name, those of live sites among them even if they have seen nothing yet; "" is no site.
+// counted is every tally by site name, those of live sites among them even if they have seen nothing yet; "" is no
+// site.
 func (a *Admin) counted() map[string]*tally {
 	var live []string
 	for _, site := range a.config.Policy().Sites() {

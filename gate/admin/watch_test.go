@@ -51,7 +51,8 @@ func TestRemembersTheLatest(t *testing.T) {
 		if len(test.list) != test.size {
 			t.Fatalf("%s: %d remembered, want %d", test.name, len(test.list), test.size)
 		}
-		if first, last := test.list[0].text[textPath], test.list[test.size-1].text[textPath]; first != test.latest || last != test.oldest {
+		if first, last := test.list[0].text[textPath], test.list[test.size-1].text[textPath]; first != test.latest ||
+			last != test.oldest {
 			t.Errorf("%s: from %q to %q, want from %q to %q", test.name, first, last, test.latest, test.oldest)
 		}
 	}
@@ -86,7 +87,8 @@ func TestRemembersWithinBounds(t *testing.T) {
 		t.Errorf("a slot grew from %d to %d bytes", before, after)
 	}
 	for i, text := range a.claims.list()[0].text {
-		if whole, cut := strings.CutSuffix(text, ellipsis); !cut || len(whole) > maxLong || strings.Contains(whole, "\uFFFD") {
+		if whole, cut := strings.CutSuffix(text, ellipsis); !cut || len(whole) > maxLong ||
+			strings.Contains(whole, "\uFFFD") {
 			t.Errorf("text %d: %d bytes, cut: %v", i, len(whole), cut)
 		}
 	}
@@ -143,7 +145,14 @@ func TestWatchAllocatesNothing(t *testing.T) {
 	a := example(t, nil)
 	records := []*audit.Record{
 		refusal(),
-		{Site: "shop.example.com", Host: "shop.example.com", Method: "GET", Path: "/" + strings.Repeat("p", 4000), Action: "serve", Reason: "no_claim"},
+		{
+			Site:   "shop.example.com",
+			Host:   "shop.example.com",
+			Method: "GET",
+			Path:   "/" + strings.Repeat("p", 4000),
+			Action: "serve",
+			Reason: "no_claim",
+		},
 		{Host: "nobody.example", Method: "GET", Path: "/", Action: "reject", Reason: "unknown_host"},
 		{Site: "gone.example", Action: "serve", Reason: "no_claim"},
 		{Site: "example.com", Action: "serve", Reason: "no_claim", OriginStatus: 200, OriginTook: time.Second},

@@ -82,8 +82,8 @@ func ago(d time.Duration) string {
 	return span(d) + " ago"
 }
 
-// span is a duration in its largest unit that makes at least two, rounded down, so that no certificate seems to last longer
-// than it does.
+// span is a duration in its largest unit that makes at least two, rounded down, so that no certificate seems to last
+// longer than it does.
 func span(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:

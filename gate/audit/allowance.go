@@ -9,14 +9,14 @@ import (
 
 // What a network (/24 or /48) may cost in log. Lines of proved crawlers and events are never counted.
 //
-// Its lines may have 2 MiB a second, which is 4,000 to 5,000 ordinary ones, and 32 MiB at once. What goes beyond is left out,
-// and a gap line says how much. An address of this machine or of a private network is no single visitor's: a balancer or a proxy
-// may stand there, and so it has no bound. The line of a request whose client did not wait for its answer counts eight times: resets
-// cost their sender next to nothing.
+// Its lines may have 2 MiB a second, which is 4,000 to 5,000 ordinary ones, and 32 MiB at once. What goes beyond is
+// left out, and a gap line says how much. An address of this machine or of a private network is no single visitor's: a
+// balancer or a proxy may stand there, and so it has no bound. The line of a request whose client did not wait for its
+// answer counts eight times: resets cost their sender next to nothing.
 //
 // Values that are longer than brief ones are paid for by who sends them. Over HTTP/2 a value that was sent once can be
-// repeated for a byte; what a connection has not brought is taken from an allowance of 16 KiB a second and 256 KiB at once,
-// and once that is used up, such values are written cut to their brief bounds.
+// repeated for a byte; what a connection has not brought is taken from an allowance of 16 KiB a second and 256 KiB at
+// once, and once that is used up, such values are written cut to their brief bounds.
 const (
 	lineRate, lineBurst = 2 << 20, 32 << 20
 	longRate, longBurst = 16 << 10, 256 << 10
@@ -34,12 +34,32 @@ func fullBounds() bounds {
 }
 func briefBounds() bounds { return bounds{method: 16, name: 64, path: 200, agent: 200, encoded: true} }
 
-// Excess is how many bytes a record's line has beyond the brief bounds of its values, escapes included: what the client has
-// to have paid for, see Unpaid. Most records have none.
+// Excess is how many bytes a record's line has beyond the brief bounds of its values, escapes included: what the client
+// has to have paid for, see Unpaid. Most records have none.
 func (r *Record) Excess() int {
 	full, brief := fullBounds(), briefBounds()
-	return beyond(r.Method, brief.method, full.method) + beyond(r.Host, brief.name, full.name) + beyond(r.SNI, brief.name, full.name) +
-		beyond(r.Path, brief.path, full.path) + beyond(r.Agent, brief.agent, full.agent)
+	return beyond(
+		r.Method,
+		brief.method,
+		full.method,
+	) + beyond(
+		r.Host,
+		brief.name,
+		full.name,
+	) + beyond(
+		r.SNI,
+		brief.name,
+		full.name,
+	) +
+		beyond(
+			r.Path,
+			brief.path,
+			full.path,
+		) + beyond(
+		r.Agent,
+		brief.agent,
+		full.agent,
+	)
 }
 
 func beyond(value string, brief, full int) int {
@@ -78,8 +98,8 @@ func (a *allowances) long(ip netip.Addr, at time.Time, bytes int) bool {
 	return many(ip) || a.longs[a.place(ip)].take(at.Sub(a.began), bytes, longRate, longBurst)
 }
 
-// many says whether an address may stand for many visitors: of this machine, of a private network, or shared by a carrier's
-// customers (RFC 6598).
+// many says whether an address may stand for many visitors: of this machine, of a private network, or shared by a
+// carrier's customers (RFC 6598).
 func many(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10)

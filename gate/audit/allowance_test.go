@@ -67,7 +67,10 @@ func washing() map[string]func(n int) *Record {
 		"long agents": func(n int) *Record { r := stranger(n); r.Agent = strings.Repeat("\x80", 512); return r },
 		"claims": func(n int) *Record {
 			r := stranger(n)
-			r.Claim, r.Verdict, r.Reason, r.Path, r.PTR = "googlebot", "impostor", "impostor", "/"+strings.Repeat("a", 2047), ""
+			r.Claim, r.Verdict, r.Reason, r.Path, r.PTR = "googlebot", "impostor", "impostor", "/"+strings.Repeat(
+				"a",
+				2047,
+			), ""
 			return r
 		},
 		"a whole network": func(n int) *Record {
@@ -83,8 +86,8 @@ func washing() map[string]func(n int) *Record {
 	}
 }
 
-// A client that sends 8,000 requests a second of some 60 bytes, for eight seconds: its lines are bounded, those that are left out
-// are counted, and neither crawlers' lines nor other people's are among them.
+// A client that sends 8,000 requests a second of some 60 bytes, for eight seconds: its lines are bounded, those that
+// are left out are counted, and neither crawlers' lines nor other people's are among them.
 func TestWhatANetworkCostsIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, request := range washing() {
@@ -121,17 +124,25 @@ func TestWhatANetworkCostsIsBounded(t *testing.T) {
 			if visitors := bytes.Count(out.Bytes(), []byte(visitor.Path)); visitors != seconds*each/100 {
 				t.Errorf("%s: %d lines of a visitor", name, visitors)
 			}
-			if k.proved != 2*seconds || k.events != seconds || bytes.Count(out.Bytes(), []byte(`"cut":`)) == 0 || k.lost != 0 {
+			if k.proved != 2*seconds || k.events != seconds || bytes.Count(out.Bytes(), []byte(`"cut":`)) == 0 ||
+				k.lost != 0 {
 				t.Errorf("%s: %d of crawlers, %d events, %d lost", name, k.proved, k.events, k.lost)
 			}
 			if got := k.ordinary + k.leftOut; got != seconds*(each+each/100) {
 				t.Errorf("%s: %d lines and left out, want %d", name, got, seconds*(each+each/100))
 			}
-			if k.gaps == 0 || k.gaps > seconds+2 || slices.ContainsFunc(k.networks, func(n string) bool { return n != own.String() }) {
+			if k.gaps == 0 || k.gaps > seconds+2 ||
+				slices.ContainsFunc(k.networks, func(n string) bool { return n != own.String() }) {
 				t.Errorf("%s: %d gap lines about %q", name, k.gaps, k.networks)
 			}
-			t.Logf("%s: %d requests, %.1f MB on the wire, %.1f MB of log, %.1f times", name, seconds*each, seconds*each*wire/1e6,
-				float64(k.bytes)/1e6, float64(k.bytes)/float64(seconds*each*wire))
+			t.Logf(
+				"%s: %d requests, %.1f MB on the wire, %.1f MB of log, %.1f times",
+				name,
+				seconds*each,
+				seconds*each*wire/1e6,
+				float64(k.bytes)/1e6,
+				float64(k.bytes)/float64(seconds*each*wire),
+			)
 			if most := lineBurst + (seconds+1)*lineRate + 4<<20; k.bytes > most {
 				t.Errorf("%s: %d bytes, want %d at the most", name, k.bytes, most)
 			}
@@ -160,8 +171,8 @@ func TestSlowWashing(t *testing.T) {
 	}
 }
 
-// An ordinary site of 2,000 requests a second loses nothing, even behind a balancer that hides its visitors, where some of
-// them do not wait for their answers; and what was paid for is not cut.
+// An ordinary site of 2,000 requests a second loses nothing, even behind a balancer that hides its visitors, where some
+// of them do not wait for their answers; and what was paid for is not cut.
 func TestOrdinaryTrafficIsNotBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &counter{}
@@ -221,7 +232,8 @@ func TestQueueKeepsRoomForCrawlers(t *testing.T) {
 		close(disk.held)
 		synctest.Wait()
 		l.Close()
-		if k := keptIn(t, disk.out.Bytes()); k.proved != crawlers || k.events != 1 || k.lost != maxQueueLines-ordinaryLines {
+		if k := keptIn(t, disk.out.Bytes()); k.proved != crawlers || k.events != 1 ||
+			k.lost != maxQueueLines-ordinaryLines {
 			t.Errorf("%+v", k)
 		}
 	})

@@ -1,7 +1,7 @@
 // Package audit answers one question: what was done, and can it be proved afterwards?
 //
-// A [Record] is one request and everything that led to its decision. The [Log] turns records into lines, one JSON object a
-// line, and keeps its word about them:
+// A [Record] is one request and everything that led to its decision. The [Log] turns records into lines, one JSON
+// object a line, and keeps its word about them:
 //
 //   - a refusal's line is in the file before [Log.Refusal] returns nil; until then nobody has been refused;
 //   - a served request's line never makes the request wait: it goes into a bounded queue, and what does not fit is counted
@@ -16,9 +16,9 @@
 //     later line with the same request_id, log_unavailable, says so and counts;
 //   - trouble with the file is never trouble for a request: [Log.Ready] turns false, and the gate serves.
 //
-// The schema is version 1. Every line has v, time (UTC), boot, seq and event; empty fields are left out. Values come from
-// strangers: each is cut to its bound, invalid UTF-8 is replaced, control characters are escaped, so that one request is
-// one line and one valid JSON object.
+// The schema is version 1. Every line has v, time (UTC), boot, seq and event; empty fields are left out. Values come
+// from strangers: each is cut to its bound, invalid UTF-8 is replaced, control characters are escaped, so that one
+// request is one line and one valid JSON object.
 package audit
 
 import (
@@ -28,9 +28,9 @@ import (
 )
 
 // Record is one request's line, event "decision". Text fields hold exactly what the log shows; "" is left out. Its
-// zero-valued fields cost nothing in the file. Whatever a stranger may have a hand in is made safe on its way into the file.
-// Proto, ALPN, Claim, the verdict's and the decision's words, RequestID and Config are the gateway's own, printable ASCII
-// without quote or backslash, and are not looked at again.
+// zero-valued fields cost nothing in the file. Whatever a stranger may have a hand in is made safe on its way into the
+// file. Proto, ALPN, Claim, the verdict's and the decision's words, RequestID and Config are the gateway's own,
+// printable ASCII without quote or backslash, and are not looked at again.
 type Record struct {
 	Time time.Time // when the answer was complete; zero: when the line is written
 
@@ -82,9 +82,9 @@ const (
 	maxWord  = 64  // method, protocol names
 )
 
-// Cut returns a copy that can wait: what strangers chose is no longer than the log shows it, and shares no memory with the
-// request it came from, whose header would be held with it. A value that was cut keeps one byte over its bound, so that the
-// line still says so.
+// Cut returns a copy that can wait: what strangers chose is no longer than the log shows it, and shares no memory with
+// the request it came from, whose header would be held with it. A value that was cut keeps one byte over its bound, so
+// that the line still says so.
 func (r *Record) Cut() Record {
 	short := *r
 	full := fullBounds()
@@ -104,7 +104,25 @@ func (r *Record) Cut() Record {
 // Size is about how much memory a record that was Cut takes, in bytes.
 func (r *Record) Size() int64 {
 	const fixed = 700 // the Record itself, and what belongs to who holds it
-	return int64(fixed + len(r.Host) + len(r.Method) + len(r.Path) + len(r.SNI) + len(r.Agent) + len(r.PTR) + len(r.Origin) + len(r.OriginError))
+	return int64(
+		fixed + len(
+			r.Host,
+		) + len(
+			r.Method,
+		) + len(
+			r.Path,
+		) + len(
+			r.SNI,
+		) + len(
+			r.Agent,
+		) + len(
+			r.PTR,
+		) + len(
+			r.Origin,
+		) + len(
+			r.OriginError,
+		),
+	)
 }
 
 // Scope says which requests get a line.

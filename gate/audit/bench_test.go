@@ -18,8 +18,8 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// What a served request's line costs all in all: cpu-ns/op is the processor time of the whole process, writer, system calls
-// and garbage collection included, until the last line is in the file.
+// What a served request's line costs all in all: cpu-ns/op is the processor time of the whole process, writer, system
+// calls and garbage collection included, until the last line is in the file.
 func BenchmarkDecision(b *testing.B) {
 	crawler := full()
 	crawler.Action, crawler.Reason, crawler.Would, crawler.VerdictCause, crawler.OriginError = "serve", "http1", "", "", ""
@@ -41,8 +41,8 @@ func benchmarkDecision(b *testing.B, r *Record) {
 	for b.Loop() {
 		r.Time = r.Time.Add(10 * time.Microsecond)
 		l.Decision(r)
-		// No faster than the file takes them, or lost lines would look cheap; and no further ahead than 100,000 requests a
-		// second are in the writer's rest.
+		// No faster than the file takes them, or lost lines would look cheap; and no further ahead than 100,000
+		// requests a second are in the writer's rest.
 		if n++; n%256 == 0 {
 			for l.Stats().QueueLines > 512 {
 				time.Sleep(50 * time.Microsecond)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// While refusals go on, the file is rotated by its size, renamed by somebody else with and without a word about it, and closed
-// in the end: every refusal that was confirmed is in the files once, and no number stands for two lines.
+// While refusals go on, the file is rotated by its size, renamed by somebody else with and without a word about it, and
+// closed in the end: every refusal that was confirmed is in the files once, and no number stands for two lines.
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -142,8 +142,8 @@ func (e *encoder) event(at time.Time, event string, fields Fields) (line []byte,
 	return e.line, head
 }
 
-// text appends a member, unless it is empty. A value that is longer than its bound is cut there, and that is noted. before is
-// all that stands before the value: comma, name, colon and quote.
+// text appends a member, unless it is empty. A value that is longer than its bound is cut there, and that is noted.
+// before is all that stands before the value: comma, name, colon and quote.
 func (e *encoder) text(before, value string, bound int) {
 	if value == "" {
 		return
@@ -208,11 +208,19 @@ func (e *encoder) seconds(before string, d time.Duration) {
 }
 
 func sixDigits(line []byte, n int) []byte {
-	return append(line, byte('0'+n/100000), byte('0'+n/10000%10), byte('0'+n/1000%10), byte('0'+n/100%10), byte('0'+n/10%10), byte('0'+n%10))
+	return append(
+		line,
+		byte('0'+n/100000),
+		byte('0'+n/10000%10),
+		byte('0'+n/1000%10),
+		byte('0'+n/100%10),
+		byte('0'+n/10%10),
+		byte('0'+n%10),
+	)
 }
 
-// printable says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It looks at
-// eight bytes at once; a byte is found by what a subtraction borrows from it.
+// printable says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It
+// looks at eight bytes at once; a byte is found by what a subtraction borrows from it.
 func printable(text []byte) bool {
 	if len(text) < 8 {
 		for _, c := range text {
@@ -258,5 +266,6 @@ func appendEscaped(line []byte, value string) []byte {
 // deceives says whether a character beyond ASCII moves a terminal's cursor, ends a line or turns the direction of what
 // follows; JSON lets them stand. They are replaced.
 func deceives(r rune) bool {
-	return r >= 0x80 && (r <= 0x9f || r == 0x2028 || r == 0x2029 || r == 0x200e || r == 0x200f || r == 0x061c || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069)
+	return r >= 0x80 &&
+		(r <= 0x9f || r == 0x2028 || r == 0x2029 || r == 0x200e || r == 0x200f || r == 0x061c || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069)
 }

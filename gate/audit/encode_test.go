@@ -19,7 +19,8 @@ func TestEventsAreClean(t *testing.T) {
 	}
 }
 
-// The look at eight bytes at once says of every byte in every place, and of every pair of neighbours, what a look at one does.
+// The look at eight bytes at once says of every byte in every place, and of every pair of neighbours, what a look at
+// one does.
 func TestPrintable(t *testing.T) {
 	fine := func(c byte) bool { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' }
 	for a := range 256 {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Whoever asks for the file to be opened anew while a write hangs, here in a pipe that nobody reads, is not held up by it.
+// Whoever asks for the file to be opened anew while a write hangs, here in a pipe that nobody reads, is not held up by
+// it.
 func TestReopenWhileAWriteHangs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "decisions.log")

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Whoever can write in the log's folder puts links there: under the log's name, and under every name that a file set aside and
-// what is made of it could have. Nothing that they lead to is read, written or removed.
+// Whoever can write in the log's folder puts links there: under the log's name, and under every name that a file set
+// aside and what is made of it could have. Nothing that they lead to is read, written or removed.
 func TestNobodysLinksAreFollowed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give links to others")
@@ -76,8 +76,8 @@ func TestNobodysLinksAreFollowed(t *testing.T) {
 	}
 }
 
-// While the gateway runs somebody puts a link in the log's place: no line goes there, nobody is refused, and once the link is
-// gone the log goes on.
+// While the gateway runs somebody puts a link in the log's place: no line goes there, nobody is refused, and once the
+// link is gone the log goes on.
 func TestLinkInTheLogsPlace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give links to others")

@@ -21,11 +21,12 @@ type Config struct {
 	Rotate   Rotation         // the zero value: never
 	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
-	// OnTrouble is told when the file stops taking lines or the disk does not keep them, with the reason, and with nil when both
-	// are well again. It is called once at a time and must not use the Log. nil: nobody is told.
+	// OnTrouble is told when the file stops taking lines or the disk does not keep them, with the reason, and with nil
+	// when both are well again. It is called once at a time and must not use the Log. nil: nobody is told.
 	OnTrouble func(error)
-	// OnRotate is told of every file that was rotated away, and why where that or its compression did not work; the log goes
-	// on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: nobody is told.
+	// OnRotate is told of every file that was rotated away, and why where that or its compression did not work; the log
+	// goes on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: nobody is
+	// told.
 	OnRotate func(file string, err error)
 }
 
@@ -73,7 +74,8 @@ const (
 	syncing
 )
 
-// trouble notes what is wrong with the file, or that it no longer is, and calls OnTrouble when that changes whether anything is.
+// trouble notes what is wrong with the file, or that it no longer is, and calls OnTrouble when that changes whether
+// anything is.
 func (l *Log) trouble(with int, err error) {
 	l.troubles.Lock()
 	defer l.troubles.Unlock()
@@ -85,8 +87,8 @@ func (l *Log) trouble(with int, err error) {
 	}
 }
 
-// synced is told what came of a sync. Until a later one goes well, of lines that were written after it failed, nobody is
-// refused; and the log says how many lines may not be on the disk.
+// synced is told what came of a sync. Until a later one goes well, of lines that were written after it failed, nobody
+// is refused; and the log says how many lines may not be on the disk.
 func (l *Log) synced(err error) {
 	if err == nil {
 		l.mu.Lock()
@@ -126,7 +128,13 @@ func Open(c Config) (*Log, error) {
 	}
 	var boot [4]byte
 	rand.Read(boot[:])
-	l := &Log{config: c, boot: hex.EncodeToString(boot[:]), out: out, allowed: newAllowances(), done: make(chan struct{})}
+	l := &Log{
+		config:  c,
+		boot:    hex.EncodeToString(boot[:]),
+		out:     out,
+		allowed: newAllowances(),
+		done:    make(chan struct{}),
+	}
 	l.wake, l.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.encoders.New = func() any { return newEncoder(l.boot) }
 	l.safeAt = c.Now()
@@ -144,13 +152,13 @@ func Open(c Config) (*Log, error) {
 // Boot names this run of the log; it is in every line.
 func (l *Log) Boot() string { return l.boot }
 
-// Ready says whether a refusal's line would, by all that is known, be taken. It is true until a write fails or hangs and
-// again after the next one that succeeds; and false from a sync that failed to the next one that did not, or for good where
-// nobody keeps what is written.
+// Ready says whether a refusal's line would, by all that is known, be taken. It is true until a write fails or hangs
+// and again after the next one that succeeds; and false from a sync that failed to the next one that did not, or for
+// good where nobody keeps what is written.
 func (l *Log) Ready() bool { return !l.failed.Load() && !l.unsure.Load() && !l.stalled.Load() }
 
-// Decision queues the line of a request that was served. It never waits; a line that finds the queue full, or whose client's
-// network has had its share, is counted. The record is the caller's again on return.
+// Decision queues the line of a request that was served. It never waits; a line that finds the queue full, or whose
+// client's network has had its share, is counted. The record is the caller's again on return.
 func (l *Log) Decision(r *Record) {
 	if l.config.Scope == ScopeCrawlers && r.Claim == "" && r.Status != 421 {
 		return
@@ -158,8 +166,8 @@ func (l *Log) Decision(r *Record) {
 	l.queueDecision(r, nil)
 }
 
-// Refusal writes the line of a refusal and returns nil once the file has it. After any error the request must be served:
-// no line of its refusal counts, and the Decision that follows has the same request_id.
+// Refusal writes the line of a refusal and returns nil once the file has it. After any error the request must be
+// served: no line of its refusal counts, and the Decision that follows has the same request_id.
 func (l *Log) Refusal(r *Record) error {
 	if !l.Ready() {
 		return ErrUnavailable
@@ -224,8 +232,9 @@ func (l *Log) Event(event string, fields Fields) {
 	l.encoders.Put(e)
 }
 
-// Reopen opens the path again, for whoever renamed the file. The old one stays in use if that fails. It does not wait for a
-// write that hangs: it fails then, and once the write has come back the next one goes to where the path leads in any case.
+// Reopen opens the path again, for whoever renamed the file. The old one stays in use if that fails. It does not wait
+// for a write that hangs: it fails then, and once the write has come back the next one goes to where the path leads in
+// any case.
 func (l *Log) Reopen() error { return l.out.reopen() }
 
 // Close writes what is queued, syncs the file and closes it. Lines that come later are dropped. It waits no longer than
@@ -248,11 +257,18 @@ func (l *Log) Close() error {
 	case <-timer.C: // the write that hangs ends with the process
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, uint64(l.lines)+l.missed.lost)
+		return fmt.Errorf(
+			"decision log %q takes no lines: %d are missing at its end",
+			l.config.File,
+			uint64(l.lines)+l.missed.lost,
+		)
 	}
 	err := l.out.close()
 	if n := l.missing.Load(); n > 0 {
-		err = errors.Join(fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, n), err)
+		err = errors.Join(
+			fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, n),
+			err,
+		)
 	}
 	return err
 }

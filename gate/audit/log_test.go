@@ -21,7 +21,9 @@ import (
 func full() *Record {
 	return &Record{
 		Site: "example.com", Host: "www.example.com", Method: "GET", Path: "/shop/?a=1", Proto: "HTTP/2.0", ALPN: "h2", SNI: "www.example.com",
-		ClientIP: netip.MustParseAddr("66.249.66.1"), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+		ClientIP: netip.MustParseAddr(
+			"66.249.66.1",
+		), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
 		Claim: "googlebot", Verdict: "genuine", VerdictSource: "dns", VerdictCause: "timeout", PTR: "crawl-66-249-66-1.googlebot.com", Verify: 12345 * time.Microsecond,
 		Rule: "/shop/", State: "refuse", Action: "refuse", Reason: "refused", Would: "refuse", Status: 421, BytesOut: 98, Took: 250 * time.Microsecond,
 		Origin: "http://127.0.0.1:3000", OriginStatus: 200, OriginTook: time.Millisecond, OriginError: "reset", RequestID: "00ff-1", Config: "0123456789ab",
@@ -54,7 +56,14 @@ func open(t *testing.T, c Config) *Log {
 
 func TestLineHasEveryField(t *testing.T) {
 	var out bytes.Buffer
-	l := open(t, Config{File: "-", Stdout: &out, Now: func() time.Time { return time.Date(2026, 11, 22, 15, 4, 5, 678900000, time.FixedZone("", 3600)) }})
+	l := open(
+		t,
+		Config{
+			File:   "-",
+			Stdout: &out,
+			Now:    func() time.Time { return time.Date(2026, 11, 22, 15, 4, 5, 678900000, time.FixedZone("", 3600)) },
+		},
+	)
 	if err := l.Refusal(full()); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +104,8 @@ func TestBoundsAndHostileValues(t *testing.T) {
 		l := open(t, Config{File: "-", Stdout: &out})
 		l.Decision(&Record{Agent: test.value})
 		l.Close()
-		if n := strings.Count(out.String(), "\n"); n != 1 || strings.ContainsAny(strings.TrimSuffix(out.String(), "\n"), "\x00\x1b\x7f\r\n") {
+		if n := strings.Count(out.String(), "\n"); n != 1 ||
+			strings.ContainsAny(strings.TrimSuffix(out.String(), "\n"), "\x00\x1b\x7f\r\n") {
 			t.Errorf("%s: %q is not one clean line", test.name, out.String())
 		}
 		got := lines(t, out.Bytes())[0]
@@ -103,7 +113,8 @@ func TestBoundsAndHostileValues(t *testing.T) {
 		if test.want != "" && agent != test.want {
 			t.Errorf("%s: agent %q, want %q", test.name, agent, test.want)
 		}
-		if cut := got["cut"]; test.cut == "" && cut != nil || test.cut != "" && !slices.Equal(cut.([]any), []any{test.cut}) {
+		if cut := got["cut"]; test.cut == "" && cut != nil ||
+			test.cut != "" && !slices.Equal(cut.([]any), []any{test.cut}) {
 			t.Errorf("%s: cut %v, want %q", test.name, cut, test.cut)
 		}
 		if !utf8.ValidString(out.String()) {
@@ -177,8 +188,8 @@ func (f *faulty) Write(p []byte) (int, error) {
 
 func (f *faulty) setRoom(n int) { f.mu.Lock(); f.room = n; f.mu.Unlock() }
 
-// A disk that fills up inside a line: the refusal fails, served lines are kept and written when there is room again, the
-// torn line is closed, and seq shows no loss that is not told.
+// A disk that fills up inside a line: the refusal fails, served lines are kept and written when there is room again,
+// the torn line is closed, and seq shows no loss that is not told.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &faulty{room: -1}
@@ -322,7 +333,8 @@ func TestTornLineIsClosed(t *testing.T) {
 	l.Event("start", nil)
 	l.Close()
 	text, _ := os.ReadFile(path)
-	if got := strings.Split(string(text), "\n"); len(got) != 4 || got[1] != `{"v":1,"ti` || !strings.Contains(got[2], `"event":"start"`) {
+	if got := strings.Split(string(text), "\n"); len(got) != 4 || got[1] != `{"v":1,"ti` ||
+		!strings.Contains(got[2], `"event":"start"`) {
 		t.Errorf("%q", got)
 	}
 }
@@ -412,7 +424,13 @@ func TestCloseOfStalledOutput(t *testing.T) {
 func TestCloseOfFullDiskSaysWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var troubles []bool
-		l, err := Open(Config{File: "-", Stdout: &faulty{}, OnTrouble: func(err error) { troubles = append(troubles, err != nil) }})
+		l, err := Open(
+			Config{
+				File:      "-",
+				Stdout:    &faulty{},
+				OnTrouble: func(err error) { troubles = append(troubles, err != nil) },
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -432,7 +450,8 @@ func TestCloseOfFullDiskSaysWhatIsMissing(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir, filepath.Join(dir, "no", "such.log")} {
-		if l, err := Open(Config{File: path}); err == nil || !strings.Contains(err.Error(), `decision log "`+path+`": `) {
+		if l, err := Open(Config{File: path}); err == nil ||
+			!strings.Contains(err.Error(), `decision log "`+path+`": `) {
 			t.Errorf("%s: %v %v", path, l, err)
 		}
 	}
@@ -443,7 +462,12 @@ func FuzzLine(f *testing.F) {
 	f.Add("\xff\x00\"\\\n", "/\u2028", strings.Repeat("ü", 300))
 	f.Fuzz(func(t *testing.T, agent, path, ptr string) {
 		e := newEncoder("00000000")
-		line, head := e.decision(time.Unix(0, 0), &Record{Agent: agent, Path: path, PTR: ptr, Host: path, SNI: agent}, Privacy{}, fullBounds())
+		line, head := e.decision(
+			time.Unix(0, 0),
+			&Record{Agent: agent, Path: path, PTR: ptr, Host: path, SNI: agent},
+			Privacy{},
+			fullBounds(),
+		)
 		line = slices.Insert(slices.Clone(line), head, byte(0x37))
 		var m map[string]any
 		if err := json.Unmarshal(line, &m); err != nil {

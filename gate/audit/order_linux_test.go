@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A clock that was ahead left names that are yet to come: what is set aside now is the newest all the same, and is kept.
+// A clock that was ahead left names that are yet to come: what is set aside now is the newest all the same, and is
+// kept.
 func TestRotationWithTheClockSetBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	for _, stamp := range []string{"20990101T000000.000000Z", "20990102T000000.000000Z"} {
@@ -28,7 +29,8 @@ func TestRotationWithTheClockSetBack(t *testing.T) {
 	o := &output{path: path, real: path, rotate: Rotation{Keep: 2}}
 	o.tidy(t.Context())
 	files := set(t, path)
-	if len(files) != 4 || !strings.HasSuffix(files[0], ".kept") || len(content(t, files[1])) == 0 || len(content(t, files[2])) == 0 {
+	if len(files) != 4 || !strings.HasSuffix(files[0], ".kept") || len(content(t, files[1])) == 0 ||
+		len(content(t, files[2])) == 0 {
 		t.Fatalf("%q", files)
 	}
 	seq := 0.0
@@ -49,7 +51,15 @@ func TestRotationWithTheClockSetBack(t *testing.T) {
 func TestRotationWithoutDescriptors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	told := make(chan error, 100)
-	l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 3000}, OnRotate: func(_ string, err error) { told <- err }})
+	l := open(
+		t,
+		Config{
+			File:     path,
+			Patience: time.Minute,
+			Rotate:   Rotation{Size: 3000},
+			OnRotate: func(_ string, err error) { told <- err },
+		},
+	)
 	if err := l.Refusal(full()); err != nil {
 		t.Fatal(err)
 	}

@@ -77,8 +77,8 @@ func openOutput(c Config) (*output, error) {
 // errNoReader says that nobody has the pipe open that the path is.
 var errNoReader = errors.New("it is a pipe that nobody reads")
 
-// openPath opens the path for appending. A pipe is opened for writing alone: whoever opens it for reading, too, is never
-// told that nobody else reads it.
+// openPath opens the path for appending. A pipe is opened for writing alone: whoever opens it for reading, too, is
+// never told that nobody else reads it.
 func (o *output) openPath() (*os.File, string, error) {
 	flag := os.O_APPEND | os.O_CREATE | os.O_RDWR
 	info, err := os.Stat(o.path)
@@ -160,8 +160,8 @@ func unsynced(err error) error {
 	return fmt.Errorf("what was written is not on the disk: %w", reason(err))
 }
 
-// syncFile waits until what was written to a regular file is on the disk. What cannot be synced, such as a terminal, and file
-// systems that cannot do it, are as good as they get.
+// syncFile waits until what was written to a regular file is on the disk. What cannot be synced, such as a terminal,
+// and file systems that cannot do it, are as good as they get.
 func syncFile(f file) error {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return err
@@ -272,8 +272,9 @@ func (o *output) keep(done <-chan struct{}) {
 	}
 }
 
-// sync syncs the file if something was written to it. After a sync that failed the system may have dropped what was to be
-// synced, and a later one that works says nothing about it: the lines after that go to a fresh file, where there is one.
+// sync syncs the file if something was written to it. After a sync that failed the system may have dropped what was to
+// be synced, and a later one that works says nothing about it: the lines after that go to a fresh file, where there is
+// one.
 func (o *output) sync() {
 	o.mu.Lock()
 	f, soil := o.file, o.dirty
@@ -299,8 +300,8 @@ func (o *output) sync() {
 
 var errHangs = errors.New("the disk does not confirm what was written")
 
-// follow opens the path again if the file is no longer there. It is asked before every write, so that no line goes into a
-// file without a name; until it succeeds nothing is written.
+// follow opens the path again if the file is no longer there. It is asked before every write, so that no line goes into
+// a file without a name; until it succeeds nothing is written.
 func (o *output) follow() {
 	if o.path == "" || !o.moved() {
 		return
@@ -312,8 +313,8 @@ func (o *output) follow() {
 	}
 }
 
-// moved says whether the path leads elsewhere, or did and could not be opened then: what was wrong then may be over, and
-// nobody else would take it back.
+// moved says whether the path leads elsewhere, or did and could not be opened then: what was wrong then may be over,
+// and nobody else would take it back.
 func (o *output) moved() bool {
 	here, err := os.Stat(o.path)
 	if err != nil {

@@ -55,8 +55,9 @@ func (r *reader) text() string {
 
 func (r *reader) leave() { r.Close(); <-r.ended }
 
-// A pipe that nobody reads takes no line, however often it is tried, and nobody is refused; the gateway starts all the same.
-// With a reader the lines that waited come, and refusals; when that leaves, it is as before; with the next one again.
+// A pipe that nobody reads takes no line, however often it is tried, and nobody is refused; the gateway starts all the
+// same. With a reader the lines that waited come, and refusals; when that leaves, it is as before; with the next one
+// again.
 func TestPipeWithoutAReader(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "decisions.log")
@@ -97,7 +98,8 @@ func TestPipeWithoutAReader(t *testing.T) {
 			t.Fatalf("turn %d: %v", turn, err)
 		}
 		until(t, "the lines arrive", func() bool {
-			return strings.Count(r.text(), `"action":"refuse"`) == 1 && strings.Count(r.text(), `"action":"serve"`) >= 10
+			return strings.Count(r.text(), `"action":"refuse"`) == 1 &&
+				strings.Count(r.text(), `"action":"serve"`) >= 10
 		})
 		r.leave()
 	}
@@ -157,7 +159,8 @@ func TestLogThatKeepsNothing(t *testing.T) {
 			l.Decision(full())
 		}
 		until(t, "the lines are written", func() bool { return l.Stats().QueueLines == 0 })
-		if err := l.Close(); err != nil || len(said) != 1 || said[0] == nil || !strings.Contains(said[0].Error(), "keeps nothing") {
+		if err := l.Close(); err != nil || len(said) != 1 || said[0] == nil ||
+			!strings.Contains(said[0].Error(), "keeps nothing") {
 			t.Errorf("%q: %v, said %v", c.File, err, said)
 		}
 	}

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Privacy says what of clients that claim no crawler is kept and shown, in the log and wherever else requests are shown. The
-// zero value keeps everything. Crawlers, and whoever claims to be one, are never hidden: their addresses are the proof.
+// Privacy says what of clients that claim no crawler is kept and shown, in the log and wherever else requests are
+// shown. The zero value keeps everything. Crawlers, and whoever claims to be one, are never hidden: their addresses are
+// the proof.
 type Privacy struct {
 	Truncate bool // their addresses appear as their network, /24 or /48
 	NoQuery  bool // their paths appear without the query

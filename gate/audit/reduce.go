@@ -17,18 +17,18 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A file set aside that is one too many is not removed at once: the lines of proved crawlers and the events, the proof of
-// what was refused and came back, are moved to a file with ".kept" in its name. So whoever fills files with lines of no
-// consequence moves nobody's proof out. In place of a run of removed lines there is one gap line, with the number and boot of
-// the last of them. Kept files together take no more room than Rotation.Size; then the oldest goes.
+// A file set aside that is one too many is not removed at once: the lines of proved crawlers and the events, the proof
+// of what was refused and came back, are moved to a file with ".kept" in its name. So whoever fills files with lines of
+// no consequence moves nobody's proof out. In place of a run of removed lines there is one gap line, with the number
+// and boot of the last of them. Kept files together take no more room than Rotation.Size; then the oldest goes.
 
 const keptWord = ".kept"
 
 // keptParts is how many kept files there are about: one is added to until it has reached its part of Rotation.Size.
 const keptParts = 16
 
-// reduce moves what is kept of a file to a kept file, the latest one if there is room in that, and removes the file. The
-// kept file has the name of the last that was moved into it. It is there whole, or not at all.
+// reduce moves what is kept of a file to a kept file, the latest one if there is room in that, and removes the file.
+// The kept file has the name of the last that was moved into it. It is there whole, or not at all.
 func (o *output) reduce(ctx context.Context, name, latest string) (err error) {
 	at := stampOf(name)
 	ending := keptWord
@@ -84,8 +84,8 @@ func copyFile(ctx context.Context, to io.Writer, name string) error {
 	return err
 }
 
-// finishReduce removes what an end in the middle of reduce left: the file whose lines have been moved, and before it the kept
-// file that the new one begins with.
+// finishReduce removes what an end in the middle of reduce left: the file whose lines have been moved, and before it
+// the kept file that the new one begins with.
 func finishReduce(whole, kept []string) error {
 	var errs []error
 	for i, name := range kept {
@@ -230,8 +230,8 @@ func (k *keeper) gap() {
 	k.removed, k.lost, k.leftOut = 0, 0, 0
 }
 
-// head is what stands at the beginning of a line of ours. Within values quotes are escaped, so that nothing in them looks
-// like a member.
+// head is what stands at the beginning of a line of ours. Within values quotes are escaped, so that nothing in them
+// looks like a member.
 type head struct {
 	time, boot []byte
 	seq        uint64
@@ -264,7 +264,8 @@ func readHead(line []byte) (h head, ours bool) {
 	return h, err == nil
 }
 
-// readGap reads what a gap line says; false: something that cannot be added up, such as an earlier run of removed lines.
+// readGap reads what a gap line says; false: something that cannot be added up, such as an earlier run of removed
+// lines.
 func readGap(line []byte) (missed, bool) {
 	var g struct {
 		Lost    uint64    `json:"lost"`

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// flooded writes a log in which a few lines prove something and all others are a stranger's, one network each, until its
-// files have been set aside so many times; and returns the ids of those few.
+// flooded writes a log in which a few lines prove something and all others are a stranger's, one network each, until
+// its files have been set aside so many times; and returns the ids of those few.
 func flooded(t *testing.T, path string, r Rotation, turns int) (proofs []string) {
 	t.Helper()
 	l := open(t, Config{File: path, Patience: time.Minute, Rotate: r, OnRotate: func(_ string, err error) {
@@ -25,7 +25,10 @@ func flooded(t *testing.T, path string, r Rotation, turns int) (proofs []string)
 		}
 	}})
 	stranger := full()
-	stranger.Claim, stranger.Verdict, stranger.Action, stranger.Path = "googlebot", "impostor", "serve", `/"verdict":"genuine",`+strings.Repeat("a", 2000)
+	stranger.Claim, stranger.Verdict, stranger.Action, stranger.Path = "googlebot", "impostor", "serve", `/"verdict":"genuine",`+strings.Repeat(
+		"a",
+		2000,
+	)
 	for n := 0; int(l.Stats().Rotations) < turns; n++ {
 		stranger.ClientIP = netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1})
 		l.Decision(stranger)
@@ -45,7 +48,8 @@ func flooded(t *testing.T, path string, r Rotation, turns int) (proofs []string)
 	return proofs
 }
 
-// Whatever number of files strangers fill, every refusal and every event stays, and every other line's number is accounted for.
+// Whatever number of files strangers fill, every refusal and every event stays, and every other line's number is
+// accounted for.
 func TestProofOutlivesAFlood(t *testing.T) {
 	t.Parallel()
 	for _, compress := range []bool{true, false} {
@@ -83,7 +87,14 @@ func TestProofOutlivesAFlood(t *testing.T) {
 			size += info.Size()
 		}
 		if !slices.Equal(ids, proofs) || !slices.Equal(events, proofs) || size > r.Size {
-			t.Errorf("compress %v: %d refusals and %d events of %d in %d bytes", compress, len(ids), len(events), len(proofs), size)
+			t.Errorf(
+				"compress %v: %d refusals and %d events of %d in %d bytes",
+				compress,
+				len(ids),
+				len(events),
+				len(proofs),
+				size,
+			)
 		}
 	}
 }
@@ -92,12 +103,22 @@ func TestProofOutlivesAFlood(t *testing.T) {
 func TestReductionIsFinished(t *testing.T) {
 	for _, compress := range []bool{true, false} {
 		path := filepath.Join(t.TempDir(), "decisions.log")
-		flooded(t, path, Rotation{Size: 20_000, Keep: 1, Compress: compress}, 6) // one kept file, the first files are in it
+		flooded(
+			t,
+			path,
+			Rotation{Size: 20_000, Keep: 1, Compress: compress},
+			6,
+		) // one kept file, the first files are in it
 		files := set(t, path)
 		whole, kept := split(files[:len(files)-1])
 		before := bytes.Join([][]byte{content(t, kept[len(kept)-1]), content(t, whole[0])}, nil)
 		old, moved := kept[len(kept)-1], whole[0]
-		o := &output{path: path, real: path, rotate: Rotation{Size: 1 << 20, Keep: 1, Compress: compress}, onRotate: func(_ string, err error) { t.Error(err) }}
+		o := &output{
+			path:     path,
+			real:     path,
+			rotate:   Rotation{Size: 1 << 20, Keep: 1, Compress: compress},
+			onRotate: func(_ string, err error) { t.Error(err) },
+		}
 		save := map[string][]byte{}
 		for _, name := range []string{old, moved} {
 			text, err := os.ReadFile(name)
@@ -185,7 +206,8 @@ func TestReductionOfADamagedFile(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	files := set(t, path)
-	if got := bytes.Count(content(t, files[0]), []byte(`"action":"refuse"`)); len(files) != 2 || got < 500 || got >= 2000 {
+	if got := bytes.Count(content(t, files[0]), []byte(`"action":"refuse"`)); len(files) != 2 || got < 500 ||
+		got >= 2000 {
 		t.Errorf("%q: %d lines", files, got)
 	}
 }
@@ -210,7 +232,8 @@ func TestReductionKeepsWhatIsNotOurs(t *testing.T) {
 func TestDiskThatCannotBeRead(t *testing.T) {
 	line := strings.NewReader(`{"v":1,"time":"2026-11-20T10:00:00.000000Z","boot":"b","seq":1,"event":"rule"}` + "\n")
 	broken := io.MultiReader(line, iotest.ErrReader(&os.PathError{Op: "read", Path: "x", Err: syscall.EIO}))
-	if damage, err := keep(t.Context(), io.Discard, broken, false, false); damage != nil || !errors.Is(err, syscall.EIO) {
+	if damage, err := keep(t.Context(), io.Discard, broken, false, false); damage != nil ||
+		!errors.Is(err, syscall.EIO) {
 		t.Errorf("damage %v, error %v", damage, err)
 	}
 	var whole bytes.Buffer
@@ -225,7 +248,8 @@ func TestDiskThatCannotBeRead(t *testing.T) {
 		if disk != nil {
 			cut = io.MultiReader(cut, iotest.ErrReader(disk))
 		}
-		if damage, err := keep(t.Context(), io.Discard, cut, true, true); (damage != nil) != (disk == nil) || (err != nil) != (disk != nil) {
+		if damage, err := keep(t.Context(), io.Discard, cut, true, true); (damage != nil) != (disk == nil) ||
+			(err != nil) != (disk != nil) {
 			t.Errorf("compressed, %v: damage %v, error %v", disk, damage, err)
 		}
 	}

@@ -16,10 +16,10 @@ import (
 	"gate421/gate/files"
 )
 
-// Rotation says when the log's file is set aside for a new one. A file that was set aside has the time of that behind its
-// name, decisions.log.20261122T150405.000000Z, so that names sort by time; while the clock is behind the newest of them, they
-// go on from there. Where the log's path is a link, it stays one, and the files are beside what it leads to. The zero value
-// never rotates. Standard output and pipes are never rotated.
+// Rotation says when the log's file is set aside for a new one. A file that was set aside has the time of that behind
+// its name, decisions.log.20261122T150405.000000Z, so that names sort by time; while the clock is behind the newest of
+// them, they go on from there. Where the log's path is a link, it stays one, and the files are beside what it leads to.
+// The zero value never rotates. Standard output and pipes are never rotated.
 type Rotation struct {
 	Size     int64 // bytes; a file that has reached them is set aside after the write that did
 	Keep     int   // files set aside that are kept whole, the newest; 0: all. Of older ones what proves something is kept
@@ -28,8 +28,8 @@ type Rotation struct {
 
 const stampFormat = "20060102T150405.000000Z"
 
-// rotateNow sets the file aside and opens a new one under its path. Where that fails the log goes on in the file it has, and it
-// is tried again a minute later. The caller holds mu; nothing here waits for the disk to sync.
+// rotateNow sets the file aside and opens a new one under its path. Where that fails the log goes on in the file it
+// has, and it is tried again a minute later. The caller holds mu; nothing here waits for the disk to sync.
 func (o *output) rotateNow() {
 	now := time.Now()
 	if now.Before(o.pause) || !o.here.Mode().IsRegular() {
@@ -104,8 +104,8 @@ func (o *output) archive(done <-chan struct{}) {
 	}
 }
 
-// tidy compresses what is not compressed yet, removes what an interruption left, and then all but the newest, of which it keeps
-// what proves something.
+// tidy compresses what is not compressed yet, removes what an interruption left, and then all but the newest, of which
+// it keeps what proves something.
 func (o *output) tidy(ctx context.Context) {
 	all, err := o.setAside()
 	errs := []error{err}
@@ -212,8 +212,8 @@ func (o *output) setAside() ([]string, error) {
 	return names, err
 }
 
-// stamp is the time in the name of a file that was set aside; ours is false for any other name. A file that is being made has
-// more behind it, and ".tmp" at its end.
+// stamp is the time in the name of a file that was set aside; ours is false for any other name. A file that is being
+// made has more behind it, and ".tmp" at its end.
 func stamp(name, path string) (at time.Time, ours bool) {
 	text, ours := strings.CutPrefix(name, path+".")
 	if !ours || len(text) < len(stampFormat) {

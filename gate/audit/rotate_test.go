@@ -59,11 +59,19 @@ func TestRotation(t *testing.T) {
 	t.Parallel()
 	for _, compressed := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "decisions.log")
-		l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 20_000, Compress: compressed}, OnRotate: func(_ string, err error) {
-			if err != nil {
-				t.Error(err)
-			}
-		}})
+		l := open(
+			t,
+			Config{
+				File:     path,
+				Patience: time.Minute,
+				Rotate:   Rotation{Size: 20_000, Compress: compressed},
+				OnRotate: func(_ string, err error) {
+					if err != nil {
+						t.Error(err)
+					}
+				},
+			},
+		)
 		for range 500 {
 			if err := l.Refusal(full()); err != nil {
 				t.Fatal(err)
@@ -97,8 +105,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// A start finishes what an end interrupted: files not compressed, compressions half done, more files than are kept. What is
-// not the log's is left alone.
+// A start finishes what an end interrupted: files not compressed, compressions half done, more files than are kept.
+// What is not the log's is left alone.
 func TestRotationTidiesUp(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "decisions.log")
@@ -134,7 +142,15 @@ func TestRotationTidiesUp(t *testing.T) {
 func TestRotationThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("x", 250))
 	told := make(chan error, 1)
-	l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 1000, Compress: true}, OnRotate: func(_ string, err error) { told <- err }})
+	l := open(
+		t,
+		Config{
+			File:     path,
+			Patience: time.Minute,
+			Rotate:   Rotation{Size: 1000, Compress: true},
+			OnRotate: func(_ string, err error) { told <- err },
+		},
+	)
 	for range 20 {
 		if err := l.Refusal(full()); err != nil {
 			t.Fatal(err)

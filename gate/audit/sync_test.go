@@ -30,8 +30,8 @@ func (o *output) wrap(err error) *unsyncable {
 	return u
 }
 
-// A sync that fails is said once; from then on nobody is refused until lines that were written later are on the disk; the log
-// says how many may not be. Where files are set aside, the later lines are in a fresh file.
+// A sync that fails is said once; from then on nobody is refused until lines that were written later are on the disk;
+// the log says how many may not be. Where files are set aside, the later lines are in a fresh file.
 func TestSyncThatFails(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -48,7 +48,15 @@ func TestSyncThatFails(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "decisions.log")
 			said := make(chan error, 10)
-			l := open(t, Config{File: path, Patience: time.Minute, Rotate: test.rotate, OnTrouble: func(err error) { said <- err }})
+			l := open(
+				t,
+				Config{
+					File:      path,
+					Patience:  time.Minute,
+					Rotate:    test.rotate,
+					OnTrouble: func(err error) { said <- err },
+				},
+			)
 			for range 3 {
 				if err := l.Refusal(full()); err != nil {
 					t.Fatal(err)
@@ -118,7 +126,8 @@ func TestSyncThatFails(t *testing.T) {
 	}
 }
 
-// A file set aside, or replaced by somebody else, whose lines the disk does not confirm: what was refused on them is in doubt.
+// A file set aside, or replaced by somebody else, whose lines the disk does not confirm: what was refused on them is in
+// doubt.
 func TestSyncOfAFormerFileFails(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(l *Log, path string){
@@ -129,7 +138,15 @@ func TestSyncOfAFormerFileFails(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "decisions.log")
 			said := make(chan error, 10)
-			l := open(t, Config{File: path, Patience: time.Minute, Rotate: Rotation{Size: 1 << 20}, OnTrouble: func(err error) { said <- err }})
+			l := open(
+				t,
+				Config{
+					File:      path,
+					Patience:  time.Minute,
+					Rotate:    Rotation{Size: 1 << 20},
+					OnTrouble: func(err error) { said <- err },
+				},
+			)
 			if err := l.Refusal(full()); err != nil {
 				t.Fatal(err)
 			}

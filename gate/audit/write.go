@@ -153,8 +153,8 @@ func (l *Log) settle(lines, bytes, written, writtenBytes int) {
 }
 
 // fail sorts out a write of which only the first bytes arrived: lines that are whole in the file are settled, refusals
-// among the rest and in the queue fail, served lines are kept for the next try. A line of which only the end is missing must
-// not come again, for the next write begins with its end; but nobody is refused on it.
+// among the rest and in the queue fail, served lines are kept for the next try. A line of which only the end is missing
+// must not come again, for the next write begins with its end; but nobody is refused on it.
 func (w *writer) fail(written int, err error) {
 	whole := 0
 	for whole < len(w.placed) && w.placed[whole].end <= written {

@@ -2,10 +2,8 @@ package config
 
 import (
 	"net/mail"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 func (r *reader) certificates(n, root *node, c *Certificates) {
@@ -42,11 +40,24 @@ func (r *reader) sourceFits(c *Certificates, values map[string]*node, n, root *n
 	email, ca, files := values["email"], values["ca"], values["files"]
 	switch {
 	case c.Source == "files" && files == nil:
-		r.problem(values["source"], "list them: files: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files is missing")
+		r.problem(
+			values["source"],
+			"list them: files: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]",
+			"certificates.files is missing",
+		)
 	case c.Source == "files" && files.kind == list && len(files.items) == 0:
-		r.problem(files, "list them: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]", "certificates.files: is empty")
+		r.problem(
+			files,
+			"list them: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]",
+			"certificates.files: is empty",
+		)
 	case c.Source != "files" && c.Source != "" && files != nil && len(files.items) > 0:
-		r.problem(files, "write source: files to use them, or leave files out", "certificates.files: not used with source: %s", c.Source)
+		r.problem(
+			files,
+			"write source: files to use them, or leave files out",
+			"certificates.files: not used with source: %s",
+			c.Source,
+		)
 	}
 	switch {
 	case c.Source == "acme" && c.Email == "":
@@ -54,7 +65,12 @@ func (r *reader) sourceFits(c *Certificates, values map[string]*node, n, root *n
 		if root.line == 0 {
 			name = "--email"
 		}
-		r.note(first(email, values["source"], n, root), "give an address that someone reads: the certificate authority has no other way to reach you", "%s is missing", name)
+		r.note(
+			first(email, values["source"], n, root),
+			"give an address that someone reads: the certificate authority has no other way to reach you",
+			"%s is missing",
+			name,
+		)
 	case c.Source != "acme" && c.Source != "":
 		for _, n := range []*node{email, ca, values["dns"], values["storage"]} {
 			if n != nil && (n.text != "" && n.kind == text || n.kind == mapping || n.kind == list) {
@@ -62,8 +78,14 @@ func (r *reader) sourceFits(c *Certificates, values map[string]*node, n, root *n
 			}
 		}
 	}
-	if i := slices.IndexFunc(c.CAs, func(ca CA) bool { return ca.Directory == "letsencrypt-staging" }); c.Source == "acme" && i >= 0 {
-		r.note(ca, "right for trying out; for visitors leave the key out", "certificates.ca: no browser trusts the certificates of %s", c.CAs[i].Directory)
+	if i := slices.IndexFunc(c.CAs, func(ca CA) bool { return ca.Directory == "letsencrypt-staging" }); c.Source == "acme" &&
+		i >= 0 {
+		r.note(
+			ca,
+			"right for trying out; for visitors leave the key out",
+			"certificates.ca: no browser trusts the certificates of %s",
+			c.CAs[i].Directory,
+		)
 	}
 }
 
@@ -95,7 +117,8 @@ func (r *reader) authorities(n *node) []CA {
 	var list []CA
 	for _, item := range items {
 		ca := r.authority(item)
-		if ca.Directory != "" && slices.ContainsFunc(list, func(before CA) bool { return before.Directory == ca.Directory }) {
+		if ca.Directory != "" &&
+			slices.ContainsFunc(list, func(before CA) bool { return before.Directory == ca.Directory }) {
 			r.problem(item, "keep one of them", "%s: %s is listed twice", item.label, quote(ca.Directory))
 		}
 		list = append(list, ca)
@@ -110,7 +133,12 @@ func (r *reader) authority(n *node) CA {
 	if n.kind == mapping {
 		values := r.section(n, "authority")
 		if directory = values["directory"]; directory == nil {
-			r.problem(n, "say which authority is meant: {directory: letsencrypt, …}", "%s.directory is missing", n.label)
+			r.problem(
+				n,
+				"say which authority is meant: {directory: letsencrypt, …}",
+				"%s.directory is missing",
+				n.label,
+			)
 		}
 		if root := values["root"]; root != nil {
 			ca.Root, _ = r.filled(root, "the path of a PEM file")
@@ -123,8 +151,12 @@ func (r *reader) authority(n *node) CA {
 		ca.Directory = r.directory(directory)
 	}
 	if ca.Directory == "zerossl" && ca.KeyID == "" {
-		r.problem(first(directory, n), "make one with ZeroSSL, and write ca: {directory: zerossl, eab: {key_id: …, hmac_key_file: /path/to/key}}",
-			"%s: zerossl wants an account made beforehand", n.label)
+		r.problem(
+			first(directory, n),
+			"make one with ZeroSSL, and write ca: {directory: zerossl, eab: {key_id: …, hmac_key_file: /path/to/key}}",
+			"%s: zerossl wants an account made beforehand",
+			n.label,
+		)
 	}
 	return ca
 }
@@ -154,7 +186,13 @@ func (r *reader) binding(n *node) (id, file string) {
 	if values == nil {
 		return "", ""
 	}
-	r.needs(n, values, "the authority shows both for the account: {key_id: …, hmac_key_file: /path/to/key}", "key_id", "hmac_key_file")
+	r.needs(
+		n,
+		values,
+		"the authority shows both for the account: {key_id: …, hmac_key_file: /path/to/key}",
+		"key_id",
+		"hmac_key_file",
+	)
 	if key := values["key_id"]; key != nil {
 		id, _ = r.filled(key, "the key's ID, as the authority shows it")
 	}
@@ -171,145 +209,6 @@ func (r *reader) needs(n *node, values map[string]*node, hint string, keys ...st
 			r.problem(n, hint, "%s is missing", n.inner(key))
 		}
 	}
-}
-
-// providerKeys are the keys that a DNS provider has for itself, those that it needs first.
-func providerKeys(provider string) (needed, others []string) {
-	switch provider {
-	case "rfc2136":
-		return []string{"server", "key_file"}, []string{"key_name", "key_algorithm", "delegated_to"}
-	case "acme-dns":
-		return []string{"server", "account_file"}, nil
-	case "cloudflare":
-		return []string{"token_file"}, []string{"delegated_to"}
-	}
-	return nil, nil
-}
-
-func providers() []string { return []string{"rfc2136", "acme-dns", "cloudflare"} }
-
-// otherProviders is the hint for who is with none of them.
-const otherProviders = "write rfc2136, acme-dns or cloudflare; with any other provider, let a CNAME lead _acme-challenge to a zone of one of these"
-
-func (r *reader) dnsProvider(n *node) string {
-	if n.kind == text && Nearest(n.text, providers()) == "" {
-		r.problem(n, otherProviders, "%s: must be %s, not %s", n.label, oneOf(providers()), quote(n.text))
-		return ""
-	}
-	provider, _ := r.choice(n, providers()...)
-	return provider
-}
-
-func (r *reader) dns(n *node) *DNS {
-	d := &DNS{}
-	values := r.section(n, "dns")
-	if values == nil {
-		return d
-	}
-	d.Propagation = r.durationOf(values, "dns", "propagation")
-	if provider := values["provider"]; provider != nil {
-		d.Provider = r.dnsProvider(provider)
-	} else {
-		r.problem(n, otherProviders, "%s is missing", n.inner("provider"))
-	}
-	needed, others := providerKeys(d.Provider)
-	if d.Provider != "" {
-		r.needs(n, values, "provider: "+d.Provider+" needs "+enumerate(needed, "and"), needed...)
-		known := append(append([]string{"provider", "resolvers", "propagation"}, needed...), others...)
-		for _, key := range names("dns") {
-			if value := values[key]; value != nil && !slices.Contains(known, key) {
-				r.problem(value, "leave it out; provider: "+d.Provider+" has "+enumerate(append(needed, others...), "and"), "%s: not used with provider: %s", value.label, d.Provider)
-				delete(values, key)
-			}
-		}
-	}
-	if d.Provider != "" {
-		r.provider(values, d)
-	}
-	if resolvers := values["resolvers"]; resolvers != nil {
-		d.Resolvers = r.servers(resolvers)
-	}
-	return d
-}
-
-// provider reads the keys that are not the same for all.
-func (r *reader) provider(values map[string]*node, d *DNS) {
-	for _, part := range []struct {
-		key, example string
-		target       *string
-	}{
-		{"key_name", "the key's name", &d.KeyName},
-		{"key_file", "the path of a file that holds the key", &d.KeyFile},
-		{"account_file", "the path of the JSON file with the account", &d.AccountFile},
-		{"token_file", "the path of a file that holds the token", &d.TokenFile},
-	} {
-		if value := values[part.key]; value != nil {
-			*part.target, _ = r.filled(value, part.example)
-		}
-	}
-	d.KeyAlgorithm = r.word(values, "dns", "key_algorithm")
-	if server := values["server"]; server != nil {
-		d.Server = r.dnsServer(server, d.Provider)
-	}
-	if to := values["delegated_to"]; to != nil {
-		if s, ok := r.text(to, `a name such as x.acme.example.net, or ""`); ok && s != "" {
-			name, f := parseChallengeName(s)
-			if f != nil {
-				r.problem(to, f.hint, "%s: %s: %s", to.label, quote(s), f.message)
-			}
-			d.DelegatedTo = name
-		}
-	}
-}
-
-// parseChallengeName reads a DNS name that need not be a host's: its first labels may begin with an underscore.
-func parseChallengeName(s string) (string, *fault) {
-	rest, under := s, ""
-	for strings.HasPrefix(rest, "_") {
-		label, after, _ := strings.Cut(rest, ".")
-		under, rest = under+strings.ToLower(label)+".", after
-	}
-	name, f := parseName(rest)
-	return under + name, f
-}
-
-func (r *reader) dnsServer(n *node, provider string) string {
-	if provider == "acme-dns" {
-		s, ok := r.filled(n, "the server's address, such as https://auth.example.com")
-		u, err := url.Parse(s)
-		if ok && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
-			r.problem(n, "write it as https://auth.example.com", "%s: %s is not the address of an acme-dns server", n.label, quote(s))
-		} else if ok && u.Scheme == "http" && !isHere(u.Hostname()) {
-			r.note(n, "write https:// unless nobody else is on that network", "%s: the account's password goes there unencrypted", n.label)
-		}
-		return s
-	}
-	s, ok := r.filled(n, `"192.0.2.53:53"`)
-	if !ok {
-		return ""
-	}
-	server, f := parseServer(s, 53)
-	if f != nil {
-		r.problem(n, f.hint, "%s: %s: %s", n.label, quote(s), f.message)
-	}
-	return server
-}
-
-// isHere reports whether a host of a URL is this machine.
-func isHere(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-func (r *reader) servers(n *node) []string {
-	items, _ := r.list(n, `["192.0.2.53:53"]`)
-	var list []string
-	for _, item := range items {
-		if server := r.dnsServer(item, ""); server != "" {
-			list = append(list, server)
-		}
-	}
-	return list
 }
 
 // storage reads the address of a storage that several gateways share.
@@ -346,7 +245,13 @@ func (r *reader) pairs(n *node) []Pair {
 		}{{"cert", &p.Cert}, {"key", &p.Key}} {
 			value := values[part.key]
 			if value == nil {
-				r.problem(item, "a certificate and its key go together: {cert: …, key: …}", "%s: %s is missing", item.label, part.key)
+				r.problem(
+					item,
+					"a certificate and its key go together: {cert: …, key: …}",
+					"%s: %s is missing",
+					item.label,
+					part.key,
+				)
 				continue
 			}
 			*part.target, _ = r.filled(value, "the path of a PEM file")

@@ -8,7 +8,12 @@ import (
 
 func TestCertificates(t *testing.T) {
 	acme := func(change func(*Certificates)) Certificates {
-		c := Certificates{Source: "acme", Email: "you@example.com", CAs: []CA{{Directory: "letsencrypt"}}, UnknownHost: "refuse"}
+		c := Certificates{
+			Source:      "acme",
+			Email:       "you@example.com",
+			CAs:         []CA{{Directory: "letsencrypt"}},
+			UnknownHost: "refuse",
+		}
 		change(&c)
 		return c
 	}
@@ -33,7 +38,10 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", name, got, want)
 		}
 	}
-	if hosts := good(t, "authorities").Sites[0].Hosts; !reflect.DeepEqual(hosts, []string{"*.example.com", "xn--bcher-kva.example.com", "intranet"}) {
+	if hosts := good(t, "authorities").Sites[0].Hosts; !reflect.DeepEqual(
+		hosts,
+		[]string{"*.example.com", "xn--bcher-kva.example.com", "intranet"},
+	) {
 		t.Errorf("hosts %q", hosts)
 	}
 }

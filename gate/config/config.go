@@ -1,25 +1,25 @@
-// Package config answers one question: what does this gate421.yaml ask for, and if it cannot be had, what is wrong, where,
-// and what should be written instead?
+// Package config answers one question: what does this gate421.yaml ask for, and if it cannot be had, what is wrong,
+// where, and what should be written instead?
 //
 // # Rules
 //
-// Strict: an unknown or repeated key, a value of the wrong type, out of bounds or excluded by another one is a Problem that
-// names the line and column of the offending key or value. Nothing is guessed, nothing is ignored: a key of the contract that
-// this version does not serve yet is refused by name, except where its value changes nothing.
+// Strict: an unknown or repeated key, a value of the wrong type, out of bounds or excluded by another one is a Problem
+// that names the line and column of the offending key or value. Nothing is guessed, nothing is ignored: a key of the
+// contract that this version does not serve yet is refused by name, except where its value changes nothing.
 //
-// Complete: all problems of a file are reported at once. Only when the text is not YAML, or not text at all, does the first
-// fault stand alone.
+// Complete: all problems of a file are reported at once. Only when the text is not YAML, or not text at all, does the
+// first fault stand alone.
 //
-// Small YAML: one document of mappings, lists and one-line scalars. Anchors, aliases, merge keys, tags, directives, explicit
-// keys ("? ") and block texts ("|", ">") are refused by name: a configuration says each thing once, where it is read. The
-// words yes, no, on and off are texts as in YAML 1.2; where a reader of YAML 1.1 would expect a boolean, the hint says so.
-// A file has at most 1 MiB, a mapping in it at most 10,000 keys.
+// Small YAML: one document of mappings, lists and one-line scalars. Anchors, aliases, merge keys, tags, directives,
+// explicit keys ("? ") and block texts ("|", ">") are refused by name: a configuration says each thing once, where it
+// is read. The words yes, no, on and off are texts as in YAML 1.2; where a reader of YAML 1.1 would expect a boolean,
+// the hint says so. A file has at most 1 MiB, a mapping in it at most 10,000 keys.
 //
 // Units: a duration is written as in Go with d for 24 hours in addition (1s, 1h30m, 7d), a size with B, KiB, MiB or GiB
 // (256MiB). A number without its unit is a problem.
 //
-// Pure: Parse and Quick look at nothing but their arguments. Whether a file, an origin or a resolver is there is for others to
-// see. Nothing in the package keeps state; everything may be used by several goroutines.
+// Pure: Parse and Quick look at nothing but their arguments. Whether a file, an origin or a resolver is there is for
+// others to see. Nothing in the package keeps state; everything may be used by several goroutines.
 package config
 
 import (
@@ -36,8 +36,8 @@ import (
 )
 
 // Config is what gate421.yaml says; each field is a key of it under the same name in lower case with underscores. It is
-// complete: a key left out has its default. Keys lists all keys with their defaults and bounds. It is not to be changed once it
-// is in use.
+// complete: a key left out has its default. Keys lists all keys with their defaults and bounds. It is not to be changed
+// once it is in use.
 type Config struct {
 	// File is the path the configuration was read from; "" when it came from flags.
 	File string
@@ -63,18 +63,19 @@ type Config struct {
 	places map[string]place // of texts in the file
 }
 
-// Listen says where requests come in. No two addresses of a configuration overlap, that of Admin included; port 0 lets the
-// system choose one.
+// Listen says where requests come in. No two addresses of a configuration overlap, that of Admin included; port 0 lets
+// the system choose one.
 type Listen struct {
 	HTTPS string // host:port or :port; cannot be turned off
 	HTTP  string // host:port or :port, ACME HTTP-01 and the redirect to https; "" is off
 
-	// ProxyProtocol are the networks of TCP load balancers, whose connections must begin with a PROXY header. Default none.
+	// ProxyProtocol are the networks of TCP load balancers, whose connections must begin with a PROXY header. Default
+	// none.
 	ProxyProtocol []netip.Prefix
 	// TrustedProxies are the networks of HTTP proxies whose headers may name the client. Default none.
 	TrustedProxies []netip.Prefix
-	// ClientIPHeader names the header with the client's address, ClientProtocolHeader that with the protocol which the client
-	// speaks to the proxy, in canonical form. Default "", none. Both count with TrustedProxies only.
+	// ClientIPHeader names the header with the client's address, ClientProtocolHeader that with the protocol which the
+	// client speaks to the proxy, in canonical form. Default "", none. Both count with TrustedProxies only.
 	ClientIPHeader       string
 	ClientProtocolHeader string
 }
@@ -88,7 +89,8 @@ type Certificates struct {
 	// UnknownHost is what a handshake for a name nobody configured gets: "refuse" for an alert, "default" for
 	// the certificate of the first site's first host.
 	UnknownHost string
-	// Storage is "" (default) for files below State, or the URL (redis, rediss) of a server that several gateways share.
+	// Storage is "" (default) for files below State, or the URL (redis, rediss) of a server that several gateways
+	// share.
 	Storage string
 	Files   []Pair // source "files" only, and then at least one; re-read when they change
 }
@@ -129,18 +131,19 @@ type Verify struct {
 	// Wait is the longest that a crawler's first HTTP/2 request waits for its verdict.
 	Wait time.Duration
 	// Ranges says where Google's published address ranges come from: "auto" fetches them daily, "embedded" has those
-	// that came with the program, "none" has no use for them. They prove nothing; addresses in them are looked up first.
+	// that came with the program, "none" has no use for them. They prove nothing; addresses in them are looked up
+	// first.
 	Ranges string
 }
 
 // Site is one site: hosts that share an origin and rules.
 type Site struct {
-	// Hosts are lower-case ASCII (IDNA's A-labels), without port; at least one. "*.example.com" stands for any one label in
-	// place of the star and wants DNS with source "acme". An IP address, too, excludes source "acme".
+	// Hosts are lower-case ASCII (IDNA's A-labels), without port; at least one. "*.example.com" stands for any one
+	// label in place of the star and wants DNS with source "acme". An IP address, too, excludes source "acme".
 	Hosts []string
 	// Origin lists the site's own servers, at least one and none twice: "http://host[:port]", "https://host[:port]",
-	// "h2c://host[:port]" (HTTP/2 without TLS), "h2://host[:port]" (with TLS) or "unix:/absolute/socket"; or it is one folder,
-	// "file:/absolute/folder". None has a slash at the end.
+	// "h2c://host[:port]" (HTTP/2 without TLS), "h2://host[:port]" (with TLS) or "unix:/absolute/socket"; or it is one
+	// folder, "file:/absolute/folder". None has a slash at the end.
 	Origin     []string
 	OriginTLS  OriginTLS
 	OriginTime time.Duration // as Limits.OriginTime, for this site; 0: that one
@@ -149,8 +152,8 @@ type Site struct {
 	Paths      []policy.Rule
 }
 
-// OriginTLS says how an origin behind TLS (https:// or h2://) is trusted, and trusts. Any other value than the zero one wants
-// at least one such server.
+// OriginTLS says how an origin behind TLS (https:// or h2://) is trusted, and trusts. Any other value than the zero one
+// wants at least one such server.
 type OriginTLS struct {
 	ServerName         string // name asked for and expected; "" (default): the request's host
 	CA                 string // path of a PEM file with the authorities to trust; "" (default): the system's
@@ -170,7 +173,8 @@ func (s Site) Spec() policy.Spec {
 	return policy.Spec{Hosts: s.Hosts, State: s.HTTP2Crawl, Paths: s.Paths}
 }
 
-// Policy builds the rules of all sites. Parse has looked at everything that New refuses, so an error is a fault of the program.
+// Policy builds the rules of all sites. Parse has looked at everything that New refuses, so an error is a fault of the
+// program.
 func (c *Config) Policy() (*policy.Policy, error) {
 	specs := make([]policy.Spec, len(c.Sites))
 	for i, s := range c.Sites {
@@ -179,11 +183,12 @@ func (c *Config) Policy() (*policy.Policy, error) {
 	return policy.New(specs)
 }
 
-// Notes are warnings, sorted by position: the configuration does what it says, but its author may not expect what follows.
+// Notes are warnings, sorted by position: the configuration does what it says, but its author may not expect what
+// follows.
 func (c *Config) Notes() []Problem { return c.notes }
 
-// Load reads the file at path and parses it. The error is Problems, or says why the file could not be read. crawlers are the
-// names that exist in the catalogue of crawlers.
+// Load reads the file at path and parses it. The error is Problems, or says why the file could not be read. crawlers
+// are the names that exist in the catalogue of crawlers.
 func Load(path string, crawlers []string) (*Config, error) {
 	text, err := files.Read(path, maxFileBytes)
 	if errors.Is(err, files.ErrTooLarge) {
@@ -201,10 +206,17 @@ func Load(path string, crawlers []string) (*Config, error) {
 
 // tooLarge is what is wrong with a file of more than maxFileBytes.
 func tooLarge(path string) Problem {
-	return Problem{File: path, Line: 1, Column: 1, Message: "the file is larger than 1 MiB", Hint: "is it the right file?"}
+	return Problem{
+		File:    path,
+		Line:    1,
+		Column:  1,
+		Message: "the file is larger than 1 MiB",
+		Hint:    "is it the right file?",
+	}
 }
 
-// Parse reads a configuration from its text; name is the file's, for messages and for Config.File. The error is Problems.
+// Parse reads a configuration from its text; name is the file's, for messages and for Config.File. The error is
+// Problems.
 func Parse(name string, text []byte, crawlers []string) (*Config, error) {
 	r := &reader{file: name, crawlers: crawlers}
 	root := r.yaml(text)

@@ -100,8 +100,16 @@ func good(t *testing.T, name string) *Config {
 func standard() Config {
 	return Config{
 		Listen: Listen{HTTPS: ":443", HTTP: ":80"}, Admin: "127.0.0.1:9421", State: "/var/lib/gate421",
-		Certificates: Certificates{Source: "acme", CAs: []CA{{Directory: "letsencrypt"}}, UnknownHost: "refuse"}, Crawlers: []string{"googlebot"},
-		Verify: Verify{Resolver: "system", Wait: time.Second, Ranges: "auto"}, Log: Log{File: "-", Scope: "all", ClientIP: "full", Query: "keep"},
+		Certificates: Certificates{
+			Source:      "acme",
+			CAs:         []CA{{Directory: "letsencrypt"}},
+			UnknownHost: "refuse",
+		}, Crawlers: []string{"googlebot"},
+		Verify: Verify{
+			Resolver: "system",
+			Wait:     time.Second,
+			Ranges:   "auto",
+		}, Log: Log{File: "-", Scope: "all", ClientIP: "full", Query: "keep"},
 		Limits: Limits{
 			HeaderBytes: 32 << 10, HeaderTime: 10 * time.Second, IdleTime: 120 * time.Second,
 			PingAfter: 30 * time.Second, PingTime: 15 * time.Second, Streams: 100, FrameBytes: 16 << 10,
@@ -167,8 +175,14 @@ func TestValues(t *testing.T) {
 			}
 		}},
 		{"proxies", func(c *Config) {
-			c.Listen.ProxyProtocol = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
-			c.Listen.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.7/32")}
+			c.Listen.ProxyProtocol = []netip.Prefix{
+				netip.MustParsePrefix("10.0.0.0/8"),
+				netip.MustParsePrefix("2001:db8::/32"),
+			}
+			c.Listen.TrustedProxies = []netip.Prefix{
+				netip.MustParsePrefix("192.0.2.0/24"),
+				netip.MustParsePrefix("198.51.100.7/32"),
+			}
 			c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader = "X-Forwarded-For", "Cloudfront-Viewer-Http-Version"
 		}},
 		{"folder", func(c *Config) { c.Sites[0].Origin = []string{"file:/var/www/site"} }},
@@ -178,28 +192,51 @@ func TestValues(t *testing.T) {
 		}},
 		{"origin_client_certificate", func(c *Config) {
 			c.Sites[0].Origin = []string{"h2://app.example.net"}
-			c.Sites[0].OriginTLS = OriginTLS{ClientCert: "/etc/gate421/client.pem", ClientKey: "/etc/gate421/client.key"}
+			c.Sites[0].OriginTLS = OriginTLS{
+				ClientCert: "/etc/gate421/client.pem",
+				ClientKey:  "/etc/gate421/client.key",
+			}
 		}},
 		{"origin_h2c", func(c *Config) { c.Sites[0].Origin = []string{"h2c://127.0.0.1:3000"} }},
 		{"origin_unix", func(c *Config) { c.Sites[0].Origin = []string{"unix:/run/app.sock"} }},
 		{"origin_many", func(c *Config) {
-			c.Sites[0].Origin = []string{"http://127.0.0.1:3000", "https://app.example.net", "h2c://127.0.0.1:3001", "h2://[2001:db8::1]:8443", "unix:/run/app.sock"}
+			c.Sites[0].Origin = []string{
+				"http://127.0.0.1:3000",
+				"https://app.example.net",
+				"h2c://127.0.0.1:3001",
+				"h2://[2001:db8::1]:8443",
+				"unix:/run/app.sock",
+			}
 			c.Sites[0].OriginTLS = OriginTLS{CA: "/etc/origin-ca.pem"}
 		}},
-		{"origin_many_quoted", func(c *Config) { c.Sites[0].Origin = append(c.Sites[0].Origin, "http://127.0.0.1:3001") }},
+		{
+			"origin_many_quoted",
+			func(c *Config) { c.Sites[0].Origin = append(c.Sites[0].Origin, "http://127.0.0.1:3001") },
+		},
 		{"resolver", func(c *Config) { c.Verify.Resolver = "192.0.2.53:53" }},
 		{"resolver_tls", func(c *Config) {
-			c.Verify = Verify{Resolver: "tls://[2001:db8::53]:853#dns.example", Wait: 1500 * time.Millisecond, Ranges: "none"}
+			c.Verify = Verify{
+				Resolver: "tls://[2001:db8::53]:853#dns.example",
+				Wait:     1500 * time.Millisecond,
+				Ranges:   "none",
+			}
 		}},
 		{"log_file", func(c *Config) {
-			c.Log.File, c.Log.Query, c.Log.Rotate = "/var/log/gate421/decisions.log", "drop", Rotate{256 << 20, 14, "zstd"}
+			c.Log.File, c.Log.Query, c.Log.Rotate = "/var/log/gate421/decisions.log", "drop", Rotate{
+				256 << 20,
+				14,
+				"zstd",
+			}
 		}},
 		{"log_rotate", func(c *Config) { c.Log.File, c.Log.Rotate = "decisions.log", Rotate{1 << 30, 14, "none"} }},
 		{"log_logrotate", func(c *Config) { c.Log.File = "decisions.log" }},
 		{"every_key", func(c *Config) {
 			c.Sites[0].Hosts = []string{"example.com", "www.example.com"}
 			c.Sites[0].OriginTime = 10 * time.Minute
-			c.Sites[0].Paths = []policy.Rule{{Pattern: "/downloads/", State: policy.Allow}, {Pattern: "/*.pdf$", State: policy.Observe}}
+			c.Sites[0].Paths = []policy.Rule{
+				{Pattern: "/downloads/", State: policy.Allow},
+				{Pattern: "/*.pdf$", State: policy.Observe},
+			}
 		}},
 		{"guard", func(c *Config) {
 			c.Sites[0].Guard = &Guard{Refusals: 10, Within: 180 * time.Hour}
@@ -269,7 +306,8 @@ func TestTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Load(path, catalogue())
-	if want := path + ":1:1: the file is larger than 1 MiB\nhint: is it the right file?"; err == nil || err.Error() != want {
+	if want := path + ":1:1: the file is larger than 1 MiB\nhint: is it the right file?"; err == nil ||
+		err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -280,10 +318,17 @@ func TestQuick(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "quick", c, standard())
-	if len(c.Notes()) != 2 || c.Notes()[0].Message != "--email is missing" || !strings.HasPrefix(c.Notes()[1].Message, `host "example.com": www.example.com is of no site`) {
+	if len(c.Notes()) != 2 || c.Notes()[0].Message != "--email is missing" ||
+		!strings.HasPrefix(c.Notes()[1].Message, `host "example.com": www.example.com is of no site`) {
 		t.Errorf("notes %v", c.Notes())
 	}
-	q := QuickSetup{Hosts: []string{"a.example", "b.example"}, Origin: "file:/srv", Email: "a@example.com", HTTP2Crawl: "observe", State: "/srv/state"}
+	q := QuickSetup{
+		Hosts:      []string{"a.example", "b.example"},
+		Origin:     "file:/srv",
+		Email:      "a@example.com",
+		HTTP2Crawl: "observe",
+		State:      "/srv/state",
+	}
 	other, err := Quick(q, catalogue())
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +351,14 @@ func TestQuickProblems(t *testing.T) {
 hint: write --host example.com, the name that visitors use
 --origin is missing
 hint: say where the site's own server is: --origin http://127.0.0.1:3000`},
-		{QuickSetup{Hosts: []string{"https://example.com", "a.example", "a.example"}, Origin: "127.0.0.1:3000", Email: "me", HTTP2Crawl: "off", State: "x"},
+		{
+			QuickSetup{
+				Hosts:      []string{"https://example.com", "a.example", "a.example"},
+				Origin:     "127.0.0.1:3000",
+				Email:      "me",
+				HTTP2Crawl: "off",
+				State:      "x",
+			},
 			`--state: "x" is not an absolute path
 hint: write the whole path, from the / on
 --email: "me" is not an e-mail address
@@ -318,7 +370,8 @@ hint: a host can have one site only; keep one of them
 --origin: "127.0.0.1:3000": has no http://, https:// or file: before it
 hint: write http://127.0.0.1:3000
 --http2-crawl: must be refuse, observe or allow, not "off"
-hint: is HTTP/2 crawling not wanted? write refuse; is nothing to be refused? write allow`},
+hint: is HTTP/2 crawling not wanted? write refuse; is nothing to be refused? write allow`,
+		},
 	}
 	for _, test := range tests {
 		if _, err := Quick(test.setup, catalogue()); err == nil || err.Error() != test.want {

@@ -28,5 +28,8 @@ func CrawlerHint(name string, known []string) string {
 		nearest = "googlebot"
 	}
 	return "only Google documents 421 as the way to opt out of crawling over HTTP/2, so only its crawlers can be sent back: nearest is " +
-		nearest + "; known are " + enumerate(known, "and")
+		nearest + "; known are " + enumerate(
+		known,
+		"and",
+	)
 }

@@ -79,8 +79,8 @@ func enumerate(words []string, last string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " " + last + " " + words[len(words)-1]
 }
 
-// Nearest finds the word that differs least from s: in letter case or hyphens only, by a plural's s, or by a few slips. It
-// returns "" when none is near.
+// Nearest finds the word that differs least from s: in letter case or hyphens only, by a plural's s, or by a few slips.
+// It returns "" when none is near.
 func Nearest(s string, words []string) string {
 	plain := strings.NewReplacer("-", "_", " ", "_")
 	s = plain.Replace(strings.ToLower(s))

@@ -23,7 +23,10 @@ func parseHost(s string) (string, *fault) {
 		return "", faultf(hint, "a host has no path")
 	}
 	if strings.ContainsAny(s, " \t") || strings.Contains(s, ",") {
-		return "", faultf("write one host an entry: [example.com, www.example.com]", "a host has no spaces and no commas")
+		return "", faultf(
+			"write one host an entry: [example.com, www.example.com]",
+			"a host has no spaces and no commas",
+		)
 	}
 	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
 		if addr.Zone() != "" {
@@ -37,11 +40,20 @@ func parseHost(s string) (string, *fault) {
 	name, wildcard := strings.CutPrefix(s, "*.")
 	switch {
 	case s == "*":
-		return "", faultf("list the hosts; a request for any other host is turned away", "one star for all hosts is not possible")
+		return "", faultf(
+			"list the hosts; a request for any other host is turned away",
+			"one star for all hosts is not possible",
+		)
 	case strings.Contains(name, "*"):
-		return "", faultf("write *.example.com for every host right below example.com", `a star can only stand for the first label, as "*."`)
+		return "", faultf(
+			"write *.example.com for every host right below example.com",
+			`a star can only stand for the first label, as "*."`,
+		)
 	case wildcard && !strings.Contains(strings.Trim(name, "."), "."):
-		return "", faultf("write *.example.com for every host right below example.com", "the star covers a whole top-level domain")
+		return "", faultf(
+			"write *.example.com for every host right below example.com",
+			"the star covers a whole top-level domain",
+		)
 	}
 	ascii, f := parseName(name)
 	if f != nil {
@@ -105,11 +117,17 @@ func certifiable(host string, c Certificates) *fault {
 	_, err := netip.ParseAddr(host)
 	switch {
 	case strings.HasPrefix(host, "*.") && c.DNS == nil:
-		return faultf("add certificates.dns, list the hosts one by one, or "+other, "a certificate for a wildcard is given through DNS only, and certificates.dns is missing")
+		return faultf(
+			"add certificates.dns, list the hosts one by one, or "+other,
+			"a certificate for a wildcard is given through DNS only, and certificates.dns is missing",
+		)
 	case err == nil:
 		return faultf("write a host name, or "+other, "source: acme gets no certificate for an IP address")
 	case c.onlyLetsEncrypt() && !strings.Contains(host, "."):
-		return faultf("write the full name, such as "+host+".example.com, or "+other, "Let's Encrypt gives no certificate for a name without a dot")
+		return faultf(
+			"write the full name, such as "+host+".example.com, or "+other,
+			"Let's Encrypt gives no certificate for a name without a dot",
+		)
 	}
 	return nil
 }
@@ -118,7 +136,8 @@ func (c Certificates) onlyLetsEncrypt() bool {
 	return !slices.ContainsFunc(c.CAs, func(ca CA) bool { return !strings.HasPrefix(ca.Directory, "letsencrypt") })
 }
 
-// private says whether a name is under one of the domains that are nobody's (RFC 2606, RFC 6762, RFC 8375 and their kin).
+// private says whether a name is under one of the domains that are nobody's (RFC 2606, RFC 6762, RFC 8375 and their
+// kin).
 func private(host string) (domain string, yes bool) {
 	for _, domain := range []string{"test", "example", "invalid", "localhost", "local", "internal", "lan", "home.arpa"} {
 		if strings.HasSuffix(host, "."+domain) {

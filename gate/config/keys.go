@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Key is a key of the configuration file. Defaults and bounds are written as the file would have them, so that messages,
-// documentation and the decoder say the same.
+// Key is a key of the configuration file. Defaults and bounds are written as the file would have them, so that
+// messages, documentation and the decoder say the same.
 type Key struct {
 	Section string // where it stands: "" is the file itself; see Keys
 	Name    string
@@ -17,8 +17,8 @@ type Key struct {
 	Words   []string // if not nil, the value is one of these
 }
 
-// Keys is the table of all keys, in the order of the example configuration. A section is called like the key that it stands
-// below; "sites" is an entry of the list of sites, "files" and "authority" are entries of certificates.files and
+// Keys is the table of all keys, in the order of the example configuration. A section is called like the key that it
+// stands below; "sites" is an entry of the list of sites, "files" and "authority" are entries of certificates.files and
 // certificates.ca, and "eab", "dns", "rotate", "origin_tls" and "guard" stand in a section of their own each.
 func Keys() []Key {
 	return []Key{
@@ -57,7 +57,11 @@ func Keys() []Key {
 		{Section: "dns", Name: "provider", Words: providers()},
 		{Section: "dns", Name: "server"},
 		{Section: "dns", Name: "key_name"},
-		{Section: "dns", Name: "key_algorithm", Words: []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}},
+		{
+			Section: "dns",
+			Name:    "key_algorithm",
+			Words:   []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"},
+		},
 		{Section: "dns", Name: "key_file"},
 		{Section: "dns", Name: "account_file"},
 		{Section: "dns", Name: "token_file"},

@@ -16,7 +16,8 @@ func TestTableIsWellFormed(t *testing.T) {
 			t.Errorf("%s: is there twice", name)
 		}
 		seen[[2]string{k.Section, k.Name}] = true
-		if k.Section != "" && !slices.ContainsFunc(Keys(), func(parent Key) bool { return parent.Name == k.Section }) && k.Section != "authority" {
+		if k.Section != "" && !slices.ContainsFunc(Keys(), func(parent Key) bool { return parent.Name == k.Section }) &&
+			k.Section != "authority" {
 			t.Errorf("%s: stands below %q, which is no key", name, k.Section)
 		}
 		if k.Words != nil && k.Default != "" && !slices.Contains(k.Words, k.Default) {

@@ -2,8 +2,8 @@ package config
 
 import "time"
 
-// Limits bound what one client or one slow origin can take. Every field has its default filled in; Keys has the defaults and
-// the bounds.
+// Limits bound what one client or one slow origin can take. Every field has its default filled in; Keys has the
+// defaults and the bounds.
 type Limits struct {
 	HeaderBytes  int           // bytes of a request's headers
 	HeaderFields int           // fields of a request's header
@@ -23,17 +23,17 @@ type Limits struct {
 	WriteTime        time.Duration // writing without progress
 
 	Connections int // open at once, fewer where the process may not open as many files
-	// ConnectionsPerAddress are those with requests under way, of one IPv4 address or IPv6 /64. The default is lowered to a quarter
-	// of Connections.
+	// ConnectionsPerAddress are those with requests under way, of one IPv4 address or IPv6 /64. The default is lowered
+	// to a quarter of Connections.
 	ConnectionsPerAddress int
 
-	// RequestsPerAddress are those of one IPv4 address or IPv6 /64 that sites' own servers work on at once. The default is
-	// lowered to a quarter of the files that may be open for these.
+	// RequestsPerAddress are those of one IPv4 address or IPv6 /64 that sites' own servers work on at once. The default
+	// is lowered to a quarter of the files that may be open for these.
 	RequestsPerAddress int
 
 	OriginTime time.Duration // until an origin begins its answer, and between its bytes
-	// DrainGrace is how long new connections are taken after the end has been asked for. The default counts where somebody has
-	// asked whether the gateway is ready within the last minute; else it is 0.
+	// DrainGrace is how long new connections are taken after the end has been asked for. The default counts where
+	// somebody has asked whether the gateway is ready within the last minute; else it is 0.
 	DrainGrace time.Duration
 	DrainTime  time.Duration // at the end, for what is under way
 }
@@ -68,7 +68,13 @@ func (r *reader) limits(n *node, l *Limits) {
 		if at == nil {
 			at = values["stream_window"]
 		}
-		r.problem(at, "raise limits.connection_window or lower limits.stream_window",
-			"%s: the connection's window (%s) is smaller than a stream's (%s)", at.label, spellSize(int64(l.ConnectionWindow)), spellSize(int64(l.StreamWindow)))
+		r.problem(
+			at,
+			"raise limits.connection_window or lower limits.stream_window",
+			"%s: the connection's window (%s) is smaller than a stream's (%s)",
+			at.label,
+			spellSize(int64(l.ConnectionWindow)),
+			spellSize(int64(l.StreamWindow)),
+		)
 	}
 }

@@ -48,8 +48,12 @@ func (r *reader) log(n *node, l *Log) {
 // rotate reads how the file is rotated; null leaves it to others, a nil node to the defaults.
 func (r *reader) rotate(n *node) Rotate {
 	standard := r.rotation(nil)
-	hint := fmt.Sprintf("write null to leave the file to logrotate (rename, then SIGHUP); leave the key out for %s, %d files, %s",
-		spellSize(standard.Size), standard.Keep, standard.Compress)
+	hint := fmt.Sprintf(
+		"write null to leave the file to logrotate (rename, then SIGHUP); leave the key out for %s, %d files, %s",
+		spellSize(standard.Size),
+		standard.Keep,
+		standard.Compress,
+	)
 	switch {
 	case n == nil:
 		return standard

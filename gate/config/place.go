@@ -22,8 +22,9 @@ func (r *reader) places(n *node, all map[string]place) {
 	}
 }
 
-// At gives a problem the place of a value in the file, so that whoever looks at this machine can name the line, too. The
-// value is a text as the file writes it. A value that is not there, as one from a flag, leaves the problem as it is.
+// At gives a problem the place of a value in the file, so that whoever looks at this machine can name the line, too.
+// The value is a text as the file writes it. A value that is not there, as one from a flag, leaves the problem as it
+// is.
 func (c *Config) At(value string, p Problem) Problem {
 	if at, known := c.places[value]; known && value != "" {
 		p.File, p.Line, p.Column, p.Source = c.File, at.line, at.column, at.source
@@ -31,8 +32,9 @@ func (c *Config) At(value string, p Problem) Problem {
 	return p
 }
 
-// AtMentioned does the same for the last text of the file that a message mentions, as in `certificate "/etc/ssl/a.pem": …` or
-// `open /etc/ssl/a.pem: …`. What a message has behind a semicolon explains, and is not what is wrong; nor are mere words.
+// AtMentioned does the same for the last text of the file that a message mentions, as in `certificate "/etc/ssl/a.pem":
+// …` or `open /etc/ssl/a.pem: …`. What a message has behind a semicolon explains, and is not what is wrong; nor are
+// mere words.
 func (c *Config) AtMentioned(p Problem) Problem {
 	at := p
 	message, _, _ := strings.Cut(p.Message, "; ")

@@ -22,8 +22,8 @@ type Problem struct {
 	Source  string // the text of the line without passwords, "" when the value came from a flag
 }
 
-// String gives the position and message, the line with a caret below the column, and the hint. Whatever the file holds, the
-// result holds no control characters but line ends.
+// String gives the position and message, the line with a caret below the column, and the hint. Whatever the file holds,
+// the result holds no control characters but line ends.
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.Line > 0 {
@@ -61,7 +61,8 @@ const (
 	excerptBefore = 60
 )
 
-// excerpt cuts a line to what surrounds the column, one character for each, and says before how many of them the caret stands.
+// excerpt cuts a line to what surrounds the column, one character for each, and says before how many of them the caret
+// stands.
 func excerpt(line string, column int) (shown string, caret int) {
 	line = strings.TrimRightFunc(line, unicode.IsSpace)
 	caret = max(column-1, 0)
@@ -145,11 +146,13 @@ func byPosition(a, b Problem) int {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-// secretKey is a key that no value but a secret goes with. There is none in the contract, but who writes one has a secret there.
+// secretKey is a key that no value but a secret goes with. There is none in the contract, but who writes one has a
+// secret there.
 const secretKey = `(?i)(?:token|secret|passw(?:or)?d|api_?key|hmac_key|credentials?)["']?\s*:\s*`
 
-// masked hides the values of secretKeys, and what an address says before its @, which may be a password: what is shown ends up in logs. Half-written
-// addresses count too, so it hides rather too much. The width stays, for the caret's sake.
+// masked hides the values of secretKeys, and what an address says before its @, which may be a password: what is shown
+// ends up in logs. Half-written addresses count too, so it hides rather too much. The width stays, for the caret's
+// sake.
 func masked(s string) string {
 	const most = 16 // secrets in a line that are told apart
 	for at, n := 0, 1; n <= most; n++ {
@@ -175,8 +178,8 @@ func masked(s string) string {
 	return s[:from] + strings.Repeat("*", utf8.RuneCountInString(s[from:to])) + s[to:]
 }
 
-// secretEnd is how long the value is that a text begins with: to its closing quote, to where it ends in a line of several, or
-// all of the text.
+// secretEnd is how long the value is that a text begins with: to its closing quote, to where it ends in a line of
+// several, or all of the text.
 func secretEnd(s string, several bool) int {
 	if s[0] == '"' || s[0] == '\'' {
 		for i := 1; i < len(s); i++ {
@@ -195,7 +198,8 @@ func secretEnd(s string, several bool) int {
 	return len(s)
 }
 
-// secretIn finds a secretKey and its value. Most lines, and they may be long, are looked at no closer than for its words.
+// secretIn finds a secretKey and its value. Most lines, and they may be long, are looked at no closer than for its
+// words.
 func secretIn(s string) []int {
 	lower := strings.ToLower(s)
 	for _, word := range []string{"token", "secret", "passw", "api", "hmac_key", "credential"} {

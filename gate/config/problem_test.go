@@ -24,7 +24,13 @@ func TestNoPasswordIsShown(t *testing.T) {
 		`dns: {provider: acme-dns, account_file: x, server: "https://gate:s3cret@192.0.2.6"}`,
 		`ca: "https://gate:s3cret@192.0.2.6/dir"`,
 	} {
-		c, err := Parse("a.yaml", []byte("certificates:\n  "+line+"\nsites:\n- {hosts: [a.test], origin: \"http://127.0.0.1:1\", http2_crawl: observe}\n"), nil)
+		c, err := Parse(
+			"a.yaml",
+			[]byte(
+				"certificates:\n  "+line+"\nsites:\n- {hosts: [a.test], origin: \"http://127.0.0.1:1\", http2_crawl: observe}\n",
+			),
+			nil,
+		)
 		var shown string
 		if err != nil {
 			shown = err.Error()
@@ -67,8 +73,14 @@ func TestUnencryptedACMEDNSIsNoted(t *testing.T) {
 		"http://[::1]:8053":        false,
 		"http://localhost":         false,
 	} {
-		c, err := Parse("a.yaml", []byte("certificates:\n  dns: {provider: acme-dns, account_file: x, server: \""+server+"\"}\nsites:\n- {hosts: [a.test], "+
-			"origin: \"http://127.0.0.1:1\", http2_crawl: observe}\n"), []string{"googlebot"})
+		c, err := Parse(
+			"a.yaml",
+			[]byte(
+				"certificates:\n  dns: {provider: acme-dns, account_file: x, server: \""+server+"\"}\nsites:\n- {hosts: [a.test], "+
+					"origin: \"http://127.0.0.1:1\", http2_crawl: observe}\n",
+			),
+			[]string{"googlebot"},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

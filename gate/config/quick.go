@@ -44,10 +44,19 @@ func (q QuickSetup) root() *node {
 	for _, host := range q.Hosts {
 		hosts.items = append(hosts.items, &node{text: host})
 	}
-	site := branch("hosts", hosts, "origin", flag("--origin", q.Origin), "http2_crawl", flag("--http2-crawl", q.HTTP2Crawl))
+	site := branch(
+		"hosts",
+		hosts,
+		"origin",
+		flag("--origin", q.Origin),
+		"http2_crawl",
+		flag("--http2-crawl", q.HTTP2Crawl),
+	)
 	root := branch("sites", &node{kind: list, items: []*node{site}})
 	if q.Email != "" {
-		root.entries = append(root.entries, branch("certificates", branch("email", flag("--email", q.Email))).entries...)
+		root.entries = append(
+			root.entries,
+			branch("certificates", branch("email", flag("--email", q.Email))).entries...)
 	}
 	if q.State != "" {
 		root.entries = append(root.entries, branch("state", flag("--state", q.State)).entries...)

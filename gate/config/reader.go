@@ -10,8 +10,8 @@ import (
 	"gate421/gate/policy"
 )
 
-// reader walks the tree once, fills a Config and collects what is wrong on the way. A getter that finds a value of the wrong
-// type adds the problem and returns false.
+// reader walks the tree once, fills a Config and collects what is wrong on the way. A getter that finds a value of the
+// wrong type adds the problem and returns false.
 type reader struct {
 	file     string
 	lines    []string
@@ -22,8 +22,8 @@ type reader struct {
 	hosts    map[string]*node // of all sites
 }
 
-// section checks the keys of a mapping against those the section has and returns the values by key; nil when it is no mapping.
-// The empty section is the file itself.
+// section checks the keys of a mapping against those the section has and returns the values by key; nil when it is no
+// mapping. The empty section is the file itself.
 func (r *reader) section(n *node, section string) map[string]*node {
 	if n.kind != mapping {
 		r.wrongType(n, sectionKind, sectionHint(section))
@@ -153,7 +153,11 @@ func (r *reader) state(n *node) (policy.State, bool) {
 		}
 	}
 	if n.kind == mapping || n.kind == list || n.kind == nothing || n.kind == null {
-		r.wrongType(n, "refuse, observe or allow", "refuse answers 421, observe only records that it would, allow leaves crawlers alone")
+		r.wrongType(
+			n,
+			"refuse, observe or allow",
+			"refuse answers 421, observe only records that it would, allow leaves crawlers alone",
+		)
 		return 0, false
 	}
 	hint := "refuse answers 421, observe only records that it would, allow leaves crawlers alone"
@@ -182,7 +186,11 @@ func (r *reader) state(n *node) (policy.State, bool) {
 // integer returns a number from low to high.
 func (r *reader) integer(n *node, low, high int64) (int64, bool) {
 	if n.kind != number {
-		r.wrongType(n, "a number", fmt.Sprintf("write a whole number from %d to %d, without quotes and unit", low, high))
+		r.wrongType(
+			n,
+			"a number",
+			fmt.Sprintf("write a whole number from %d to %d, without quotes and unit", low, high),
+		)
 		return 0, false
 	}
 	v, err := strconv.ParseInt(n.text, 10, 64)
@@ -196,7 +204,13 @@ func (r *reader) integer(n *node, low, high int64) (int64, bool) {
 // duration returns a duration from low to high.
 func (r *reader) duration(n *node, low, high time.Duration) (time.Duration, bool) {
 	if n.kind == number {
-		r.problem(n, "write the unit: "+n.text+"s; the others are ms, m, h and d", "%s: the duration %s has no unit", n.label, n.text)
+		r.problem(
+			n,
+			"write the unit: "+n.text+"s; the others are ms, m, h and d",
+			"%s: the duration %s has no unit",
+			n.label,
+			n.text,
+		)
 		return 0, false
 	}
 	s, ok := r.text(n, "a duration such as 10s")
@@ -206,7 +220,13 @@ func (r *reader) duration(n *node, low, high time.Duration) (time.Duration, bool
 	d, err := parseDuration(s)
 	switch {
 	case err != nil:
-		r.problem(n, "write a number and its unit, such as 500ms, 10s, 1h30m or 7d", "%s: %s is not a duration", n.label, quote(s))
+		r.problem(
+			n,
+			"write a number and its unit, such as 500ms, 10s, 1h30m or 7d",
+			"%s: %s is not a duration",
+			n.label,
+			quote(s),
+		)
 	case d < low || d > high:
 		r.problem(n, "", "%s: must be from %s to %s, not %s", n.label, spellDuration(low), spellDuration(high), s)
 	default:
@@ -218,7 +238,13 @@ func (r *reader) duration(n *node, low, high time.Duration) (time.Duration, bool
 // size returns a number of bytes from low to high.
 func (r *reader) size(n *node, low, high int64) (int64, bool) {
 	if n.kind == number {
-		r.problem(n, "write the unit: "+n.text+"B; the others are KiB, MiB and GiB", "%s: the size %s has no unit", n.label, n.text)
+		r.problem(
+			n,
+			"write the unit: "+n.text+"B; the others are KiB, MiB and GiB",
+			"%s: the size %s has no unit",
+			n.label,
+			n.text,
+		)
 		return 0, false
 	}
 	s, ok := r.text(n, "a size such as 256KiB")
@@ -229,7 +255,8 @@ func (r *reader) size(n *node, low, high int64) (int64, bool) {
 	switch {
 	case err != nil:
 		hint := "write a whole number and its unit: B, KiB, MiB or GiB, such as 256KiB"
-		if digits := strings.TrimRight(s, "kKmMgGiIbB "); digits != s && digits != "" && !strings.Contains(digits, ".") {
+		if digits := strings.TrimRight(s, "kKmMgGiIbB "); digits != s && digits != "" &&
+			!strings.Contains(digits, ".") {
 			if unit := strings.ToUpper(strings.TrimSpace(s[len(digits):]))[:1]; strings.Contains("KMG", unit) {
 				hint = "write " + digits + unit + "iB"
 			}

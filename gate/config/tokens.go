@@ -20,7 +20,8 @@ const tooDeep = "this line begins further right than the key above it, which has
 func (r *reader) tokens(tokens token.Tokens) {
 	var s shape
 	for i, tk := range tokens {
-		if len(r.problems) > maxProblems || tk.Type == token.InvalidType || len(r.problems) > 0 && tk.Type == token.DocumentHeaderType {
+		if len(r.problems) > maxProblems || tk.Type == token.InvalidType ||
+			len(r.problems) > 0 && tk.Type == token.DocumentHeaderType {
 			return
 		}
 		hint, message := s.next(tk)
@@ -135,7 +136,8 @@ func unwanted(tokens token.Tokens, i int) (hint, message string) {
 		if i > 0 && (tokens[i-1].Type == token.LiteralType || tokens[i-1].Type == token.FoldedType) {
 			return "", ""
 		}
-		if tk.Type == token.StringType && strings.HasPrefix(tk.Value, "-") && tk.Next != nil && tk.Next.Type == token.MappingValueType {
+		if tk.Type == token.StringType && strings.HasPrefix(tk.Value, "-") && tk.Next != nil &&
+			tk.Next.Type == token.MappingValueType {
 			return `write "- " and then the key`, `a list entry needs a space after its "-"`
 		}
 		if !strings.Contains(strings.TrimSpace(tk.Origin), "\n") {

@@ -66,7 +66,8 @@ func (r *reader) yaml(source []byte) *node {
 	return nil
 }
 
-// parseTokens turns a panic of the parser into an error: a file that is half written must leave a running gateway alone.
+// parseTokens turns a panic of the parser into an error: a file that is half written must leave a running gateway
+// alone.
 func parseTokens(tokens token.Tokens) (file *ast.File, err error) {
 	defer func() {
 		if recover() != nil {
@@ -76,7 +77,8 @@ func parseTokens(tokens token.Tokens) (file *ast.File, err error) {
 	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
-// clean splits the text into lines, without byte order mark and with one kind of line end, and looks for what no editor writes.
+// clean splits the text into lines, without byte order mark and with one kind of line end, and looks for what no editor
+// writes.
 func (r *reader) clean(source []byte) bool {
 	switch {
 	case len(source) > maxFileBytes:
@@ -110,8 +112,13 @@ func (r *reader) clean(source []byte) bool {
 		at := strings.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c >= 0x7f && c < 0xa0 })
 		if at >= 0 {
 			c, _ := utf8.DecodeRuneInString(line[at:])
-			r.problemAt(i+1, utf8.RuneCountInString(line[:at])+1, "delete it; if there are many, the file is damaged or is not a text file",
-				"the control character %U does not belong here", c)
+			r.problemAt(
+				i+1,
+				utf8.RuneCountInString(line[:at])+1,
+				"delete it; if there are many, the file is damaged or is not a text file",
+				"the control character %U does not belong here",
+				c,
+			)
 			return false
 		}
 	}
@@ -198,7 +205,8 @@ func (r *reader) explain(message string, line, column int) (plain, hint string) 
 	case has("non-map value"), has("value is not allowed in this context"):
 		// Tokens of a line that is out of place are reported at their first one.
 		words := strings.TrimLeft(r.lines[line-1], " ")
-		if key, _, ok := strings.Cut(words, ":"); ok && !strings.HasPrefix(words, "-") && len(key) < len(words)-1 && words[len(key)+1] == ' ' {
+		if key, _, ok := strings.Cut(words, ":"); ok && !strings.HasPrefix(words, "-") && len(key) < len(words)-1 &&
+			words[len(key)+1] == ' ' {
 			return "this line is not in one column with its neighbours", "lines that belong together begin in the same column, with spaces"
 		}
 		if strings.HasPrefix(words, "- ") {

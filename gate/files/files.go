@@ -1,8 +1,9 @@
-// Package files answers one question: can this process write here, or could somebody else lead what it writes elsewhere?
+// Package files answers one question: can this process write here, or could somebody else lead what it writes
+// elsewhere?
 //
-// A process of root's that opens a path below a folder of somebody else's, or below one that everybody can write in, opens
-// what that somebody wants: a symbolic link in the last place or in any other before it, or a second name (a hard link) of a
-// file of root's. So a path is walked step by step, and this is what decides:
+// A process of root's that opens a path below a folder of somebody else's, or below one that everybody can write in,
+// opens what that somebody wants: a symbolic link in the last place or in any other before it, or a second name (a hard
+// link) of a file of root's. So a path is walked step by step, and this is what decides:
 //
 //   - Root writes below no folder that belongs to anybody but root, and below none where everybody can write, unless it is
 //     sticky as /tmp is. Other users may: it is their files alone that are in danger, and containers need it.
@@ -40,8 +41,8 @@ func Cure(err error) string {
 	return ""
 }
 
-// Open opens a file as os.OpenFile does, unless somebody else might have led the path elsewhere; that is an *Unsafe. real is
-// the file's path without links.
+// Open opens a file as os.OpenFile does, unless somebody else might have led the path elsewhere; that is an *Unsafe.
+// real is the file's path without links.
 func Open(path string, flag int, mode fs.FileMode) (f *os.File, real string, err error) {
 	return open(path, flag, mode)
 }
@@ -49,6 +50,6 @@ func Open(path string, flag int, mode fs.FileMode) (f *os.File, real string, err
 // Resolve is the path without links of a file that is about to be written, whether it is there yet or not.
 func Resolve(path string) (string, error) { return resolve(path) }
 
-// Folder says whether files can be made in a folder that is there; an *Unsafe where somebody else might lead them elsewhere.
-// open says that everybody on this machine can write in it.
+// Folder says whether files can be made in a folder that is there; an *Unsafe where somebody else might lead them
+// elsewhere. open says that everybody on this machine can write in it.
 func Folder(path string) (open bool, err error) { return folder(path) }

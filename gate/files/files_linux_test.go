@@ -207,14 +207,16 @@ func TestFolder(t *testing.T) {
 	} {
 		as(t, test.uid, func() {
 			open, err := Folder(filepath.Join(top, test.path))
-			if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) || err == nil && open != test.open {
+			if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) ||
+				err == nil && open != test.open {
 				t.Errorf("user %d, %s: %v %v", test.uid, test.path, open, err)
 			}
 		})
 	}
 }
 
-// Somebody who turns a folder into a link again and again, in a folder that a group can write in, leads nothing elsewhere.
+// Somebody who turns a folder into a link again and again, in a folder that a group can write in, leads nothing
+// elsewhere.
 func TestOpenWhileAFolderIsReplaced(t *testing.T) {
 	top := world(t)
 	mine, elsewhere := filepath.Join(top, "group/log"), filepath.Join(top, "root")

@@ -40,8 +40,8 @@ func ours(info fs.FileInfo) bool {
 	return uid == 0 || uid == user() || outside(uid)
 }
 
-// outside says whether a user is none of this process's user namespace, but what all those beyond it look like: so does the
-// system's root where a user plays root (user_namespaces(7)). Nobody in the namespace is that user.
+// outside says whether a user is none of this process's user namespace, but what all those beyond it look like: so does
+// the system's root where a user plays root (user_namespaces(7)). Nobody in the namespace is that user.
 func outside(uid uint32) bool {
 	const overflow = 65534
 	if uid != overflow {
@@ -96,8 +96,17 @@ func find(path string) (_ place, err error) {
 			continue
 		case at.shared && !ours(info):
 			uid, _ := owner(info)
-			return place{}, &Unsafe{fmt.Sprintf("%q is a link of user %d's in a folder where others can write, and is not followed", at.real, uid),
-				fmt.Sprintf("remove %q, and name a file in a folder where only root and the user that gate421 runs as can write", at.real)}
+			return place{}, &Unsafe{
+				fmt.Sprintf(
+					"%q is a link of user %d's in a folder where others can write, and is not followed",
+					at.real,
+					uid,
+				),
+				fmt.Sprintf(
+					"remove %q, and name a file in a folder where only root and the user that gate421 runs as can write",
+					at.real,
+				),
+			}
 		case strings.HasPrefix(folder+"/", "/proc/"):
 			at.proc = true
 			return at, nil
@@ -135,11 +144,15 @@ func judge(path string, info fs.FileInfo) (shared bool, err error) {
 	case !info.IsDir():
 		return false, &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
 	case user() == 0 && !ours(info):
-		return true, &Unsafe{fmt.Sprintf("folder %q belongs to user %d, who could lead what root writes there elsewhere", path, uid),
-			fmt.Sprintf("run gate421 as that user, or give the folder to root: chown root %s", path)}
+		return true, &Unsafe{
+			fmt.Sprintf("folder %q belongs to user %d, who could lead what root writes there elsewhere", path, uid),
+			fmt.Sprintf("run gate421 as that user, or give the folder to root: chown root %s", path),
+		}
 	case user() == 0 && everybody:
-		return true, &Unsafe{fmt.Sprintf("everybody can write in folder %q, and lead what root writes there elsewhere", path),
-			fmt.Sprintf("let only root write there (chmod go-w %s), or name another folder", path)}
+		return true, &Unsafe{
+			fmt.Sprintf("everybody can write in folder %q, and lead what root writes there elsewhere", path),
+			fmt.Sprintf("let only root write there (chmod go-w %s), or name another folder", path),
+		}
 	}
 	return !ours(info) || info.Mode()&0o022 != 0, nil
 }
@@ -152,7 +165,10 @@ func check(path string, info fs.FileInfo) error {
 	case user() == 0 && !ours(info):
 		return &Unsafe{fmt.Sprintf("%q belongs to user %d, in a folder where others can write", path, uid), cure}
 	case info.Mode().IsRegular() && names > 1:
-		return &Unsafe{fmt.Sprintf("%q has a second name (a hard link), in a folder where others can write", path), cure}
+		return &Unsafe{
+			fmt.Sprintf("%q has a second name (a hard link), in a folder where others can write", path),
+			cure,
+		}
 	}
 	return nil
 }
@@ -177,7 +193,10 @@ func open(path string, flag int, mode fs.FileMode) (*os.File, string, error) {
 	}
 	defer root.Close()
 	if here, err := root.Stat("."); err != nil || !os.SameFile(here, at.folder) {
-		return nil, "", errors.Join(err, &Unsafe{Why: fmt.Sprintf("folder %q was replaced while it was looked at", filepath.Dir(at.real))})
+		return nil, "", errors.Join(
+			err,
+			&Unsafe{Why: fmt.Sprintf("folder %q was replaced while it was looked at", filepath.Dir(at.real))},
+		)
 	}
 	f, err := root.OpenFile(filepath.Base(at.real), flag, mode)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 // ErrTooLarge says that a file has more bytes than its reader takes.
 var ErrTooLarge = errors.New("is too large")
 
-// Read reads a regular file of at most so many bytes. A pipe that nobody writes to, a device without an end or a file of
-// gigabytes under its name is said, and not waited for. Links are followed. An error is an *fs.PathError that names the path; it
-// wraps ErrTooLarge where there is more.
+// Read reads a regular file of at most so many bytes. A pipe that nobody writes to, a device without an end or a file
+// of gigabytes under its name is said, and not waited for. Links are followed. An error is an *fs.PathError that names
+// the path; it wraps ErrTooLarge where there is more.
 func Read(path string, most int64) ([]byte, error) {
 	f, err := openToRead(path)
 	if err != nil {

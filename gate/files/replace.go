@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// Replace gives a file new content, all of it or none: it writes to a temporary name beside the file, syncs, renames, and
-// syncs the folder, so that whoever reads meanwhile, or after a crash, finds the old content or the new. The file has
-// exactly the permissions of mode afterwards. A symbolic link at path is replaced, not followed.
+// Replace gives a file new content, all of it or none: it writes to a temporary name beside the file, syncs, renames,
+// and syncs the folder, so that whoever reads meanwhile, or after a crash, finds the old content or the new. The file
+// has exactly the permissions of mode afterwards. A symbolic link at path is replaced, not followed.
 //
-// After an error of write, which Replace returns as it is, or any other before the rename, path is untouched and nothing
-// of the temporary file is left. A crash may leave it, under path's name with a random ending and ".tmp".
+// After an error of write, which Replace returns as it is, or any other before the rename, path is untouched and
+// nothing of the temporary file is left. A crash may leave it, under path's name with a random ending and ".tmp".
 func Replace(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	folder := filepath.Dir(path)
 	f, err := os.CreateTemp(folder, filepath.Base(path)+".*.tmp")

@@ -36,7 +36,14 @@ func TestCrawlersAreCountedApart(t *testing.T) {
 		want := []Status{
 			{Site: "other", Crawler: "adsbot-google"},
 			{Site: "other", Crawler: "googlebot"},
-			{Site: "s", Crawler: "adsbot-google", Tripped: true, Refusals: 3, Since: now.Add(-25 * time.Hour), Waited: 25 * time.Hour},
+			{
+				Site:     "s",
+				Crawler:  "adsbot-google",
+				Tripped:  true,
+				Refusals: 3,
+				Since:    now.Add(-25 * time.Hour),
+				Waited:   25 * time.Hour,
+			},
 			{Site: "s", Crawler: "googlebot", Refusals: 1, Since: now, CameBack: now},
 		}
 		if got := g.Status(); !reflect.DeepEqual(got, want) {
@@ -52,7 +59,14 @@ func TestCrawlersAreCountedApart(t *testing.T) {
 		heard.mu.Lock()
 		defer heard.mu.Unlock()
 		events := []Event{
-			{Site: "s", Crawler: "adsbot-google", What: "tripped", Refusals: 3, Since: now.Add(-25 * time.Hour), Waited: 25 * time.Hour},
+			{
+				Site:     "s",
+				Crawler:  "adsbot-google",
+				What:     "tripped",
+				Refusals: 3,
+				Since:    now.Add(-25 * time.Hour),
+				Waited:   25 * time.Hour,
+			},
 			{Site: "s", Crawler: "adsbot-google", What: "resumed"},
 		}
 		if !reflect.DeepEqual(heard.events, events) {
@@ -69,7 +83,13 @@ func TestSiteThatRefusesNobodyIsForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		limits, crawlers := map[string]Limit{"s": {2, 10 * time.Minute}, "other": {2, 10 * time.Minute}}, []string{"a", "b"}
+		limits, crawlers := map[string]Limit{
+			"s":     {2, 10 * time.Minute},
+			"other": {2, 10 * time.Minute},
+		}, []string{
+			"a",
+			"b",
+		}
 		g.Limit(limits, crawlers)
 		for range 2 {
 			g.Refused("s", "a")
@@ -88,7 +108,12 @@ func TestSiteThatRefusesNobodyIsForgotten(t *testing.T) {
 		g.Refused("s", "a")
 		g.Refused("s", "a")
 		if !g.Armed("s", "a") || g.Armed("other", "a") {
-			t.Errorf("an hour later: armed %v, %v, want true, false: %+v", g.Armed("s", "a"), g.Armed("other", "a"), g.Status())
+			t.Errorf(
+				"an hour later: armed %v, %v, want true, false: %+v",
+				g.Armed("s", "a"),
+				g.Armed("other", "a"),
+				g.Status(),
+			)
 		}
 		time.Sleep(10 * time.Minute)
 		if g.Armed("s", "a") {

@@ -8,8 +8,8 @@
 // catalogue, all its tokens together: Googlebot-Image is Googlebot, AdsBot-Google is another crawler, and the visits of
 // the one say nothing of the other.
 //
-// A site that is set to observe or allow serves its pages over HTTP/2 again, so that nobody has a reason to come back. What
-// was counted there is forgotten then, see Guard.Forget, but for trips.
+// A site that is set to observe or allow serves its pages over HTTP/2 again, so that nobody has a reason to come back.
+// What was counted there is forgotten then, see Guard.Forget, but for trips.
 //
 // # Time
 //
@@ -236,7 +236,8 @@ func (g *Guard) CameBack(site, crawler string) {
 	g.dirty = true
 }
 
-// Forget ends the counts of a site that refuses nobody any more. One that has tripped stays until somebody resumes the site.
+// Forget ends the counts of a site that refuses nobody any more. One that has tripped stays until somebody resumes the
+// site.
 func (g *Guard) Forget(site string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -61,7 +61,12 @@ func TestSurvivesRestartAndResumes(t *testing.T) {
 		var mu sync.Mutex
 		var heard []string
 		open := func() *Guard {
-			g, err := Open(Config{Folder: folder, OnEvent: func(e Event) { mu.Lock(); heard = append(heard, e.What+" "+e.Site+e.Error); mu.Unlock() }})
+			g, err := Open(
+				Config{
+					Folder:  folder,
+					OnEvent: func(e Event) { mu.Lock(); heard = append(heard, e.What+" "+e.Site+e.Error); mu.Unlock() },
+				},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}

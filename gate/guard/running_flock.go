@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// lock holds a shared lock on a file of the state folder for as long as a gateway runs, see Running; nil where it cannot.
+// lock holds a shared lock on a file of the state folder for as long as a gateway runs, see Running; nil where it
+// cannot.
 func lock(folder string) *os.File {
 	f, err := os.OpenFile(filepath.Join(folder, lockFile), os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

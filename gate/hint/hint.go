@@ -1,7 +1,7 @@
 // Package hint answers one question: what does an operator read when something failed, and what is the cure?
 //
-// An error is one line, "gate421: what went wrong", and where the cure is known a second one, "hint: …". Code that makes
-// an error and knows the cure adds it with [Add]; whoever prints an error prints its [Message].
+// An error is one line, "gate421: what went wrong", and where the cure is known a second one, "hint: …". Code that
+// makes an error and knows the cure adds it with [Add]; whoever prints an error prints its [Message].
 package hint
 
 import (

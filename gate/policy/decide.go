@@ -43,7 +43,19 @@ const (
 
 // Reasons lists every reason that Decide gives, in its order.
 func Reasons() []Reason {
-	return []Reason{UnknownHost, Misdirected, HTTP1, NoClaim, Allowed, Impostor, Unverified, Guard, Observed, LogUnavailable, Refused}
+	return []Reason{
+		UnknownHost,
+		Misdirected,
+		HTTP1,
+		NoClaim,
+		Allowed,
+		Impostor,
+		Unverified,
+		Guard,
+		Observed,
+		LogUnavailable,
+		Refused,
+	}
 }
 
 // Facts is what is known of a request before anyone is asked. The zero value of each field is the one that serves.

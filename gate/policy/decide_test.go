@@ -78,7 +78,9 @@ func TestDecideTable(t *testing.T) {
 // generated draws a site, facts about a request to it and a verdict, hostile ones among them.
 func generated(t *rapid.T) (Facts, verify.Verdict) {
 	state := rapid.SampledFrom([]State{Allow, Observe, Refuse, Refuse, Refuse})
-	segment := rapid.SampledFrom([]string{"a", "b", "*", "/", ".", "robots.txt", "robots", "%2E", "$", "?", "ü", "%41", "/*"})
+	segment := rapid.SampledFrom(
+		[]string{"a", "b", "*", "/", ".", "robots.txt", "robots", "%2E", "$", "?", "ü", "%41", "/*"},
+	)
 	word := rapid.Custom(func(t *rapid.T) string {
 		return "/" + strings.Join(rapid.SliceOfN(segment, 0, 6).Draw(t, "segments"), "")
 	})
@@ -96,14 +98,18 @@ func generated(t *rapid.T) (Facts, verify.Verdict) {
 	}
 	often := rapid.SampledFrom([]bool{true, true, true, false})
 	f := Facts{
-		HTTP2: often.Draw(t, "http2"), Covered: often.Draw(t, "covered"), Armed: often.Draw(t, "armed"), Loggable: often.Draw(t, "loggable"),
+		HTTP2: often.Draw(
+			t,
+			"http2",
+		), Covered: often.Draw(t, "covered"), Armed: often.Draw(t, "armed"), Loggable: often.Draw(t, "loggable"),
 		Path:  rapid.OneOf(word, rapid.SampledFrom([]string{"/robots.txt", "/robots%2etxt", "*", ""})).Draw(t, "path"),
 		Claim: rapid.SampledFrom([]string{"googlebot", "googlebot", "googlebot", ""}).Draw(t, "claim"),
 	}
 	if often.Draw(t, "known host") {
 		f.Site = p.Site("example.com")
 	}
-	return f, rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Genuine, verify.Genuine, verify.Impostor, verify.Unknown, verify.Verdict(9)}).Draw(t, "verdict")
+	return f, rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Genuine, verify.Genuine, verify.Impostor, verify.Unknown, verify.Verdict(9)}).
+		Draw(t, "verdict")
 }
 
 // Law 1: never refuse a client that is not verified. A request to a host that is served here is refused only if the
@@ -142,7 +148,13 @@ func TestLaw2HTTP1AndRobots(t *testing.T) {
 		f, verdict := generated(t)
 		if rapid.Bool().Draw(t, "own rule for robots.txt") {
 			own := rapid.SampledFrom([]string{"/robots.txt", "/robots.txt$", "/robots%2Etxt"}).Draw(t, "spelling")
-			f = refusable(site(t, rapid.SampledFrom([]State{Allow, Refuse}).Draw(t, "other state"), Rule{Pattern: own, State: Refuse}))
+			f = refusable(
+				site(
+					t,
+					rapid.SampledFrom([]State{Allow, Refuse}).Draw(t, "other state"),
+					Rule{Pattern: own, State: Refuse},
+				),
+			)
 			f.Path, f.HTTP2 = "/robots.txt", rapid.Bool().Draw(t, "http2 too")
 		}
 		d := Decide(f, func() verify.Verdict { return verdict })
@@ -200,7 +212,8 @@ func TestDoubtServes(t *testing.T) {
 		case 3:
 			softer.Loggable = false
 		}
-		if after := Decide(softer, func() verify.Verdict { return verdict }); after.Action == Refuse421 && before.Action != Refuse421 {
+		if after := Decide(softer, func() verify.Verdict { return verdict }); after.Action == Refuse421 &&
+			before.Action != Refuse421 {
 			t.Fatalf("%+v is refused, %+v is not", softer, f)
 		}
 	})
@@ -219,7 +232,10 @@ func TestZeroValuesServe(t *testing.T) {
 func many(t testing.TB) *Site {
 	var rules []Rule
 	for i := range 1000 {
-		rules = append(rules, Rule{Pattern: fmt.Sprintf("/shop/category-%d/products-%d/", i%40, i), State: State(i % 3)})
+		rules = append(
+			rules,
+			Rule{Pattern: fmt.Sprintf("/shop/category-%d/products-%d/", i%40, i), State: State(i % 3)},
+		)
 	}
 	for i := range 50 {
 		rules = append(rules, Rule{Pattern: fmt.Sprintf("/*/archive-%d/*.html$", i), State: State(i % 3)})
@@ -228,7 +244,14 @@ func many(t testing.TB) *Site {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	small, large := site(b, Refuse, Rule{Pattern: "/downloads/", State: Allow}, Rule{Pattern: "/*.pdf$", State: Observe}), many(b)
+	small, large := site(
+		b,
+		Refuse,
+		Rule{Pattern: "/downloads/", State: Allow},
+		Rule{Pattern: "/*.pdf$", State: Observe},
+	), many(
+		b,
+	)
 	genuine := func() verify.Verdict { return verify.Genuine }
 	for _, bench := range []struct {
 		name   string

@@ -7,9 +7,9 @@ import (
 	"unsafe"
 )
 
-// matcher finds the longest pattern that matches a path. Patterns come in three kinds, each with its own way, so that the
-// cost depends on the path and on the few wildcard patterns but hardly on the number of prefixes: whole paths ("/a$") in a
-// table, prefixes sorted, wildcard patterns in a list from the longest down.
+// matcher finds the longest pattern that matches a path. Patterns come in three kinds, each with its own way, so that
+// the cost depends on the path and on the few wildcard patterns but hardly on the number of prefixes: whole paths
+// ("/a$") in a table, prefixes sorted, wildcard patterns in a list from the longest down.
 type matcher struct {
 	whole    map[string]*pattern
 	prefixes []*pattern // sorted by text
@@ -90,8 +90,8 @@ func compile(rule Rule) *pattern {
 	return p
 }
 
-// match returns the rule for a path and query as they stand in the request, nil if no pattern matches. It allocates only
-// for a path over 1 KiB that is not in canonical form.
+// match returns the rule for a path and query as they stand in the request, nil if no pattern matches. It allocates
+// only for a path over 1 KiB that is not in canonical form.
 func (m *matcher) match(path string) *Rule {
 	for i := 0; i < len(path); i++ {
 		if m.escapes[path[i]] {
@@ -120,8 +120,8 @@ func (m *matcher) matchCanonical(path string) *Rule {
 	return &best.rule
 }
 
-// longestPrefix: of the sorted prefixes, the last one not after path shares the most with it; those that path begins with
-// are that one or on its chain outwards.
+// longestPrefix: of the sorted prefixes, the last one not after path shares the most with it; those that path begins
+// with are that one or on its chain outwards.
 func (m *matcher) longestPrefix(path string) *pattern {
 	low, high := 0, len(m.prefixes)
 	for low < high {
@@ -163,8 +163,8 @@ func (m *matcher) longestWild(path string, best *pattern) *pattern {
 	return nil
 }
 
-// matches walks the parts from left to right, each at its first place behind the one before: if any placing of the parts
-// matches, this one does.
+// matches walks the parts from left to right, each at its first place behind the one before: if any placing of the
+// parts matches, this one does.
 func (p *pattern) matches(path string) bool {
 	rest, ok := strings.CutPrefix(path, p.parts[0])
 	if !ok {
@@ -184,7 +184,8 @@ func (p *pattern) matches(path string) bool {
 	return strings.Contains(rest, p.parts[last])
 }
 
-// pairs is a 256-bit filter of the neighbouring bytes in a text: a path that lacks a pair of the pattern cannot match it.
+// pairs is a 256-bit filter of the neighbouring bytes in a text: a path that lacks a pair of the pattern cannot match
+// it.
 type pairs [4]uint64
 
 func (s *pairs) add(text string) {

@@ -7,8 +7,8 @@ import (
 )
 
 // The canonical form makes two spellings of one path, or of one pattern, the same bytes (RFC 9309 section 2.2.2): what
-// may be written plainly is written plainly, everything else as %XX with upper-case digits. In it a path holds no "*" and
-// no "$", so that in a pattern they can only be the wildcards.
+// may be written plainly is written plainly, everything else as %XX with upper-case digits. In it a path holds no "*"
+// and no "$", so that in a pattern they can only be the wildcards.
 
 // CheckPattern says what is wrong with a pattern, or nil. The error does not repeat the pattern.
 func CheckPattern(pattern string) error {
@@ -33,7 +33,11 @@ func CheckPattern(pattern string) error {
 		case c == ' ':
 			return fmt.Errorf("has a space: in an address a space is %q", "%20")
 		case c == '%' && !escaped(pattern, i):
-			return fmt.Errorf("has a %q without two hexadecimal digits behind it: a percent sign itself is %q", "%", "%25")
+			return fmt.Errorf(
+				"has a %q without two hexadecimal digits behind it: a percent sign itself is %q",
+				"%",
+				"%25",
+			)
 		}
 	}
 	return nil
@@ -41,8 +45,8 @@ func CheckPattern(pattern string) error {
 
 const maxPattern = 2048 // RFC 9309 asks for 500 KiB a file; no URL that Google indexes is longer than this
 
-// CanonicalPattern is the form in which two patterns that say the same are equal: canonical bytes, and no "*" at the end,
-// where a pattern is open anyway. The pattern has passed CheckPattern.
+// CanonicalPattern is the form in which two patterns that say the same are equal: canonical bytes, and no "*" at the
+// end, where a pattern is open anyway. The pattern has passed CheckPattern.
 func CanonicalPattern(pattern string) string {
 	end := strings.HasSuffix(pattern, "$")
 	if end {
@@ -65,8 +69,8 @@ const (
 	percent        // may begin an encoded byte
 )
 
-// kind sorts a byte. Reserved characters that have a meaning somewhere in a URL stay; "*" and "$" are kept apart for the
-// wildcards; "#", "[" and "]" cannot stand in a path or query (RFC 3986 section 3.3).
+// kind sorts a byte. Reserved characters that have a meaning somewhere in a URL stay; "*" and "$" are kept apart for
+// the wildcards; "#", "[" and "]" cannot stand in a path or query (RFC 3986 section 3.3).
 func kind(c byte) int {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
@@ -80,7 +84,8 @@ func kind(c byte) int {
 }
 
 func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' ||
+		c == '~'
 }
 
 // appendCanonical appends the canonical form of s. With wildcards, "*" stays what it is.

@@ -8,7 +8,9 @@ import (
 // matches says whether one pattern, alone on a site that allows, refuses the path.
 func matches(t testing.TB, pattern, path string) bool {
 	t.Helper()
-	p, err := New([]Spec{{Hosts: []string{"example.com"}, State: Allow, Paths: []Rule{{Pattern: pattern, State: Refuse}}}})
+	p, err := New(
+		[]Spec{{Hosts: []string{"example.com"}, State: Allow, Paths: []Rule{{Pattern: pattern, State: Refuse}}}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +79,8 @@ func TestPatternExamples(t *testing.T) {
 	}
 }
 
-// Which of two rules wins: the rows of Google's "Order of precedence for rules" and of RFC 9309 section 5.2. State allow is
-// robots.txt's allow, refuse its disallow.
+// Which of two rules wins: the rows of Google's "Order of precedence for rules" and of RFC 9309 section 5.2. State
+// allow is robots.txt's allow, refuse its disallow.
 func TestLongestWins(t *testing.T) {
 	for _, test := range []struct {
 		allow, refuse, path string
@@ -99,7 +101,15 @@ func TestLongestWins(t *testing.T) {
 		{"/ab", "/*b$", "/ab", Refuse},         // 3 against 4
 		{"/%E3%83%84", "/ツ/a", "/ツ/a", Refuse}, // counted in canonical bytes
 	} {
-		p, err := New([]Spec{{Hosts: []string{"h"}, State: Observe, Paths: []Rule{{Pattern: test.allow, State: Allow}, {Pattern: test.refuse, State: Refuse}}}})
+		p, err := New(
+			[]Spec{
+				{
+					Hosts: []string{"h"},
+					State: Observe,
+					Paths: []Rule{{Pattern: test.allow, State: Allow}, {Pattern: test.refuse, State: Refuse}},
+				},
+			},
+		)
 		if test.want == 255 {
 			if err == nil || !strings.Contains(err.Error(), "says the same as") {
 				t.Errorf("%q and %q: %v, want an error that they say the same", test.allow, test.refuse, err)
@@ -188,7 +198,14 @@ func TestSites(t *testing.T) {
 	if (*Policy)(nil).Site("example.com") != nil {
 		t.Error("a nil policy knows a site")
 	}
-	_, err = New([]Spec{{Hosts: []string{"a"}}, {Hosts: []string{"b", "a"}}, {}, {Hosts: []string{"c"}, Paths: []Rule{{Pattern: "x"}}}})
+	_, err = New(
+		[]Spec{
+			{Hosts: []string{"a"}},
+			{Hosts: []string{"b", "a"}},
+			{},
+			{Hosts: []string{"c"}, Paths: []Rule{{Pattern: "x"}}},
+		},
+	)
 	for _, want := range []string{`site "b": host "a": already a host of site "a"`, "site 3: no hosts", `path "x": must begin`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %q", err, want)

@@ -37,7 +37,8 @@
 //   - "%2A" and "%24" in a pattern are a "*" and a "$" in the path.
 //
 // Two rules are built in: "/robots.txt$" and "/.well-known/acme-challenge/" are allowed. A site replaces one by writing
-// that very pattern. For /robots.txt no other pattern counts, however long: only "/robots.txt$" or "/robots.txt" can refuse it.
+// that very pattern. For /robots.txt no other pattern counts, however long: only "/robots.txt$" or "/robots.txt" can
+// refuse it.
 package policy
 
 import (
@@ -129,7 +130,10 @@ func New(specs []Spec) (*Policy, error) {
 				table, key = p.wildcards, base
 			}
 			if other, taken := table[key]; taken {
-				errs = append(errs, fmt.Errorf("site %q: host %q: already a host of site %q", site.Name, host, other.Name))
+				errs = append(
+					errs,
+					fmt.Errorf("site %q: host %q: already a host of site %q", site.Name, host, other.Name),
+				)
 				continue
 			}
 			table[key] = site
@@ -145,7 +149,12 @@ func newSite(spec Spec) (*Site, error) {
 	if len(spec.Hosts) == 0 {
 		return nil, errors.New("no hosts")
 	}
-	s := &Site{Name: spec.Hosts[0], Hosts: append([]string(nil), spec.Hosts...), State: spec.State, some: spec.State == Refuse}
+	s := &Site{
+		Name:  spec.Hosts[0],
+		Hosts: append([]string(nil), spec.Hosts...),
+		State: spec.State,
+		some:  spec.State == Refuse,
+	}
 	var errs []error
 	seen := map[string]string{}
 	for _, rule := range spec.Paths {
@@ -220,8 +229,8 @@ func (s *Site) Refuses() bool { return s.some }
 // connection has no further use to the crawler.
 func (s *Site) RefusesAll() bool { return s.State == Refuse && !s.mixed }
 
-// Rule finds the rule for a path and query as they stand in the request (percent-encoded). Without a matching pattern it
-// is the site's own state under the name [SiteRule].
+// Rule finds the rule for a path and query as they stand in the request (percent-encoded). Without a matching pattern
+// it is the site's own state under the name [SiteRule].
 func (s *Site) Rule(path string) Rule {
 	if r := s.rules.match(path); r != nil {
 		return *r

@@ -1,8 +1,8 @@
 // Package visible answers one question: how is a text that a stranger chose shown, so that it does nothing but show?
 //
-// User-Agents, paths, reverse names and the like go to terminals, pages and reports. There they must not move the cursor,
-// turn the direction of writing, stand over their neighbours or look like nothing at all. All who show such texts use
-// [Text], so that one place decides what that is.
+// User-Agents, paths, reverse names and the like go to terminals, pages and reports. There they must not move the
+// cursor, turn the direction of writing, stand over their neighbours or look like nothing at all. All who show such
+// texts use [Text], so that one place decides what that is.
 package visible
 
 import (
@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// Text makes a text safe to show on a terminal or a page, and its tricks visible: whatever is not a
-// printable character or a plain space (control characters, C1, marks that turn the direction of writing, line separators,
-// fillers that show nothing, bytes that are no UTF-8) becomes its number, as in \x1b or \u202e. A text that is safe is
-// returned as it is, and Text(Text(s)) is Text(s).
+// Text makes a text safe to show on a terminal or a page, and its tricks visible: whatever is not a printable character
+// or a plain space (control characters, C1, marks that turn the direction of writing, line separators, fillers that
+// show nothing, bytes that are no UTF-8) becomes its number, as in \x1b or \u202e. A text that is safe is returned as
+// it is, and Text(Text(s)) is Text(s).
 func Text(s string) string {
 	safe, marks := true, 0
 	for i, c := range s {
@@ -66,7 +66,11 @@ func Hidden(c rune) bool {
 	switch {
 	case c >= ' ' && c < 0x7f:
 		return false
-	case c >= 0xfe00 && c <= 0xfe0f, c >= 0xe0100 && c <= 0xe01ef, c == 0x034f, c == 0x17b4, c == 0x17b5: // variants, joiners
+	case c >= 0xfe00 && c <= 0xfe0f,
+		c >= 0xe0100 && c <= 0xe01ef,
+		c == 0x034f,
+		c == 0x17b4,
+		c == 0x17b5: // variants, joiners
 		return true
 	case c == 0x115f, c == 0x1160, c == 0x3164, c == 0xffa0, c == 0x2800: // fillers
 		return true

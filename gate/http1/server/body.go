@@ -95,8 +95,8 @@ func (b *body) Close() error {
 	return nil
 }
 
-// drain takes the body from the handler, consumes the rest if it is small and comes at once, and reports whether all of it was
-// read, so that the next request follows.
+// drain takes the body from the handler, consumes the rest if it is small and comes at once, and reports whether all of
+// it was read, so that the next request follows.
 func (b *body) drain() bool {
 	if b.atEnd.Load() {
 		return true

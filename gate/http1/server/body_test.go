@@ -42,7 +42,8 @@ func TestContinue(t *testing.T) {
 		}
 		c.CloseWrite()
 		rest, _ := io.ReadAll(r)
-		if path == "/" && !strings.HasSuffix(string(rest), "\r\n\r\nbody") || path == "/unread" && !strings.Contains(string(rest), "Connection: close\r\n") {
+		if path == "/" && !strings.HasSuffix(string(rest), "\r\n\r\nbody") ||
+			path == "/unread" && !strings.Contains(string(rest), "Connection: close\r\n") {
 			t.Errorf("%s: %q", path, rest)
 		}
 	}
@@ -82,7 +83,11 @@ func TestContinueOnce(t *testing.T) {
 func TestContinueInHTTP10(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
-	if heard := d.say(t, "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"); !strings.HasPrefix(heard, "HTTP/1.1 200 ") || !strings.HasSuffix(heard, "hi") {
+	if heard := d.say(t, "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"); !strings.HasPrefix(
+		heard,
+		"HTTP/1.1 200 ",
+	) ||
+		!strings.HasSuffix(heard, "hi") {
 		t.Errorf("%q", heard)
 	}
 }
@@ -300,7 +305,8 @@ func TestBodiesThatEndEarly(t *testing.T) {
 	}
 }
 
-// A handler that returns while somebody still reads the body that its client has not sent yet is answered for all the same.
+// A handler that returns while somebody still reads the body that its client has not sent yet is answered for all the
+// same.
 func TestBodyThatIsReadBehindItsHandler(t *testing.T) {
 	t.Parallel()
 	var readers sync.WaitGroup
@@ -328,7 +334,10 @@ func TestPipeline(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		io.WriteString(w, r.URL.Path+string(body))
 	})
-	said := strings.Repeat("GET /a HTTP/1.1\r\nHost: a\r\n\r\nPOST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n:xPOST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n:y\r\n0\r\n\r\n", 100)
+	said := strings.Repeat(
+		"GET /a HTTP/1.1\r\nHost: a\r\n\r\nPOST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n:xPOST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n:y\r\n0\r\n\r\n",
+		100,
+	)
 	_, bodies := answers(t, "GET", d.say(t, said))
 	if got := strings.Join(bodies, " "); got != strings.TrimSpace(strings.Repeat("/a /b:x /c:y ", 100)) {
 		t.Errorf("%d answers: %.200s", len(bodies), got)
@@ -342,7 +351,8 @@ func TestTimes(t *testing.T) {
 	for _, said := range []string{"", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET"} {
 		c, r := d.dial(t)
 		io.WriteString(c, said)
-		if all, err := io.ReadAll(r); err != nil || strings.Count(string(all), "HTTP/1.1 200 OK\r\n") != strings.Count(said, "\r\n\r\n") {
+		if all, err := io.ReadAll(r); err != nil ||
+			strings.Count(string(all), "HTTP/1.1 200 OK\r\n") != strings.Count(said, "\r\n\r\n") {
 			t.Errorf("%q: %q, %v", said, all, err)
 		}
 	}

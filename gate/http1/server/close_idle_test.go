@@ -39,7 +39,13 @@ func TestIdleClientThatTakesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{SerialNumber: big.NewInt(1)}, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(
+		rand.Reader,
+		&x509.Certificate{SerialNumber: big.NewInt(1)},
+		&x509.Certificate{SerialNumber: big.NewInt(1)},
+		&key.PublicKey,
+		key,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +53,13 @@ func TestIdleClientThatTakesNothing(t *testing.T) {
 	raw, theirs := net.Pipe()
 	theirs.SetDeadline(time.Now().Add(patience))
 	ours := &stuck{Conn: raw, closed: make(chan struct{})}
-	secure := tls.Server(ours, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, SessionTicketsDisabled: true})
+	secure := tls.Server(
+		ours,
+		&tls.Config{
+			Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+			SessionTicketsDisabled: true,
+		},
+	)
 	client := tls.Client(theirs, &tls.Config{InsecureSkipVerify: true})
 	served := make(chan bool)
 	go func() {

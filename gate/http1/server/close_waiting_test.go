@@ -14,10 +14,15 @@ import (
 func TestCloseWaiting(t *testing.T) {
 	t.Parallel()
 	release, begun := make(chan struct{}), make(chan struct{})
-	s := &Server{HeaderBytes: 8 << 10, HeaderTime: time.Hour, IdleTime: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begun <- struct{}{}
-		<-release
-	})}
+	s := &Server{
+		HeaderBytes: 8 << 10,
+		HeaderTime:  time.Hour,
+		IdleTime:    time.Hour,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begun <- struct{}{}
+			<-release
+		}),
+	}
 	const answer = "HTTP/1.1 200 OK"
 	for name, test := range map[string]struct {
 		says string
@@ -100,7 +105,12 @@ func (l *late) Read(p []byte) (n int, err error) {
 // A request that lies with the kernel when its connection is to be closed is answered, however busy the machine is.
 func TestCloseWaitingLooksAgain(t *testing.T) {
 	t.Parallel()
-	s := &Server{HeaderBytes: 8 << 10, HeaderTime: time.Hour, IdleTime: time.Hour, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	s := &Server{
+		HeaderBytes: 8 << 10,
+		HeaderTime:  time.Hour,
+		IdleTime:    time.Hour,
+		Handler:     http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+	}
 	for _, test := range []struct{ says, gets string }{
 		{"", ""},
 		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK"},

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// deadlineReader reads from a connection with the deadline of the phase that the connection is in. One goroutine reads at a time.
+// deadlineReader reads from a connection with the deadline of the phase that the connection is in. One goroutine reads
+// at a time.
 type deadlineReader struct {
 	conn         net.Conn
 	idle, header time.Duration
@@ -46,8 +47,8 @@ func (d *deadlineReader) Read(p []byte) (int, error) {
 	return d.readReadyRecords(p, n), nil
 }
 
-// readReadyRecords reads on while TLS records are in the socket already: crypto/tls returns one a Read, and a client may send one
-// for every byte of a body.
+// readReadyRecords reads on while TLS records are in the socket already: crypto/tls returns one a Read, and a client
+// may send one for every byte of a body.
 func (d *deadlineReader) readReadyRecords(p []byte, n int) int {
 	d.mu.Lock()
 	look := d.phase == inBody && !d.overridden
@@ -100,7 +101,8 @@ func (d *deadlineReader) set(until time.Time, slack time.Duration) {
 	d.conn.SetReadDeadline(until)
 }
 
-// abortSlowHead ends the reading of a head that has been arriving for longer than slow. It returns false if there is none.
+// abortSlowHead ends the reading of a head that has been arriving for longer than slow. It returns false if there is
+// none.
 func (d *deadlineReader) abortSlowHead(slow time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

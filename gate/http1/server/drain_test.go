@@ -11,19 +11,24 @@ import (
 	"time"
 )
 
-// A goroutine that outlives its handler may begin to read a body that has to be asked for at the worst moment: the answer
-// ends all the same.
+// A goroutine that outlives its handler may begin to read a body that has to be asked for at the worst moment: the
+// answer ends all the same.
 func TestBodyIsAskedForWhileTheAnswerEnds(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	theirs.SetDeadline(time.Now().Add(patience))
 	requested := make(chan *http.Request, 1)
-	s := &Server{HeaderBytes: 8 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.(http.Flusher).Flush()
-		io.WriteString(w, "end")
-		requested <- r
-	})}
+	s := &Server{
+		HeaderBytes: 8 << 10,
+		HeaderTime:  patience,
+		IdleTime:    patience,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			io.WriteString(w, "end")
+			requested <- r
+		}),
+	}
 	served := make(chan bool)
 	go func() {
 		s.Serve(context.Background(), ours, nil)

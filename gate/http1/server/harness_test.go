@@ -37,7 +37,13 @@ func open(t *testing.T, handler http.HandlerFunc) *testServer {
 func openFor(t *testing.T, handler http.HandlerFunc, most time.Duration) *testServer {
 	t.Helper()
 	d := &testServer{trouble: &bytes.Buffer{}}
-	d.Server = &Server{Handler: handler, HeaderBytes: 8 << 10, HeaderTime: most, IdleTime: most, Log: log.New(d.trouble, "", 0)}
+	d.Server = &Server{
+		Handler:     handler,
+		HeaderBytes: 8 << 10,
+		HeaderTime:  most,
+		IdleTime:    most,
+		Log:         log.New(d.trouble, "", 0),
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

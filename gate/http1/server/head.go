@@ -104,7 +104,8 @@ func (h *head) requestLine(line string) *rejection {
 			return bad("a fragment in the target")
 		}
 	}
-	if len(version) != len("HTTP/1.1") || version[:5] != "HTTP/" || version[6] != '.' || !digit(version[5]) || !digit(version[7]) {
+	if len(version) != len("HTTP/1.1") || version[:5] != "HTTP/" || version[6] != '.' || !digit(version[5]) ||
+		!digit(version[7]) {
 		return bad("no version of HTTP in the request line")
 	}
 	if version[5] != '1' {
@@ -198,7 +199,10 @@ func (h *head) readTrailerNames() *rejection {
 	for _, list := range names {
 		for name := range strings.SplitSeq(list, ",") {
 			switch name = http.CanonicalHeaderKey(strings.Trim(name, " \t")); {
-			case name == "", name == "Transfer-Encoding", name == "Content-Length", name == "Trailer": // which cannot come there
+			case name == "",
+				name == "Transfer-Encoding",
+				name == "Content-Length",
+				name == "Trailer": // which cannot come there
 			case !http1.Token(name):
 				return bad("a malformed Trailer")
 			default:
@@ -244,7 +248,8 @@ func (h *head) resolveHost() *rejection {
 	return authority(h.host)
 }
 
-// parseTarget reads the target. A path with percent signs that escape nothing is the handler's to reject: it has a record to write.
+// parseTarget reads the target. A path with percent signs that escape nothing is the handler's to reject: it has a
+// record to write.
 func (h *head) parseTarget() (*url.URL, error) {
 	if http1.Escaped(h.target) {
 		return url.ParseRequestURI(h.target)

@@ -13,14 +13,19 @@ import (
 func TestTakenConnectionAfterItsHandler(t *testing.T) {
 	t.Parallel()
 	taken, returned := make(chan net.Conn, 1), make(chan bool, 1)
-	s := &Server{HeaderBytes: 8 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Context().Done()
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-		}
-		taken <- c
-	})}
+	s := &Server{
+		HeaderBytes: 8 << 10,
+		HeaderTime:  patience,
+		IdleTime:    patience,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Context().Done()
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+			}
+			taken <- c
+		}),
+	}
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	theirs.SetDeadline(time.Now().Add(patience))

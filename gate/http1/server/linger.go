@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Closing a socket with bytes unread resets the connection, and a response that the client has not read yet is lost (RFC 9112
-// section 9.6). Many clients read nothing before they have sent everything. So if the client is still sending when the response is
-// out, its bytes are read and discarded for a while, without being decrypted.
+// Closing a socket with bytes unread resets the connection, and a response that the client has not read yet is lost
+// (RFC 9112 section 9.6). Many clients read nothing before they have sent everything. So if the client is still sending
+// when the response is out, its bytes are read and discarded for a while, without being decrypted.
 const (
 	lingerTime    = 30 * time.Second // in all
 	lingerSilence = 5 * time.Second  // without a byte
@@ -43,7 +43,9 @@ func (c *conn) linger() {
 		if !ending && s.ending.Load() {
 			ending, latest = true, earlier(latest, now.Add(lingerBriefly))
 		}
-		raw.SetReadDeadline(earlier(now.Add(lingerBriefly), earlier(latest, silence))) // to notice now and then that the server is ending
+		raw.SetReadDeadline(
+			earlier(now.Add(lingerBriefly), earlier(latest, silence)),
+		) // to notice now and then that the server is ending
 		n, err := raw.Read(*lent)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return

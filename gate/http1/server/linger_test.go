@@ -16,8 +16,8 @@ type halves struct{ net.Conn }
 
 func (halves) CloseWrite() error { return nil }
 
-// Who is still sending when its answer is out is listened to: until it has been silent for five seconds, for half a minute at most,
-// and for a moment when the service ends.
+// Who is still sending when its answer is out is listened to: until it has been silent for five seconds, for half a
+// minute at most, and for a moment when the service ends.
 func TestLinger(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -35,9 +35,14 @@ func TestLinger(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &Server{HeaderBytes: 8 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					http.Error(w, "no", http.StatusRequestEntityTooLarge)
-				})}
+				s := &Server{
+					HeaderBytes: 8 << 10,
+					HeaderTime:  patience,
+					IdleTime:    patience,
+					Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						http.Error(w, "no", http.StatusRequestEntityTooLarge)
+					}),
+				}
 				ours, theirs := net.Pipe()
 				served := make(chan struct{})
 				go func() {

@@ -52,7 +52,9 @@ func (c *conn) reject(f *rejection) outcome {
 	}
 	x := &exchange{conn: c}
 	x.context.init(x, c.base)
-	x.request = (&http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}).WithContext(&x.context)
+	x.request = (&http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}).WithContext(
+		&x.context,
+	)
 	h := &head{minor: 1, close: true}
 	x.body.init(x, h)
 	x.response.init(x, h)

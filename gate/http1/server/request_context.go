@@ -11,8 +11,8 @@ import (
 	"gate421/gate/http1"
 )
 
-// requestContext is a request's context: it ends with the request, with the server, and when the client leaves. That is watched for
-// from the first Done on, once the body has been read.
+// requestContext is a request's context: it ends with the request, with the server, and when the client leaves. That is
+// watched for from the first Done on, once the body has been read.
 type requestContext struct {
 	x    *exchange
 	base context.Context
@@ -61,8 +61,8 @@ func (r *requestContext) Err() error {
 	return r.base.Err()
 }
 
-// Value serves context.Context. Package context finds the context that does the work in it, and needs no goroutine to follow
-// this one.
+// Value serves context.Context. Package context finds the context that does the work in it, and needs no goroutine to
+// follow this one.
 func (r *requestContext) Value(key any) any {
 	if _, asked := key.(http1.SpellingKey); asked {
 		return r.x.spelling

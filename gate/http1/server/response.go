@@ -57,7 +57,8 @@ func (r *response) Header() http.Header {
 	return r.header
 }
 
-// WriteHeader serves http.ResponseWriter. Informational responses go out at once, the final one with its body or a Flush.
+// WriteHeader serves http.ResponseWriter. Informational responses go out at once, the final one with its body or a
+// Flush.
 func (r *response) WriteHeader(status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -260,7 +261,8 @@ func (r *response) end() outcome {
 	return keepAlive
 }
 
-// drainBody consumes the rest of the request body. It releases mu, so that a concurrent reader cannot deadlock on 100-continue.
+// drainBody consumes the rest of the request body. It releases mu, so that a concurrent reader cannot deadlock on
+// 100-continue.
 func (r *response) drainBody() bool {
 	r.mu.Unlock()
 	defer r.mu.Lock()

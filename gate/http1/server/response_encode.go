@@ -49,8 +49,8 @@ func (r *response) startHead(status int) {
 	}
 }
 
-// writtenElsewhere reports whether a field of the handler's is not written with the others, because it frames the body or is a
-// trailer by its prefix. A field announced as a trailer may be in the head, too.
+// writtenElsewhere reports whether a field of the handler's is not written with the others, because it frames the body
+// or is a trailer by its prefix. A field announced as a trailer may be in the head, too.
 func writtenElsewhere(name string) bool {
 	switch name {
 	case "Content-Length", "Transfer-Encoding", "Connection":

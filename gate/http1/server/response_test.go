@@ -17,7 +17,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// script is what a handler does, in steps: "+N" writes N bytes, "f" flushes, "NNN" writes a status, "name=value" sets a field.
+// script is what a handler does, in steps: "+N" writes N bytes, "f" flushes, "NNN" writes a status, "name=value" sets a
+// field.
 type script []string
 
 func (s script) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
@@ -56,13 +57,19 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 			current = slices.DeleteFunc(current, func(step string) bool { return step == "Content-Length=100" })
 		}
 		if slices.Contains(current, "Trailer:U=2") {
-			current = append(current, "f") // without it net/http forgets a trailer that was not announced behind a short body
+			current = append(
+				current,
+				"f",
+			) // without it net/http forgets a trailer that was not announced behind a short body
 		}
 		method := rapid.SampledFrom([]string{"GET", "GET", "GET", "HEAD"}).Draw(t, "method")
 		said := method + " / HTTP/1.1\r\nHost: a\r\n\r\n"
 		if rapid.IntRange(0, 4).Draw(t, "old") == 0 {
 			said = method + " / HTTP/1.0\r\nHost: a\r\n\r\n"
-			current = slices.DeleteFunc(current, func(step string) bool { return step == "103" || strings.HasPrefix(step, "Trailer") }) // which HTTP/1.0 does not know
+			current = slices.DeleteFunc(
+				current,
+				func(step string) bool { return step == "103" || strings.HasPrefix(step, "Trailer") },
+			) // which HTTP/1.0 does not know
 		}
 		a, b := heard(t, ours.address, said, method), heard(t, theirs.Listener.Addr().String(), said, method)
 		if a != b {
@@ -99,7 +106,16 @@ func understood(all, method string) string {
 				answer.Header.Del(name)
 			}
 		}
-		out += fmt.Sprintf("%d %q length %d chunked %v %d bytes %v trailer %q; ", answer.StatusCode, answer.Header, answer.ContentLength, answer.TransferEncoding, len(body), err, answer.Trailer)
+		out += fmt.Sprintf(
+			"%d %q length %d chunked %v %d bytes %v trailer %q; ",
+			answer.StatusCode,
+			answer.Header,
+			answer.ContentLength,
+			answer.TransferEncoding,
+			len(body),
+			err,
+			answer.Trailer,
+		)
 		if answer.StatusCode >= 200 {
 			return out
 		}
@@ -109,7 +125,10 @@ func understood(all, method string) string {
 // Fields that were announced, and ones that were not, come behind a chunked body and nowhere else.
 func TestTrailers(t *testing.T) {
 	t.Parallel()
-	d := open(t, script{"Trailer=T, Content-Length", "Trailer:U=2", "Trailer:Transfer-Encoding=x", "200", "+3", "T=1"}.ServeHTTP)
+	d := open(
+		t,
+		script{"Trailer=T, Content-Length", "Trailer:U=2", "Trailer:Transfer-Encoding=x", "200", "+3", "T=1"}.ServeHTTP,
+	)
 	for said, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n": "Transfer-Encoding: chunked\r\n\r\n3\r\nxxx\r\n0\r\nT: 1\r\nU: 2\r\n\r\n",
 		"GET / HTTP/1.0\r\n\r\n":            "Content-Length: 3\r\nConnection: close\r\n\r\nxxx",
@@ -167,7 +186,8 @@ func TestConnectionsGoOn(t *testing.T) {
 			t.Errorf("%.100q, %s: %q", said, method, first)
 		}
 	}
-	if heard := d.say(t, "GET /short HTTP/1.1\r\nHost: a\r\n\r\n"+next); !strings.HasSuffix(heard, "\r\n\r\nshort") && !strings.HasSuffix(heard, "\r\n\r\nshort/shor") {
+	if heard := d.say(t, "GET /short HTTP/1.1\r\nHost: a\r\n\r\n"+next); !strings.HasSuffix(heard, "\r\n\r\nshort") &&
+		!strings.HasSuffix(heard, "\r\n\r\nshort/shor") {
 		t.Errorf("%q", heard)
 	}
 }
@@ -210,7 +230,8 @@ func TestEnd(t *testing.T) {
 	}
 	close(release)
 	all, err := io.ReadAll(busyReader)
-	if err != nil || !strings.Contains(string(all), "Connection: close\r\n") || !strings.HasSuffix(string(all), "done") {
+	if err != nil || !strings.Contains(string(all), "Connection: close\r\n") ||
+		!strings.HasSuffix(string(all), "done") {
 		t.Errorf("%q, %v", all, err)
 	}
 }
@@ -246,7 +267,8 @@ func TestAborts(t *testing.T) {
 	d.CloseIdle()
 	if !t.Failed() {
 		t.Cleanup(func() {
-			if said := d.trouble.String(); strings.Count(said, "http: panic serving") != 1 || !strings.Contains(said, "nothing was said") {
+			if said := d.trouble.String(); strings.Count(said, "http: panic serving") != 1 ||
+				!strings.Contains(said, "nothing was said") {
 				t.Errorf("trouble: %q", said)
 			}
 		})

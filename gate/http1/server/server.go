@@ -1,9 +1,9 @@
-// Package server serves HTTP/1.x to clients. It answers one question: what does a client ask, so that nobody could read it in
-// another way?
+// Package server serves HTTP/1.x to clients. It answers one question: what does a client ask, so that nobody could read
+// it in another way?
 //
-// It serves one connection at a time in the caller's goroutine. A request's head is read whole and strictly before the handler is
-// called; an ambiguous request is rejected with an error response and the connection closed, so that what follows is never taken
-// for a request:
+// It serves one connection at a time in the caller's goroutine. A request's head is read whole and strictly before the
+// handler is called; an ambiguous request is rejected with an error response and the connection closed, so that what
+// follows is never taken for a request:
 //
 //	400  a request line that is not METHOD SP TARGET SP HTTP/1.x; a control character, a blank before a colon, a folded line;
 //	     no Host in HTTP/1.1, more than one, or one that is none; Content-Length that is no number, or more than one;
@@ -15,16 +15,16 @@
 //	501  a transfer coding beside chunked
 //	505  another major version
 //
-// Lines of a head may end in LF alone, lines of a chunked body may not. Nothing is guessed or added but Date and what says
-// where the body ends: no Content-Type, no Cache-Control. Fields are written in the order of their names.
+// Lines of a head may end in LF alone, lines of a chunked body may not. Nothing is guessed or added but Date and what
+// says where the body ends: no Content-Type, no Cache-Control. Fields are written in the order of their names.
 //
-// A handler may read the request's body while it writes the response (full duplex). The request's context ends when the client
-// leaves, which is watched for from the first call of its Done on: a handler that does not wait for it costs no second goroutine.
-// It ends when the handler returns in any case.
+// A handler may read the request's body while it writes the response (full duplex). The request's context ends when the
+// client leaves, which is watched for from the first call of its Done on: a handler that does not wait for it costs no
+// second goroutine. It ends when the handler returns in any case.
 //
 // A response of unknown length is chunked, and ends with the connection in HTTP/1.0. One that its handler ends with
-// http.ErrAbortHandler, or that is shorter than its Content-Length, is cut off without TLS's close_notify, so that it cannot look
-// whole.
+// http.ErrAbortHandler, or that is shorter than its Content-Length, is cut off without TLS's close_notify, so that it
+// cannot look whole.
 package server
 
 import (
@@ -44,7 +44,8 @@ import (
 	"gate421/gate/http1"
 )
 
-// Server serves connections. All fields are set before Serve and not changed after. It is safe for any number of goroutines.
+// Server serves connections. All fields are set before Serve and not changed after. It is safe for any number of
+// goroutines.
 type Server struct {
 	Handler     http.Handler
 	HeaderBytes int           // of a request's head; more is rejected with 431
@@ -56,7 +57,8 @@ type Server struct {
 	// OnState is called when a request's head has been read (http.StateActive) and when the next one is waited for
 	// (http.StateIdle), in the goroutine of Serve. nil: it is not.
 	OnState func(net.Conn, http.ConnState)
-	// OnReject is called with the status of every response that is sent without the Handler, by the list above. nil: it is not.
+	// OnReject is called with the status of every response that is sent without the Handler, by the list above. nil: it
+	// is not.
 	OnReject func(status int)
 
 	ending    atomic.Bool
@@ -89,8 +91,8 @@ const (
 	ended          // it is to be closed, for it waited
 )
 
-// Serve serves c until it ends, and closes it unless a handler has hijacked it, which taken reports. secure is the state of its
-// TLS, nil where there is none. Contexts of requests are made of ctx.
+// Serve serves c until it ends, and closes it unless a handler has hijacked it, which taken reports. secure is the
+// state of its TLS, nil where there is none. Contexts of requests are made of ctx.
 func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionState) (taken bool) {
 	k := &conn{server: s, Conn: c, secure: secure, base: ctx, remote: c.RemoteAddr().String()}
 	k.reader.conn, k.reader.idle, k.reader.header, k.reader.records = c, s.IdleTime, s.HeaderTime, secure != nil
@@ -127,8 +129,8 @@ func (s *Server) Serve(ctx context.Context, c net.Conn, secure *tls.ConnectionSt
 // End makes every response from now on the last of its connection.
 func (s *Server) End() { s.ending.Store(true) }
 
-// CloseIdle closes the connections that wait for a request, each in its own goroutine: over TLS that may take a while. One whose
-// request comes at that moment, or is in the kernel's buffer already, is served.
+// CloseIdle closes the connections that wait for a request, each in its own goroutine: over TLS that may take a while.
+// One whose request comes at that moment, or is in the kernel's buffer already, is served.
 func (s *Server) CloseIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,8 +139,8 @@ func (s *Server) CloseIdle() {
 	}
 }
 
-// CloseWaiting does the same with one connection, and closes it at once if the head of a request has been arriving for longer than
-// slow. It returns false if the connection is busy, or about to be.
+// CloseWaiting does the same with one connection, and closes it at once if the head of a request has been arriving for
+// longer than slow. It returns false if the connection is busy, or about to be.
 func (s *Server) CloseWaiting(c net.Conn, slow time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,8 +158,8 @@ func (c *conn) closeIdle() bool {
 	return true
 }
 
-// requestArrived reports whether a connection that was about to be closed for idleness has a request after all: on a busy machine
-// the deadline may pass before anybody has looked at what came.
+// requestArrived reports whether a connection that was about to be closed for idleness has a request after all: on a
+// busy machine the deadline may pass before anybody has looked at what came.
 func (c *conn) requestArrived(err error) bool {
 	const look = 5 * time.Millisecond
 	if c.state.Load() != ended || !errors.Is(err, os.ErrDeadlineExceeded) {
