@@ -27,8 +27,8 @@ const (
 	fromPebble = "go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1, and its folder on PATH"
 )
 
-// nameserver is BIND with the zones peers.test and led.test, whose records a key may change. It follows a CNAME from one to
-// the other, and asks nobody outside.
+// nameserver is BIND with the zones peers.test and led.test, whose records a key may change. It follows a CNAME from
+// one to the other, and asks nobody outside.
 type nameserver struct {
 	*process
 	address string
@@ -198,7 +198,8 @@ func TestCertificatesThroughDNS(t *testing.T) {
 	}
 }
 
-// The program is killed in the middle of its orders, and always starts with what it has or orders it. KILLS=200 kills as often.
+// The program is killed in the middle of its orders, and always starts with what it has or orders it. KILLS=200 kills
+// as often.
 func TestCertificatesOfTheKilled(t *testing.T) {
 	kills := 5
 	if more, err := strconv.Atoi(os.Getenv("KILLS")); err == nil {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// balancer starts HAProxy in front of a gateway as a TCP balancer that sends no PROXY header, so that all visitors have its one
-// address, a public one. It returns the port of the balancer.
+// balancer starts HAProxy in front of a gateway as a TCP balancer that sends no PROXY header, so that all visitors have
+// its one address, a public one. It returns the port of the balancer.
 func balancer(t *testing.T, g *gateway, source string) string {
 	t.Helper()
 	dir, address := folder(t), freePort(t)
@@ -41,8 +41,8 @@ backend gateway
 	return port
 }
 
-// A thousand visitors at once who all have one balancer's public address are served. Where one address may have less, the log and
-// stderr say who is closed, and what can be done about it.
+// A thousand visitors at once who all have one balancer's public address are served. Where one address may have less,
+// the log and stderr say who is closed, and what can be done about it.
 func TestVisitorsOfOneAddress(t *testing.T) {
 	if !inside(t) {
 		return
@@ -93,8 +93,8 @@ func TestVisitorsOfOneAddress(t *testing.T) {
 	}
 }
 
-// One of two gateways behind HAProxy, which asks them whether they are ready, is ended while visitors come on new connections: none of
-// them is turned away.
+// One of two gateways behind HAProxy, which asks them whether they are ready, is ended while visitors come on new
+// connections: none of them is turned away.
 func TestBalancerLosesNobodyAtTheEnd(t *testing.T) {
 	dir := folder(t)
 	page(t, dir, "www", "index.html", 1024)

@@ -89,8 +89,8 @@ func (w *tour) trustNSS(t *testing.T, dir string) {
 	output(t, certutil, "-A", "-d", "sql:"+dir, "-t", "C,,", "-n", "root", "-i", w.root)
 }
 
-// browse opens a page on one site, from which the browser goes on to a page on the other. Each page reports how its requests
-// went. The command is env's: variables, a program, its arguments.
+// browse opens a page on one site, from which the browser goes on to a page on the other. Each page reports how its
+// requests went. The command is env's: variables, a program, its arguments.
 func (w *tour) browse(t *testing.T, command ...string) visited {
 	t.Helper()
 	last := fmt.Sprintf("https://%s/page?%s", hostTwo, w.id)

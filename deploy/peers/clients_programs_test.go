@@ -90,8 +90,8 @@ func everyClient() []client {
 	}
 }
 
-// script is a client that is a file in testdata/clients, the last word of its command. It is told which client to be, the
-// root's path, the body's path, its name and the hosts.
+// script is a client that is a file in testdata/clients, the last word of its command. It is told which client to be,
+// the root's path, the body's path, its name and the hosts.
 func script(name, proto string, connections int, from, mode string, command ...string) client {
 	return client{name, proto, connections, func(t *testing.T, w *tour) visited {
 		args := slices.Clone(command[1:])

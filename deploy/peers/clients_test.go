@@ -54,9 +54,9 @@ type seen struct {
 	proto, hash string
 }
 
-// Real clients over every protocol they speak: nobody but a verified crawler may ever meet a 421, least of all because of a
-// certificate or a connection that the gateway got wrong. Every answer comes whole, over the client's protocol, and the log
-// says so.
+// Real clients over every protocol they speak: nobody but a verified crawler may ever meet a 421, least of all because
+// of a certificate or a connection that the gateway got wrong. Every answer comes whole, over the client's protocol,
+// and the log says so.
 //
 // There is no way out of the namespace, and the clients find the hosts in a hosts file that only this test sees.
 func TestClientsMeetNo421(t *testing.T) {
@@ -191,8 +191,8 @@ func (w *tour) wrong(t *testing.T, v visited) {
 	}
 }
 
-// judge ends the gateway and looks at its log. It returns how many requests came over a connection of another host's, by
-// client.
+// judge ends the gateway and looks at its log. It returns how many requests came over a connection of another host's,
+// by client.
 func (w *tour) judge(t *testing.T, clients []client, report *clientsReport) map[string]int {
 	t.Helper()
 	coalesced := map[string]int{}

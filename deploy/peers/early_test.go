@@ -16,7 +16,8 @@ import (
 	"testing"
 )
 
-// answersEarly is an origin that answers as soon as it has read a request's head, with the status in its path, and reads no body.
+// answersEarly is an origin that answers as soon as it has read a request's head, with the status in its path, and
+// reads no body.
 func answersEarly(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -85,8 +86,8 @@ r.on('error', e => { console.log(e.code); process.exit(1) });
 })()
 `
 
-// A client that is still sending gets its answer, whoever made it: the origin (413, 401, 417) or the gateway (404 and 421, for a host
-// that it has not), whether it reads before it has sent everything or not, at once and at a slow pace.
+// A client that is still sending gets its answer, whoever made it: the origin (413, 401, 417) or the gateway (404 and
+// 421, for a host that it has not), whether it reads before it has sent everything or not, at once and at a slow pace.
 func TestEarlyAnswers(t *testing.T) {
 	const size = 3 << 19
 	g := serve(t, setup{listen: "127.0.0.1:0", certificates: "{source: local, unknown_host: default}",

@@ -114,8 +114,8 @@ func poison() []byte {
 	return b
 }
 
-// serveNames starts the DNS servers of row i, port 53 each, and writes the files that name them. The gateway of that row
-// sees these files in /etc, in a mount namespace of its own.
+// serveNames starts the DNS servers of row i, port 53 each, and writes the files that name them. The gateway of that
+// row sees these files in /etc, in a mount namespace of its own.
 func serveNames(t *testing.T, i int, second bool) *nameservers {
 	t.Helper()
 	dir := folder(t)
@@ -138,13 +138,13 @@ func serveNames(t *testing.T, i int, second bool) *nameservers {
 	return n
 }
 
-// Fault matrix: each fault of the DNS at each moment, between the real program and its clients. While it lasts nobody gets a
-// wrong verdict, no request fails or waits for longer than it may, no impostor and nobody over HTTP/1.1 gets 421; five
-// seconds after its end every verdict is right again.
+// Fault matrix: each fault of the DNS at each moment, between the real program and its clients. While it lasts nobody
+// gets a wrong verdict, no request fails or waits for longer than it may, no impostor and nobody over HTTP/1.1 gets
+// 421; five seconds after its end every verdict is right again.
 //
-// A row is one gateway. It starts while the fault lasts, and that is the cold moment. A minute later the fault comes back:
-// for the proof that is over by then, the one that was made just before, and the crawl that is under way. A definite no
-// lives for ten minutes and is not waited for here; package verify does so with a clock of its own.
+// A row is one gateway. It starts while the fault lasts, and that is the cold moment. A minute later the fault comes
+// back: for the proof that is over by then, the one that was made just before, and the crawl that is under way. A
+// definite no lives for ten minutes and is not waited for here; package verify does so with a clock of its own.
 func TestFaultMatrix(t *testing.T) {
 	if !inside(t) {
 		return

@@ -13,8 +13,9 @@ import (
 	"testing"
 )
 
-// The same folder behind the gateway, nginx and Apache. What is no range of bytes gets the whole, what there is no byte of gets
-// 416, and nobody says of a page in another charset that it is UTF-8. Where the others differ it is written down beside ours.
+// The same folder behind the gateway, nginx and Apache. What is no range of bytes gets the whole, what there is no byte
+// of gets 416, and nobody says of a page in another charset that it is UTF-8. Where the others differ it is written
+// down beside ours.
 func TestFilesBesideNginxAndApache(t *testing.T) {
 	dir := folder(t)
 	www := filepath.Join(dir, "www")

@@ -65,8 +65,8 @@ func (l *lookups) treat(query, answer []byte) []byte {
 	return answer
 }
 
-// look counts the sockets of the namespace that are connected to the server: a lookup has one at a time. The server cannot
-// know of a question that it still has before it that whoever asked has given up.
+// look counts the sockets of the namespace that are connected to the server: a lookup has one at a time. The server
+// cannot know of a question that it still has before it that whoever asked has given up.
 func (l *lookups) look(t *testing.T, z *zone) {
 	server := fmt.Sprintf(" 0100007F:%04X ", netip.MustParseAddrPort(z.address()).Port())
 	n := strings.Count(string(read(t, "/proc/net/udp")), server) - 1 // its own
@@ -116,8 +116,9 @@ func (c *crowd) percentile(p float64) time.Duration {
 	return c.browser[int(p*float64(len(c.browser)-1))]
 }
 
-// crowd lets n strangers come from number first on, 64 at a time, each on a connection of its own and with one request, every
-// eighth one over HTTP/2: of those many wait for a verdict. A browser on a connection of its own, and Googlebot if it crawls, come all the while.
+// crowd lets n strangers come from number first on, 64 at a time, each on a connection of its own and with one request,
+// every eighth one over HTTP/2: of those many wait for a verdict. A browser on a connection of its own, and Googlebot
+// if it crawls, come all the while.
 func (g *gateway) crowd(t *testing.T, first, n int, agent string, crawls bool, watch func()) *crowd {
 	t.Helper()
 	trusted := g.trusted(t)
@@ -192,9 +193,10 @@ func (g *gateway) crowd(t *testing.T, first, n int, agent string, crawls bool, w
 	return c
 }
 
-// A flood of claims, FLOOD_SOCKETS of them (2,000 without that variable in the environment), each from a network of its own,
-// while Googlebot crawls: it is always refused, nobody else is, the DNS sees no more than the budget, memory stays
-// bounded. What a browser feels is compared with as many connections of other browsers; it is reported and not required.
+// A flood of claims, FLOOD_SOCKETS of them (2,000 without that variable in the environment), each from a network of its
+// own, while Googlebot crawls: it is always refused, nobody else is, the DNS sees no more than the budget, memory stays
+// bounded. What a browser feels is compared with as many connections of other browsers; it is reported and not
+// required.
 func TestFloodOfClaims(t *testing.T) {
 	if !inside(t) {
 		return
@@ -255,7 +257,8 @@ func TestFloodOfClaims(t *testing.T) {
 	if crawled == 0 || flood.genuine[421] < crawled/2 || flood.genuine[421]+flood.genuine[200] != crawled || flood.genuine[200] != real["genuine log_unavailable"] {
 		t.Errorf("the real Googlebot got %v, on record is %v", flood.genuine, real)
 	}
-	// Each of 64 lookups at a time has three attempts of its own, whose sockets stay open for a late answer, and 32 more are for all.
+	// Each of 64 lookups at a time has three attempts of its own, whose sockets stay open for a late answer, and 32
+	// more are for all.
 	if seen.open > 64*3+32 || seen.most > 64 && seen.retries == 0 || seen.perSecond() > 200 {
 		t.Error("the DNS saw more than the budget")
 	}

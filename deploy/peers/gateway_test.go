@@ -108,8 +108,8 @@ type record struct {
 	OriginError   string `json:"origin_error"`
 }
 
-// finish stops the program, requires that its log ends with the stop line, but for how many lines were left out, and returns the
-// decisions.
+// finish stops the program, requires that its log ends with the stop line, but for how many lines were left out, and
+// returns the decisions.
 func (g *gateway) finish(t *testing.T) []record {
 	t.Helper()
 	g.stop(t)
@@ -166,10 +166,10 @@ func served(r record) bool {
 	return r.Action == "serve" && r.Status == 200 && r.OriginStatus == 200 && r.OriginError == "" && (r.Reason == "no_claim" || r.Reason == "http1")
 }
 
-// parted allows for a client that has the whole answer, bytes long, and leaves with its last byte: over HTTP/2 that byte
-// comes before the end of the stream, and the HTTP/2 engine may see the connection's end before it tells the writer that the
-// last bytes went out (writeDataFromHandler, doneServing). Such a client is on record as gone. Whoever calls this has seen
-// that the client got everything.
+// parted allows for a client that has the whole answer, bytes long, and leaves with its last byte: over HTTP/2 that
+// byte comes before the end of the stream, and the HTTP/2 engine may see the connection's end before it tells the
+// writer that the last bytes went out (writeDataFromHandler, doneServing). Such a client is on record as gone. Whoever
+// calls this has seen that the client got everything.
 func (r record) parted(bytes int64) record {
 	if r.Proto == "HTTP/2.0" && r.OriginError == "client_gone" {
 		r.OriginError, r.BytesOut = "", bytes

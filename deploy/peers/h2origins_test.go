@@ -20,7 +20,8 @@ import (
 	"time"
 )
 
-// server2 is an HTTP/2 server as a site's own: it hands /big and /echo to an application, and keeps idle connections for a second.
+// server2 is an HTTP/2 server as a site's own: it hands /big and /echo to an application, and keeps idle connections
+// for a second.
 type server2 struct {
 	name    string
 	address string
@@ -186,14 +187,15 @@ func postTo(c *http.Client, url string, size int) error {
 	return nil
 }
 
-// apacheAtOnce is how many requests of a connection Apache works on while none of their answers is read; mod_http2 begins the
-// others as that changes ("delaying request processing" in its log at debug). The gateway cannot make it answer more of them.
+// apacheAtOnce is how many requests of a connection Apache works on while none of their answers is read; mod_http2
+// begins the others as that changes ("delaying request processing" in its log at debug). The gateway cannot make it
+// answer more of them.
 const apacheAtOnce = 6
 
-// A client that opens 100 answers and reads nothing of them holds up nobody, whatever HTTP/2 server the site has, nor do its
-// answers hold up one another: each begins, but for what Apache puts off. HAProxy before 2.9 forgets answers that are ready
-// while others on the connection are not read, some of 5 in one of 1000 cases, some of 100 in one of 15. These begin after a
-// second, when the gateway sends a ping.
+// A client that opens 100 answers and reads nothing of them holds up nobody, whatever HTTP/2 server the site has, nor
+// do its answers hold up one another: each begins, but for what Apache puts off. HAProxy before 2.9 forgets answers
+// that are ready while others on the connection are not read, some of 5 in one of 1000 cases, some of 100 in one of 15.
+// These begin after a second, when the gateway sends a ping.
 func TestSlowReadersBeforeHTTP2Servers(t *testing.T) {
 	servers := servers2(t)
 	g, trusted := sites2(t, servers)

@@ -32,8 +32,8 @@ const (
 	h2specLeast = 141
 )
 
-// knownFailures are the cases that fail, each with its cause. All lie in the HTTP/2 engine; ending says whether the gateway
-// ends the connection with each answer.
+// knownFailures are the cases that fail, each with its cause. All lie in the HTTP/2 engine; ending says whether the
+// gateway ends the connection with each answer.
 func knownFailures(ending bool) map[string]string {
 	known := map[string]string{
 		"http2/6.5.3: Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE": "on purpose: the engine hangs up on a SETTINGS frame that names a " +
@@ -51,8 +51,9 @@ func knownFailures(ending bool) map[string]string {
 }
 
 // overtaken are the cases that send the frame in question after a request's header. The answer does not wait for the
-// request's body. Where it is complete before that frame comes, the stream is closed by then, and what comes on a closed
-// stream is no error any more (RFC 9113 section 5.1; the engine's processWindowUpdate, processData). Such a case is tried again.
+// request's body. Where it is complete before that frame comes, the stream is closed by then, and what comes on a
+// closed stream is no error any more (RFC 9113 section 5.1; the engine's processWindowUpdate, processData). Such a case
+// is tried again.
 func overtaken() []string {
 	return []string{
 		"http2/6.9.1: Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream",
@@ -61,7 +62,8 @@ func overtaken() []string {
 	}
 }
 
-// try runs h2spec's cases, or those of one section, against localhost and returns by name "" or what was expected in vain.
+// try runs h2spec's cases, or those of one section, against localhost and returns by name "" or what was expected in
+// vain.
 func try(t *testing.T, port string, section ...string) map[string]string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.xml")

@@ -14,7 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// feature is one thing that HTTP can do of HTTP, tried in every arrangement over both protocols. A judge and a try say what is wrong, "" if nothing.
+// feature is one thing that HTTP can do of HTTP, tried in every arrangement over both protocols. A judge and a try say
+// what is wrong, "" if nothing.
 //
 // A cell is fine when the judge is content and, for a row with an ask, the answer (what the origin saw of the request
 // included) is the one that the client gets without the gateway. A cell that cannot be fine has a name.
@@ -47,8 +48,8 @@ func (r feature) run(l *lane) outcome {
 	return outcome{r.want(l, g), g}
 }
 
-// Every feature through the gateway, in front of nginx, Apache and a Go server, and behind HAProxy. nginx and Apache serve
-// files and some answers themselves and pass the rest on to the same Go program that is the third origin.
+// Every feature through the gateway, in front of nginx, Apache and a Go server, and behind HAProxy. nginx and Apache
+// serve files and some answers themselves and pass the rest on to the same Go program that is the third origin.
 func TestMatrix(t *testing.T) {
 	m := arrange(t)
 	rows := slices.Concat(requestRows(), targetRows(), fieldRows(), answerRows(), fileRows(), bodyRows(), connectionRows())

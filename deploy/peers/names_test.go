@@ -24,8 +24,8 @@ server.on("upgrade", (request, socket) => {
 server.listen(Number(process.argv[2]), "127.0.0.1", () => console.log("ready"));
 `
 
-// Node, which shows names as they were written, gets those of clients over HTTP/1.1 as they wrote them and those of HTTP/2 as they are
-// registered; curl gets Node's.
+// Node, which shows names as they were written, gets those of clients over HTTP/1.1 as they wrote them and those of
+// HTTP/2 as they are registered; curl gets Node's.
 func TestNamesAtNode(t *testing.T) {
 	dir, address := folder(t), freePort(t)
 	_, port, _ := strings.Cut(address, ":")

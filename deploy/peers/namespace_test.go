@@ -25,9 +25,9 @@ const (
 	forgedDead = "95.216.227.158"
 )
 
-// inside says whether the test runs in a network namespace of its own. If it does not, inside makes one, runs the test in
-// it as another process, reports what came of it and returns false: there is nothing left to do. In the namespace there is
-// nothing but a loopback interface, on which the crawlers' and the impostors' addresses are local.
+// inside says whether the test runs in a network namespace of its own. If it does not, inside makes one, runs the test
+// in it as another process, reports what came of it and returns false: there is nothing left to do. In the namespace
+// there is nothing but a loopback interface, on which the crawlers' and the impostors' addresses are local.
 func inside(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(namespaceVariable) != "" {

@@ -55,9 +55,9 @@ func onePage(t *testing.T) string {
 	return address
 }
 
-// The gateway in front of nginx, once over http and once over https, with several virtual hosts each: every host gets its
-// own pages, byte for byte, and over https its own name in the handshake. nginx refuses a handshake without a name or with
-// a strange one, and each virtual host has a certificate of its own.
+// The gateway in front of nginx, once over http and once over https, with several virtual hosts each: every host gets
+// its own pages, byte for byte, and over https its own name in the handshake. nginx refuses a handshake without a name
+// or with a strange one, and each virtual host has a certificate of its own.
 func TestNginxVirtualHosts(t *testing.T) {
 	dir := folder(t)
 	authority := newAuthority(t, dir)

@@ -1,5 +1,5 @@
-// Package peers answers one question: does the program that is built do with real servers, real clients and real addresses
-// what its own tests say it does?
+// Package peers answers one question: does the program that is built do with real servers, real clients and real
+// addresses what its own tests say it does?
 //
 // Every test starts the program as a process and looks at it from outside: at what nginx, Apache, curl, nghttp, h2load,
 // h2spec, browsers and the HTTP clients of many languages get, at its exit code and at its decision log. Nothing is

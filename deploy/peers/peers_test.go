@@ -47,8 +47,8 @@ func build(program string) error {
 	return os.Setenv(programVariable, program)
 }
 
-// program is the path of the built program. It looks at every file of the module: go test remembers a result until something
-// changes that the tests themselves have looked at, and what go build reads does not count.
+// program is the path of the built program. It looks at every file of the module: go test remembers a result until
+// something changes that the tests themselves have looked at, and what go build reads does not count.
 func program(t *testing.T) string {
 	t.Helper()
 	top := filepath.Join("..", "..")

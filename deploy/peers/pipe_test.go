@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// Whoever reads the decision log from a pipe may go away, as "gate421 run | jq" does when jq ends. The site stays up, and
-// the end says that lines are missing.
+// Whoever reads the decision log from a pipe may go away, as "gate421 run | jq" does when jq ends. The site stays up,
+// and the end says that lines are missing.
 func TestReaderOfTheLogGoesAway(t *testing.T) {
 	dir, address := folder(t), freePort(t)
 	write(t, filepath.Join(dir, "index.html"), []byte("hello\n"))

@@ -32,7 +32,8 @@ type process struct {
 	heard chan struct{} // closed and replaced with every line
 }
 
-// start starts a program and returns when a line that holds ready was said, on stdout or stderr. The test's end ends it.
+// start starts a program and returns when a line that holds ready was said, on stdout or stderr. The test's end ends
+// it.
 func start(t *testing.T, ready, program string, args ...string) *process {
 	t.Helper()
 	p := &process{name: filepath.Base(program), cmd: exec.Command(program, args...), ended: make(chan struct{}), heard: make(chan struct{})}
@@ -172,7 +173,8 @@ func run(t *testing.T, program string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// freePort finds a port for a server that cannot choose one itself. It lies below those that the system gives to others.
+// freePort finds a port for a server that cannot choose one itself. It lies below those that the system gives to
+// others.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What the readers make of a gateway that is not strict: none of this may pass for one request that everybody reads in the same way.
+// What the readers make of a gateway that is not strict: none of this may pass for one request that everybody reads in
+// the same way.
 func TestReadersSeeWhatIsAmbiguous(t *testing.T) {
 	head := func(lines string) string { return "POST /p HTTP/1.1\r\nHost: shop.test\r\n" + lines + "\r\n" }
 	chunks := func(body string) string { return head("Transfer-Encoding: chunked\r\n") + body }

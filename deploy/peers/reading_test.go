@@ -18,8 +18,8 @@ type heardRequest struct {
 	body                    string
 }
 
-// reader is one way to read HTTP/1.1. The strict one is RFC 9112's; the others are what servers have been caught at. What the
-// gateway sends has to be the same requests to all of them.
+// reader is one way to read HTTP/1.1. The strict one is RFC 9112's; the others are what servers have been caught at.
+// What the gateway sends has to be the same requests to all of them.
 type reader struct {
 	name       string
 	strict     bool // whatever is malformed is an error
@@ -44,9 +44,9 @@ var readers = []reader{
 	{name: "folded lines", folds: true},
 }
 
-// bodiless is a server that lets the body of a GET lie where it is, and takes it for the next request. Nobody can forward
-// such a body so that this one reads it right, and none that keeps to RFC 9110 section 9.3.1 does so: its readings are counted, and
-// are no mistakes of the gateway's.
+// bodiless is a server that lets the body of a GET lie where it is, and takes it for the next request. Nobody can
+// forward such a body so that this one reads it right, and none that keeps to RFC 9110 section 9.3.1 does so: its
+// readings are counted, and are no mistakes of the gateway's.
 var bodiless = reader{name: "no body behind GET", strict: true, bodiless: true}
 
 var (

@@ -62,8 +62,8 @@ func (o *recorder) change(how func()) {
 	o.changed = make(chan struct{})
 }
 
-// serve answers each whole request with its target, and one for hasty as soon as its head is there; what is garbled ends the
-// connection.
+// serve answers each whole request with its target, and one for hasty as soon as its head is there; what is garbled
+// ends the connection.
 func (o *recorder) serve(socket net.Conn, c *recorded) {
 	defer socket.Close()
 	defer o.change(func() { c.ended = true })
@@ -109,8 +109,8 @@ func answerTo(r heardRequest) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.target), body)
 }
 
-// take returns what came since the last time, a piece for each connection, when every connection is between two requests
-// or at its end.
+// take returns what came since the last time, a piece for each connection, when every connection is between two
+// requests or at its end.
 func (o *recorder) take(t *testing.T) (pieces [][]byte) {
 	t.Helper()
 	for limit := time.After(patience); ; {
@@ -140,8 +140,8 @@ func (o *recorder) take(t *testing.T) (pieces [][]byte) {
 	}
 }
 
-// compare has all readers read what came, and returns the strict one's requests, what it has only the beginning of, and where
-// another one reads something else.
+// compare has all readers read what came, and returns the strict one's requests, what it has only the beginning of, and
+// where another one reads something else.
 func compare(pieces [][]byte) (requests []heardRequest, broken, differences []string) {
 	for _, piece := range pieces {
 		first, rest, err := readers[0].all(piece)
@@ -171,8 +171,8 @@ func spelled(requests []heardRequest, rest string) string {
 	return s + fmt.Sprintf(" and %.100q", rest)
 }
 
-// view is a request as a table shows it. What the gateway says of the client is checked, and left out; all else is there, and
-// is not shortened so that two requests look alike.
+// view is a request as a table shows it. What the gateway says of the client is checked, and left out; all else is
+// there, and is not shortened so that two requests look alike.
 func (r heardRequest) view(t *testing.T, what string) string {
 	t.Helper()
 	host := strings.Join(readers[0].values(r, "Host"), ", ")

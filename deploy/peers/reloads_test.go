@@ -23,8 +23,8 @@ import (
 	"gate421/gate/config"
 )
 
-// edition is one of the two configurations that follow each other: nothing in it is as in the other one, and the records and
-// answers of a request say which one it was that decided and which one that served.
+// edition is one of the two configurations that follow each other: nothing in it is as in the other one, and the
+// records and answers of a request say which one it was that decided and which one that served.
 type edition struct {
 	site, rule, origin string
 	sites              string
@@ -86,7 +86,8 @@ var bad = []func(text string) string{
 	func(string) string { return "" },
 }
 
-// turn replaces the file so many times, every other time with a bad one, and waits each time until the gateway says what it makes of it.
+// turn replaces the file so many times, every other time with a bad one, and waits each time until the gateway says
+// what it makes of it.
 func (tr *turning) turn(t *testing.T, times int) {
 	t.Helper()
 	for i := range times {
@@ -180,8 +181,8 @@ func (tr *turning) volume(t *testing.T, h2load string, args ...string) {
 	}
 }
 
-// Many reloads, half of them of bad files, while requests come over both protocols: RELOADS=1000 and REQUESTS=1000000 for more. None
-// fails, and none is decided by one version and served by another.
+// Many reloads, half of them of bad files, while requests come over both protocols: RELOADS=1000 and REQUESTS=1000000
+// for more. None fails, and none is decided by one version and served by another.
 func TestReloadsUnderLoad(t *testing.T) {
 	reloads, requests := times(t, "RELOADS", 40), times(t, "REQUESTS", 20_000)
 	tr := startTurning(t, requests)

@@ -22,7 +22,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// stubborn is an origin that works for two seconds on each request but ordinary ones, and does not look whether anybody waits for it.
+// stubborn is an origin that works for two seconds on each request but ordinary ones, and does not look whether anybody
+// waits for it.
 type stubborn struct {
 	url                    string
 	conns, asked, now, top atomic.Int64
@@ -79,8 +80,8 @@ func (g *gateway) knock(from, protocol string) (*tls.Conn, error) {
 	return c, nil
 }
 
-// resets are the ways to have a stream reset as soon as its request is under way: by the client (CVE-2023-44487), and by the server
-// for what the client then does wrong (CVE-2025-8671).
+// resets are the ways to have a stream reset as soon as its request is under way: by the client (CVE-2023-44487), and
+// by the server for what the client then does wrong (CVE-2025-8671).
 var resets = map[string]struct {
 	more   bool   // a body is to come
 	length string // that it says it has; "": none
@@ -97,8 +98,8 @@ var resets = map[string]struct {
 	"a length that is wrong": {more: true, length: "1", then: func(f *http2.Framer, stream uint32) error { return f.WriteData(stream, true, []byte("xx")) }},
 }
 
-// resetAll opens so many streams and has each reset, fifty at a time with a PING between them where it is paced. It returns how many it
-// could open before the connection ended, and the code of the GOAWAY.
+// resetAll opens so many streams and has each reset, fifty at a time with a PING between them where it is paced. It
+// returns how many it could open before the connection ended, and the code of the GOAWAY.
 func (g *gateway) resetAll(t *testing.T, from, how string, n int, paced bool) (opened int, code http2.ErrCode) {
 	c, err := g.knock(from, "h2")
 	if err != nil {
@@ -152,9 +153,9 @@ func (g *gateway) resetAll(t *testing.T, from, how string, n int, paced bool) (o
 	return opened, code
 }
 
-// Streams that are opened to be reset, RESETS=100000 of them on a connection for more than a look, make little work at an origin that
-// goes on working: never more at once than a connection may have streams, or an address requests. Such a connection ends, and an
-// ordinary client is served meanwhile.
+// Streams that are opened to be reset, RESETS=100000 of them on a connection for more than a look, make little work at
+// an origin that goes on working: never more at once than a connection may have streams, or an address requests. Such a
+// connection ends, and an ordinary client is served meanwhile.
 func TestResets(t *testing.T) {
 	if !inside(t) {
 		return

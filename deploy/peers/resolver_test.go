@@ -24,8 +24,8 @@ const (
 	fromLibc    = "apt-get install libc-bin"
 )
 
-// startOdd serves what z knows at address, over UDP and, if tcp is set, over TCP, and is odd in one way: odd changes its
-// replies, and returns nil for silence. Nil odd: it is not.
+// startOdd serves what z knows at address, over UDP and, if tcp is set, over TCP, and is odd in one way: odd changes
+// its replies, and returns nil for silence. Nil odd: it is not.
 func startOdd(t *testing.T, z *zone, address string, tcp bool, odd func(query, reply *dns.Msg) *dns.Msg) *verifytest.Server {
 	t.Helper()
 	s := verifytest.New(z.records)

@@ -68,7 +68,8 @@ func (r *row) ask(t *testing.T, moment, phase, from, proto string) int {
 	return status
 }
 
-// round lets clients visit over both protocols at once, and reports whether all genuine ones among them were refused over HTTP/2.
+// round lets clients visit over both protocols at once, and reports whether all genuine ones among them were refused
+// over HTTP/2.
 func (r *row) round(t *testing.T, moment, phase string, clients ...string) bool {
 	var all sync.WaitGroup
 	refused := make([]bool, len(clients))

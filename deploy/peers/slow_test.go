@@ -40,8 +40,8 @@ func (a assault) limits() string {
 // lives is how long slowhttptest lets its connections live.
 func (a assault) lives() time.Duration { return 3*a.hold + 30*time.Second }
 
-// slowModes are slowhttptest's, each with its arguments and what its requests are for. A slow reader does not see that it was cut
-// off until it has read what came before, and is ended when the gateway has no connection of its kind.
+// slowModes are slowhttptest's, each with its arguments and what its requests are for. A slow reader does not see that
+// it was cut off until it has read what came before, and is ended when the gateway has no connection of its kind.
 var slowModes = []struct {
 	name, path string
 	args       []string
@@ -115,9 +115,9 @@ func (o *ordinary) end() (n int, p99 time.Duration) {
 	return len(o.took), o.took[len(o.took)*99/100]
 }
 
-// The four attacks of slowhttptest, each from so many connections, SLOW=5000 for more, RATE=200 new ones in a second: all are cut
-// off in time, and an ordinary client is always served. What it feels is reported and not required. The attackers work on the
-// same processors, but only when nobody else wants to.
+// The four attacks of slowhttptest, each from so many connections, SLOW=5000 for more, RATE=200 new ones in a second:
+// all are cut off in time, and an ordinary client is always served. What it feels is reported and not required. The
+// attackers work on the same processors, but only when nobody else wants to.
 func TestSlow(t *testing.T) {
 	if !inside(t) {
 		return
@@ -189,7 +189,8 @@ func openNow(t *testing.T, page string) (n int64) {
 	return n
 }
 
-// watch is an eye on the connections that the gateway has. Its looks cost the ordinary client more than the attack if there are many.
+// watch is an eye on the connections that the gateway has. Its looks cost the ordinary client more than the attack if
+// there are many.
 type watch struct {
 	most int64         // at once
 	busy time.Duration // until when there were more than usual
@@ -227,8 +228,9 @@ func (w *watch) end() {
 	w.done.Wait()
 }
 
-// attackSlowly runs a slowhttptest for each address, and requires that each ends because it has no connection left, or that all are gone before its time is up.
-// A client that connects to a local address has that address itself, where the route names no other.
+// attackSlowly runs a slowhttptest for each address, and requires that each ends because it has no connection left, or
+// that all are gone before its time is up. A client that connects to a local address has that address itself, where the
+// route names no other.
 func (g *gateway) attackSlowly(t *testing.T, hosts string, attackers int, a assault, path string, args []string, gone <-chan struct{}) (longest time.Duration) {
 	t.Helper()
 	slow, unshare := tool(t, "slowhttptest", fromSlow), tool(t, "unshare", fromUtilLinux)

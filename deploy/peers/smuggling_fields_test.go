@@ -6,7 +6,8 @@ import "strings"
 
 // methodAttacks would turn the connection into something else, or see what the gateway adds.
 func methodAttacks() []attack {
-	// A client that does not wait for the answer to a CONNECT goes on with what is no HTTP (RFC 9931): nothing is read behind it.
+	// A client that does not wait for the answer to a CONNECT goes on with what is no HTTP (RFC 9931): nothing is read
+	// behind it.
 	all := refused1("405", as,
 		"CONNECT", "CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test\r\n\r\n",
 		"CONNECT with a body", "CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 43\r\n\r\n"+smuggled,

@@ -7,8 +7,9 @@ func pseudo(method, scheme, authority, path string, more ...string) []string {
 	return append([]string{":method", method, ":scheme", scheme, ":authority", authority, ":path", path}, more...)
 }
 
-// families2 are the attacks over HTTP/2. What is malformed resets the stream (RFC 9113 section 8.1.1) or is answered 400; the
-// connection serves others. What the gateway says of a host comes before what is wrong with it: 421 for one that is no site's.
+// families2 are the attacks over HTTP/2. What is malformed resets the stream (RFC 9113 section 8.1.1) or is answered
+// 400; the connection serves others. What the gateway says of a host comes before what is wrong with it: 421 for one
+// that is no site's.
 func families2() []family {
 	return []family{
 		{"H2.CL", lengthAttacks2()},

@@ -16,8 +16,8 @@ func post(lines, rest string) string {
 // get is a GET with further lines.
 func get(lines string) string { return "GET /g HTTP/1.1\r\nHost: shop.test\r\n" + lines + "\r\n" }
 
-// refused1 are attacks with the same answer, after which the connection is closed and the origin has heard nothing: names
-// and what is sent, in pairs.
+// refused1 are attacks with the same answer, after which the connection is closed and the origin has heard nothing:
+// names and what is sent, in pairs.
 func refused1(answer string, form func(string) string, pairs ...string) (all []attack) {
 	for i := 0; i < len(pairs); i += 2 {
 		all = append(all, attack{name: pairs[i], send: form(pairs[i+1]), answer: answer})
@@ -25,7 +25,8 @@ func refused1(answer string, form func(string) string, pairs ...string) (all []a
 	return all
 }
 
-// passing1 are attacks that are answered with 200 and leave the connection open: names, what is sent and what the origin sees.
+// passing1 are attacks that are answered with 200 and leave the connection open: names, what is sent and what the
+// origin sees.
 func passing1(form func(string) string, triples ...string) (all []attack) {
 	for i := 0; i < len(triples); i += 3 {
 		all = append(all, attack{name: triples[i], send: form(triples[i+1]), answer: "200", open: true, view: triples[i+2]})
@@ -59,8 +60,8 @@ func families1() []family {
 	}
 }
 
-// bothAttacks have a length and an encoding. RFC 9112 section 6.1 would let Transfer-Encoding count and the connection end; who
-// sends both is no honest client, so that the request is refused.
+// bothAttacks have a length and an encoding. RFC 9112 section 6.1 would let Transfer-Encoding count and the connection
+// end; who sends both is no honest client, so that the request is refused.
 func bothAttacks() []attack {
 	all := refused1("400", as,
 		"CL.TE", post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\nG"),
@@ -144,8 +145,8 @@ func encodingAttacks() []attack {
 		"TE: comma before chunked", ", chunked",
 		"TE: comma behind chunked", "chunked,",
 	)...)
-	// Codings that are codings: those that do not end with chunked leave the length open (RFC 9112 section 6.3), the others are not
-	// served.
+	// Codings that are codings: those that do not end with chunked leave the length open (RFC 9112 section 6.3), the
+	// others are not served.
 	all = append(all, refused1("400", value,
 		"TE: xchunked", "xchunked",
 		"TE: chunkedx", "chunkedx",

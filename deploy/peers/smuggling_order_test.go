@@ -100,7 +100,8 @@ func oldAttacks() []attack {
 		answer: "200 or 200 400", view: "POST /o shop.test; Content-Length: 0"})
 }
 
-// pipelineAttacks have more than one request: each gets its own answer, and nothing is served behind one that is refused.
+// pipelineAttacks have more than one request: each gets its own answer, and nothing is served behind one that is
+// refused.
 func pipelineAttacks() []attack {
 	at := func(path, lines string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: shop.test\r\n" + lines + "\r\n"

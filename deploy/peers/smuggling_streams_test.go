@@ -123,7 +123,8 @@ func clientAttacks2() []attack {
 		{name: "x-forwarded_for", h2: of("x-forwarded_for", "66.249.66.1"), view: "GET /g shop.test"},
 		{name: "underscore in a name", h2: of("x_y", "z"), view: "GET /g shop.test; X_y: z"},
 		{name: "cookies in pieces", h2: of("cookie", "a=b", "cookie", "c=d"), view: "GET /g shop.test; Cookie: a=b; c=d"},
-		// HTTP/2 needs no expectation met to know where a body ends: the engine answers 100-continue itself, and the rest is the origin's.
+		// HTTP/2 needs no expectation met to know where a body ends: the engine answers 100-continue itself, and the
+		// rest is the origin's.
 		{name: "expect: x", h2: of("expect", "x"), view: "GET /g shop.test; Expect: x"},
 		{name: "expect: 100-continue without DATA", h2: of("expect", "100-continue"), view: "GET /g shop.test"},
 	}

@@ -49,8 +49,8 @@ type reaction struct {
 }
 
 // What is wrong with a body shows when its request may be on its way to the origin, or may not. The origin may see the
-// beginning of a request for /cut, and all of one for /maybe, and may see that late; nothing else that is not whole. One for
-// hasty is answered before its body has come.
+// beginning of a request for /cut, and all of one for /maybe, and may see that late; nothing else that is not whole.
+// One for hasty is answered before its body has come.
 const (
 	cutOff  = "/cut"
 	perhaps = "/maybe"
@@ -62,8 +62,8 @@ const (
 // endsWithin is when a connection has an end, whatever the client leaves out.
 const endsWithin = 20 * time.Second
 
-// behind is where the request behind every attack goes, another one each time. Where the connection is closed, the origin must
-// not see it, then or later.
+// behind is where the request behind every attack goes, another one each time. Where the connection is closed, the
+// origin must not see it, then or later.
 func behind(turn int) string { return fmt.Sprintf("/behind/%d", turn) }
 
 // smugglers is a gateway before a recorder.
@@ -94,9 +94,9 @@ func (s *smugglers) dial(t *testing.T, protocol string) *tls.Conn {
 	return conn
 }
 
-// Request smuggling in all its forms, over both protocols: what is ambiguous is refused and the connection closed, or the stream
-// reset; what is forwarded is read in the same way by everybody. Over HTTP/1 everything comes in one piece first, and then
-// byte by byte.
+// Request smuggling in all its forms, over both protocols: what is ambiguous is refused and the connection closed, or
+// the stream reset; what is forwarded is read in the same way by everybody. Over HTTP/1 everything comes in one piece
+// first, and then byte by byte.
 func TestSmuggling(t *testing.T) {
 	origin := startRecorder(t)
 	s := &smugglers{origin: origin, rows: map[string]int{}}
@@ -212,8 +212,8 @@ func (s *smugglers) judge(t *testing.T, protocol string, a attack, time int, got
 	fmt.Fprintf(&s.table, "%s  %-58s %-12.30s %-7s %.300s\n", protocol, a.name, got.answer, connection, or(got.view, "-"))
 }
 
-// inChunks writes a view as if bodies of unknown length had been sent in chunks, where the wanted one has them so: where all of
-// a body has come at once, it is sent with its length, and all readers have read it so.
+// inChunks writes a view as if bodies of unknown length had been sent in chunks, where the wanted one has them so:
+// where all of a body has come at once, it is sent with its length, and all readers have read it so.
 func inChunks(got, want string) string {
 	const chunked = "; Transfer-Encoding: chunked"
 	views, wanted := strings.Split(got, " | "), strings.Split(want, " | ")
@@ -237,7 +237,8 @@ func answersIn(view string) (bodies []string) {
 	return bodies
 }
 
-// attack1 sends an attack and a request behind it, in pieces of so many bytes or in one, and reads to the end of the connection.
+// attack1 sends an attack and a request behind it, in pieces of so many bytes or in one, and reads to the end of the
+// connection.
 func (s *smugglers) attack1(t *testing.T, a attack, piece int) (got reaction) {
 	t.Helper()
 	conn := s.dial(t, "http/1.1")

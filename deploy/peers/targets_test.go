@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// nginx gets every target byte for byte, over HTTP/1.1 and HTTP/2, from clients of both. What nginx itself turns down for its
-// percent signs is answered 400 and on record.
+// nginx gets every target byte for byte, over HTTP/1.1 and HTTP/2, from clients of both. What nginx itself turns down
+// for its percent signs is answered 400 and on record.
 func TestTargetsAtNginx(t *testing.T) {
 	dir := folder(t)
 	one, two := freePort(t), freePort(t)

@@ -14,8 +14,8 @@ import (
 
 const fromTestssl = "apt-get install testssl.sh bsdextrautils dnsutils"
 
-// What testssl.sh says about the TLS that a site's visitors get. Whatever is above INFO is either mended or listed here with
-// the reason why it is none of the gateway's. The whole text is kept as the test's artifact (go test -artifacts).
+// What testssl.sh says about the TLS that a site's visitors get. Whatever is above INFO is either mended or listed here
+// with the reason why it is none of the gateway's. The whole text is kept as the test's artifact (go test -artifacts).
 func TestTestsslFindsNothingToMend(t *testing.T) {
 	accepted := map[string]string{
 		"engine_problem":        "about the openssl that testssl.sh runs with",

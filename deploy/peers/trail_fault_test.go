@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Killed again and again at random moments under load (KILLS=200 for the whole): no refusal is without its line, no line is
-// there twice, what a kill tore is one line at most. A served request's line may die with the process: it is written after
-// the answer.
+// Killed again and again at random moments under load (KILLS=200 for the whole): no refusal is without its line, no
+// line is there twice, what a kill tore is one line at most. A served request's line may die with the process: it is
+// written after the answer.
 func TestTrailKilled(t *testing.T) {
 	if !inside(t) {
 		return
@@ -76,8 +76,8 @@ func until(t *testing.T, what string, holds func(int) bool, before int) {
 	}
 }
 
-// A disk that is full and is freed again: while it is full everybody is served, and what the queue could not hold is told by
-// gap lines to the very line.
+// A disk that is full and is freed again: while it is full everybody is served, and what the queue could not hold is
+// told by gap lines to the very line.
 func TestTrailFullDisk(t *testing.T) {
 	if !inside(t) {
 		return

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// trail is a gateway whose log is put to the test, and clients that remember every answer they got. No two requests have the
-// same path, so that a line can be found for each answer.
+// trail is a gateway whose log is put to the test, and clients that remember every answer they got. No two requests
+// have the same path, so that a line can be found for each answer.
 type trail struct {
 	*gateway
 
@@ -64,7 +64,8 @@ func (tr *trail) crowd(ctx context.Context, t *testing.T, times int) {
 	group.Wait()
 }
 
-// trailBooks are what a log says in all. Of a request that was refused and then served for want of a line, the last line counts.
+// trailBooks are what a log says in all. Of a request that was refused and then served for want of a line, the last
+// line counts.
 type trailBooks struct {
 	decisions map[string]record // by path
 	twice     []string          // paths with two lines that both count

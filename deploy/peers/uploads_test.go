@@ -79,8 +79,8 @@ func cgi(t *testing.T, dir, content string) string {
 	return address
 }
 
-// Applications that read no more than a Content-Length says get the whole body of a client that said none, over both protocols.
-// nginx, which waits for the end of every body, is asked the same.
+// Applications that read no more than a Content-Length says get the whole body of a client that said none, over both
+// protocols. nginx, which waits for the end of every body, is asked the same.
 func TestUploadsOfUnknownLength(t *testing.T) {
 	dir := folder(t)
 	own, gunicorn := wsgi(t, dir)

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// visitor is a client inside the test, for more visits than there can be processes. It may be used by several goroutines.
+// visitor is a client inside the test, for more visits than there can be processes. It may be used by several
+// goroutines.
 type visitor struct {
 	client *http.Client
 	agent  string

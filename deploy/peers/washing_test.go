@@ -22,8 +22,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// washer sends requests that cost it next to nothing and the log as much as they can: its fields are sent once and repeated
-// by their index (RFC 7541 section 6.1).
+// washer sends requests that cost it next to nothing and the log as much as they can: its fields are sent once and
+// repeated by their index (RFC 7541 section 6.1).
 type washer struct {
 	from   string
 	fields [][2]string // beside method, scheme and authority
@@ -119,8 +119,9 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Nobody washes the decision log: whoever has long values written for a few bytes each, over HTTP/2, gets a bounded number of
-// bytes for them, what is left out is counted, and the proof of what was refused before outlives the log's files.
+// Nobody washes the decision log: whoever has long values written for a few bytes each, over HTTP/2, gets a bounded
+// number of bytes for them, what is left out is counted, and the proof of what was refused before outlives the log's
+// files.
 func TestNobodyWashesTheLog(t *testing.T) {
 	if !inside(t) {
 		return

@@ -11,7 +11,7 @@ import (
 )
 
 // Another service is not told of behind the body either.
-func TestHostileAltSvcBehindTheBody(t *testing.T) {
+func TestAltSvcBehindTheBody(t *testing.T) {
 	for name, announced := range map[string]bool{"announced": true, "not announced": false} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, policy.Refuse, func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
@@ -50,7 +50,7 @@ func TestHostileAltSvcBehindTheBody(t *testing.T) {
 
 // Where only some paths are refused another service carries the crawler past the gate all the same: it stands for the
 // whole host.
-func TestHostileAltSvcOfAMixedSite(t *testing.T) {
+func TestAltSvcOfAMixedSite(t *testing.T) {
 	f := setup(t, policy.Allow, func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
 		w.Header().Set("Alt-Svc", `h3=":443"`)
 		return fine(w, r)

@@ -9,7 +9,7 @@ import (
 )
 
 // A site may be an address, which stands in brackets where it is of IPv6 (RFC 3986 section 3.2.2).
-func TestHostileRedirectToAnAddress(t *testing.T) {
+func TestRedirectToAnAddress(t *testing.T) {
 	rules, err := policy.New([]policy.Spec{{Hosts: []string{"2001:db8::1", "192.0.2.1"}, State: policy.Observe}})
 	if err != nil {
 		t.Fatal(err)
