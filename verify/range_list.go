@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gate421/gate/files"
 )
 
 // How often the lists are requested, and bounds on what is accepted. draft-illyes-webbotauth-jafar forbids more than
@@ -187,25 +189,5 @@ func (r *rangeList) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(dir, name+".*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(append(text, '\n'))
-	err = errors.Join(err, temporary.Chmod(0o644), temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), filepath.Join(dir, name))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return files.ReplaceBytes(filepath.Join(dir, name), 0o644, append(text, '\n'))
 }

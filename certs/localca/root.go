@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gate421/certs/pemfile"
+	"gate421/gate/files"
 )
 
 const (
@@ -150,10 +151,5 @@ func (a *Authority) renew() error {
 
 // replaceRoot puts a new root certificate in the old one's place.
 func replaceRoot(path string, certPEM []byte) error {
-	temporary := path + ".new"
-	_ = os.Remove(temporary) // left by a crash in the middle of this
-	if err := writeSynced(temporary, certPEM, 0o644); err != nil {
-		return pemfile.WithoutPath(err)
-	}
-	return os.Rename(temporary, path)
+	return pemfile.WithoutPath(files.ReplaceBytes(path, 0o644, certPEM))
 }

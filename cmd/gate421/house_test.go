@@ -23,10 +23,10 @@ type room struct {
 // (policy) knows neither.
 func house() map[string]room {
 	return map[string]room{
-		"verify": {nil, []string{"github.com/maypok86/otter"}},
+		"verify": {[]string{"gate/files"}, []string{"github.com/maypok86/otter"}},
 		"certs": {[]string{"certs/localca", "certs/pemfile", "certs/redis"},
 			[]string{"github.com/libdns", "github.com/mholt/acmez", "go.uber.org/zap"}},
-		"certs/localca":        {[]string{"certs/pemfile"}, nil},
+		"certs/localca":        {[]string{"certs/pemfile", "gate/files"}, nil},
 		"certs/pemfile":        {nil, nil},
 		"certs/redis":          {[]string{"certs/pemfile"}, []string{"github.com/gomodule/redigo"}},
 		"gate/policy":          {[]string{"verify"}, nil},
