@@ -13,8 +13,6 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
-
-	"gate421/certs/storagetest"
 )
 
 func acmeConfig(t *testing.T, ca *fakeCA, hosts ...string) (Config, recorder) {
@@ -70,7 +68,7 @@ func TestACMEOverHTTP(t *testing.T) {
 	t.Parallel()
 	ca := newFakeCA(t)
 	c, events := acmeConfig(t, ca, "http01.example")
-	c.HTTPPort, c.HTTPSPort = storagetest.FreePort(t), storagetest.FreePort(t)
+	c.HTTPPort, c.HTTPSPort = freePort(t), freePort(t)
 	certs := mustOpen(t, c)
 	ca.validate = func(host, token string) string {
 		nobodyListens(t, c.HTTPPort, c.HTTPSPort)
@@ -117,7 +115,7 @@ func TestACMEOverTLS(t *testing.T) {
 	ca := newFakeCA(t)
 	ca.offers = acme.ChallengeTypeTLSALPN01
 	c, events := acmeConfig(t, ca, "tlsalpn.example", "www.tlsalpn.example")
-	c.HTTPPort, c.HTTPSPort = -1, storagetest.FreePort(t)
+	c.HTTPPort, c.HTTPSPort = -1, freePort(t)
 	certs := mustOpen(t, c)
 	ca.validate = func(host, _ string) string {
 		nobodyListens(t, c.HTTPSPort)

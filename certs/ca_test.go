@@ -49,7 +49,7 @@ func TestAuthoritiesInTurn(t *testing.T) {
 			t.Errorf("want %q in %q", want, failed.Error)
 		}
 	}
-	if failed.Issuer != first+", "+second || failed.Hint == "" || time.Until(failed.Next) < 50*time.Second {
+	if failed.Issuer != first+", "+second || failed.Hint == "" || time.Until(failed.Next) < 30*time.Second {
 		t.Errorf("got %+v, want both issuers, a hint, and the next attempt in a minute", failed)
 	}
 	if len(terms) != 2 || !strings.HasPrefix(terms[second], "data:") {
@@ -149,7 +149,7 @@ func TestRejectedOrders(t *testing.T) {
 		"nowhere.example": "the authority could not look the name up: "} {
 		e := latest[host]
 		if e.Kind != KindFailed || !strings.Contains(e.Error, want) || e.Hint == "" ||
-			time.Until(e.Next) < 50*time.Second || time.Until(e.Next) > time.Minute {
+			time.Until(e.Next) < 30*time.Second || time.Until(e.Next) > time.Minute {
 			t.Errorf("got %+v, want %q, a hint, and the next attempt in a minute", e, want)
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/mholt/acmez/v3/acme"
-
-	"gate421/certs/storagetest"
 )
 
 func acmeProblem(kind, detail string) error {
@@ -45,7 +43,7 @@ func TestEveryProblemHasACure(t *testing.T) {
 			t.Errorf("%s: got %+v, want %q and a hint with %q", test.err, got, test.text, test.hint)
 		}
 	}
-	server := openRedis(t, fmt.Sprintf("redis://127.0.0.1:%d", storagetest.FreePort(t)))
+	server := openRedis(t, fmt.Sprintf("redis://127.0.0.1:%d", freePort(t)))
 	_, down := server.Load(t.Context(), "key")
 	if got := a.explain(fmt.Errorf("cannot be kept: %w", down)); !strings.HasPrefix(got.text,
 		`cannot be kept: certificate storage "redis://127.0.0.1`) || got.hint != "" {

@@ -44,7 +44,7 @@ func TestFullDiskOrdersNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := events.wait(t, KindFailed); !strings.Contains(e.Error, "no space left on device") ||
-		time.Until(e.Next) < 50*time.Second {
+		time.Until(e.Next) < 30*time.Second {
 		t.Errorf("got %+v, want the full disk, and the next attempt in a minute", e)
 	}
 	if orders := p.orders.Load(); orders != 0 {

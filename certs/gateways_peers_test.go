@@ -254,7 +254,7 @@ func (g *gateway) ask(host, path string) string {
 
 func TestPeersThreeGateways(t *testing.T) {
 	const hosts, gateways = 12, 3
-	server := storagetest.StartServer(t, storagetest.FreePort(t))
+	server := storagetest.StartServer(t, freePort(t))
 	ca := newFakeCA(t)
 	list := make([]string, hosts)
 	for i := range list {
@@ -265,8 +265,8 @@ func TestPeersThreeGateways(t *testing.T) {
 		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: ca.rootFile(),
 			Storage: "redis://" + server.Address(),
 			Folder:  filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list,
-			HTTP:  storagetest.FreePort(t),
-			HTTPS: storagetest.FreePort(t)}}
+			HTTP:  freePort(t),
+			HTTPS: freePort(t)}}
 		t.Cleanup(all[i].kill)
 	}
 	var validations int

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
-
-	"gate421/certs/storagetest"
 )
 
 // nameserver is authoritative for everything that is asked of it: each zone has a SOA, every other name an A record
@@ -36,7 +34,7 @@ func newNameserver(t *testing.T, zones ...string) *nameserver {
 	if err := os.WriteFile(n.keyFile, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", storagetest.FreePort(t)))
+	tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func balance(t *testing.T, port int, all []*gateway, before func(), portOf func(
 // than has ordered in two of three cases. One is killed while it orders. Pebble signs one certificate a host.
 func TestPeersThreeGatewaysPebble(t *testing.T) {
 	const hosts, gateways = 12, 3
-	server := storagetest.StartServer(t, storagetest.FreePort(t))
+	server := storagetest.StartServer(t, freePort(t))
 	p := newPebble(t, pebbleSetup{})
 	fetched := make(chan struct{}, 1000)
 	p.fetched.Store(&fetched)
@@ -77,8 +77,8 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 	for i := range all {
 		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.Directory, Root: ca.Root, Storage: "redis://" +
 			server.Address(),
-			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: storagetest.FreePort(t),
-			HTTPS: storagetest.FreePort(t)}}
+			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: freePort(t),
+			HTTPS: freePort(t)}}
 		t.Cleanup(all[i].kill)
 	}
 	var came atomic.Int64

@@ -26,8 +26,6 @@ import (
 	"github.com/letsencrypt/pebble/v2/db"
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
-
-	"gate421/certs/storagetest"
 )
 
 // pebble is Let's Encrypt's own test authority in this process: it speaks all of RFC 8555, checks every signature and
@@ -62,7 +60,7 @@ func newPebble(t *testing.T, setup pebbleSetup) *pebble {
 	t.Helper()
 	quiet := log.New(io.Discard, "", 0)
 	p := &pebble{t: t, store: db.NewMemoryStore(), names: newNameserver(t, "example.", "invalid."),
-		httpPort: storagetest.FreePort(t), tlsPort: storagetest.FreePort(t)}
+		httpPort: freePort(t), tlsPort: freePort(t)}
 	for id, key := range setup.binding {
 		if err := p.store.AddExternalAccountKeyByID(id, key); err != nil {
 			t.Fatal(err)

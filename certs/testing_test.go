@@ -14,12 +14,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"gate421/certs/localca"
+
+	"gate421/certs/storagetest"
 )
 
 // patience is how long a test waits for what must come.
@@ -46,6 +49,20 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
 		// The test authority has no end.
 		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))
+}
+
+// ports are those that freePort has given to a test of this process.
+var ports sync.Map
+
+// freePort finds a port that no other test has.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for {
+		port := storagetest.FreePort(t)
+		if _, taken := ports.LoadOrStore(port, true); !taken {
+			return port
+		}
+	}
 }
 
 // recorder is a Config.OnEvent that tests wait on.

@@ -83,7 +83,7 @@ func (s *Server) Signal(signal os.Signal) {
 }
 
 // FreePort finds a port below those that systems give to outgoing connections: nobody takes it meanwhile.
-func FreePort(t *testing.T) int {
+func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 20000 + rand.IntN(10000)
