@@ -46,11 +46,13 @@ func newNameserver(t *testing.T, zones ...string) *nameserver {
 	for _, server := range []*dns.Server{{Listener: tcp}, {PacketConn: udp}} {
 		server.Handler, server.TsigSecret = n, map[string]string{"update.": secret}
 		server.MsgAcceptFunc = func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }
-		ended := make(chan struct{})
+		started, ended := make(chan struct{}), make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
 		go func() {
 			defer close(ended)
 			_ = server.ActivateAndServe()
 		}()
+		<-started // before that, Shutdown does nothing
 		t.Cleanup(func() {
 			_ = server.Shutdown()
 			<-ended
