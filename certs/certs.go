@@ -17,8 +17,8 @@
 //     breaks, an authority that is gone. Config.OnEvent says so. An expired one is served too: it tells the client more
 //     than no certificate does.
 //
-//  5. No socket that anybody else can reach is opened here. Challenges of an ACME authority are answered through the
-//     caller's own listeners: GetCertificate for TLS-ALPN-01, Challenge for HTTP-01.
+//  5. No socket that another machine can reach is opened here. Challenges of an ACME authority are answered through
+//     the caller's own listeners: GetCertificate for TLS-ALPN-01, Challenge for HTTP-01.
 //
 //  6. Keys stay in files that only their owner can read, in folders only their owner can enter.
 //
