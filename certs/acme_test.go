@@ -135,7 +135,7 @@ func TestACMEOverTLS(t *testing.T) {
 				return "not the challenge certificate"
 			}
 		}
-		// Other clients are not given it.
+		// Other clients do not get it.
 		if _, err := handshake(t, certs, &tls.Config{ServerName: host, InsecureSkipVerify: true,
 			NextProtos: []string{"h2", "acme-tls/1"}}); err == nil {
 			return "a client was answered with a challenge certificate"
@@ -277,7 +277,7 @@ func TestACMEOpenErrors(t *testing.T) {
 	}
 }
 
-// certmagic gives up at once on some errors and tells nobody; its next try is ours.
+// certmagic gives up at once on some errors and reports nothing; we do, and try again.
 func TestACMEStorageFailureIsReported(t *testing.T) {
 	t.Parallel()
 	ca := newFakeCA(t)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A list of authorities is tried in order, each attempt anew, and what each said is events.
+// Every attempt tries the authorities in order, and reports what each said.
 func TestAuthoritiesInTurn(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
@@ -120,8 +120,8 @@ func TestBoundAccount(t *testing.T) {
 	events.wait(t, KindObtained)
 }
 
-// What a real authority rejects is told in its words with a cure and the time of the next attempt, and one host's
-// trouble is not another's.
+// What a real authority rejects is reported with its text, a cure and the time of the next attempt, and one host's
+// failure is not another's.
 func TestRejectedOrders(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
@@ -166,7 +166,7 @@ func TestRejectedOrders(t *testing.T) {
 	}
 }
 
-// However often a name nobody configured is asked for, nothing is ordered and the handshake ends with the alert for it.
+// However often a name that is not configured is asked for, nothing is ordered, and the handshake ends with its alert.
 // FOREIGN=10000 makes all of them over a socket.
 func TestUnconfiguredNamesOrderNothing(t *testing.T) {
 	t.Parallel()

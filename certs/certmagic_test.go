@@ -15,7 +15,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// Whoever changes certmagic's package defaults does not change us, and we do not change them.
+// Changes of certmagic's package defaults do not affect us, and we do not change them.
 func TestPackageDefaults(t *testing.T) {
 	ca := newFakeCA(t)
 	before := []string{describe(certmagic.Default), describe(certmagic.DefaultACME)}
@@ -63,8 +63,8 @@ func TestPackageDefaults(t *testing.T) {
 	}
 }
 
-// describe has the exported plain values of a struct, and for the rest whether there is one. What differs between two
-// sources by right, the placeholder's port and the storage, is left out.
+// describe has the exported plain values of a struct, and for the rest whether they are nil. It leaves out what may
+// differ between two sources: the placeholder's port and the storage.
 func describe(value any) string {
 	var b strings.Builder
 	v := reflect.ValueOf(value)

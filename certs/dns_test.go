@@ -205,7 +205,7 @@ func TestACMEDNS(t *testing.T) {
 	}
 }
 
-// cloud answers as Cloudflare's API does.
+// cloud responds as Cloudflare's API does.
 type cloud struct {
 	mu      sync.Mutex
 	records map[string]string
@@ -242,7 +242,7 @@ func (c *cloud) Do(r *http.Request) (*http.Response, error) {
 		"name": "_acme-challenge.a.example", "type": "TXT", "content": c.records["r1"]}})
 }
 
-// The library for Cloudflare fits the others' versions: a record comes and goes.
+// The library for Cloudflare works with the others' versions: a record is added and deleted.
 func TestCloudflare(t *testing.T) {
 	t.Parallel()
 	d := DNS{Provider: ProviderCloudflare, TokenFile: secretFile(t, "token-1\n"), Resolvers: []string{"127.0.0.1:9"}}

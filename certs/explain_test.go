@@ -14,7 +14,7 @@ func acmeProblem(kind, detail string) error {
 		Status: 400})
 }
 
-// Everything that can be mended comes with how.
+// Every problem that the site's owner can solve comes with the cure.
 func TestEveryProblemHasACure(t *testing.T) {
 	t.Parallel()
 	a := &acmeSource{httpPort: 80, httpsPort: 443}

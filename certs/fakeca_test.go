@@ -18,7 +18,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// fakeCA speaks as much of RFC 8555 as an order takes. It believes every signature.
+// fakeCA speaks as much of RFC 8555 as an order needs. It checks no signature.
 type fakeCA struct {
 	*testCA
 	t        *testing.T

@@ -12,7 +12,7 @@ import (
 	"gate421/certs/pemfile"
 )
 
-// watch opens and manages pairs, looking for changes all the time.
+// watch opens and manages pairs, polling all the time.
 func watch(t *testing.T, events recorder, pairs []Pair, hosts ...string) *Certificates {
 	t.Helper()
 	certs := mustOpen(t, Config{Source: SourceFiles, Hosts: hosts, Files: pairs, OnEvent: events.onEvent})
@@ -167,7 +167,8 @@ func TestFilesFollowRename(t *testing.T) {
 	}
 }
 
-// Kubernetes points ..data at a new folder; certbot points each file at a new one. Size and time may be the same.
+// Kubernetes makes ..data a link to a new folder; certbot makes each file a link to a new one. Size and time may be
+// equal.
 func TestFilesFollowSymlinks(t *testing.T) {
 	t.Parallel()
 	ca, folder, events := newTestCA(t), t.TempDir(), newRecorder()
@@ -242,7 +243,7 @@ func TestFilesBrokenPairKeepsTheOld(t *testing.T) {
 			t.Errorf("%s: got more events: %+v, want none", test.name, left)
 		}
 	}
-	// And out of it again.
+	// Once the pair is right again, it is served.
 	replace(t, pair.Key, keyPEM)
 	ca.files(t, folder, "a", "a.example")
 	events.wait(t, KindLoaded)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// fullDisk takes no more of what has a certain ending.
+// fullDisk stores no more values whose key has a certain ending.
 type fullDisk struct {
 	backend
 
@@ -33,7 +33,7 @@ func (f *fullDisk) Store(ctx context.Context, key string, value []byte) error {
 	return f.backend.Store(ctx, key, value)
 }
 
-// A full disk is found out before the authority is asked for what could not be kept.
+// A full disk is noticed before the authority is asked for what could not be stored.
 func TestFullDiskOrdersNothing(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})

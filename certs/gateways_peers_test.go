@@ -32,8 +32,8 @@ import (
 // gatewayVariable has what a child process needs to be a gateway.
 const gatewayVariable = "GATE421_CERTS_GATEWAY"
 
-// gatewayWish is what a child process is events.
-type gatewayWish struct {
+// gatewayConfig is the configuration of a child process.
+type gatewayConfig struct {
 	CA, Root, Folder, Storage string
 	Hosts                     []string
 	HTTP, HTTPS               int
@@ -41,16 +41,16 @@ type gatewayWish struct {
 
 // TestPeersGatewayProcess is no test: it is the gateway that the other one starts, and ends when it is killed.
 func TestPeersGatewayProcess(t *testing.T) {
-	var wish gatewayWish
+	var config gatewayConfig
 	if os.Getenv(gatewayVariable) == "" {
 		return
 	}
-	if err := json.Unmarshal([]byte(os.Getenv(gatewayVariable)), &wish); err != nil {
+	if err := json.Unmarshal([]byte(os.Getenv(gatewayVariable)), &config); err != nil {
 		t.Fatal(err)
 	}
-	certs, err := Open(t.Context(), Config{Source: SourceACME, Hosts: wish.Hosts,
-		CAs: []CA{{Directory: wish.CA, Root: wish.Root}}, Folder: wish.Folder,
-		Storage: wish.Storage, HTTPPort: wish.HTTP, HTTPSPort: wish.HTTPS,
+	certs, err := Open(t.Context(), Config{Source: SourceACME, Hosts: config.Hosts,
+		CAs: []CA{{Directory: config.CA, Root: config.Root}}, Folder: config.Folder,
+		Storage: config.Storage, HTTPPort: config.HTTP, HTTPSPort: config.HTTPS,
 		OnEvent: func(e Event) {
 			fmt.Printf("%s %s %v %s\n", time.Now().Format("15:04:05.0"), e.Kind, e.Hosts,
 				e.Error)
@@ -58,11 +58,11 @@ func TestPeersGatewayProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", wish.HTTP))
+	web, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", config.HTTP))
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", wish.HTTPS))
+	secure, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", config.HTTPS))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestPeersGatewayProcess(t *testing.T) {
 	if err := certs.Manage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{GetCertificate: certs.GetCertificate, NextProtos: []string{"http/1.1", "acme-tls/1"}}
+	server := &tls.Config{GetCertificate: certs.GetCertificate, NextProtos: []string{"http/1.1", "acme-tls/1"}}
 	for {
 		conn, err := secure.Accept()
 		if err != nil {
@@ -87,7 +87,7 @@ func TestPeersGatewayProcess(t *testing.T) {
 		}
 		go func() {
 			defer conn.Close()
-			if tls.Server(conn, config).Handshake() == nil {
+			if tls.Server(conn, server).Handshake() == nil {
 				_, _ = io.Copy(io.Discard, conn)
 			}
 		}()
@@ -99,8 +99,8 @@ const gatewayListens = "listening"
 
 // gateway is such a process, and what came of the handshakes with it.
 type gateway struct {
-	t    *testing.T
-	wish gatewayWish
+	t      *testing.T
+	config gatewayConfig
 
 	mu      sync.Mutex
 	process *exec.Cmd // nil: it is down
@@ -111,12 +111,12 @@ type gateway struct {
 // start starts the process and waits until clients can connect.
 func (g *gateway) start() {
 	g.t.Helper()
-	wish, err := json.Marshal(g.wish)
+	config, err := json.Marshal(g.config)
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	process := exec.Command(os.Args[0], "-test.run=^TestPeersGatewayProcess$", "-test.timeout=0")
-	process.Env = append(os.Environ(), gatewayVariable+"="+string(wish))
+	process.Env = append(os.Environ(), gatewayVariable+"="+string(config))
 	process.Stderr = os.Stderr
 	said, err := process.StdoutPipe()
 	if err != nil {
@@ -132,7 +132,7 @@ func (g *gateway) start() {
 				close(listens)
 			}
 			if os.Getenv("GATE421_PEERS_VERBOSE") != "" {
-				fmt.Println(filepath.Base(g.wish.Folder), lines.Text())
+				fmt.Println(filepath.Base(g.config.Folder), lines.Text())
 			}
 		}
 	}()
@@ -140,7 +140,7 @@ func (g *gateway) start() {
 	case <-listens:
 	case <-time.After(6 * patience):
 		_ = process.Process.Kill()
-		g.t.Fatalf("%s does not listen after %v", filepath.Base(g.wish.Folder), 6*patience)
+		g.t.Fatalf("%s does not listen after %v", filepath.Base(g.config.Folder), 6*patience)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -174,7 +174,7 @@ func (g *gateway) shake(host string, roots *x509.CertPool) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := (&tls.Dialer{Config: &tls.Config{ServerName: host, RootCAs: roots}}).DialContext(ctx, "tcp",
-		fmt.Sprintf("127.0.0.1:%d", g.wish.HTTPS))
+		fmt.Sprintf("127.0.0.1:%d", g.config.HTTPS))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err == nil {
@@ -187,7 +187,7 @@ func (g *gateway) shake(host string, roots *x509.CertPool) (bool, error) {
 	if g.process == nil || g.life != life || g.served[host] == nil {
 		return false, nil
 	}
-	return false, fmt.Errorf("%s %s: %w", filepath.Base(g.wish.Folder), host, err)
+	return false, fmt.Errorf("%s %s: %w", filepath.Base(g.config.Folder), host, err)
 }
 
 // servesAll waits until the gateway has answered for every host with a certificate that runs out after that.
@@ -202,13 +202,13 @@ func (g *gateway) servesAll(within time.Duration, after time.Time) {
 			}
 		}
 		g.mu.Unlock()
-		if n == len(g.wish.Hosts) {
-			g.t.Logf("%s serves all after %v", filepath.Base(g.wish.Folder),
+		if n == len(g.config.Hosts) {
+			g.t.Logf("%s serves all after %v", filepath.Base(g.config.Folder),
 				time.Since(start).Round(100*time.Millisecond))
 			return
 		}
 		if time.Since(start) > within {
-			g.t.Fatalf("%s: got %d hosts served, want %d", filepath.Base(g.wish.Folder), n, len(g.wish.Hosts))
+			g.t.Fatalf("%s: got %d hosts served, want %d", filepath.Base(g.config.Folder), n, len(g.config.Hosts))
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (g *gateway) servesAll(within time.Duration, after time.Time) {
 func (g *gateway) validates(host, token, kind string) string {
 	if kind == acme.ChallengeTypeTLSALPN01 {
 		config := &tls.Config{ServerName: host, InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
-		conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", g.wish.HTTPS), config)
+		conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", g.config.HTTPS), config)
 		if err != nil {
 			return err.Error()
 		}
@@ -235,7 +235,7 @@ func (g *gateway) validates(host, token, kind string) string {
 }
 
 func (g *gateway) ask(host, path string) string {
-	r, err := http.NewRequest("GET", fmt.Sprintf("http://127.0.0.1:%d%s", g.wish.HTTP, path), nil)
+	r, err := http.NewRequest("GET", fmt.Sprintf("http://127.0.0.1:%d%s", g.config.HTTP, path), nil)
 	if err != nil {
 		return err.Error()
 	}
@@ -262,7 +262,7 @@ func TestPeersThreeGateways(t *testing.T) {
 	}
 	all := make([]*gateway, gateways)
 	for i := range all {
-		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.server.URL + "/directory", Root: ca.rootFile(),
+		all[i] = &gateway{t: t, config: gatewayConfig{CA: ca.server.URL + "/directory", Root: ca.rootFile(),
 			Storage: "redis://" + server.Address(),
 			Folder:  filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list,
 			HTTP:  freePort(t),
@@ -280,14 +280,14 @@ func TestPeersThreeGateways(t *testing.T) {
 			if validations == 3 && g.ask(host, "/own") == "own" {
 				killed = g
 				g.kill()
-				t.Logf("%s killed while it has the lock of %s", filepath.Base(g.wish.Folder), host)
+				t.Logf("%s killed while it has the lock of %s", filepath.Base(g.config.Folder), host)
 				return "it is gone"
 			}
 		}
 		for _, g := range all {
 			if _, up := g.up(); up {
 				if wrong := g.validates(host, token, ca.offers); wrong != "" {
-					t.Errorf("%s, asked about %s: got %s, want the challenge answered", filepath.Base(g.wish.Folder),
+					t.Errorf("%s, asked about %s: got %s, want the challenge answered", filepath.Base(g.config.Folder),
 						host, wrong)
 					return wrong
 				}
@@ -371,10 +371,10 @@ func TestPeersThreeGateways(t *testing.T) {
 	issued("the server was restarted and is empty", 1)
 
 	// All three are due for renewal at once.
-	writer := openRedis(t, all[0].wish.Storage)
+	writer := openRedis(t, all[0].config.Storage)
 	for _, host := range list {
 		certPEM, keyPEM := ca.pairUntil(t, time.Now().Add(5*24*time.Hour), host)
-		storePair(t, writer, (&certmagic.ACMEIssuer{CA: all[0].wish.CA}).IssuerKey(), host, certPEM, keyPEM)
+		storePair(t, writer, (&certmagic.ACMEIssuer{CA: all[0].config.CA}).IssuerKey(), host, certPEM, keyPEM)
 	}
 	for _, g := range all {
 		g.kill()
@@ -400,9 +400,9 @@ func waitUp(g *gateway) {
 		g.mu.Lock()
 		n := len(g.served)
 		g.mu.Unlock()
-		if n == len(g.wish.Hosts) {
+		if n == len(g.config.Hosts) {
 			return
 		}
 	}
-	g.t.Errorf("got handshakes of fewer than %d hosts", len(g.wish.Hosts))
+	g.t.Errorf("got handshakes of fewer than %d hosts", len(g.config.Hosts))
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Every challenge against a real authority that rejects some requests for no reason, as RFC 8555 section 6.5 lets it.
+// Every challenge against a real authority that rejects some requests for no reason, as RFC 8555 section 6.5 allows.
 // ISSUANCES=100 orders as many certificates in each of the six ways.
 func TestIssuance(t *testing.T) {
 	t.Parallel()
@@ -81,7 +81,8 @@ func issue(t *testing.T, p *pebble, challenge string, rejects, n int) {
 		time.Since(began).Round(time.Millisecond), again)
 }
 
-// awaitObtained waits for n certificates. A failure that is tried again within seconds is a hiccup, any other is not.
+// awaitObtained waits for n certificates. Only a failure that is tried again within seconds is
+// expected.
 func awaitObtained(t *testing.T, events recorder, n int) (again int) {
 	t.Helper()
 	deadline := time.Now().Add(time.Duration(60+2*n) * time.Second)
@@ -130,7 +131,7 @@ func TestWildcard(t *testing.T) {
 	}
 }
 
-// A zone that cannot be written to leads the challenge elsewhere by a CNAME.
+// The challenge of a zone that cannot be written to is elsewhere, where a CNAME leads.
 func TestDelegatedChallenge(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})
@@ -149,7 +150,7 @@ func TestDelegatedChallenge(t *testing.T) {
 	}
 }
 
-// A record that never appears is waited for as long as configured, and said.
+// A record that never appears is waited for as long as configured, and then reported.
 func TestRecordThatDoesNotAppear(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A stored key that others can read is a warning. A stored certificate that was cut off is set aside and ordered anew;
-// the account is kept.
+// A stored key that others can read is a warning. A stored certificate that was cut off is set aside, and another one
+// ordered; the account is kept.
 func TestDamagedStorage(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, pebbleSetup{})

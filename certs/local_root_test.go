@@ -36,8 +36,8 @@ func age(t *testing.T, folder string, end time.Time) *x509.Certificate {
 	return root
 }
 
-// A root with less than a year left is made anew: clients that trust the old one and clients that trust the new one are
-// both served, the key stays, the owner is events, and the command that reads the root sees the new one.
+// A root with less than a year left is renewed: clients that trust the old one and clients that trust the new one are
+// both served, the key stays, there is a warning, and LocalRoot reads the new one.
 func TestLocalRootIsRenewed(t *testing.T) {
 	t.Parallel()
 	c, events := localConfig(t, "shop.example")
@@ -58,7 +58,7 @@ func TestLocalRootIsRenewed(t *testing.T) {
 	if time.Until(renewed.NotAfter) < 9*365*24*time.Hour || !old.PublicKey.(*ecdsa.PublicKey).Equal(renewed.PublicKey) {
 		t.Errorf("got a root that ends at %v, want the same key for ten years", renewed.NotAfter)
 	}
-	// OpenSSL takes no issuer whose key ID is not the one that a certificate names.
+	// OpenSSL accepts no issuer whose key ID is not the one that a certificate names.
 	if leaf := served(t, certs, "shop.example"); string(renewed.SubjectKeyId) != string(old.SubjectKeyId) {
 		t.Errorf("the root's key ID: want %x, got %x; a certificate names its issuer's as %x", old.SubjectKeyId,
 			renewed.SubjectKeyId, leaf.AuthorityKeyId)

@@ -92,7 +92,7 @@ func TestUnknownNameFailsTheHandshake(t *testing.T) {
 	}
 }
 
-// The documented way to another alert.
+// How a caller sends another alert, as UnknownHostError documents it.
 func TestUnknownHostErrorAsAlert(t *testing.T) {
 	t.Parallel()
 	client, server := net.Pipe()
@@ -329,7 +329,7 @@ func TestCloseAndManageAgain(t *testing.T) {
 	if left := events.rest(); len(left) > 0 {
 		t.Errorf("got events after Close: %+v, want none", left)
 	}
-	// certmagic's goroutines get no lock any more.
+	// certmagic's goroutines acquire no lock any more.
 	if err := certs.source.(*localSource).cfg.RenewCertSync(t.Context(), "shop.example", true); err == nil {
 		t.Error("a renewal after Close: got no error")
 	}

@@ -75,7 +75,7 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 	ca := p.authority()
 	all := make([]*gateway, gateways)
 	for i := range all {
-		all[i] = &gateway{t: t, wish: gatewayWish{CA: ca.Directory, Root: ca.Root, Storage: "redis://" +
+		all[i] = &gateway{t: t, config: gatewayConfig{CA: ca.Directory, Root: ca.Root, Storage: "redis://" +
 			server.Address(),
 			Folder: filepath.Join(t.TempDir(), fmt.Sprintf("gateway%d", i)), Hosts: list, HTTP: freePort(t),
 			HTTPS: freePort(t)}}
@@ -91,14 +91,14 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 			for _, host := range list {
 				if g.ask(host, "/own") == "own" && killed.CompareAndSwap(nil, g) {
 					g.kill()
-					t.Logf("%s killed while it has the lock of %s", filepath.Base(g.wish.Folder), host)
+					t.Logf("%s killed while it has the lock of %s", filepath.Base(g.config.Folder), host)
 					return
 				}
 			}
 		}
 	}
-	balance(t, p.httpPort, all, killOne, func(g *gateway) int { return g.wish.HTTP })
-	balance(t, p.tlsPort, all, killOne, func(g *gateway) int { return g.wish.HTTPS })
+	balance(t, p.httpPort, all, killOne, func(g *gateway) int { return g.config.HTTP })
+	balance(t, p.tlsPort, all, killOne, func(g *gateway) int { return g.config.HTTPS })
 	for _, g := range all {
 		g.start()
 	}
@@ -120,7 +120,7 @@ func TestPeersThreeGatewaysPebble(t *testing.T) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: got %d hosts served, want %d", filepath.Base(g.wish.Folder), n, hosts)
+				t.Fatalf("%s: got %d hosts served, want %d", filepath.Base(g.config.Folder), n, hosts)
 			}
 		}
 	}

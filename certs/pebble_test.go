@@ -47,7 +47,7 @@ type pebble struct {
 	fetched atomic.Pointer[chan struct{}] // gets one for every certificate that was handed out
 }
 
-// pebbleSetup has the zero value for a friendly one.
+// pebbleSetup is how the authority behaves; the zero value rejects nothing.
 type pebbleSetup struct {
 	rejects int // percent of the requests whose nonce is rejected
 	seconds int // how long its certificates last; 0: 90 days
@@ -100,7 +100,7 @@ func newPebble(t *testing.T, setup pebbleSetup) *pebble {
 	return p
 }
 
-// look notes new orders.
+// look counts new orders.
 func (p *pebble) look(r *http.Request) {
 	if r.Method != http.MethodPost || r.URL.Path != "/order-plz" {
 		return
@@ -121,7 +121,7 @@ func (p *pebble) look(r *http.Request) {
 	}
 }
 
-// authority is how it is configured.
+// authority is its configuration.
 func (p *pebble) authority() CA {
 	path := filepath.Join(p.t.TempDir(), "root.pem")
 	replace(p.t, path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw}))
@@ -173,7 +173,7 @@ func (p *pebble) listen(t *testing.T, find func(host string) *Certificates) {
 	})
 }
 
-// listenTLS makes handshakes, says one byte and hangs up, until what it returns is called.
+// listenTLS makes handshakes, writes one byte and closes, until stop is called.
 func listenTLS(t testing.TB, port int, get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))

@@ -46,7 +46,7 @@ func TestSharedSecondAuthorityOrdersOnce(t *testing.T) {
 	}
 }
 
-// Who waited for the lock while another gateway found another way orders nothing.
+// A gateway that waited for the lock while another one obtained a certificate from another issuer orders nothing.
 func TestSharedAnotherIssuerMeanwhile(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
@@ -67,8 +67,8 @@ func TestSharedAnotherIssuerMeanwhile(t *testing.T) {
 	}
 }
 
-// A key without its certificate, which another gateway has under its lock, is left alone: the certificate may be on its
-// way. Without the lock the key that was written over is brought back.
+// A key without its certificate is left alone while another gateway holds the lock: it may be about to store the
+// certificate. Without the lock the overwritten key is restored.
 func TestSharedRepairsUnderItsLockOnly(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
@@ -104,7 +104,7 @@ func TestSharedRepairsUnderItsLockOnly(t *testing.T) {
 	}
 }
 
-// What a killed order left of its challenge is gone once the host has a certificate, whoever is asked for it.
+// Challenges that a killed order left are deleted once the host has a certificate, from whichever issuer.
 func TestSharedForgetsChallenges(t *testing.T) {
 	t.Parallel()
 	for name, share := range storages(t) {

@@ -157,7 +157,7 @@ func TestSharedRestores(t *testing.T) {
 	}
 }
 
-// TestSharedDamaged has a pair in the server that does not match: it is set aside there and ordered anew.
+// TestSharedDamaged has a pair in the server that does not match: it is set aside there, and another one ordered.
 func TestSharedDamaged(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)

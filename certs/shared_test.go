@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// storages are the ways in which two gateways share what they have: each makes a gateway's Config of the first one's.
+// storages are those that two gateways can share: each function makes the second gateway's Config from the first one's.
 func storages(t *testing.T) map[string]func(Config) Config {
 	server := miniredis.RunT(t)
 	return map[string]func(Config) Config{

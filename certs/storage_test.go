@@ -54,7 +54,7 @@ func TestLockHasOneHolder(t *testing.T) {
 	if err := s.Unlock(t.Context(), "one"); err != nil {
 		t.Error(err)
 	}
-	// What certmagic writes without a lock is waited for, and fails afterwards. Whoever holds a lock may still write.
+	// drain waits for what certmagic writes without a lock, which fails afterwards. A lock's holder may still write.
 	if err := s.Store(t.Context(), "rw_test_1", []byte("x")); err != nil {
 		t.Error(err)
 	}

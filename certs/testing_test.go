@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		// The default. These tests wait for one another's network far more than they compute.
+		// The default. These tests wait far more than they compute.
 		if err := flag.Set("test.parallel", "8"); err != nil {
 			panic(err)
 		}
