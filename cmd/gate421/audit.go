@@ -28,8 +28,8 @@ func (auditCommand) Help() string {
 set. Name the logs of several gateways together and come-backs are right across them. - is standard input.`
 }
 
-// recordFilter are the flags that say which records are meant.
-type recordFilter struct {
+// filterFlags are the flags that say which records are meant.
+type filterFlags struct {
 	configFile
 	Since string `placeholder:"WHEN" help:"Only records from then on: 7d, 36h or 2w ago, a day (2026-11-01, UTC), or a time (2026-11-01T12:00:00Z)."`
 	Until string `placeholder:"WHEN" help:"Only records before then."`
@@ -38,7 +38,7 @@ type recordFilter struct {
 }
 
 // query turns the flags into what is asked of the log.
-func (f *recordFilter) query(now time.Time) (q logs.Query, err error) {
+func (f *filterFlags) query(now time.Time) (q logs.Query, err error) {
 	var problems []error
 	q.Site, q.Path = strings.ToLower(f.Site), f.Path
 	if q.Since, err = parseTime(f.Since, now); err != nil {
@@ -97,7 +97,7 @@ func parseDuration(text string) (time.Duration, error) {
 }
 
 // logs are the files to read: those named, else the one of the configuration.
-func (f *recordFilter) logs(named []string) ([]string, error) {
+func (f *filterFlags) logs(named []string) ([]string, error) {
 	if len(named) > 0 {
 		return named, nil
 	}
@@ -119,7 +119,7 @@ func (f *recordFilter) logs(named []string) ([]string, error) {
 }
 
 // sources opens the logs.
-func (f *recordFilter) sources(env *environment, named []string) ([]*logs.Source, error) {
+func (f *filterFlags) sources(env *environment, named []string) ([]*logs.Source, error) {
 	paths, err := f.logs(named)
 	if err != nil {
 		return nil, err

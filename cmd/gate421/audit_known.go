@@ -14,7 +14,7 @@ import (
 
 // configured is the configuration, if one is at hand: it tells which site a host belongs to. nil: there is none, or it
 // cannot be read, which does not matter to somebody who reads a log.
-func (f *recordFilter) configured() *config.Config {
+func (f *filterFlags) configured() *config.Config {
 	c, err := f.load()
 	if err != nil {
 		return nil
@@ -23,7 +23,7 @@ func (f *recordFilter) configured() *config.Config {
 }
 
 // nameSite turns a host into the name of the site that serves it, where a configuration is at hand.
-func (f *recordFilter) nameSite(q *logs.Query) (known bool) {
+func (f *filterFlags) nameSite(q *logs.Query) (known bool) {
 	c := f.configured()
 	if q.Site == "" || c == nil {
 		return false
@@ -42,7 +42,7 @@ func (f *recordFilter) nameSite(q *logs.Query) (known bool) {
 
 // notRead is the error for logs that hold nothing of what was asked for and never could; nil where an empty answer is
 // one. known says that the site stands in the configuration.
-func (f *recordFilter) notRead(q *logs.Query, read *logs.Stats, known bool) error {
+func (f *filterFlags) notRead(q *logs.Query, read *logs.Stats, known bool) error {
 	if read.Lines > 0 && read.Recognized() == 0 {
 		return hint.Add(fmt.Errorf("no line of %s is one of a decision log", strings.Join(quoted(read.Files, 3), ", ")),
 			"the configuration says where the decision log is: log: file:; "+
@@ -64,7 +64,7 @@ func (f *recordFilter) notRead(q *logs.Query, read *logs.Stats, known bool) erro
 }
 
 // checkSite looks for a site in the configuration alone: nothing is read to its end.
-func (f *recordFilter) checkSite(q *logs.Query) error {
+func (f *filterFlags) checkSite(q *logs.Query) error {
 	if q.Site == "" || f.nameSite(q) {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (f *recordFilter) checkSite(q *logs.Query) error {
 }
 
 // checkChoice rejects what no record can have.
-func (c *recordChoice) checkChoice() error {
+func (c *choiceFlags) checkChoice() error {
 	var reasons []string
 	for _, r := range policy.Reasons() {
 		reasons = append(reasons, string(r))

@@ -17,7 +17,7 @@ import (
 )
 
 type auditReport struct {
-	recordFilter
+	filterFlags
 	Format string   `enum:"text,json,html" default:"text" help:"text, json or html (default: ${default})."`
 	JSON   bool     `name:"json" help:"The same as --format json."`
 	Rows   int      `default:"20" placeholder:"N" help:"How many rows of each list the text shows (default: ${default}); json and html have all."`
@@ -33,16 +33,16 @@ crawler; whose claims could not be proved, and why; and the course of it all bes
 }
 
 // Run reads the log and writes the report.
-func (c *auditReport) Run(env *environment) error {
-	q, err := c.query(time.Now())
+func (a *auditReport) Run(env *environment) error {
+	q, err := a.query(time.Now())
 	if err != nil {
 		return err
 	}
-	if c.Rows < 0 {
+	if a.Rows < 0 {
 		return usageError(errors.New("--rows cannot be less than 0"))
 	}
-	known := c.nameSite(&q)
-	sources, err := c.sources(env, c.Files)
+	known := a.nameSite(&q)
+	sources, err := a.sources(env, a.Files)
 	if err != nil {
 		return err
 	}
@@ -57,32 +57,32 @@ func (c *auditReport) Run(env *environment) error {
 		return err
 	}
 	warnDamaged(env, found.Log.Damaged)
-	if err := c.notRead(&q, &found.Log, known); err != nil {
+	if err := a.notRead(&q, &found.Log, known); err != nil {
 		return err
 	}
-	if c.Output == "" {
-		return c.write(env.stdout, found)
+	if a.Output == "" {
+		return a.write(env.stdout, found)
 	}
 	var content bytes.Buffer
-	if err := c.write(&content, found); err != nil {
+	if err := a.write(&content, found); err != nil {
 		return err
 	}
-	if err := replaceFile(c.Output, content.Bytes()); err != nil {
-		return fmt.Errorf("report %q: %w", c.Output, hint.Cause(err))
+	if err := replaceFile(a.Output, content.Bytes()); err != nil {
+		return fmt.Errorf("report %q: %w", a.Output, hint.Cause(err))
 	}
 	return nil
 }
 
 // write writes the report in its format.
-func (c *auditReport) write(out io.Writer, found *analysis.Report) error {
+func (a *auditReport) write(out io.Writer, found *analysis.Report) error {
 	switch {
-	case c.JSON || c.Format == "json":
+	case a.JSON || a.Format == "json":
 		return render.JSON(out, found)
-	case c.Format == "html":
+	case a.Format == "html":
 		return render.HTML(out, found)
 	}
 	return render.Text(out, found, render.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out),
-		Rows: c.Rows})
+		Rows: a.Rows})
 }
 
 // replaceFile writes a file so that it is there whole or as it was before. A link stays one, and what is no regular

@@ -12,15 +12,15 @@ import (
 	"gate421/gate/visible"
 )
 
-// recordChoice are the flags that pick records out.
-type recordChoice struct {
+// choiceFlags are the flags that pick records out.
+type choiceFlags struct {
 	Reason  string `placeholder:"REASON" help:"Only records with this reason: refused, impostor, log_unavailable, …"`
 	Crawler string `placeholder:"NAME" help:"Only those of clients that claim to be this crawler."`
 	Client  string `placeholder:"IP" help:"Only those of this address, or of a range such as 66.249.64.0/19."`
 	JSON    bool   `name:"json" help:"The lines as they stand in the log."`
 }
 
-func (c *recordChoice) choice() (logs.Choice, error) {
+func (c *choiceFlags) choice() (logs.Choice, error) {
 	if err := c.checkChoice(); err != nil {
 		return logs.Choice{}, err
 	}
@@ -29,8 +29,8 @@ func (c *recordChoice) choice() (logs.Choice, error) {
 }
 
 type auditShow struct {
-	recordFilter
-	recordChoice
+	filterFlags
+	choiceFlags
 	RequestID string   `name:"request-id" placeholder:"ID" help:"Everything about this one request."`
 	Files     []string `arg:"" optional:"" name:"FILE" help:"Decision logs, or - (default: that of the configuration)."`
 }
@@ -42,33 +42,33 @@ and whether that is true, what was done and why, the status, and the rule.`
 }
 
 // Run prints the records that fit.
-func (c *auditShow) Run(env *environment) error {
-	q, err := c.query(time.Now())
+func (a *auditShow) Run(env *environment) error {
+	q, err := a.query(time.Now())
 	if err != nil {
 		return err
 	}
-	choice, err := c.choice()
+	choice, err := a.choice()
 	if err != nil {
 		return err
 	}
-	choice.RequestID = c.RequestID
-	known := c.nameSite(&q)
-	sources, err := c.sources(env, c.Files)
+	choice.RequestID = a.RequestID
+	known := a.nameSite(&q)
+	sources, err := a.sources(env, a.Files)
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(env.stdout, 64<<10)
 	reader := &logs.Reader{Sources: sources, Query: q}
-	found, err := c.print(env.ctx, out, reader, choice)
+	found, err := a.print(env.ctx, out, reader, choice)
 	if err == nil {
 		err = out.Flush()
 	}
 	warnDamaged(env, reader.Stats().Damaged)
 	if err == nil && found == 0 {
-		err = c.notRead(&q, reader.Stats(), known)
+		err = a.notRead(&q, reader.Stats(), known)
 	}
-	if err == nil && found == 0 && c.RequestID != "" {
-		return hint.Add(fmt.Errorf("no record has the request id %q", c.RequestID),
+	if err == nil && found == 0 && a.RequestID != "" {
+		return hint.Add(fmt.Errorf("no record has the request id %q", a.RequestID),
 			"is it in an older file, or outside of --since and --until?")
 	}
 	if err == nil && found == 0 {
@@ -78,7 +78,7 @@ func (c *auditShow) Run(env *environment) error {
 }
 
 // print prints what the reader selects and says how many records that were.
-func (c *auditShow) print(ctx context.Context, out io.Writer, reader *logs.Reader,
+func (a *auditShow) print(ctx context.Context, out io.Writer, reader *logs.Reader,
 	choice logs.Choice) (found int, err error) {
 	for record, err := range reader.Select(ctx, choice) {
 		if err != nil {
@@ -86,8 +86,8 @@ func (c *auditShow) print(ctx context.Context, out io.Writer, reader *logs.Reade
 		}
 		found++
 		switch {
-		case c.RequestID == "" || c.JSON:
-			err = printRecord(out, record.Line(), c.JSON)
+		case a.RequestID == "" || a.JSON:
+			err = printRecord(out, record.Line(), a.JSON)
 		case found > 1:
 			fmt.Fprintln(out)
 			err = printFields(out, record.Line())

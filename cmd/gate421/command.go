@@ -99,14 +99,14 @@ func usageError(err error) error {
 	return badUsage(err, "gate421 --help lists the commands, gate421 COMMAND --help what each takes")
 }
 
-// reported is a failure that the command has already printed.
-type reported struct{ err error }
+// reportedError is a failure that the command has already printed.
+type reportedError struct{ err error }
 
 // Error is empty: there is nothing left to print.
-func (reported) Error() string { return "" }
+func (reportedError) Error() string { return "" }
 
 // Unwrap gives the failure; nil if it was no error of another package.
-func (s reported) Unwrap() error { return s.err }
+func (r reportedError) Unwrap() error { return r.err }
 
 func exitCode(err error) int {
 	switch {
@@ -132,20 +132,20 @@ type configFile struct {
 	Config string `short:"c" placeholder:"FILE" help:"The configuration (default: gate421.yaml in this folder)."`
 }
 
-func (f configFile) path() string {
-	if f.Config == "" {
+func (c configFile) path() string {
+	if c.Config == "" {
 		return "gate421.yaml"
 	}
-	return f.Config
+	return c.Config
 }
 
-func (f configFile) load() (*config.Config, error) {
-	c, err := config.Load(f.path(), crawlerNames())
+func (c configFile) load() (*config.Config, error) {
+	loaded, err := config.Load(c.path(), crawlerNames())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, hint.Add(err, "name the file with --config FILE; deploy/gate421.yaml is an example to begin with")
 	case errors.Is(err, fs.ErrPermission):
 		return nil, hint.Add(err, "run as the user that may read it, or give that user the right: chown, chmod")
 	}
-	return c, err
+	return loaded, err
 }

@@ -83,7 +83,7 @@ func TestExitCode(t *testing.T) {
 		code int
 	}{
 		{nil, 0}, {plain, 1}, {hint.Add(plain, "mend it"), 1}, {usageError(plain), 2},
-		{fmt.Errorf("again: %w", usageError(plain)), 2}, {reported{}, 1}, {reported{plain}, 1},
+		{fmt.Errorf("again: %w", usageError(plain)), 2}, {reportedError{}, 1}, {reportedError{plain}, 1},
 	} {
 		if got := exitCode(test.err); got != test.code {
 			t.Errorf("exit code of %v is %d, want %d", test.err, got, test.code)
@@ -93,7 +93,7 @@ func TestExitCode(t *testing.T) {
 		"hint: gate421 --help lists the commands, gate421 COMMAND --help what each takes" {
 		t.Errorf("a usage error reads %q, want the hint to --help", got)
 	}
-	if got := (reported{}).Error(); got != "" {
+	if got := (reportedError{}).Error(); got != "" {
 		t.Errorf("a failure that was told already says %q, want nothing", got)
 	}
 }

@@ -13,6 +13,6 @@ server that says which loopback address is Googlebot. The gateway in the middle 
 }
 
 // Run takes the visitors on their tour and keeps serving.
-func (c *demoCommand) Run(env *environment) error {
-	return demo.Run(env.ctx, env.stdout, env.stderr, c.Once)
+func (d *demoCommand) Run(env *environment) error {
+	return demo.Run(env.ctx, env.stdout, env.stderr, d.Once)
 }

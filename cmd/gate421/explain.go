@@ -51,27 +51,27 @@ type explanation struct {
 }
 
 // Run decides with the gateway's own code and prints each step.
-func (c *explainCommand) Run(env *environment) error {
-	loaded, err := c.load()
+func (e *explainCommand) Run(env *environment) error {
+	loaded, err := e.load()
 	if err != nil {
 		return err
 	}
-	u, err := url.Parse(c.URL)
+	u, err := url.Parse(e.URL)
 	if err != nil || u.Hostname() == "" {
-		return badUsage(fmt.Errorf("%q is no address of a page", c.URL), "write it whole: https://example.com/shop/")
+		return badUsage(fmt.Errorf("%q is no address of a page", e.URL), "write it whole: https://example.com/shop/")
 	}
-	found, err := c.explain(env.ctx, loaded, u)
+	found, err := e.explain(env.ctx, loaded, u)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
+	if e.JSON {
 		return json.NewEncoder(env.stdout).Encode(found)
 	}
-	found.write(env, c)
+	found.write(env, e)
 	return nil
 }
 
-func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *url.URL) (*explanation, error) {
+func (e *explainCommand) explain(ctx context.Context, loaded *config.Config, u *url.URL) (*explanation, error) {
 	rules, err := loaded.Policy()
 	if err != nil {
 		return nil, err
@@ -80,24 +80,24 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 	if err != nil {
 		return nil, err
 	}
-	written, _, _ := strings.Cut(c.URL, "#")
+	written, _, _ := strings.Cut(e.URL, "#")
 	path := http1.OriginForm(written) // as a client sends it
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
 		host = ascii
 	}
 	facts := policy.Facts{
-		Site: rules.Site(host), HTTP2: c.HTTP == "2", Covered: true, Path: path,
-		Claim: claims.Of(c.Agent), Armed: true, Loggable: true,
+		Site: rules.Site(host), HTTP2: e.HTTP == "2", Covered: true, Path: path,
+		Claim: claims.Of(e.Agent), Armed: true, Loggable: true,
 	}
-	found := &explanation{URL: c.URL, Claim: facts.Claim}
+	found := &explanation{URL: e.URL, Claim: facts.Claim}
 	if facts.Site != nil {
 		found.Site = facts.Site.Name
 		rule := facts.Site.Rule(path)
 		found.Rule, found.State, found.BuiltIn = rule.Pattern, rule.State.String(), rule.BuiltIn
 		found.Guard, facts.Armed = guardState(loaded, found.Site, facts.Claim)
 	}
-	identify, err := c.identify(ctx, loaded, facts.Claim, found)
+	identify, err := e.identify(ctx, loaded, facts.Claim, found)
 	if err != nil {
 		return nil, err
 	}
@@ -110,17 +110,17 @@ func (c *explainCommand) explain(ctx context.Context, loaded *config.Config, u *
 }
 
 // identify returns the verifier's lookup of the client, or without --from the assumption that it is what it claims.
-func (c *explainCommand) identify(ctx context.Context, loaded *config.Config, claim string,
+func (e *explainCommand) identify(ctx context.Context, loaded *config.Config, claim string,
 	found *explanation) (func() verify.Verdict, error) {
-	if c.From == "" {
+	if e.From == "" {
 		return func() verify.Verdict {
 			found.Assumed, found.Verdict = true, verify.Genuine.String()
 			return verify.Genuine
 		}, nil
 	}
-	addr, err := netip.ParseAddr(c.From)
+	addr, err := netip.ParseAddr(e.From)
 	if err != nil {
-		return nil, badUsage(fmt.Errorf("--from %q is no IP address", c.From),
+		return nil, badUsage(fmt.Errorf("--from %q is no IP address", e.From),
 			"addresses look like 66.249.66.1 or 2001:4860:4801:10::1")
 	}
 	resolver, err := verify.ParseResolver(loaded.Verify.Resolver)

@@ -19,8 +19,7 @@ type room struct {
 	hides []string
 }
 
-// house is the architecture. The corridor (gate) knows no sockets, the door (front) knows no rules, and the decision
-// (policy) knows neither.
+// house is the architecture: gate knows no sockets, front knows no rules, and policy knows neither.
 func house() map[string]room {
 	return map[string]room{
 		"verify": {[]string{"gate/files"}, []string{"github.com/maypok86/otter"}},

@@ -188,7 +188,7 @@ func TestRestartsLoseNobody(t *testing.T) {
 }
 
 // transport leads to one address, over a new connection for every request or not.
-func (s *program) transport(address string, http2, fresh bool) *http.Transport {
+func (p *program) transport(address string, http2, fresh bool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!http2)
 	protocols.SetHTTP2(http2)
@@ -196,7 +196,7 @@ func (s *program) transport(address string, http2, fresh bool) *http.Transport {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", address)
 		},
-		TLSClientConfig: &tls.Config{RootCAs: s.Roots}, Protocols: protocols, DisableKeepAlives: fresh,
+		TLSClientConfig: &tls.Config{RootCAs: p.Roots}, Protocols: protocols, DisableKeepAlives: fresh,
 	}
 }
 

@@ -26,8 +26,8 @@ type rulesList struct {
 }
 
 // Run prints one row a rule.
-func (c *rulesList) Run(env *environment) error {
-	loaded, err := c.load()
+func (r *rulesList) Run(env *environment) error {
+	loaded, err := r.load()
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,10 @@ func (c *rulesList) Run(env *environment) error {
 			rows = append(rows, row{site.Name, rule.Pattern, rule.State.String(), rule.BuiltIn})
 		}
 	}
-	if c.JSON {
+	if r.JSON {
 		encoder := json.NewEncoder(env.stdout)
-		for _, r := range rows {
-			if err := encoder.Encode(r); err != nil {
+		for _, each := range rows {
+			if err := encoder.Encode(each); err != nil {
 				return err
 			}
 		}
@@ -59,12 +59,12 @@ func (c *rulesList) Run(env *environment) error {
 	}
 	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SITE\tRULE\tSTATE\t")
-	for _, r := range rows {
+	for _, each := range rows {
 		note := ""
-		if r.BuiltIn {
+		if each.BuiltIn {
 			note = "built in"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Site, r.Rule, r.State, note)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", each.Site, each.Rule, each.State, note)
 	}
 	return table.Flush()
 }
@@ -91,8 +91,8 @@ const (
 )
 
 // Run leaves the request in the state folder and sees whether a running gateway takes it up.
-func (c *rulesResume) Run(env *environment) error {
-	folder, site, err := c.site()
+func (r *rulesResume) Run(env *environment) error {
+	folder, site, err := r.site()
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (c *rulesResume) Run(env *environment) error {
 		counted = counted || s.Site == site
 		tripped = tripped || s.Site == site && s.Tripped
 	}
-	if !counted && c.State != "" {
+	if !counted && r.State != "" {
 		var names []string
 		for _, s := range kept {
 			if !slices.Contains(names, s.Site) {
@@ -140,15 +140,15 @@ func (c *rulesResume) Run(env *environment) error {
 }
 
 // site is the site that is meant, and its state folder.
-func (c *rulesResume) site() (folder, site string, err error) {
-	host := strings.ToLower(c.Host)
-	if c.State != "" {
-		if c.Config != "" {
+func (r *rulesResume) site() (folder, site string, err error) {
+	host := strings.ToLower(r.Host)
+	if r.State != "" {
+		if r.Config != "" {
 			return "", "", usageError(errors.New("--config and --state exclude each other: the file names the state folder"))
 		}
-		return c.State, host, nil
+		return r.State, host, nil
 	}
-	loaded, err := c.load()
+	loaded, err := r.load()
 	if err != nil {
 		return "", "", err
 	}
@@ -158,7 +158,7 @@ func (c *rulesResume) site() (folder, site string, err error) {
 	}
 	found := rules.Site(host)
 	if found == nil {
-		return "", "", hint.Add(fmt.Errorf("no site of the configuration has the host %q", c.Host),
+		return "", "", hint.Add(fmt.Errorf("no site of the configuration has the host %q", r.Host),
 			"gate421 rules list shows the sites")
 	}
 	return loaded.State, found.Name, nil

@@ -41,21 +41,21 @@ or so, and at once on SIGHUP, which also opens the log file again. Whatever is w
 
 // Run serves until its context ends. An error goes through the same queue as all messages, so that a blocked standard
 // error cannot delay the end.
-func (c *runCommand) Run(env *environment) error {
-	loaded, err := c.configuration()
+func (r *runCommand) Run(env *environment) error {
+	loaded, err := r.configuration()
 	if err != nil {
 		return err
 	}
 	messages := &server.Messages{To: env.stderr}
 	defer messages.Flush(server.FlushTimeout)
-	if err := c.serve(env, loaded, messages); err != nil {
+	if err := r.serve(env, loaded, messages); err != nil {
 		fmt.Fprintln(messages, hint.Message(err))
-		return reported{err}
+		return reportedError{err}
 	}
 	return nil
 }
 
-func (c *runCommand) serve(env *environment, loaded *config.Config, messages io.Writer) error {
+func (r *runCommand) serve(env *environment, loaded *config.Config, messages io.Writer) error {
 	log.SetOutput(messages) // for libraries that log by themselves
 	log.SetPrefix("gate421: ")
 	log.SetFlags(0)
@@ -78,23 +78,23 @@ func (c *runCommand) serve(env *environment, loaded *config.Config, messages io.
 	ctx, cancel := context.WithCancel(env.ctx)
 	go func() {
 		defer close(followed)
-		g.Follow(ctx, hup, loaded.File, c.configuration)
+		g.Follow(ctx, hup, loaded.File, r.configuration)
 	}()
 	defer func() { cancel(); <-followed }()
 	return g.Serve(env.ctx)
 }
 
-func (c *runCommand) configuration() (*config.Config, error) {
-	quick := config.QuickSetup{Hosts: c.Host, Origin: c.Origin, Email: c.Email, HTTP2Crawl: c.HTTP2Crawl, State: c.State}
-	if len(c.Host) == 0 && c.Origin == "" && c.Email == "" && c.HTTP2Crawl == "" && c.State == "" {
-		loaded, err := c.load()
-		if c.Config == "" && errors.Is(err, fs.ErrNotExist) {
+func (r *runCommand) configuration() (*config.Config, error) {
+	quick := config.QuickSetup{Hosts: r.Host, Origin: r.Origin, Email: r.Email, HTTP2Crawl: r.HTTP2Crawl, State: r.State}
+	if len(r.Host) == 0 && r.Origin == "" && r.Email == "" && r.HTTP2Crawl == "" && r.State == "" {
+		loaded, err := r.load()
+		if r.Config == "" && errors.Is(err, fs.ErrNotExist) {
 			return nil, badUsage(errors.New("nothing to serve: there is no gate421.yaml in this folder"),
 				"gate421 run --config FILE, or in one line: gate421 run --host example.com --origin http://127.0.0.1:3000")
 		}
 		return loaded, err
 	}
-	if c.Config != "" {
+	if r.Config != "" {
 		return nil, usageError(errors.New("--config and the flags of a site exclude each other: write the site into the " +
 			"file"))
 	}

@@ -106,7 +106,7 @@ func stepsOf(t *testing.T, text string) []scene {
 	return steps
 }
 
-func (s *program) take(t *testing.T, file string, step scene) {
+func (p *program) take(t *testing.T, file string, step scene) {
 	t.Helper()
 	wrong := func(format string, args ...any) {
 		t.Helper()
@@ -114,7 +114,7 @@ func (s *program) take(t *testing.T, file string, step scene) {
 	}
 	switch step.verb {
 	case "config":
-		s.Write(strings.Join(step.indented, "\n"))
+		p.Write(strings.Join(step.indented, "\n"))
 		return
 	case "state":
 		text := regexp.MustCompile(`\$ago:[0-9hms]+`).ReplaceAllStringFunc(strings.Join(step.indented, "\n"),
@@ -125,30 +125,30 @@ func (s *program) take(t *testing.T, file string, step scene) {
 				}
 				return time.Now().Add(-ago).UTC().Format(time.RFC3339)
 			})
-		if err := os.WriteFile(filepath.Join(s.State(), step.rest), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(p.State(), step.rest), []byte(text), 0o600); err != nil {
 			wrong("%v", err)
 		}
 		return
 	case "dns":
-		if err := s.DNS.Apply(step.indented); err != nil {
+		if err := p.DNS.Apply(step.indented); err != nil {
 			wrong("%v", err)
 		}
 		return
 	}
-	if s.end == nil {
-		s.start()
+	if p.end == nil {
+		p.start()
 	}
 	switch step.verb {
 	case "stdout":
-		s.Stdout.Set(step.rest)
+		p.Stdout.Set(step.rest)
 		if step.rest == "well" {
-			s.WaitFor("the log takes lines again", func() bool {
-				said := s.Stderr.String()
+			p.WaitFor("the log takes lines again", func() bool {
+				said := p.Stderr.String()
 				return strings.Count(said, " takes no lines: ") == strings.Count(said, "the decision log takes lines again")
 			})
 		}
 	case "run":
-		out, _, err := quiet(t.Context(), append(strings.Fields(step.rest), "--config", s.File), "")
+		out, _, err := quiet(t.Context(), append(strings.Fields(step.rest), "--config", p.File), "")
 		if err != nil {
 			wrong("%s", hint.Message(err))
 		}
@@ -158,25 +158,25 @@ func (s *program) take(t *testing.T, file string, step scene) {
 			}
 		}
 	case "log":
-		s.Log.Wait(servertest.Fields(step.rest))
+		p.Log.Wait(servertest.Fields(step.rest))
 	case "kept":
 		name, text, _ := strings.Cut(step.rest, " ")
-		s.WaitFor(step.rest, func() bool {
-			got, err := os.ReadFile(filepath.Join(s.State(), name))
+		p.WaitFor(step.rest, func() bool {
+			got, err := os.ReadFile(filepath.Join(p.State(), name))
 			return err == nil && strings.Contains(string(got), text)
 		})
 	default:
-		s.request(step, wrong)
+		p.request(step, wrong)
 	}
 }
 
 // request makes the request of a step and compares what came of it.
-func (s *program) request(step scene, wrong func(string, ...any)) {
-	s.T.Helper()
+func (p *program) request(step scene, wrong func(string, ...any)) {
+	p.T.Helper()
 	c := servertest.Call{Method: step.verb, URL: step.rest, From: "127.0.0.1", Proto: "HTTP/2.0",
 		Agent: servertest.Browser, Header: http.Header{}}
 	var expectations []string
-	_, port, _ := net.SplitHostPort(s.HTTPS)
+	_, port, _ := net.SplitHostPort(p.HTTPS)
 	for _, line := range step.indented {
 		verb, rest, _ := strings.Cut(strings.ReplaceAll(line, "$port", port), " ")
 		switch verb {
@@ -204,9 +204,9 @@ func (s *program) request(step scene, wrong func(string, ...any)) {
 	var got servertest.Reply
 	var record map[string]any
 	if slices.Contains(step.indented, "unrecorded") {
-		got = s.Do(s.T.Context(), c)
+		got = p.Do(p.T.Context(), c)
 	} else {
-		got, record = s.Recorded(c)
+		got, record = p.Recorded(c)
 	}
 	if got.Status != 0 && got.Proto != c.Proto {
 		wrong("answered over %s", got.Proto)

@@ -30,8 +30,8 @@ on machines for trying things out and inside an organisation; for the public the
 }
 
 // Run prints the root's path, what it is, and the commands.
-func (c *trustCommand) Run(env *environment) error {
-	folder, err := c.folder()
+func (t *trustCommand) Run(env *environment) error {
+	folder, err := t.folder()
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *trustCommand) Run(env *environment) error {
 		return err
 	}
 	fingerprint := fingerprint(root)
-	if c.JSON {
+	if t.JSON {
 		return json.NewEncoder(env.stdout).Encode(struct {
 			Path        string `json:"path"`
 			Name        string `json:"name"`
@@ -66,14 +66,14 @@ func (c *trustCommand) Run(env *environment) error {
 }
 
 // folder finds the state folder.
-func (c *trustCommand) folder() (string, error) {
-	if c.State != "" {
-		if c.Config != "" {
+func (t *trustCommand) folder() (string, error) {
+	if t.State != "" {
+		if t.Config != "" {
 			return "", usageError(errors.New("--config and --state exclude each other: the file names the state folder"))
 		}
-		return c.State, nil
+		return t.State, nil
 	}
-	loaded, err := c.load()
+	loaded, err := t.load()
 	if err != nil {
 		return "", err
 	}

@@ -35,19 +35,19 @@ Exit 0 only if all addresses are genuine.`
 }
 
 // Run verifies each address and fails unless all are genuine.
-func (c *verifyCommand) Run(env *environment) error {
-	if c.List {
-		return c.list(env)
+func (v *verifyCommand) Run(env *environment) error {
+	if v.List {
+		return v.list(env)
 	}
-	if !slices.Contains(crawlerNames(), c.Crawler) {
-		return badUsage(fmt.Errorf("--crawler: no crawler is known as %q", c.Crawler),
-			"%s (gate421 verify --list says more of each)", config.CrawlerHint(c.Crawler, crawlerNames()))
+	if !slices.Contains(crawlerNames(), v.Crawler) {
+		return badUsage(fmt.Errorf("--crawler: no crawler is known as %q", v.Crawler),
+			"%s (gate421 verify --list says more of each)", config.CrawlerHint(v.Crawler, crawlerNames()))
 	}
-	resolver, err := verify.ParseResolver(c.Resolver)
+	resolver, err := verify.ParseResolver(v.Resolver)
 	if err != nil {
 		return badUsage(err, "write --resolver 192.0.2.53:53 with the address of your DNS server")
 	}
-	addresses, err := c.addresses(env)
+	addresses, err := v.addresses(env)
 	if err != nil {
 		return err
 	}
@@ -55,10 +55,10 @@ func (c *verifyCommand) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	v := &verify.Verifier{Resolver: resolver}
-	defer v.Close()
+	verifier := &verify.Verifier{Resolver: resolver}
+	defer verifier.Close()
 	others, done := 0, 0
-	for row := range c.lookups(env.ctx, v, ranges, addresses) {
+	for row := range v.lookups(env.ctx, verifier, ranges, addresses) {
 		if terminal.Lively(env.stderr) && len(addresses) > 1 {
 			done++
 			fmt.Fprintf(env.stderr, "\r%d of %d\r", done, len(addresses))
@@ -66,7 +66,7 @@ func (c *verifyCommand) Run(env *environment) error {
 		if row.Verdict != verify.Genuine.String() {
 			others++
 		}
-		if err := row.print(env, c.JSON); err != nil {
+		if err := row.print(env, v.JSON); err != nil {
 			return err
 		}
 	}
@@ -74,13 +74,13 @@ func (c *verifyCommand) Run(env *environment) error {
 		return errors.New("interrupted")
 	}
 	if others > 0 {
-		return reported{}
+		return reportedError{}
 	}
 	return nil
 }
 
 // lookups verifies up to 16 addresses at a time and yields them in the order in which they were given.
-func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges,
+func (v *verifyCommand) lookups(ctx context.Context, verifier *verify.Verifier, ranges *verify.Ranges,
 	addresses []netip.Addr) iter.Seq[verified] {
 	return func(yield func(verified) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -95,7 +95,7 @@ func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges 
 				case <-ctx.Done():
 					return
 				}
-				go func() { row <- c.lookup(ctx, v, ranges, addr) }()
+				go func() { row <- v.lookup(ctx, verifier, ranges, addr) }()
 			}
 		}()
 		for row := range rows {
@@ -106,13 +106,13 @@ func (c *verifyCommand) lookups(ctx context.Context, v *verify.Verifier, ranges 
 	}
 }
 
-func (c *verifyCommand) lookup(ctx context.Context, v *verify.Verifier, ranges *verify.Ranges,
+func (v *verifyCommand) lookup(ctx context.Context, verifier *verify.Verifier, ranges *verify.Ranges,
 	addr netip.Addr) verified {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	result := v.Lookup(ctx, c.Crawler, addr)
+	result := verifier.Lookup(ctx, v.Crawler, addr)
 	row := verified{
-		IP: addr.String(), Crawler: c.Crawler, Verdict: result.Verdict.String(), Cause: result.Cause, PTR: result.Names,
+		IP: addr.String(), Crawler: v.Crawler, Verdict: result.Verdict.String(), Cause: result.Cause, PTR: result.Names,
 		Seconds: result.Took.Seconds(), Confirmed: result.PTR, Server: result.Server, Detail: result.Detail,
 	}
 	for _, f := range result.Forward {
@@ -171,8 +171,8 @@ func (v verified) print(env *environment, asJSON bool) error {
 	return nil
 }
 
-func (c *verifyCommand) addresses(env *environment) ([]netip.Addr, error) {
-	words := c.IP
+func (v *verifyCommand) addresses(env *environment) ([]netip.Addr, error) {
+	words := v.IP
 	if len(words) == 0 {
 		return nil, usageError(errors.New("no address given"))
 	}
@@ -209,8 +209,8 @@ type listed struct {
 	Names  []string `json:"names"`
 }
 
-func (c *verifyCommand) list(env *environment) error {
-	if c.JSON {
+func (v *verifyCommand) list(env *environment) error {
+	if v.JSON {
 		list := []listed{}
 		for _, crawler := range verify.Catalogue() {
 			list = append(list, listed{crawler.Name, crawler.Class, crawler.About, crawler.Tokens, crawler.Names})

@@ -13,9 +13,9 @@ type versionCommand struct {
 }
 
 // Run prints what the build recorded about itself.
-func (c *versionCommand) Run(env *environment) error {
+func (v *versionCommand) Run(env *environment) error {
 	b := server.Built()
-	if c.JSON {
+	if v.JSON {
 		return json.NewEncoder(env.stdout).Encode(b)
 	}
 	fmt.Fprintf(env.stdout, "gate421 %s\n%s %s/%s\ncommit %s\n", b.Version, b.Go, runtime.GOOS, runtime.GOARCH, b.Commit)

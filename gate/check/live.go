@@ -185,17 +185,17 @@ type statusWriter struct {
 	status int
 }
 
-func (w *statusWriter) Header() http.Header { return w.header }
+func (s *statusWriter) Header() http.Header { return s.header }
 
-func (w *statusWriter) WriteHeader(status int) {
-	if w.status < 200 {
-		w.status = status
+func (s *statusWriter) WriteHeader(status int) {
+	if s.status < 200 {
+		s.status = status
 	}
 }
 
-func (w *statusWriter) Write(p []byte) (int, error) {
-	if w.status < 200 {
-		w.status = http.StatusOK
+func (s *statusWriter) Write(p []byte) (int, error) {
+	if s.status < 200 {
+		s.status = http.StatusOK
 	}
 	return len(p), nil
 }

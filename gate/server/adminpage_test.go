@@ -38,7 +38,7 @@ func TestAdminListenerFails(t *testing.T) {
 }
 
 func TestAdminListenerFailsForWantOfFiles(t *testing.T) {
-	s := newTestGateway(t)
+	s := newSetup(t)
 	s.Write(`sites: [{hosts: [one.example], origin: $echo, http2_crawl: refuse}]`)
 	s.open()
 	for err, hint := range map[error]string{syscall.EMFILE: "hint: this process has no file descriptor left",

@@ -11,7 +11,7 @@ import (
 )
 
 // adminText is what the admin listener answers.
-func (s *testGateway) adminText(path string) string {
+func (s *setup) adminText(path string) string {
 	s.T.Helper()
 	resp, err := http.Get("http://" + s.Admin + path)
 	if err != nil {

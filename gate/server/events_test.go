@@ -14,11 +14,11 @@ import (
 func TestStaleRangesAreSaidOnce(t *testing.T) {
 	t.Parallel()
 	s := startGateway(t, "sites: [{hosts: [shop.test], origin: $echo, http2_crawl: observe}]\n")
-	heard, failed := s.gateway.onRanges(), errors.New("status 503")
+	onRanges, failed := s.gateway.onRanges(), errors.New("status 503")
 	for _, e := range []verify.RangesEvent{{Err: failed}, {Err: failed, Stale: true}, {Err: failed, Stale: true},
 		{Fetched: time.Now(), Ignored: 2}} {
 		e.URL = verify.CommonCrawlersURL
-		heard(e)
+		onRanges(e)
 	}
 	s.Log.Wait(map[string]string{"event": "ranges", "stale": "true", "error": "status_503",
 		"url": verify.CommonCrawlersURL})

@@ -28,21 +28,21 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"))
 }
 
-// testGateway is a running gateway with all that is around it.
-type testGateway struct {
+// setup is a running gateway with all that is around it.
+type setup struct {
 	*servertest.Env
 	gateway *Gateway
 	end     context.CancelFunc
 	ended   chan error
 }
 
-// newTestGateway prepares everything but the gateway, which open starts.
-func newTestGateway(t *testing.T) *testGateway {
-	return &testGateway{Env: servertest.New(t), ended: make(chan error, 1)}
+// newSetup prepares everything but the gateway, which open starts.
+func newSetup(t *testing.T) *setup {
+	return &setup{Env: servertest.New(t), ended: make(chan error, 1)}
 }
 
 // open starts the gateway as the command run does. It ends with the test, if not before, and then must have ended well.
-func (s *testGateway) open() {
+func (s *setup) open() {
 	s.T.Helper()
 	loaded, err := s.load()
 	if err != nil {
@@ -68,12 +68,12 @@ func (s *testGateway) open() {
 	go func() { s.ended <- gateway.Serve(ctx) }()
 }
 
-func (s *testGateway) load() (*config.Config, error) {
+func (s *setup) load() (*config.Config, error) {
 	return config.Load(s.File, []string{"googlebot", "adsbot-google"})
 }
 
 // close ends the gateway in good order; the second call does nothing.
-func (s *testGateway) close() {
+func (s *setup) close() {
 	s.T.Helper()
 	s.end()
 	if s.gateway == nil {
@@ -91,9 +91,9 @@ func (s *testGateway) close() {
 }
 
 // startGateway is a running gateway of this configuration, in which 127.0.0.2 is Googlebot.
-func startGateway(t *testing.T, text string) *testGateway {
+func startGateway(t *testing.T, text string) *setup {
 	t.Helper()
-	s := newTestGateway(t)
+	s := newSetup(t)
 	s.DNS.GooglebotAt(t, servertest.Local("127.0.0.2"))
 	s.Write(text)
 	s.open()

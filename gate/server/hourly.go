@@ -13,15 +13,15 @@ type hourly struct {
 
 // due says whether a message with this key may be written now, and then counts it as written. Keys are of a closed
 // list.
-func (s *hourly) due(key string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if last, ok := s.last[key]; ok && now.Sub(last) < time.Hour {
+func (h *hourly) due(key string, now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if last, ok := h.last[key]; ok && now.Sub(last) < time.Hour {
 		return false
 	}
-	if s.last == nil {
-		s.last = map[string]time.Time{}
+	if h.last == nil {
+		h.last = map[string]time.Time{}
 	}
-	s.last[key] = now
+	h.last[key] = now
 	return true
 }

@@ -13,21 +13,21 @@ import (
 type decisionLog struct{ current atomic.Pointer[audit.Log] }
 
 // Ready says whether the log takes lines.
-func (l *decisionLog) Ready() bool { return l.current.Load().Ready() }
+func (d *decisionLog) Ready() bool { return d.current.Load().Ready() }
 
 // Decision queues a line and never waits.
-func (l *decisionLog) Decision(r *audit.Record) { l.current.Load().Decision(r) }
+func (d *decisionLog) Decision(r *audit.Record) { d.current.Load().Decision(r) }
 
 // Refusal returns nil once the line is in the file.
-func (l *decisionLog) Refusal(r *audit.Record) error { return l.current.Load().Refusal(r) }
+func (d *decisionLog) Refusal(r *audit.Record) error { return d.current.Load().Refusal(r) }
 
 // Event queues a line and never waits.
-func (l *decisionLog) Event(event string, fields audit.Fields) { l.current.Load().Event(event, fields) }
+func (d *decisionLog) Event(event string, fields audit.Fields) { d.current.Load().Event(event, fields) }
 
 // Stats are those of the log in use: they begin at zero when a reload changes where or what it writes.
-func (l *decisionLog) Stats() audit.LogStats { return l.current.Load().Stats() }
+func (d *decisionLog) Stats() audit.LogStats { return d.current.Load().Stats() }
 
-func (l *decisionLog) close() error { return l.current.Load().Close() }
+func (d *decisionLog) close() error { return d.current.Load().Close() }
 
 // newLog opens the log that a version asks for.
 func (g *Gateway) newLog(c *config.Config) (*audit.Log, error) {

@@ -76,7 +76,7 @@ func (g *Gateway) noteRejected(err error) {
 // checkUnchanged fails if keys changed that only a restart takes up.
 func (g *Gateway) checkUnchanged(c *config.Config) error {
 	limits := c.Limits
-	limits.OriginTime = g.config.Limits.OriginTime // belongs to the origins, which are made anew
+	limits.OriginTime = g.config.Limits.OriginTime // belongs to the origins, which every version makes
 	var keys []string
 	for _, key := range []struct {
 		name     string

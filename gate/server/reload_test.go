@@ -19,7 +19,7 @@ import (
 const oneSite = "sites: [{hosts: [shop.test], origin: $echo, http2_crawl: %s}]\n"
 
 // reload is what SIGHUP does.
-func (s *testGateway) reload() { s.gateway.Reload(s.load, true) }
+func (s *setup) reload() { s.gateway.Reload(s.load, true) }
 
 // fromGooglebot is a request of the genuine crawler over HTTP/2.
 func fromGooglebot(url string) servertest.Call {
@@ -350,7 +350,7 @@ func TestShutdownEndsWhatTakesTooLong(t *testing.T) {
 // TestShutdownKeepsWhoIsBeingLookedUp ends the gateway while the verdict of a request that was served is still due.
 func TestShutdownKeepsWhoIsBeingLookedUp(t *testing.T) {
 	t.Parallel()
-	s := newTestGateway(t)
+	s := newSetup(t)
 	if err := s.DNS.Apply([]string{"fault silent"}); err != nil {
 		t.Fatal(err)
 	}

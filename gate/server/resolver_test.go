@@ -17,7 +17,7 @@ admin: "127.0.0.1:0"
 sites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]`
 
 // page asks the admin address of a running gateway for one of its texts.
-func (s *testGateway) page(path string) string {
+func (s *setup) page(path string) string {
 	w := httptest.NewRecorder()
 	s.gateway.admin.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://localhost"+path, nil))
 	return fmt.Sprintf("%d %s", w.Code, w.Body)
@@ -30,7 +30,7 @@ func TestResolverThatProvesNobody(t *testing.T) {
 	for fault, cause := range map[string]string{"servfail": "servfail", "refused": "refused", "silent": "timeout"} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			s := newTestGateway(t)
+			s := newSetup(t)
 			s.Write(resolverSetting)
 			if err := s.DNS.Apply([]string{"fault " + fault}); err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func TestResolverThatProvesNobody(t *testing.T) {
 // TestResolverThatWorks is in the log, and nowhere does it alarm anybody.
 func TestResolverThatWorks(t *testing.T) {
 	t.Parallel()
-	s := newTestGateway(t)
+	s := newSetup(t)
 	s.Write(resolverSetting)
 	s.open()
 	line := s.Log.Wait(map[string]string{"event": "resolver"})

@@ -21,7 +21,7 @@ import (
 
 // scrape reads the metrics: by series, as in name{label="value"}, its value. It requires that a series comes once, and
 // after its HELP and TYPE.
-func (s *testGateway) scrape() map[string]float64 {
+func (s *setup) scrape() map[string]float64 {
 	s.T.Helper()
 	resp, err := http.Get("http://" + s.Admin + "/metrics")
 	if err != nil {

@@ -70,8 +70,8 @@ func activatedListeners() (activated, error) {
 	return sockets, nil
 }
 
-func (s activated) close() {
-	for _, l := range s {
+func (a activated) close() {
+	for _, l := range a {
 		l.Close()
 	}
 }

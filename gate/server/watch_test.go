@@ -14,7 +14,7 @@ import (
 )
 
 // attended lets the gateway follow its file, as the command run does.
-func (s *testGateway) attended(t *testing.T, file string) {
+func (s *setup) attended(t *testing.T, file string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -28,7 +28,7 @@ func (s *testGateway) attended(t *testing.T, file string) {
 }
 
 // texts has the file's text with a rule more, and one that is wrong.
-func (s *testGateway) texts(t *testing.T) (other, wrong []byte) {
+func (s *setup) texts(t *testing.T) (other, wrong []byte) {
 	t.Helper()
 	text, err := os.ReadFile(s.File)
 	if err != nil {
@@ -51,7 +51,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 		}
 	}
 	for name, way := range map[string]struct {
-		lay    func(t *testing.T, s *testGateway) (file string) // puts the first text there
+		lay    func(t *testing.T, s *setup) (file string) // puts the first text there
 		change func(t *testing.T, file string, text []byte, turn int)
 	}{
 		"written in place": {nil, func(t *testing.T, file string, text []byte,
@@ -73,7 +73,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 		"the old one renamed first": {nil, func(t *testing.T, file string, text []byte, _ int) {
 			must(t, os.Rename(file, file+"~"), os.WriteFile(file, text, 0o600), os.Remove(file+"~"))
 		}},
-		"a ConfigMap": {func(t *testing.T, s *testGateway) string {
+		"a ConfigMap": {func(t *testing.T, s *setup) string {
 			text, err := os.ReadFile(s.File)
 			folder := t.TempDir()
 			must(t, err, os.Mkdir(filepath.Join(folder, "..1"), 0o700),
@@ -89,7 +89,7 @@ func TestTheFileIsFollowed(t *testing.T) {
 				os.Symlink(next, filepath.Join(folder, "..data_tmp")),
 				os.Rename(filepath.Join(folder, "..data_tmp"), filepath.Join(folder, "..data")))
 		}},
-		"a link further up": {func(t *testing.T, s *testGateway) string {
+		"a link further up": {func(t *testing.T, s *setup) string {
 			text, err := os.ReadFile(s.File)
 			folder := t.TempDir()
 			must(t, err, os.Mkdir(filepath.Join(folder, "r1"), 0o700),

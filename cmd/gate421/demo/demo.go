@@ -214,9 +214,9 @@ func port(a net.Addr) string {
 }
 
 // next waits for the next decision in the log.
-func (g *demoGateway) next(ctx context.Context) (map[string]any, error) {
+func (d *demoGateway) next(ctx context.Context) (map[string]any, error) {
 	select {
-	case line, ok := <-g.lines:
+	case line, ok := <-d.lines:
 		if !ok {
 			return nil, errors.New("the decision log ended")
 		}
