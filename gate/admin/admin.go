@@ -155,7 +155,7 @@ type Admin struct {
 	started time.Time
 	page    *template.Template
 	tallies tallies
-	asked   atomic.Int64 // when, in Unix nanoseconds; see Asked
+	askedAt atomic.Int64 // when, in Unix nanoseconds; see Asked
 	claims  *recent      // records that claim a crawler
 	others  *recent
 	waiting *waiting
@@ -236,7 +236,7 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry(), promhttp.HandlerOpts{}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		harden(w.Header())
-		if !a.answersTo(r.Host) {
+		if !a.knowsName(r.Host) {
 			http.Error(
 				w,
 				"403: this page does not answer under that name. Ask for it by its IP address or as localhost.",
@@ -265,9 +265,9 @@ func harden(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// answersTo says whether a Host header names this page and no name that the DNS of a stranger could have brought here.
+// knowsName says whether a Host header names this page and no name that the DNS of a stranger could have brought here.
 // No browser leaves the header empty; health checks over HTTP/1.0 do.
-func (a *Admin) answersTo(authority string) bool {
+func (a *Admin) knowsName(authority string) bool {
 	if authority == "" {
 		return true
 	}
@@ -296,28 +296,28 @@ func (a *Admin) servePage(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "500: the page cannot be put together.", http.StatusInternalServerError)
 		return
 	}
-	answer(w, r, "text/html; charset=utf-8", http.StatusOK, page.Bytes())
+	respond(w, r, "text/html; charset=utf-8", http.StatusOK, page.Bytes())
 }
 
 func (a *Admin) serveStyle(w http.ResponseWriter, r *http.Request) {
-	answer(w, r, "text/css; charset=utf-8", http.StatusOK, styleText)
+	respond(w, r, "text/css; charset=utf-8", http.StatusOK, styleText)
 }
 
 // serveLive answers for as long as the process can: whoever restarts it for another reason makes things worse.
 func (a *Admin) serveLive(w http.ResponseWriter, r *http.Request) {
-	answer(w, r, "text/plain; charset=utf-8", http.StatusOK, []byte("ok\n"))
+	respond(w, r, "text/plain; charset=utf-8", http.StatusOK, []byte("ok\n"))
 }
 
 // Asked is when somebody last asked whether the gateway is ready; zero: nobody ever did.
 func (a *Admin) Asked() time.Time {
-	if at := a.asked.Load(); at != 0 {
+	if at := a.askedAt.Load(); at != 0 {
 		return time.Unix(0, at)
 	}
 	return time.Time{}
 }
 
 func (a *Admin) serveReady(w http.ResponseWriter, r *http.Request) {
-	a.asked.Store(a.config.Now().UnixNano())
+	a.askedAt.Store(a.config.Now().UnixNano())
 	status, words := http.StatusOK, "ok"
 	if why := a.unwell(); why != "" {
 		status, words = http.StatusServiceUnavailable, why
@@ -331,7 +331,7 @@ func (a *Admin) serveReady(w http.ResponseWriter, r *http.Request) {
 	if v, failing := a.failing(); failing {
 		words += "\nnobody can be verified, so nobody is refused: " + visible.Text(v.Why)
 	}
-	answer(w, r, "text/plain; charset=utf-8", status, []byte(words+"\n"))
+	respond(w, r, "text/plain; charset=utf-8", status, []byte(words+"\n"))
 }
 
 // unwell says why the gateway cannot do its job, "" if it can.
@@ -345,7 +345,7 @@ func (a *Admin) unwell() string {
 	return ""
 }
 
-func answer(w http.ResponseWriter, r *http.Request, kind string, status int, body []byte) {
+func respond(w http.ResponseWriter, r *http.Request, kind string, status int, body []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

@@ -21,12 +21,11 @@ type Config struct {
 	Rotate   Rotation         // the zero value: never
 	Patience time.Duration    // the longest a refusal waits for its line; 0: 250 ms
 	Now      func() time.Time // nil: time.Now
-	// OnTrouble is told when the file stops taking lines or the disk does not keep them, with the reason, and with nil
-	// when both are well again. It is called once at a time and must not use the Log. nil: nobody is told.
+	// OnTrouble is called when the file stops taking lines or the disk does not keep them, with the reason, and with nil
+	// when both are well again. It is called once at a time and must not use the Log. nil: it is not.
 	OnTrouble func(error)
-	// OnRotate is told of every file that was rotated away, and why where that or its compression did not work; the log
-	// goes on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: nobody is
-	// told.
+	// OnRotate is called for every file that was rotated away, and why where that or its compression did not work; the log
+	// goes on. It is called by the goroutine that writes and by one other, and must not use the Log. nil: it is not.
 	OnRotate func(file string, err error)
 }
 
@@ -46,7 +45,7 @@ type Log struct {
 	lines  int // queued and not yet written
 	bytes  int
 	missed missed    // since the last gap line
-	told   time.Time // when that was queued
+	gapAt  time.Time // when that was queued
 	closed bool
 	stats  LogStats // but for what is counted elsewhere
 
@@ -87,9 +86,9 @@ func (l *Log) trouble(with int, err error) {
 	}
 }
 
-// synced is told what came of a sync. Until a later one goes well, of lines that were written after it failed, nobody
+// onSync is told what came of a sync. Until a later one goes well, of lines that were written after it failed, nobody
 // is refused; and the log says how many lines may not be on the disk.
-func (l *Log) synced(err error) {
+func (l *Log) onSync(err error) {
 	if err == nil {
 		l.mu.Lock()
 		l.safe, l.safeAt = l.stats.WrittenLines, time.Now()
@@ -138,7 +137,7 @@ func Open(c Config) (*Log, error) {
 	l.wake, l.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.encoders.New = func() any { return newEncoder(l.boot) }
 	l.safeAt = c.Now()
-	out.onSync = l.synced
+	out.onSync = l.onSync
 	if wrong := cmp.Or(out.lost, out.vain); wrong != nil {
 		l.failed.Store(true)
 		l.trouble(writing, wrong)

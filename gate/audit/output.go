@@ -140,13 +140,13 @@ func (o *output) reopen() error {
 	o.size, o.torn = end(f) // not before: a write could have been at it
 	o.mu.Unlock()
 	if old != nil {
-		o.settle(old)
+		o.closeSynced(old)
 	}
 	return nil
 }
 
-// settle syncs and closes a file that nothing is written to any more.
-func (o *output) settle(f file) error {
+// closeSynced syncs and closes a file that nothing is written to any more.
+func (o *output) closeSynced(f file) error {
 	err := syncFile(f)
 	if err != nil {
 		err = unsynced(err)

@@ -155,7 +155,7 @@ func (l *Log) take(spare queue) (full queue, next time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.missed.none() && !l.failed.Load() && !l.stalled.Load() {
-		if next = gapEvery - time.Since(l.told); next <= 0 || l.closed {
+		if next = gapEvery - time.Since(l.gapAt); next <= 0 || l.closed {
 			l.gap()
 			next = 0
 		}
@@ -184,6 +184,6 @@ func (l *Log) gap() {
 	l.lines++
 	l.bytes += len(line)
 	l.encoders.Put(e)
-	l.missed, l.told = missed{}, time.Now()
+	l.missed, l.gapAt = missed{}, time.Now()
 	l.stats.Gaps++
 }

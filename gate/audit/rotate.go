@@ -48,7 +48,7 @@ func (o *output) rotateNow() {
 		return
 	}
 	if err := os.Rename(o.real, name); err != nil {
-		o.tell(o.path, fmt.Errorf("decision log %q: cannot be set aside: %w", o.path, reason(err)))
+		o.reportRotation(o.path, fmt.Errorf("decision log %q: cannot be set aside: %w", o.path, reason(err)))
 		return
 	}
 	f, _, err := o.openPath()
@@ -69,10 +69,10 @@ func (o *output) rotateNow() {
 	if os.Link(name, o.real) == nil { // unlike a rename it overwrites nothing
 		os.Remove(name)
 	}
-	o.tell(o.path, fmt.Errorf("decision log %q: %w", o.path, reason(err)))
+	o.reportRotation(o.path, fmt.Errorf("decision log %q: %w", o.path, reason(err)))
 }
 
-func (o *output) tell(file string, err error) {
+func (o *output) reportRotation(file string, err error) {
 	if o.onRotate != nil {
 		o.onRotate(file, err)
 	}
@@ -94,10 +94,10 @@ func (o *output) archive(done <-chan struct{}) {
 		select {
 		case f := <-o.aside:
 			name := o.latest()
-			o.tell(name, o.settle(f))
+			o.reportRotation(name, o.closeSynced(f))
 		case <-done:
 			for len(o.aside) > 0 {
-				o.settle(<-o.aside)
+				o.closeSynced(<-o.aside)
 			}
 			return
 		}
@@ -129,7 +129,7 @@ func (o *output) tidy(ctx context.Context) {
 		return
 	}
 	if err := errors.Join(errs...); err != nil {
-		o.tell(o.path, fmt.Errorf("decision log %q: files set aside: %w", o.path, err))
+		o.reportRotation(o.path, fmt.Errorf("decision log %q: files set aside: %w", o.path, err))
 	}
 }
 

@@ -41,7 +41,7 @@ func (l *Log) write() {
 		}
 		w.compose()
 		if len(w.placed) == 0 { // only refusals that were given up
-			w.settle(0)
+			w.confirm(0)
 			l.stalled.Store(false)
 			continue
 		}
@@ -54,7 +54,7 @@ func (l *Log) write() {
 			if vain != nil {
 				w.refuseAll(vain)
 			}
-			w.settle(len(w.placed))
+			w.confirm(len(w.placed))
 			l.stalled.Store(false)
 			timer.Reset(rest)
 			select {
@@ -118,8 +118,8 @@ func (w *writer) compose() {
 	}
 }
 
-// settle takes note that the first n lines of the batch are in the file, and tells those who wait for one of them.
-func (w *writer) settle(n int) {
+// confirm takes note that the first n lines of the batch are in the file, and tells those who wait for one of them.
+func (w *writer) confirm(n int) {
 	bytes, next := 0, len(w.work.tickets)
 	if n > 0 {
 		bytes, w.seq = w.placed[n-1].end, w.placed[n-1].seq
@@ -133,7 +133,7 @@ func (w *writer) settle(n int) {
 	for i := w.next; i < next; i++ {
 		gone += len(w.work.line(i))
 	}
-	w.Log.settle(next-w.next, gone, n, bytes)
+	w.Log.dequeue(next-w.next, gone, n, bytes)
 	w.next = next
 	for _, p := range w.placed[:n] {
 		if r := w.work.tickets[p.mark].refusal; r != nil && r.state.Load() != abandoned {
@@ -142,8 +142,8 @@ func (w *writer) settle(n int) {
 	}
 }
 
-// settle counts lines out of the queue, and those of them that are in the file.
-func (l *Log) settle(lines, bytes, written, writtenBytes int) {
+// dequeue counts lines out of the queue, and those of them that are in the file.
+func (l *Log) dequeue(lines, bytes, written, writtenBytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines -= lines
@@ -166,7 +166,7 @@ func (w *writer) fail(written int, err error) {
 		m.refusal = nil
 		whole++
 	}
-	w.settle(whole)
+	w.confirm(whole)
 	first := !w.failed.Swap(true) // from here on no refusal enters the queue
 	w.mu.Lock()
 	w.stats.Failures++

@@ -18,7 +18,7 @@ func (g *Guard) keep() {
 	tick, waits := time.NewTicker(time.Second), time.NewTicker(time.Minute)
 	defer tick.Stop()
 	defer waits.Stop()
-	file, requests := false, false // there is trouble with it, which has been told
+	file, requests := false, false // there is trouble with it, which has been reported
 	for {
 		select {
 		case <-g.done:
@@ -27,17 +27,17 @@ func (g *Guard) keep() {
 		case <-waits.C:
 			g.keepWaits()
 		case <-tick.C:
-			requests = g.tell(g.takeUp(), requests)
+			requests = g.report(g.takeUp(), requests)
 		case <-g.requested:
-			requests = g.tell(g.takeUp(), requests)
+			requests = g.report(g.takeUp(), requests)
 		}
-		file = g.tell(g.write(), file)
+		file = g.report(g.write(), file)
 	}
 }
 
-// tell reports trouble unless it has been told, and says whether there is any.
-func (g *Guard) tell(err error, told bool) bool {
-	if err != nil && !told {
+// report reports trouble unless it has been reported, and says whether there is any.
+func (g *Guard) report(err error, reported bool) bool {
+	if err != nil && !reported {
 		g.config.OnEvent(Event{What: "trouble", Error: err.Error()})
 	}
 	return err != nil

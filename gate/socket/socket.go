@@ -20,11 +20,11 @@ import (
 type Conn struct {
 	net.Conn
 	raw     syscall.RawConn
-	in, out turn
+	in, out operation
 }
 
-// turn is a read or a write that is under way.
-type turn struct {
+// operation is a read or a write that is under way.
+type operation struct {
 	mu   sync.Mutex // readers among each other, writers among each other
 	step func(fd uintptr) bool
 	p    []byte
@@ -86,7 +86,7 @@ func (c *Conn) CloseWrite() error {
 }
 
 // done names the error of a turn as package net does.
-func (t *turn) done(op string, c net.Conn, err error) (int, error) {
+func (t *operation) done(op string, c net.Conn, err error) (int, error) {
 	t.p = nil
 	switch {
 	case err == nil && t.err == nil:
@@ -102,7 +102,7 @@ func (t *turn) done(op string, c net.Conn, err error) (int, error) {
 	return t.n, err
 }
 
-func (t *turn) read(fd uintptr) bool {
+func (t *operation) read(fd uintptr) bool {
 	for {
 		n, err := Read(fd, t.p)
 		switch {
@@ -121,7 +121,7 @@ func (t *turn) read(fd uintptr) bool {
 	}
 }
 
-func (t *turn) write(fd uintptr) bool {
+func (t *operation) write(fd uintptr) bool {
 	for t.n < len(t.p) {
 		n, err := Write(fd, t.p[t.n:])
 		switch {

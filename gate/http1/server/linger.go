@@ -35,8 +35,8 @@ func (c *conn) linger() {
 	defer s.lingering.Add(-1)
 	lent, _ := s.buffers.Get().(*[]byte)
 	if lent == nil {
-		room := make([]byte, bufferBytes)
-		lent = &room
+		buffer := make([]byte, bufferBytes)
+		lent = &buffer
 	}
 	defer s.buffers.Put(lent)
 	for ending := false; now.Before(latest) && now.Before(silence); now = time.Now() {

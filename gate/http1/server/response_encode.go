@@ -15,8 +15,8 @@ func (r *response) startHead(status int) {
 	if r.buffer == nil {
 		r.buffer, _ = r.x.conn.server.buffers.Get().(*[]byte)
 		if r.buffer == nil {
-			room := make([]byte, bufferBytes)
-			r.buffer = &room
+			buffer := make([]byte, bufferBytes)
+			r.buffer = &buffer
 		}
 		r.out = (*r.buffer)[:0]
 	}
@@ -122,15 +122,15 @@ func (r *response) writeBody(p []byte) {
 			_, r.writeErr = r.x.conn.Conn.Write(p)
 			return
 		}
-		room := bufferBytes - len(r.out)
+		free := bufferBytes - len(r.out)
 		if r.chunked {
-			room -= around
+			free -= around
 		}
-		if room <= 0 || r.chunked && room < len(p) && room < bufferBytes/8 {
+		if free <= 0 || r.chunked && free < len(p) && free < bufferBytes/8 {
 			r.flush()
 			continue
 		}
-		n := min(room, len(p))
+		n := min(free, len(p))
 		if r.chunked {
 			r.out = strconv.AppendInt(r.out, int64(n), 16)
 			r.out = append(r.out, "\r\n"...)

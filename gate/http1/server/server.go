@@ -253,9 +253,9 @@ func (e *exchange) release() {
 	e.response.mu.Lock()
 	defer e.response.mu.Unlock()
 	e.response.ended = true
-	if room := e.response.buffer; room != nil {
+	if buffer := e.response.buffer; buffer != nil {
 		e.response.buffer, e.response.out = nil, nil
-		k.server.buffers.Put(room)
+		k.server.buffers.Put(buffer)
 	}
 	const usual = 4 << 10
 	if cap(k.head) > usual {
