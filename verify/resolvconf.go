@@ -25,23 +25,27 @@ const (
 	maxServers    = 3
 	maxSeconds    = 30
 	maxRounds     = 5
-	maxResolvConf = 64 << 10 // bytes
-	rereadAfter   = 2 * time.Second
-	localServer   = "127.0.0.1:53" // if the file names no server
+	maxResolvConf = 64 << 10               // bytes
+	lookAfter     = 100 * time.Millisecond // until the next look whether the file is another one
+	rereadAfter   = 2 * time.Second        // until it is read whatever a look shows: times of files are coarse
+	localServer   = "127.0.0.1:53"         // if the file names no server
 )
 
 // resolvFile is what a Resolver knows of its File.
 type resolvFile struct {
 	mu          sync.Mutex
-	readAt      time.Time // when it was read last; zero: never
-	text        string    // that is in use
-	unconfirmed string    // what was read once and may be half written
-	reported    string    // the problem that OnServers was called with last; "": none
-	noReload    bool      // the file says no-reload
+	lookedAt    time.Time
+	readAt      time.Time   // zero: never
+	info        os.FileInfo // just before it was read; nil: there was none
+	text        string      // that is in use
+	unconfirmed string      // what was read once and may be half written
+	reported    string      // the problem that OnServers was called with last; "": none
+	noReload    bool        // the file says no-reload
 }
 
-// rereadFile reads the file, unless that was done a moment ago or is being done by another goroutine, which is waited
-// for only the first time. The servers hold from the next query on; running queries keep theirs.
+// rereadFile looks at the file, and reads it if it has changed or was read two seconds ago. It does nothing if that was
+// done a moment ago or is being done by another goroutine, which is waited for only the first time. The servers hold
+// from the next query on; running queries keep theirs.
 func (r *Resolver) rereadFile() {
 	f := &r.file
 	switch {
@@ -51,12 +55,20 @@ func (r *Resolver) rereadFile() {
 		return
 	}
 	defer f.mu.Unlock()
-	before := r.current.Load()
-	if before != nil && (f.noReload || time.Since(f.readAt) < rereadAfter) {
+	before, now := r.current.Load(), time.Now()
+	if before != nil && (f.noReload || now.Sub(f.lookedAt) < lookAfter) {
 		return
 	}
-	f.readAt = time.Now()
-	text, err := readResolvConf(r.File)
+	f.lookedAt = now
+	info, err := os.Stat(r.File)
+	if before != nil && now.Sub(f.readAt) < rereadAfter && unchanged(f.info, info) {
+		return
+	}
+	f.readAt, f.info = now, info
+	text := ""
+	if err == nil {
+		text, err = readResolvConf(r.File, info)
+	}
 	next := parseResolvConf(text, before)
 	if err == nil && len(next.servers) == 0 {
 		err = fmt.Errorf("%s names no server", r.File)
@@ -93,14 +105,18 @@ func (r *Resolver) rereadFile() {
 	f.reported = problem
 }
 
-// readResolvConf reads a regular file; a pipe might never end.
-func readResolvConf(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file", path)
+// unchanged reports whether a file is the same as before, for all that its metadata says. Nil is no file.
+func unchanged(before, now os.FileInfo) bool {
+	if before == nil || now == nil {
+		return before == nil && now == nil
 	}
-	if err != nil {
-		return "", err
+	return os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime())
+}
+
+// readResolvConf reads a regular file; a pipe might never end.
+func readResolvConf(path string, info os.FileInfo) (string, error) {
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {

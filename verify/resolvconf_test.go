@@ -134,6 +134,49 @@ func following(t *testing.T, test func(t *testing.T, c *configFile)) {
 	})
 }
 
+// A changed file counts for the first query that is lookAfter later than the last look: until then there is none, so
+// that many queries make no more system calls than one.
+func TestChangedResolvConfIsSeenAtOnce(t *testing.T) {
+	const one, two, three = "192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"
+	following(t, func(t *testing.T, c *configFile) {
+		expect := func(when, want string) {
+			t.Helper()
+			if got := c.r.Addresses(); !slices.Equal(got, []string{want}) {
+				t.Errorf("%s: asks %v, want %s", when, got, want)
+			}
+		}
+		c.write("nameserver 192.0.2.1\n")
+		expect("at first", one)
+		c.write("# another size\nnameserver 192.0.2.2\n")
+		time.Sleep(lookAfter - time.Millisecond)
+		expect("before the next look", one)
+		time.Sleep(time.Millisecond)
+		expect("at the next look", two)
+		other := filepath.Join(filepath.Dir(c.path), "other")
+		if err := os.WriteFile(other, []byte("# another file\nnameserver 192.0.2.3\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(other, c.path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(lookAfter)
+		expect("replaced by one of the same size", three)
+		// A file that a look cannot tell from the one before is read all the same after a while.
+		info, err := os.Stat(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.write("# another file\nnameserver 192.0.2.1\n")
+		if err := os.Chtimes(c.path, info.ModTime(), info.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(lookAfter)
+		expect("unchanged for all that can be seen", three)
+		time.Sleep(rereadAfter)
+		expect("read whatever a look shows", one)
+	})
+}
+
 func TestRereadResolvConf(t *testing.T) {
 	const one, two = "192.0.2.1:53", "192.0.2.2:53"
 	following(t, func(t *testing.T, c *configFile) {

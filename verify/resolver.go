@@ -24,9 +24,9 @@ type Resolver struct {
 	Servers []string
 
 	// File, if not empty, names a file in the form of resolv.conf(5) that is used in place of Servers, Timeout,
-	// Attempts, Rotate and TCP. It is read again before a lookup if it was not for two seconds. While it names no
-	// server or cannot be read, the servers that it named last are asked; if there are none, the local one,
-	// 127.0.0.1:53, as resolv.conf(5) has it.
+	// Attempts, Rotate and TCP. Before a query it is looked at, every 100 ms at most, and read again if it has changed, or
+	// if it was not for two seconds. While it names no server or cannot be read, the servers that it named last are
+	// asked; if there are none, the local one, 127.0.0.1:53, as resolv.conf(5) has it.
 	File string
 
 	// OnServers is called when File is read for the first time, and when it names other servers than before or has
