@@ -137,8 +137,8 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 	limits := g.desc(
 		"limits_total",
 		"Times that a limit was enforced: connections (all were taken, and a new one had to wait), address and network (an IPv4 address "+
-			"or IPv6 /64, an IPv4 /24 or IPv6 /48 had too many with requests under way, and a new one was closed), files (this process had no file descriptor left "+
-			"for a new connection), header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
+			"or IPv6 /64, an IPv4 /24 or IPv6 /48 had too many with requests under way or just opened, and a new one was closed), "+
+			"files (this process had no file descriptor left for a new connection), header_fields (answered 431), stall_read (a request's body came too slowly), stall_write (an answer was taken too slowly), "+
 			"stream_idle (a request's body without a length was silent for too long), "+
 			"requests (one had to wait, because its connection or its client had too many under way at the sites' own servers), "+
 			"proxy_protocol (a balancer's connection did not begin with a sound PROXY header, and was closed).",

@@ -23,8 +23,8 @@ type Limits struct {
 	WriteTime        time.Duration // writing without progress
 
 	Connections int // open at once, fewer where the process may not open as many files
-	// ConnectionsPerAddress are those with requests under way, of one IPv4 address or IPv6 /64. The default is lowered
-	// to a quarter of Connections.
+	// ConnectionsPerAddress are those with requests under way or opened within the last second, of one IPv4 address or
+	// IPv6 /64. The default is lowered to a quarter of Connections.
 	ConnectionsPerAddress int
 
 	// RequestsPerAddress are those of one IPv4 address or IPv6 /64 that sites' own servers work on at once. The default

@@ -8,7 +8,7 @@ import (
 
 // admission says which connections may be open, those of both listeners together: so many in all, so many of an address and of a
 // network. A connection that does nothing makes way for a new one where one of these limits is reached; one with a request under
-// way never does.
+// way never does, and one that was opened within settleTime is not asked to yet, for its first request may be on its way.
 //
 // In all, the connection that makes way is one of the network that has most of them. Among its own it is the one that has shown
 // least: no TLS hello first, then no request, then the one that has been idle for longest. Who is no single visitor, for many may

@@ -333,6 +333,39 @@ func TestWhoIsAboutToAskStays(t *testing.T) {
 	})
 }
 
+// Connections that were opened a moment ago count like those with requests under way: the next ones of their address are closed, and
+// the notice is of that. After settleTime they make way.
+func TestWhoHasJustComeCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan LimitNotice, 1)
+		a := newAdmission(&Server{OnLimit: func(n LimitNotice) { told <- n }}, Limits{Connections: 16, ConnectionsPerAddress: 4}.withDefaults())
+		defer a.notices.end()
+		const client = "192.0.2.1"
+		for n := range 4 {
+			v := newVisit(a, client)
+			if entered, full := a.enter(v.conn, v.client); !entered || full {
+				t.Fatalf("connection %d: entered %v, full %v; want it in", n, entered, full)
+			}
+			v.show(classHandshake)
+			if n == 0 {
+				v.ask()
+			}
+		}
+		next := newVisit(a, client)
+		if entered, full := a.enter(next.conn, next.client); entered || !full {
+			t.Errorf("at once: entered %v, full %v; want it closed", entered, full)
+		}
+		if got := <-told; got.Limit != "address" || got.Client.String() != client+"/32" {
+			t.Errorf("got notice %+v, want one of the address", got)
+		}
+		time.Sleep(settleTime)
+		if entered, full := a.enter(next.conn, next.client); !entered || full {
+			t.Errorf("after %v: entered %v, full %v; want it in", settleTime, entered, full)
+		}
+	})
+}
+
 // A client that was silent and says hello when it is its turn to make way has the time that a handshake takes.
 func TestWhoSaysHelloAtLast(t *testing.T) {
 	t.Parallel()

@@ -53,7 +53,7 @@ func (g *Gateway) limitWords(n front.LimitNotice) (title, cure string) {
 		"the PROXY protocol, under listen.trusted_proxies if it is an HTTP proxy"
 	switch n.Limit {
 	case "address":
-		return fmt.Sprintf("%s has %d connections with requests under way, as many as one address may have "+
+		return fmt.Sprintf("%s has %d connections with requests under way or just opened, as many as one address may have "+
 				"(limits.connections_per_address): its next ones are closed", who, limits.ConnectionsPerAddress),
 			listed + "; if many visitors share that address, raise limits.connections_per_address"
 	case "requests":
@@ -63,7 +63,7 @@ func (g *Gateway) limitWords(n front.LimitNotice) (title, cure string) {
 			listed + "; if many visitors share that address, raise limits.requests_per_address"
 	case "network":
 		return fmt.Sprintf("the network %s has half of all connections (limits.connections: %d), "+
-				"all with requests under way: its next ones are closed", who, limits.Connections),
+				"all with requests under way or just opened: its next ones are closed", who, limits.Connections),
 			"if load balancers or proxies of yours are there, list them under listen.proxy_protocol or " +
 				"listen.trusted_proxies; else raise limits.connections"
 	case "files":
