@@ -47,7 +47,7 @@ func (a *auditReport) Run(env *environment) error {
 		return err
 	}
 	reader := &logs.Reader{Sources: sources, Query: q}
-	if terminal.Lively(env.stderr) {
+	if terminal.Interactive(env.stderr) {
 		p := &progressLine{out: env.stderr, began: time.Now()}
 		reader.OnProgress = p.show
 		defer p.clear()
@@ -81,7 +81,7 @@ func (a *auditReport) write(out io.Writer, found *analysis.Report) error {
 	case a.Format == "html":
 		return render.HTML(out, found)
 	}
-	return render.Text(out, found, render.TextOptions{Width: terminal.Width(out), Colour: terminal.Lively(out),
+	return render.Text(out, found, render.TextOptions{Width: terminal.Width(out), Colour: terminal.Interactive(out),
 		Rows: a.Rows})
 }
 

@@ -60,11 +60,11 @@ func TestAuditReport(t *testing.T) {
 			t.Errorf("audit report %q: %+v; want one refusal, one come-back, one change", args, r)
 		}
 	}
-	out, trouble, err := quiet(t.Context(), []string{"audit", "report", "-", "--json", "--site", "SHOP.test", "--path",
+	out, stderr, err := quiet(t.Context(), []string{"audit", "report", "-", "--json", "--site", "SHOP.test", "--path",
 		"/a", "--until", "2026-11-20T12:30:00Z"}, strings.Join(lines, ""))
-	if err != nil || trouble != "" || json.Unmarshal([]byte(out), &r) != nil || r.Log.Records != 1 ||
+	if err != nil || stderr != "" || json.Unmarshal([]byte(out), &r) != nil || r.Log.Records != 1 ||
 		r.Scope.Path != "/a" || r.Scope.Site != "shop.test" {
-		t.Errorf("the report from stdin: %v, stderr %q, want one record of shop.test below /a:\n%s", err, trouble, out)
+		t.Errorf("the report from stdin: %v, stderr %q, want one record of shop.test below /a:\n%s", err, stderr, out)
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
 	if out := works(t, "audit", "report", path, "--format", "html", "-o", file); out != "" {

@@ -18,11 +18,11 @@ import (
 // to standard output is returned.
 func fails(t *testing.T, code int, wanted string, args ...string) string {
 	t.Helper()
-	out, trouble, err := quiet(t.Context(), args, "")
+	out, stderr, err := quiet(t.Context(), args, "")
 	if err == nil {
 		t.Fatalf("gate421 %s: no error, output %q", strings.Join(args, " "), out)
 	}
-	got := trouble + hint.Message(err)
+	got := stderr + hint.Message(err)
 	if exitCode(err) != code || got != wanted {
 		t.Errorf("gate421 %s: exit %d\n%s\nwanted exit %d\n%s", strings.Join(args, " "), exitCode(err), got, code, wanted)
 	}
@@ -32,9 +32,9 @@ func fails(t *testing.T, code int, wanted string, args ...string) string {
 // works runs a command that has to succeed without a word on stderr, and returns its output.
 func works(t *testing.T, args ...string) string {
 	t.Helper()
-	out, trouble, err := quiet(t.Context(), args, "")
-	if err != nil || exitCode(err) != 0 || trouble != "" {
-		t.Fatalf("gate421 %s: exit %d %v, stderr %q", strings.Join(args, " "), exitCode(err), err, trouble)
+	out, stderr, err := quiet(t.Context(), args, "")
+	if err != nil || exitCode(err) != 0 || stderr != "" {
+		t.Fatalf("gate421 %s: exit %d %v, stderr %q", strings.Join(args, " "), exitCode(err), err, stderr)
 	}
 	return out
 }

@@ -32,7 +32,7 @@ func TestTwoSocketsOfOneName(t *testing.T) {
 				if err == nil || !strings.Contains(stderr.String(), "is one too many") {
 					t.Errorf("%v, %s", err, stderr)
 				}
-			case <-time.After(3 * time.Second):
+			case <-time.After(servertest.Patience):
 				t.Errorf("it serves\n%s", stderr)
 				c.Process.Kill()
 				<-ended

@@ -77,11 +77,11 @@ func TestStartFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newProgram(t)
 			s.Write(test.prepare(s) + "\nsites: [{hosts: [shop.test], origin: $echo, http2_crawl: refuse}]")
-			out, trouble, err := quiet(t.Context(), []string{"run", "--config", s.File}, "")
+			out, stderr, err := quiet(t.Context(), []string{"run", "--config", s.File}, "")
 			if exitCode(err) != 1 || out != "" {
-				t.Errorf("exit %d, stdout %q, stderr %q; want exit 1 and nothing on stdout", exitCode(err), out, trouble)
+				t.Errorf("exit %d, stdout %q, stderr %q; want exit 1 and nothing on stdout", exitCode(err), out, stderr)
 			}
-			said := strings.TrimSuffix(trouble, "\n")
+			said := strings.TrimSuffix(stderr, "\n")
 			got := said
 			for i, part := range strings.Split(test.wanted, "…") {
 				_, after, found := strings.Cut(got, part)

@@ -14,8 +14,8 @@ import (
 
 func trustOutput(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	var out, trouble bytes.Buffer
-	err := run(t.Context(), append([]string{"trust"}, args...), nil, &out, &trouble)
+	var out, stderr bytes.Buffer
+	err := run(t.Context(), append([]string{"trust"}, args...), nil, &out, &stderr)
 	return out.String(), err
 }
 

@@ -59,7 +59,7 @@ func (v *verifyCommand) Run(env *environment) error {
 	defer verifier.Close()
 	others, done := 0, 0
 	for row := range v.lookups(env.ctx, verifier, ranges, addresses) {
-		if terminal.Lively(env.stderr) && len(addresses) > 1 {
+		if terminal.Interactive(env.stderr) && len(addresses) > 1 {
 			done++
 			fmt.Fprintf(env.stderr, "\r%d of %d\r", done, len(addresses))
 		}

@@ -11,15 +11,15 @@ import (
 // Is says whether a file is a terminal.
 func Is(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// Lively says whether colour and progress are wanted on w: on a terminal, unless NO_COLOR or TERM=dumb say otherwise.
-func Lively(w io.Writer) bool {
+// Interactive says whether colour and progress are wanted on w: on a terminal, unless NO_COLOR or TERM=dumb say otherwise.
+func Interactive(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && Is(f)
 }
 
 // Paint colours text by what it means, where colour is wanted.
 func Paint(w io.Writer, meaning, text string) string {
-	if !Lively(w) {
+	if !Interactive(w) {
 		return text
 	}
 	colour := map[string]string{

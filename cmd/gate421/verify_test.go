@@ -61,10 +61,10 @@ func TestVerifyInWords(t *testing.T) {
   time taken       0.000 s
 `, ""},
 	} {
-		out, trouble, err := quiet(t.Context(), []string{"verify", test.ip, "--resolver", dns.Addr()}, "")
+		out, stderr, err := quiet(t.Context(), []string{"verify", test.ip, "--resolver", dns.Addr()}, "")
 		got := seconds.ReplaceAllString(out, "0.000 s")
-		if exitCode(err) != test.code || trouble != "" || got != test.wanted {
-			t.Errorf("verify %s: exit %d, stderr %q\n%s\nwanted exit %d\n%s", test.ip, exitCode(err), trouble, got, test.code,
+		if exitCode(err) != test.code || stderr != "" || got != test.wanted {
+			t.Errorf("verify %s: exit %d, stderr %q\n%s\nwanted exit %d\n%s", test.ip, exitCode(err), stderr, got, test.code,
 				test.wanted)
 		}
 		if err != nil && err.Error() != "" {
@@ -94,11 +94,11 @@ func TestVerifyAsJSON(t *testing.T) {
 		{"66.249.66.1 --crawler apis-google", "", 1, []string{"crawler=apis-google verdict=impostor"}},
 		{"66.249.66.1 --crawler adsbot-google", "", 0, []string{"crawler=adsbot-google verdict=genuine"}},
 	} {
-		out, trouble, err := quiet(t.Context(), append([]string{"verify", "--json", "--resolver", dns.Addr()},
+		out, stderr, err := quiet(t.Context(), append([]string{"verify", "--json", "--resolver", dns.Addr()},
 			strings.Fields(test.args)...), test.stdin)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
-		if exitCode(err) != test.code || trouble != "" || len(lines) != len(test.wanted) {
-			t.Errorf("verify %s: exit %d, stderr %q, %q; wanted exit %d", test.args, exitCode(err), trouble, lines, test.code)
+		if exitCode(err) != test.code || stderr != "" || len(lines) != len(test.wanted) {
+			t.Errorf("verify %s: exit %d, stderr %q, %q; wanted exit %d", test.args, exitCode(err), stderr, lines, test.code)
 			continue
 		}
 		for i, line := range lines {
