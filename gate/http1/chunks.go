@@ -52,6 +52,10 @@ func (b *Chunks) Read(p []byte) (n int, err error) {
 	}
 	for n == 0 || n < len(p) && b.Ready() {
 		if b.err == nil && b.left == 0 {
+			if small := b.readSmall(p[n:]); small > 0 {
+				n += small
+				continue
+			}
 			b.err = b.next()
 		}
 		if b.err != nil {
@@ -71,6 +75,45 @@ func (b *Chunks) Read(p []byte) (n int, err error) {
 		return n, nil // what is wrong is said by the next one
 	}
 	return n, b.err
+}
+
+// readSmall reads chunks that are in R's buffer with all of their bytes, as far as there is room for them. It leaves every other
+// one to next: one of 4096 bytes or more, the last one, one with an extension, and one that is malformed. A client may send one
+// for every byte.
+func (b *Chunks) readSmall(p []byte) (n int) {
+	there, _ := b.R.Peek(b.R.Buffered())
+	read := 0
+	for {
+		at := read
+		if b.inside {
+			if at+2 > len(there) || there[at] != '\r' || there[at+1] != '\n' {
+				break
+			}
+			at += 2
+		}
+		size, digits := 0, 0
+		for ; digits < 3 && at < len(there); digits++ {
+			d, ok := hexDigit(there[at])
+			if !ok {
+				break
+			}
+			size = size<<4 | int(d)
+			at++
+		}
+		if size == 0 || at+2+size > len(there) || there[at] != '\r' || there[at+1] != '\n' || size > len(p)-n {
+			break
+		}
+		at += 2
+		if size == 1 {
+			p[n] = there[at] // a call of copy costs as much as all the rest
+		} else {
+			copy(p[n:], there[at:at+size])
+		}
+		n, read, b.inside = n+size, at+size, true
+		b.excess = max(b.excess+int64(digits)-lineBytes-2*int64(size), 0)
+	}
+	b.R.Discard(read)
+	return n
 }
 
 // Ready says whether Read would find something without waiting for the peer.

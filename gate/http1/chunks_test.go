@@ -127,3 +127,21 @@ func TestWhatStandsBetweenIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkSmallChunks reads a body in chunks of one byte, the dearest a client can send.
+func BenchmarkSmallChunks(b *testing.B) {
+	wire := []byte(strings.Repeat("1\r\nx\r\n", 100_000) + "0\r\n\r\n")
+	out := make([]byte, 16<<10)
+	b.ReportAllocs()
+	b.SetBytes(100_000)
+	for b.Loop() {
+		c := &Chunks{R: bufio.NewReaderSize(bytes.NewReader(wire), 4<<10)}
+		for {
+			if _, err := c.Read(out); err == io.EOF {
+				break
+			} else if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -172,15 +172,8 @@ func TrimBlanks(s string) string {
 func ChunkSize(line string) (n int64, ok bool) {
 	digits := 0
 	for ; digits < len(line); digits++ {
-		var d byte
-		switch c := line[digits]; {
-		case '0' <= c && c <= '9':
-			d = c - '0'
-		case 'a' <= c && c <= 'f':
-			d = c - 'a' + 10
-		case 'A' <= c && c <= 'F':
-			d = c - 'A' + 10
-		default:
+		d, hex := hexDigit(line[digits])
+		if !hex {
 			rest := strings.TrimLeft(line[digits:], " \t")
 			return n, digits > 0 && rest != "" && rest[0] == ';' && Printable(rest)
 		}
@@ -190,6 +183,18 @@ func ChunkSize(line string) (n int64, ok bool) {
 		n = n<<4 | int64(d)
 	}
 	return n, digits > 0
+}
+
+func hexDigit(c byte) (d byte, ok bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
 }
 
 // Bodiless says whether an answer of a status has no body, whatever its header says (RFC 9112 section 6.3).
