@@ -25,7 +25,7 @@ func TestFewFiles(t *testing.T) {
 	s.Write(`
 listen: {https: "127.0.0.1:0", http: "127.0.0.1:0"}
 admin: "127.0.0.1:0"
-limits: {header_time: 2s, drain_grace: 0s, drain_time: 1s}
+limits: {header_time: 1s, drain_grace: 0s, drain_time: 1s}
 sites:
   - {hosts: [slow.test], origin: $slow, http2_crawl: observe}
   - {hosts: [shop.test], origin: $echo, http2_crawl: observe}
@@ -64,7 +64,7 @@ sites:
 	}
 	for i := range crowd {
 		hold(address("admin"), "GET / HTTP/1.1\r\nHost: localhost\r\n")
-		if i%10 == 0 {
+		if i%20 == 0 {
 			hold(address("https"), "")
 			hold(address("http"), "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
 		}
