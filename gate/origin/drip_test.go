@@ -90,6 +90,7 @@ func TestBodyDrips(t *testing.T) {
 					if cut := target == "/sized"; (err != nil) != cut || cut != (result.word() == Timeout) || !cut && len(body) != pieces {
 						t.Errorf("%s: %d bytes, %v, %+v", asked, len(body), err, result)
 					}
+					result.letGo(t)
 				}
 			})
 		})
@@ -118,9 +119,11 @@ func TestChunkFramingDrips(t *testing.T) {
 				if body, err := io.ReadAll(answer.Body); err == nil {
 					t.Errorf("%q was taken for the whole answer", body)
 				}
-				if result := receive(t, g.outcomes); result.word() != Timeout || time.Since(start) > 5*wait {
+				result := receive(t, g.outcomes)
+				if result.word() != Timeout || time.Since(start) > 5*wait {
 					t.Errorf("%+v after %v", result, time.Since(start))
 				}
+				result.letGo(t)
 			})
 		})
 	}

@@ -44,6 +44,15 @@ func (o outcome) word() string {
 	return ""
 }
 
+// letGo waits until the server has let go of a request that was given up.
+func (o outcome) letGo(t *testing.T) {
+	t.Helper()
+	var later interface{ Ended() <-chan struct{} }
+	if errors.As(o.err, &later) {
+		receive(t, later.Ended())
+	}
+}
+
 func (o outcome) cut() bool { return errors.Is(o.err, http.ErrAbortHandler) }
 
 // gateway is an HTTP server in front of an Origin.
