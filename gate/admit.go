@@ -28,12 +28,8 @@ func (h *Handler) admit(x *exchange, w http.ResponseWriter, r *http.Request) (sl
 	case !ok:
 		x.record.OriginError = clientBusy
 		w.Header().Set("Retry-After", "1")
-		respond(
-			w,
-			r,
-			http.StatusServiceUnavailable,
-			"503: too many requests from this address are being worked on. Please try again in a moment.\n",
-		)
+		respond(w, r, http.StatusServiceUnavailable,
+			"503: too many requests from this address are being worked on. Please try again in a moment.\n")
 	}
 	return slot, ok
 }

@@ -36,13 +36,8 @@ func (s *silent) answer(r verify.Result) {
 
 // heavy is a request whose texts lie in one piece of memory with the rest of its head, as a parser leaves them.
 func heavy(n, path int) *http.Request {
-	text := fmt.Sprintf(
-		"GET /%08d%s HTTP/1.1\r\nHost: example.com\r\nUser-Agent: %s\r\nCookie: %s\r\n\r\n",
-		n,
-		strings.Repeat("p", path),
-		crawlerAgent,
-		strings.Repeat("c", 30<<10),
-	)
+	text := fmt.Sprintf("GET /%08d%s HTTP/1.1\r\nHost: example.com\r\nUser-Agent: %s\r\nCookie: %s\r\n\r\n", n,
+		strings.Repeat("p", path), crawlerAgent, strings.Repeat("c", 30<<10))
 	within := func(part string) string {
 		i := strings.Index(text, part)
 		return text[i : i+len(part)]

@@ -68,11 +68,8 @@ func TestOriginIsToldWhoAsks(t *testing.T) {
 			}
 			return 200, 0, nil
 		})
-		f.handler.Proxies = NewProxies(
-			[]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
-			test.address,
-			test.protocol,
-		)
+		f.handler.Proxies = NewProxies([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, test.address,
+			test.protocol)
 		r := request(1, "example.com", "/", "")
 		r.RemoteAddr = test.peer + ":4711"
 		for line := range strings.SplitSeq(test.sent, "|") {

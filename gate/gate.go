@@ -206,8 +206,8 @@ func (h *Handler) identify(x *exchange, ctx context.Context) verify.Verdict {
 }
 
 // recordDecision copies the decision into the record.
-func (x *exchange) recordDecision(d policy.Decision) {
-	r := &x.record
+func (e *exchange) recordDecision(d policy.Decision) {
+	r := &e.record
 	r.Action, r.Reason = d.Action.String(), string(d.Reason)
 	r.Would = ""
 	if d.Would != policy.Serve {
@@ -216,8 +216,8 @@ func (x *exchange) recordDecision(d policy.Decision) {
 	if d.Rule != "" {
 		r.Rule, r.State = d.Rule, d.State.String()
 	}
-	if x.identified {
-		recordVerdict(r, x.result)
+	if e.identified {
+		recordVerdict(r, e.result)
 	}
 }
 

@@ -513,11 +513,8 @@ func BenchmarkHandler(b *testing.B) {
 		agent string
 	}{{"refuse", 2, crawlerAgent}, {"serve", 2, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}} {
 		b.Run(bench.name, func(b *testing.B) {
-			f := setup(
-				b,
-				policy.Refuse,
-				func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) { return 200, 0, nil },
-			)
+			f := setup(b, policy.Refuse,
+				func(w http.ResponseWriter, r *http.Request) (int, time.Duration, error) { return 200, 0, nil })
 			f.handler.Log = forgetful{}
 			r := request(bench.proto, "example.com", "/shop/", bench.agent)
 			w := discard{http.Header{}}

@@ -67,9 +67,7 @@ func TestClientBehindProxies(t *testing.T) {
 		}
 	}
 	for about, p := range map[string]*Proxies{"nobody is trusted": nil, "no header is named": NewProxies(cdn().trusted, "", "")} {
-		if got := p.client(from("198.51.100.1", []string{"192.0.2.7"}, []string{"2"})); got.ip != netip.MustParseAddr(
-			"198.51.100.1",
-		) ||
+		if got := p.client(from("198.51.100.1", []string{"192.0.2.7"}, []string{"2"})); got.ip != netip.MustParseAddr("198.51.100.1") ||
 			got.major > 1 {
 			t.Errorf("%s: %+v", about, got)
 		}
@@ -207,12 +205,8 @@ func TestLawsBehindProxies(t *testing.T) {
 		f.handler.Proxies = cdn()
 		f.oracle.result.Verdict = rapid.SampledFrom([]verify.Verdict{verify.Genuine, verify.Genuine, verify.Impostor, verify.Unknown}).
 			Draw(rt, "verdict")
-		r := request(
-			rapid.IntRange(1, 2).Draw(rt, "proto"),
-			"example.com",
-			rapid.SampledFrom([]string{"/", "/robots.txt"}).Draw(rt, "path"),
-			crawlerAgent,
-		)
+		r := request(rapid.IntRange(1, 2).Draw(rt, "proto"), "example.com",
+			rapid.SampledFrom([]string{"/", "/robots.txt"}).Draw(rt, "path"), crawlerAgent)
 		r.RemoteAddr = "198.51.100.1:1"
 		for name, lines := range headers(rt) {
 			r.Header[name] = lines

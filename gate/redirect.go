@@ -40,9 +40,8 @@ func (h *Redirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	record.Claim = live.Claims.Of(record.Agent)
 	if r.Method == http.MethodConnect {
-		record.Action, record.Reason, record.Status = policy.Serve.String(), string(
-			policy.HTTP1,
-		), http.StatusMethodNotAllowed
+		record.Action, record.Reason = policy.Serve.String(), string(policy.HTTP1)
+		record.Status = http.StatusMethodNotAllowed
 		respond(w, r, record.Status, "405: CONNECT is not served here.\n")
 	} else if !http1.Escaped(r.RequestURI) {
 		record.Action, record.Reason, record.Status = policy.Serve.String(), string(policy.HTTP1), http.StatusBadRequest

@@ -130,35 +130,35 @@ type response struct {
 }
 
 // Unwrap serves http.ResponseController.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // Hijack serves http.Hijacker. What goes on from here is a connection, and counts as one and not as a request.
-func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rest, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil && w.slot != nil {
-		w.slot.Release()
-		w.slot = nil
+func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rest, err := http.NewResponseController(r.ResponseWriter).Hijack()
+	if err == nil && r.slot != nil {
+		r.slot.Release()
+		r.slot = nil
 	}
 	return c, rest, err
 }
 
 // WriteHeader passes on informational responses (1xx but 101) without taking them for the final one. The origin's
 // Alt-Svc is dropped where the site refuses: another service would carry the crawler past the gate (RFC 7838).
-func (w *response) WriteHeader(status int) {
-	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		w.status = status
+func (r *response) WriteHeader(status int) {
+	if r.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		r.status = status
 	}
-	if w.noAltSvc {
-		delete(w.ResponseWriter.Header(), "Alt-Svc")
+	if r.noAltSvc {
+		delete(r.ResponseWriter.Header(), "Alt-Svc")
 	}
-	w.ResponseWriter.WriteHeader(status)
+	r.ResponseWriter.WriteHeader(status)
 }
 
 // trailers drops Alt-Svc from what comes behind the body, announced or not: net/http takes it from the header when the
 // handler has returned.
-func (w *response) trailers() {
-	if w.noAltSvc {
-		header := w.ResponseWriter.Header()
+func (r *response) trailers() {
+	if r.noAltSvc {
+		header := r.ResponseWriter.Header()
 		delete(header, "Alt-Svc")
 		delete(header, http.TrailerPrefix+"Alt-Svc")
 	}
@@ -166,11 +166,11 @@ func (w *response) trailers() {
 
 // Write counts what it is given: a server may say that the last write failed because its client left with the last
 // byte.
-func (w *response) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+func (r *response) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(len(p))
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(len(p))
 	return n, err
 }

@@ -56,22 +56,22 @@ func (c *cached) orStale(crawler crawlerSet, result Result) Result {
 }
 
 // get returns what is cached for addr. A stale proof counts only if it proves crawler.
-func (c *addressCache) get(crawler crawlerSet, addr netip.Addr) cached {
+func (a *addressCache) get(crawler crawlerSet, addr netip.Addr) cached {
 	key := cacheKey(addr.As16())
-	proof, ok := c.proven.GetIfPresent(key)
+	proof, ok := a.proven.GetIfPresent(key)
 	if ok {
-		now := time.Since(c.born)
+		now := time.Since(a.born)
 		if now < proof.expires {
 			return cached{known: proof, source: SourceCache, refresh: now >= proof.refreshAt}
 		}
 		if now >= proof.expires+staleFor {
-			c.drop(key, proof)
+			a.drop(key, proof)
 			proof = nil
 		} else if proof.genuine&crawler == 0 {
 			proof = nil
 		}
 	}
-	other, _ := c.others.GetIfPresent(key)
+	other, _ := a.others.GetIfPresent(key)
 	switch {
 	case other != nil && other.failed == 0:
 		return cached{known: other, source: SourceCache}
@@ -85,8 +85,8 @@ func (c *addressCache) get(crawler crawlerSet, addr netip.Addr) cached {
 }
 
 // drop removes a proof, unless there is a newer one.
-func (c *addressCache) drop(key cacheKey, proof *finding) {
-	c.proven.ComputeIfPresent(key, func(now *finding) (*finding, otter.ComputeOp) {
+func (a *addressCache) drop(key cacheKey, proof *finding) {
+	a.proven.ComputeIfPresent(key, func(now *finding) (*finding, otter.ComputeOp) {
 		if now == proof {
 			return nil, otter.InvalidateOp
 		}
@@ -97,17 +97,17 @@ func (c *addressCache) drop(key cacheKey, proof *finding) {
 // put caches what a lookup found, and returns the finding to use. A failure does not replace a proof; neither does a
 // weak denial, which counts as a failure if there is a proof. A definite denial ends an expired proof; a fresh one ends
 // with the second definite denial.
-func (c *addressCache) put(addr netip.Addr, found *report) *finding {
+func (a *addressCache) put(addr netip.Addr, found *report) *finding {
 	f, key := found.finding, cacheKey(addr.As16())
-	now := time.Since(c.born)
+	now := time.Since(a.born)
 	f.expires = now + found.ttl
 	f.refreshAt = f.expires - found.ttl/10
 	if f.genuine != 0 {
-		c.proven.Set(key, f)
-		c.others.Invalidate(key)
+		a.proven.Set(key, f)
+		a.others.Invalidate(key)
 		return f
 	}
-	proof, _ := c.proven.GetIfPresent(key)
+	proof, _ := a.proven.GetIfPresent(key)
 	if proof != nil && now >= proof.expires+staleFor {
 		proof = nil
 	}
@@ -118,20 +118,20 @@ func (c *addressCache) put(addr netip.Addr, found *report) *finding {
 		f.expires = now + failureTTL
 	case proof != nil && !proof.denied && now < proof.expires:
 		denied := proof.afterDenial(now)
-		c.proven.Set(key, denied)
+		a.proven.Set(key, denied)
 		return denied
 	default:
-		c.others.Set(key, f)
-		c.proven.Invalidate(key)
+		a.others.Set(key, f)
+		a.proven.Invalidate(key)
 		return f
 	}
 	if f.expires > now {
-		c.others.Set(key, f)
+		a.others.Set(key, f)
 	}
 	return f
 }
 
-func (c *addressCache) close() {
-	c.proven.StopAllGoroutines()
-	c.others.StopAllGoroutines()
+func (a *addressCache) close() {
+	a.proven.StopAllGoroutines()
+	a.others.StopAllGoroutines()
 }

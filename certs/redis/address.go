@@ -111,12 +111,12 @@ type UnavailableError struct {
 	err     error
 }
 
-func (e UnavailableError) Error() string {
-	return fmt.Sprintf("certificate storage %q: %s", e.address, e.reason)
+func (u UnavailableError) Error() string {
+	return fmt.Sprintf("certificate storage %q: %s", u.address, u.reason)
 }
 
 // Unwrap has what the network or the server said.
-func (e UnavailableError) Unwrap() error { return e.err }
+func (u UnavailableError) Unwrap() error { return u.err }
 
 // isStale reports whether err may only mean that the server closed a connection since it was last used.
 func isStale(err error) bool {

@@ -237,11 +237,9 @@ func (a *Admin) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		harden(w.Header())
 		if !a.knowsName(r.Host) {
-			http.Error(
-				w,
+			http.Error(w,
 				"403: this page does not answer under that name. Ask for it by its IP address or as localhost.",
-				http.StatusForbidden,
-			)
+				http.StatusForbidden)
 			return
 		}
 		if r.ContentLength > maxBody {

@@ -51,9 +51,7 @@ func example(t testing.TB, change func(*Config)) *Admin {
 func refusal() *audit.Record {
 	return &audit.Record{
 		Site: "example.com", Host: "www.example.com", Method: "GET", Path: "/a?b=c", Proto: "HTTP/2.0",
-		ClientIP: netip.MustParseAddr(
-			"66.249.66.1",
-		), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1)", Claim: "googlebot",
+		ClientIP: netip.MustParseAddr("66.249.66.1"), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1)", Claim: "googlebot",
 		Verdict: "genuine", VerdictSource: "cache", PTR: "crawl-66-249-66-1.googlebot.com",
 		Rule: "http2_crawl", State: "refuse", Action: "refuse", Reason: "refused", Status: 421,
 	}

@@ -103,29 +103,18 @@ func (s sink) histogram(d *prometheus.Desc, h Histogram, labels ...string) {
 // rate() sees its first event.
 func (a *Admin) siteMetrics() prometheus.Collector {
 	g := &group{}
-	decisions := g.desc(
-		"decisions_total",
-		"Requests by site (\"\": a host that is not configured), action and reason.",
-		"site",
-		"action",
-		"reason",
-	)
-	verdicts := g.desc(
-		"verdicts_total",
-		"Verdicts on clients that claim to be a crawler, by where the verdict came from (\"\": nowhere).",
-		"verdict",
-		"source",
-	)
+	decisions := g.desc("decisions_total", "Requests by site (\"\": a host that is not configured), action and reason.",
+		"site", "action", "reason")
+	verdicts := g.desc("verdicts_total",
+		"Verdicts on clients that claim to be a crawler, by where the verdict came from (\"\": nowhere).", "verdict",
+		"source")
 	comeBacks := g.desc(
 		"come_backs_total",
 		"Refused URLs that the verified crawler then fetched over HTTP/1.x, among the latest 262,144 refused since the start.",
 		"site",
 	)
-	http1 := g.desc(
-		"verified_http1_requests_total",
-		"Requests of verified crawlers over HTTP/1.x, whether anything was refused before or not.",
-		"site",
-	)
+	http1 := g.desc("verified_http1_requests_total",
+		"Requests of verified crawlers over HTTP/1.x, whether anything was refused before or not.", "site")
 	origins := g.desc("origin_requests_total", "Requests that a site's origin was asked, by the class of its status, "+
 		"or by what went wrong, before its answer began or in it. A folder is not asked.", "site", "result")
 	first := g.desc("origin_seconds", "How long a site's origin took to begin its answer, where it did.", "site")
@@ -178,18 +167,11 @@ func (a *Admin) guardMetrics() prometheus.Collector {
 		"site",
 		"crawler",
 	)
-	refusals := g.desc(
-		"guard_refusals",
-		"Refusals of a crawler since it last came over HTTP/1.x, verified, on a site whose guard is on.",
-		"site",
-		"crawler",
-	)
-	comeBack := g.desc(
-		"guard_last_http1_timestamp_seconds",
-		"When a crawler last came over HTTP/1.x, verified, to a site whose guard is on; 0: never.",
-		"site",
-		"crawler",
-	)
+	refusals := g.desc("guard_refusals",
+		"Refusals of a crawler since it last came over HTTP/1.x, verified, on a site whose guard is on.", "site",
+		"crawler")
+	comeBack := g.desc("guard_last_http1_timestamp_seconds",
+		"When a crawler last came over HTTP/1.x, verified, to a site whose guard is on; 0: never.", "site", "crawler")
 	g.collect = func(s sink) {
 		guarded := a.guarded()
 		for _, site := range a.config.Policy().Sites() {
@@ -207,11 +189,8 @@ func (a *Admin) guardMetrics() prometheus.Collector {
 func (a *Admin) gateMetrics() prometheus.Collector {
 	g := &group{}
 	ready := g.desc("log_ready", "1 while the decision log takes lines; while it does not, nobody is refused.")
-	expiry := g.desc(
-		"certificate_expiry_timestamp_seconds",
-		"When the host's certificate ends, the earliest of several.",
-		"host",
-	)
+	expiry := g.desc("certificate_expiry_timestamp_seconds",
+		"When the host's certificate ends, the earliest of several.", "host")
 	working := g.desc(
 		"resolver_working",
 		"0 if the DNS did not prove an address of Googlebot's when it was last tried, so that nobody is refused; else 1.",
@@ -219,19 +198,13 @@ func (a *Admin) gateMetrics() prometheus.Collector {
 	prefixes := g.desc("ranges_prefixes", "Prefixes in a published list of address ranges, as it is in use.", "list")
 	fetched := g.desc("ranges_fetched_timestamp_seconds",
 		"When a published list of address ranges was last confirmed by its publisher; 0: never.", "list")
-	stale := g.desc(
-		"ranges_stale",
+	stale := g.desc("ranges_stale",
 		"1 if the publisher of a list of address ranges has not confirmed it for three days, in spite of all attempts.",
-		"list",
-	)
-	reloaded := g.desc(
-		"config_last_reload_successful",
-		"1 while the configuration file is in use as it stands; 0 while its last change is rejected.",
-	)
-	reloadedAt := g.desc(
-		"config_last_reload_timestamp_seconds",
-		"When a version of the configuration was last taken up.",
-	)
+		"list")
+	reloaded := g.desc("config_last_reload_successful",
+		"1 while the configuration file is in use as it stands; 0 while its last change is rejected.")
+	reloadedAt := g.desc("config_last_reload_timestamp_seconds",
+		"When a version of the configuration was last taken up.")
 	build := g.desc("build_info", "Always 1.", "version", "goversion")
 	g.collect = func(s sink) {
 		s.gauge(ready, number(a.config.LogReady()))

@@ -62,7 +62,7 @@ type originTally struct {
 
 // count counts a record. Where nobody was asked, as by the gate's own answers and those of a folder, there is nothing
 // to count.
-func (t *originTally) count(r *audit.Record) {
+func (o *originTally) count(r *audit.Record) {
 	switch {
 	case r.OriginError != "":
 		words := originResultWords()
@@ -70,13 +70,13 @@ func (t *originTally) count(r *audit.Record) {
 		if i < 0 {
 			i = originWords
 		}
-		t.results[statusClasses+i].Add(1)
+		o.results[statusClasses+i].Add(1)
 	case r.OriginStatus == 0:
 		return
 	case r.OriginStatus >= 100 && r.OriginStatus < 600:
-		t.results[r.OriginStatus/100-1].Add(1)
+		o.results[r.OriginStatus/100-1].Add(1)
 	default:
-		t.results[originResults-1].Add(1)
+		o.results[originResults-1].Add(1)
 	}
 	if r.OriginStatus == 0 {
 		return // it never began
@@ -86,17 +86,17 @@ func (t *originTally) count(r *audit.Record) {
 	for i < len(limits) && r.OriginTook > limits[i] {
 		i++
 	}
-	t.first[i].Add(1)
-	t.sum.Add(int64(r.OriginTook))
+	o.first[i].Add(1)
+	o.sum.Add(int64(r.OriginTook))
 }
 
-func (t *originTally) histogram() Histogram {
-	h := Histogram{Counts: make([]uint64, originBuckets), Sum: time.Duration(t.sum.Load()).Seconds()}
+func (o *originTally) histogram() Histogram {
+	h := Histogram{Counts: make([]uint64, originBuckets), Sum: time.Duration(o.sum.Load()).Seconds()}
 	for _, bound := range originBounds() {
 		h.Bounds = append(h.Bounds, bound.Seconds())
 	}
 	for i := range h.Counts {
-		h.Counts[i] = t.first[i].Load()
+		h.Counts[i] = o.first[i].Load()
 	}
 	return h
 }

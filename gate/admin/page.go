@@ -127,10 +127,8 @@ func (a *Admin) view(refresh bool) view {
 func (a *Admin) alarms(v *view) []alarm {
 	var out []alarm
 	if why := a.unwell(); why != "" {
-		out = append(
-			out,
-			alarm{"bad", "The gateway is " + why, "The health address answers 503 for as long as this lasts."},
-		)
+		out = append(out,
+			alarm{"bad", "The gateway is " + why, "The health address answers 503 for as long as this lasts."})
 	}
 	if !v.LogReady {
 		out = append(out, alarm{"warn", "The decision log takes no lines",
@@ -147,9 +145,7 @@ func (a *Admin) alarms(v *view) []alarm {
 	if failed, failing := a.failing(); failing {
 		out = append(out, alarm{"warn", "Nobody can be verified",
 			"Since " + day(failed.Since) + " the DNS does not prove that an address of Googlebot's is Googlebot's: " +
-				visible.Text(
-					failed.Why,
-				) + ". Until it does, everyone is served and nobody is refused. Let verify.resolver " +
+				visible.Text(failed.Why) + ". Until it does, everyone is served and nobody is refused. Let verify.resolver " +
 				"name a DNS server that answers reverse lookups; gate421 check --live tries it."})
 	}
 	if a.config.Enforced != nil {
@@ -176,12 +172,8 @@ func originAlarms(servers []Origin, now time.Time) (out []alarm) {
 		case len(out) == most:
 			left++
 		default:
-			text := "It has answered no request since " + moment(
-				o.DownSince,
-				now,
-			) + ". The latest failure: " + visible.Text(
-				o.Error,
-			) + "."
+			text := "It has answered no request since " + moment(o.DownSince, now) +
+				". The latest failure: " + visible.Text(o.Error) + "."
 			if o.Cure != "" {
 				text += " " + strings.ToUpper(o.Cure[:1]) + o.Cure[1:] + "."
 			}
@@ -287,9 +279,8 @@ func stateWords(s policy.State) string {
 
 func (a *Admin) trippedBanner(site string, s guard.Status, now time.Time) trippedView {
 	t := trippedView{Site: site, Crawler: cmp.Or(s.Crawler, "every crawler"), Refusals: plural(s.Refusals, "time"),
-		Resume: a.config.ResumeCommand(
-			site,
-		), Explain: a.config.ExplainCommand("https://" + strings.Replace(site, "*", "www", 1) + "/")}
+		Resume:  a.config.ResumeCommand(site),
+		Explain: a.config.ExplainCommand("https://" + strings.Replace(site, "*", "www", 1) + "/")}
 	if !s.Since.IsZero() {
 		t.Since = moment(s.Since, now)
 	}

@@ -158,10 +158,7 @@ func TestBanners(t *testing.T) {
 func TestRefreshOnlyWhenAsked(t *testing.T) {
 	a := example(t, nil)
 	for target, follows := range map[string]bool{"/": false, "/?refresh=5": true, "/?refresh=0": false, "/?refresh=5%22%3E%3Cscript%3E": false} {
-		if page := body(t, get(t, a, target)); strings.Contains(
-			page,
-			`<meta http-equiv="refresh" content="5">`,
-		) != follows ||
+		if page := body(t, get(t, a, target)); strings.Contains(page, `<meta http-equiv="refresh" content="5">`) != follows ||
 			strings.Contains(page, "<script") {
 			t.Errorf("%s: follows: %v, want %v", target, !follows, follows)
 		}

@@ -67,30 +67,30 @@ func newRecent(size int) *recent {
 	return q
 }
 
-func (q *recent) add(r *audit.Record, privacy audit.Privacy, at time.Time) {
-	number := q.added.Add(1)
-	s := &q.slots[number%uint64(len(q.slots))]
+func (r *recent) add(record *audit.Record, privacy audit.Privacy, at time.Time) {
+	number := r.added.Add(1)
+	s := &r.slots[number%uint64(len(r.slots))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if number < s.number {
 		return // overtaken by a whole round
 	}
-	s.number, s.at, s.client, s.status = number, at, privacy.Client(r), r.Status
+	s.number, s.at, s.client, s.status = number, at, privacy.Client(record), record.Status
 	s.bytes = s.bytes[:0]
-	s.keep(textSite, r.Site, maxName)
-	s.keep(textHost, r.Host, maxName)
-	s.keep(textMethod, r.Method, maxWord)
-	s.keep(textPath, privacy.Path(r), maxLong)
-	s.keep(textProto, r.Proto, maxWord)
-	s.keep(textAgent, r.Agent, maxLong)
-	s.keep(textClaim, r.Claim, maxWord)
-	s.keep(textVerdict, r.Verdict, maxWord)
-	s.keep(textCause, r.VerdictCause, maxName)
-	s.keep(textPTR, r.PTR, maxName)
-	s.keep(textRule, r.Rule, maxLong)
-	s.keep(textAction, r.Action, maxWord)
-	s.keep(textReason, r.Reason, maxWord)
-	s.keep(textWould, r.Would, maxWord)
+	s.keep(textSite, record.Site, maxName)
+	s.keep(textHost, record.Host, maxName)
+	s.keep(textMethod, record.Method, maxWord)
+	s.keep(textPath, privacy.Path(record), maxLong)
+	s.keep(textProto, record.Proto, maxWord)
+	s.keep(textAgent, record.Agent, maxLong)
+	s.keep(textClaim, record.Claim, maxWord)
+	s.keep(textVerdict, record.Verdict, maxWord)
+	s.keep(textCause, record.VerdictCause, maxName)
+	s.keep(textPTR, record.PTR, maxName)
+	s.keep(textRule, record.Rule, maxLong)
+	s.keep(textAction, record.Action, maxWord)
+	s.keep(textReason, record.Reason, maxWord)
+	s.keep(textWould, record.Would, maxWord)
 }
 
 // keep copies a text, cut between characters at its bound. Texts are kept in the order of their numbers.
@@ -116,10 +116,10 @@ type memory struct {
 }
 
 // list is what is remembered, the latest first.
-func (q *recent) list() []memory {
+func (r *recent) list() []memory {
 	var out []memory
-	for i := range q.slots {
-		s := &q.slots[i]
+	for i := range r.slots {
+		s := &r.slots[i]
 		s.mu.Lock()
 		m := memory{number: s.number, at: s.at, client: s.client, status: s.status}
 		start := 0

@@ -27,9 +27,7 @@ func (a *Admin) rejected() (r Reload, ok bool) {
 // alarm is the banner for a file that was rejected.
 func (r Reload) alarm(now time.Time) alarm {
 	return alarm{"bad", "The configuration file was rejected",
-		"What " + r.File + " has said since " + moment(
-			r.Rejected,
-			now,
-		) + " is not in use, and the version before it is: " + r.Error +
+		"What " + r.File + " has said since " + moment(r.Rejected, now) +
+			" is not in use, and the version before it is: " + r.Error +
 			". gate421 check shows every problem with its line."}
 }

@@ -23,10 +23,8 @@ func TestRejectedConfiguration(t *testing.T) {
 	}, nil)
 	lines := series(t, a, "gate421_config")
 	if !slices.Contains(lines, "gate421_config_last_reload_successful 0") ||
-		!slices.Contains(
-			lines,
-			fmt.Sprintf("gate421_config_last_reload_timestamp_seconds %v", float64(state.At.Unix())),
-		) {
+		!slices.Contains(lines,
+			fmt.Sprintf("gate421_config_last_reload_timestamp_seconds %v", float64(state.At.Unix()))) {
 		t.Errorf("rejected: %q, want config_last_reload_successful 0 and the time of the version in use", lines)
 	}
 	answer := get(t, a, "/health")
@@ -54,9 +52,7 @@ func TestOriginsThatDoNotAnswer(t *testing.T) {
 	for range 20 {
 		servers = append(servers, servers[0])
 	}
-	servers = append(
-		servers[1:],
-		Origin{Site: "example.com", Address: "file:/srv/www", DownSince: noon(), Error: "unreachable"},
-	)
+	servers = append(servers[1:],
+		Origin{Site: "example.com", Address: "file:/srv/www", DownSince: noon(), Error: "unreachable"})
 	expect(t, words(t, body(t, get(t, a, "/"))), []string{"And 16 more origins"}, nil)
 }

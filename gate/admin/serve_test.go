@@ -201,11 +201,8 @@ func TestListenerFails(t *testing.T) {
 			defer close(ended)
 			s.Serve(
 				ctx,
-				newFailing(
-					&net.OpError{Op: "accept", Err: syscall.EMFILE},
-					&net.OpError{Op: "accept", Err: syscall.EMFILE},
-					errors.New("broken"),
-				),
+				newFailing(&net.OpError{Op: "accept", Err: syscall.EMFILE},
+					&net.OpError{Op: "accept", Err: syscall.EMFILE}, errors.New("broken")),
 			)
 		}()
 		time.Sleep(time.Hour)

@@ -50,12 +50,8 @@ func (a *Admin) originMetrics() prometheus.Collector {
 		"site",
 		"origin",
 	)
-	inFlight := g.desc(
-		"origin_requests_in_flight",
-		"Requests that a site's own server is being asked.",
-		"site",
-		"origin",
-	)
+	inFlight := g.desc("origin_requests_in_flight", "Requests that a site's own server is being asked.", "site",
+		"origin")
 	g.collect = func(s sink) {
 		for _, o := range a.config.Origins() {
 			if strings.HasPrefix(o.Address, "file:") {
@@ -76,16 +72,12 @@ func (a *Admin) lookupMetrics() prometheus.Collector {
 			"Answers from memory are none.",
 		"result",
 	)
-	took := g.desc(
-		"verify_seconds",
-		"How long lookups took, their time in the queue left out. Answers from memory are none.",
-	)
+	took := g.desc("verify_seconds",
+		"How long lookups took, their time in the queue left out. Answers from memory are none.")
 	inFlight := g.desc("lookups_in_flight", "Lookups under way.")
 	queued := g.desc("lookups_queued", "Lookups that wait for their turn.")
-	shed := g.desc(
-		"lookups_shed_total",
-		"Lookups that were not made, or not waited for, because the budget was used up; the verdict is then unknown.",
-	)
+	shed := g.desc("lookups_shed_total",
+		"Lookups that were not made, or not waited for, because the budget was used up; the verdict is then unknown.")
 	g.collect = func(s sink) {
 		l := a.config.Lookups()
 		s.counters(ended, l.Results)
@@ -117,11 +109,8 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 			"unknown_name (no site has the name), certificate (there is none yet for the name), other (no agreement, or the client left).",
 		"cause",
 	)
-	requests := g.desc(
-		"requests_in_flight",
-		"Requests being handled, by protocol; over HTTP/2 each is a stream.",
-		"protocol",
-	)
+	requests := g.desc("requests_in_flight", "Requests being handled, by protocol; over HTTP/2 each is a stream.",
+		"protocol")
 	resets := g.desc(
 		"http2_stream_resets_total",
 		"RST_STREAM frames by who sent them: client (all that were received), "+
@@ -177,25 +166,19 @@ func (a *Admin) logMetrics() prometheus.Collector {
 	queueBytes := g.desc("log_queue_bytes", "Bytes of the decision log on their way to the file.")
 	lines := g.desc("log_written_lines_total", "Lines that went into the decision log's file.")
 	bytes := g.desc("log_written_bytes_total", "Bytes that went into the decision log's file.")
-	lost := g.desc(
-		"log_lost_lines_total",
-		"Lines of served requests that were dropped, because the file was slower than the requests or took no lines.",
-	)
+	lost := g.desc("log_lost_lines_total",
+		"Lines of served requests that were dropped, because the file was slower than the requests or took no lines.")
 	leftOut := g.desc(
 		"log_left_out_lines_total",
 		"Lines that were left out, because their network (/24 or /48) had sent more requests than it may cost in log. "+
 			"None is of a verified crawler.",
 	)
 	gaps := g.desc("log_gaps_total", "Lines in the decision log that tell of dropped or left out ones.")
-	givenUp := g.desc(
-		"log_refusals_given_up_total",
-		"Refusals that did not happen, because their line was not taken in time.",
-	)
+	givenUp := g.desc("log_refusals_given_up_total",
+		"Refusals that did not happen, because their line was not taken in time.")
 	failures := g.desc("log_write_failures_total", "Writes to the decision log's file that failed.")
-	syncs := g.desc(
-		"log_sync_failures_total",
-		"Times that the disk did not confirm what was written to the decision log's file, or not within ten seconds.",
-	)
+	syncs := g.desc("log_sync_failures_total",
+		"Times that the disk did not confirm what was written to the decision log's file, or not within ten seconds.")
 	rotations := g.desc("log_rotations_total", "Times that the decision log went on in a new file.")
 	g.collect = func(s sink) {
 		l := a.config.Log()

@@ -23,9 +23,8 @@ func (v *Verification) words(now time.Time) (kind, tag, text string) {
 	case v.At.IsZero():
 		return "", "not tried yet", "The first look at the DNS has not ended."
 	case v.Working:
-		return "genuine", "works", v.server() + " proved who Googlebot is when it was last tried, " + ago(
-			now.Sub(v.At),
-		) + "."
+		return "genuine", "works", v.server() + " proved who Googlebot is when it was last tried, " +
+			ago(now.Sub(v.At)) + "."
 	}
 	return "warn", "does not work", "Nobody is proved: " + visible.Text(v.Why) + "."
 }

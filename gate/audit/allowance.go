@@ -38,28 +38,9 @@ func briefBounds() bounds { return bounds{method: 16, name: 64, path: 200, agent
 // has to have paid for, see Unpaid. Most records have none.
 func (r *Record) Excess() int {
 	full, brief := fullBounds(), briefBounds()
-	return beyond(
-		r.Method,
-		brief.method,
-		full.method,
-	) + beyond(
-		r.Host,
-		brief.name,
-		full.name,
-	) + beyond(
-		r.SNI,
-		brief.name,
-		full.name,
-	) +
-		beyond(
-			r.Path,
-			brief.path,
-			full.path,
-		) + beyond(
-		r.Agent,
-		brief.agent,
-		full.agent,
-	)
+	return beyond(r.Method, brief.method, full.method) + beyond(r.Host, brief.name, full.name) +
+		beyond(r.SNI, brief.name, full.name) + beyond(r.Path, brief.path, full.path) +
+		beyond(r.Agent, brief.agent, full.agent)
 }
 
 func beyond(value string, brief, full int) int {

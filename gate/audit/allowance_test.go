@@ -67,10 +67,8 @@ func washing() map[string]func(n int) *Record {
 		"long agents": func(n int) *Record { r := stranger(n); r.Agent = strings.Repeat("\x80", 512); return r },
 		"claims": func(n int) *Record {
 			r := stranger(n)
-			r.Claim, r.Verdict, r.Reason, r.Path, r.PTR = "googlebot", "impostor", "impostor", "/"+strings.Repeat(
-				"a",
-				2047,
-			), ""
+			r.Claim, r.Verdict, r.Reason, r.Path, r.PTR = "googlebot", "impostor", "impostor", "/"+strings.Repeat("a",
+				2047), ""
 			return r
 		},
 		"a whole network": func(n int) *Record {
@@ -135,14 +133,8 @@ func TestWhatANetworkCostsIsBounded(t *testing.T) {
 				slices.ContainsFunc(k.networks, func(n string) bool { return n != own.String() }) {
 				t.Errorf("%s: %d gap lines about %q", name, k.gaps, k.networks)
 			}
-			t.Logf(
-				"%s: %d requests, %.1f MB on the wire, %.1f MB of log, %.1f times",
-				name,
-				seconds*each,
-				seconds*each*wire/1e6,
-				float64(k.bytes)/1e6,
-				float64(k.bytes)/float64(seconds*each*wire),
-			)
+			t.Logf("%s: %d requests, %.1f MB on the wire, %.1f MB of log, %.1f times", name, seconds*each,
+				seconds*each*wire/1e6, float64(k.bytes)/1e6, float64(k.bytes)/float64(seconds*each*wire))
 			if most := lineBurst + (seconds+1)*lineRate + 4<<20; k.bytes > most {
 				t.Errorf("%s: %d bytes, want %d at the most", name, k.bytes, most)
 			}

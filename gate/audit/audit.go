@@ -104,25 +104,9 @@ func (r *Record) Cut() Record {
 // Size is about how much memory a record that was Cut takes, in bytes.
 func (r *Record) Size() int64 {
 	const fixed = 700 // the Record itself, and what belongs to who holds it
-	return int64(
-		fixed + len(
-			r.Host,
-		) + len(
-			r.Method,
-		) + len(
-			r.Path,
-		) + len(
-			r.SNI,
-		) + len(
-			r.Agent,
-		) + len(
-			r.PTR,
-		) + len(
-			r.Origin,
-		) + len(
-			r.OriginError,
-		),
-	)
+	texts := len(r.Host) + len(r.Method) + len(r.Path) + len(r.SNI) +
+		len(r.Agent) + len(r.PTR) + len(r.Origin) + len(r.OriginError)
+	return int64(fixed + texts)
 }
 
 // Scope says which requests get a line.

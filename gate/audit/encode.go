@@ -208,15 +208,8 @@ func (e *encoder) seconds(before string, d time.Duration) {
 }
 
 func sixDigits(line []byte, n int) []byte {
-	return append(
-		line,
-		byte('0'+n/100000),
-		byte('0'+n/10000%10),
-		byte('0'+n/1000%10),
-		byte('0'+n/100%10),
-		byte('0'+n/10%10),
-		byte('0'+n%10),
-	)
+	return append(line, byte('0'+n/100000), byte('0'+n/10000%10), byte('0'+n/1000%10), byte('0'+n/100%10),
+		byte('0'+n/10%10), byte('0'+n%10))
 }
 
 // printable says whether text can stand in a JSON string as it is: printable ASCII without quote and backslash. It

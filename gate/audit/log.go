@@ -256,18 +256,13 @@ func (l *Log) Close() error {
 	case <-timer.C: // the write that hangs ends with the process
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return fmt.Errorf(
-			"decision log %q takes no lines: %d are missing at its end",
-			l.config.File,
-			uint64(l.lines)+l.missed.lost,
-		)
+		return fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File,
+			uint64(l.lines)+l.missed.lost)
 	}
 	err := l.out.close()
 	if n := l.missing.Load(); n > 0 {
-		err = errors.Join(
-			fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, n),
-			err,
-		)
+		err = errors.Join(fmt.Errorf("decision log %q takes no lines: %d are missing at its end", l.config.File, n),
+			err)
 	}
 	return err
 }

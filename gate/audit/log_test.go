@@ -21,9 +21,7 @@ import (
 func full() *Record {
 	return &Record{
 		Site: "example.com", Host: "www.example.com", Method: "GET", Path: "/shop/?a=1", Proto: "HTTP/2.0", ALPN: "h2", SNI: "www.example.com",
-		ClientIP: netip.MustParseAddr(
-			"66.249.66.1",
-		), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+		ClientIP: netip.MustParseAddr("66.249.66.1"), Agent: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
 		Claim: "googlebot", Verdict: "genuine", VerdictSource: "dns", VerdictCause: "timeout", PTR: "crawl-66-249-66-1.googlebot.com", Verify: 12345 * time.Microsecond,
 		Rule: "/shop/", State: "refuse", Action: "refuse", Reason: "refused", Would: "refuse", Status: 421, BytesOut: 98, Took: 250 * time.Microsecond,
 		Origin: "http://127.0.0.1:3000", OriginStatus: 200, OriginTook: time.Millisecond, OriginError: "reset", RequestID: "00ff-1", Config: "0123456789ab",
@@ -462,12 +460,8 @@ func FuzzLine(f *testing.F) {
 	f.Add("\xff\x00\"\\\n", "/\u2028", strings.Repeat("ü", 300))
 	f.Fuzz(func(t *testing.T, agent, path, ptr string) {
 		e := newEncoder("00000000")
-		line, head := e.decision(
-			time.Unix(0, 0),
-			&Record{Agent: agent, Path: path, PTR: ptr, Host: path, SNI: agent},
-			Privacy{},
-			fullBounds(),
-		)
+		line, head := e.decision(time.Unix(0, 0), &Record{Agent: agent, Path: path, PTR: ptr, Host: path, SNI: agent},
+			Privacy{}, fullBounds())
 		line = slices.Insert(slices.Clone(line), head, byte(0x37))
 		var m map[string]any
 		if err := json.Unmarshal(line, &m); err != nil {

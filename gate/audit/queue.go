@@ -79,9 +79,9 @@ const (
 )
 
 // refuse answers whoever waits for the line with an error, unless that has been settled.
-func (m *ticket) refuse(err error) {
-	if m.refusal != nil && m.refusal.state.Swap(abandoned) != abandoned {
-		m.refusal.result <- err
+func (t *ticket) refuse(err error) {
+	if t.refusal != nil && t.refusal.state.Swap(abandoned) != abandoned {
+		t.refusal.result <- err
 	}
 }
 

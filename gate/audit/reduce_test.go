@@ -87,14 +87,8 @@ func TestProofOutlivesAFlood(t *testing.T) {
 			size += info.Size()
 		}
 		if !slices.Equal(ids, proofs) || !slices.Equal(events, proofs) || size > r.Size {
-			t.Errorf(
-				"compress %v: %d refusals and %d events of %d in %d bytes",
-				compress,
-				len(ids),
-				len(events),
-				len(proofs),
-				size,
-			)
+			t.Errorf("compress %v: %d refusals and %d events of %d in %d bytes", compress, len(ids), len(events),
+				len(proofs), size)
 		}
 	}
 }

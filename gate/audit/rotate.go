@@ -303,9 +303,9 @@ type untilDone struct {
 }
 
 // Read serves io.Reader.
-func (r untilDone) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.from.Read(p)
+	return u.from.Read(p)
 }

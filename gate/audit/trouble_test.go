@@ -88,11 +88,8 @@ func TestStallThatEnds(t *testing.T) {
 		group.Wait()
 		for end := time.Now().Add(200 * time.Millisecond); !l.Ready(); time.Sleep(100 * time.Microsecond) {
 			if time.Now().After(end) {
-				t.Fatalf(
-					"round %d: not ready, though nothing is in the queue but %d lines",
-					round,
-					l.Stats().QueueLines,
-				)
+				t.Fatalf("round %d: not ready, though nothing is in the queue but %d lines", round,
+					l.Stats().QueueLines)
 			}
 		}
 	}

@@ -17,30 +17,26 @@ type listenAddress struct {
 }
 
 // overlaps says whether two addresses cannot both be listened on. Port 0 is a free one each time.
-func (a listenAddress) overlaps(other listenAddress) bool {
-	return a.port != 0 && a.port == other.port &&
-		(a.host == other.host || a.host.IsUnspecified() || other.host.IsUnspecified())
+func (l listenAddress) overlaps(other listenAddress) bool {
+	return l.port != 0 && l.port == other.port &&
+		(l.host == other.host || l.host.IsUnspecified() || other.host.IsUnspecified())
 }
 
-func (a listenAddress) portText() string { return strconv.Itoa(int(a.port)) }
+func (l listenAddress) portText() string { return strconv.Itoa(int(l.port)) }
 
 // parseListenAddress reads "host:port" or ":port", where host is an IP address or localhost. Without a host it is every
 // address. The fault's message goes on after the address. standard is the default address, for hints.
 func parseListenAddress(s, standard string) (listenAddress, *fault) {
 	_, usual, _ := net.SplitHostPort(standard)
 	if strings.Contains(s, "://") {
-		return listenAddress{}, faultf(
-			"leave out what stands before the host",
-			"is not an address to listen on but a URL",
-		)
+		return listenAddress{}, faultf("leave out what stands before the host",
+			"is not an address to listen on but a URL")
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		if addr, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-			return listenAddress{}, faultf(
-				"write "+strconv.Quote(net.JoinHostPort(addr.String(), usual)),
-				"has no port",
-			)
+			return listenAddress{}, faultf("write "+strconv.Quote(net.JoinHostPort(addr.String(), usual)),
+				"has no port")
 		}
 		if _, err := strconv.ParseUint(s, 10, 16); err == nil {
 			return listenAddress{}, faultf("write "+strconv.Quote(":"+s), "has no colon before the port")
@@ -59,10 +55,8 @@ func parseListenAddress(s, standard string) (listenAddress, *fault) {
 	switch host {
 	case "", "*":
 		if host == "*" {
-			return listenAddress{}, faultf(
-				"write "+strconv.Quote(":"+port),
-				"has a star; without a host, every address is meant",
-			)
+			return listenAddress{}, faultf("write "+strconv.Quote(":"+port),
+				"has a star; without a host, every address is meant")
 		}
 		a.host = netip.IPv6Unspecified()
 	case "localhost":
@@ -70,10 +64,8 @@ func parseListenAddress(s, standard string) (listenAddress, *fault) {
 	default:
 		a.host, err = netip.ParseAddr(host)
 		if err != nil {
-			return listenAddress{}, faultf(
-				"write an IP address of this machine, or none: "+strconv.Quote(":"+port),
-				"does not begin with an IP address",
-			)
+			return listenAddress{}, faultf("write an IP address of this machine, or none: "+strconv.Quote(":"+port),
+				"does not begin with an IP address")
 		}
 		a.host = a.host.Unmap()
 	}
@@ -109,10 +101,8 @@ func parseResolver(s string) (string, *fault) {
 	}
 	switch {
 	case tls && name == "":
-		return "", faultf(
-			"write it after a #: "+s+"#dns.example",
-			"the name that the server's certificate must say is missing",
-		)
+		return "", faultf("write it after a #: "+s+"#dns.example",
+			"the name that the server's certificate must say is missing")
 	case !tls && named:
 		return "", faultf("write tls://"+s+", or leave out the # and the name", "a name counts with tls:// only")
 	case !tls:
@@ -139,11 +129,8 @@ func parseServer(s string, standard uint16) (string, *fault) {
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		return "", faultf(
-			"write the server's address: a name could not be looked up without a server",
-			"%s is not an IP address",
-			quote(host),
-		)
+		return "", faultf("write the server's address: a name could not be looked up without a server",
+			"%s is not an IP address", quote(host))
 	}
 	number, f := parsePort(port)
 	if f != nil {

@@ -40,24 +40,14 @@ func (r *reader) sourceFits(c *Certificates, values map[string]*node, n, root *n
 	email, ca, files := values["email"], values["ca"], values["files"]
 	switch {
 	case c.Source == "files" && files == nil:
-		r.problem(
-			values["source"],
-			"list them: files: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]",
-			"certificates.files is missing",
-		)
+		r.problem(values["source"], "list them: files: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]",
+			"certificates.files is missing")
 	case c.Source == "files" && files.kind == list && len(files.items) == 0:
-		r.problem(
-			files,
-			"list them: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]",
-			"certificates.files: is empty",
-		)
+		r.problem(files, "list them: [{cert: /path/to/fullchain.pem, key: /path/to/privkey.pem}]",
+			"certificates.files: is empty")
 	case c.Source != "files" && c.Source != "" && files != nil && len(files.items) > 0:
-		r.problem(
-			files,
-			"write source: files to use them, or leave files out",
-			"certificates.files: not used with source: %s",
-			c.Source,
-		)
+		r.problem(files, "write source: files to use them, or leave files out",
+			"certificates.files: not used with source: %s", c.Source)
 	}
 	switch {
 	case c.Source == "acme" && c.Email == "":
@@ -65,12 +55,9 @@ func (r *reader) sourceFits(c *Certificates, values map[string]*node, n, root *n
 		if root.line == 0 {
 			name = "--email"
 		}
-		r.note(
-			first(email, values["source"], n, root),
+		r.note(first(email, values["source"], n, root),
 			"give an address that someone reads: the certificate authority has no other way to reach you",
-			"%s is missing",
-			name,
-		)
+			"%s is missing", name)
 	case c.Source != "acme" && c.Source != "":
 		for _, n := range []*node{email, ca, values["dns"], values["storage"]} {
 			if n != nil && (n.text != "" && n.kind == text || n.kind == mapping || n.kind == list) {
@@ -80,12 +67,8 @@ func (r *reader) sourceFits(c *Certificates, values map[string]*node, n, root *n
 	}
 	if i := slices.IndexFunc(c.CAs, func(ca CA) bool { return ca.Directory == "letsencrypt-staging" }); c.Source == "acme" &&
 		i >= 0 {
-		r.note(
-			ca,
-			"right for trying out; for visitors leave the key out",
-			"certificates.ca: no browser trusts the certificates of %s",
-			c.CAs[i].Directory,
-		)
+		r.note(ca, "right for trying out; for visitors leave the key out",
+			"certificates.ca: no browser trusts the certificates of %s", c.CAs[i].Directory)
 	}
 }
 
@@ -133,12 +116,8 @@ func (r *reader) authority(n *node) CA {
 	if n.kind == mapping {
 		values := r.section(n, "authority")
 		if directory = values["directory"]; directory == nil {
-			r.problem(
-				n,
-				"say which authority is meant: {directory: letsencrypt, …}",
-				"%s.directory is missing",
-				n.label,
-			)
+			r.problem(n, "say which authority is meant: {directory: letsencrypt, …}", "%s.directory is missing",
+				n.label)
 		}
 		if root := values["root"]; root != nil {
 			ca.Root, _ = r.filled(root, "the path of a PEM file")
@@ -151,12 +130,9 @@ func (r *reader) authority(n *node) CA {
 		ca.Directory = r.directory(directory)
 	}
 	if ca.Directory == "zerossl" && ca.KeyID == "" {
-		r.problem(
-			first(directory, n),
+		r.problem(first(directory, n),
 			"make one with ZeroSSL, and write ca: {directory: zerossl, eab: {key_id: …, hmac_key_file: /path/to/key}}",
-			"%s: zerossl wants an account made beforehand",
-			n.label,
-		)
+			"%s: zerossl wants an account made beforehand", n.label)
 	}
 	return ca
 }
@@ -186,13 +162,8 @@ func (r *reader) binding(n *node) (id, file string) {
 	if values == nil {
 		return "", ""
 	}
-	r.needs(
-		n,
-		values,
-		"the authority shows both for the account: {key_id: …, hmac_key_file: /path/to/key}",
-		"key_id",
-		"hmac_key_file",
-	)
+	r.needs(n, values, "the authority shows both for the account: {key_id: …, hmac_key_file: /path/to/key}", "key_id",
+		"hmac_key_file")
 	if key := values["key_id"]; key != nil {
 		id, _ = r.filled(key, "the key's ID, as the authority shows it")
 	}
@@ -245,13 +216,8 @@ func (r *reader) pairs(n *node) []Pair {
 		}{{"cert", &p.Cert}, {"key", &p.Key}} {
 			value := values[part.key]
 			if value == nil {
-				r.problem(
-					item,
-					"a certificate and its key go together: {cert: …, key: …}",
-					"%s: %s is missing",
-					item.label,
-					part.key,
-				)
+				r.problem(item, "a certificate and its key go together: {cert: …, key: …}", "%s: %s is missing",
+					item.label, part.key)
 				continue
 			}
 			*part.target, _ = r.filled(value, "the path of a PEM file")

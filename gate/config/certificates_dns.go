@@ -52,13 +52,9 @@ func (r *reader) dns(n *node) *DNS {
 		known := append(append([]string{"provider", "resolvers", "propagation"}, needed...), others...)
 		for _, key := range names("dns") {
 			if value := values[key]; value != nil && !slices.Contains(known, key) {
-				r.problem(
-					value,
+				r.problem(value,
 					"leave it out; provider: "+d.Provider+" has "+enumerate(append(needed, others...), "and"),
-					"%s: not used with provider: %s",
-					value.label,
-					d.Provider,
-				)
+					"%s: not used with provider: %s", value.label, d.Provider)
 				delete(values, key)
 			}
 		}
@@ -119,13 +115,8 @@ func (r *reader) dnsServer(n *node, provider string) string {
 		u, err := url.Parse(s)
 		if ok &&
 			(err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
-			r.problem(
-				n,
-				"write it as https://auth.example.com",
-				"%s: %s is not the address of an acme-dns server",
-				n.label,
-				quote(s),
-			)
+			r.problem(n, "write it as https://auth.example.com", "%s: %s is not the address of an acme-dns server",
+				n.label, quote(s))
 		} else if ok && u.Scheme == "http" && !isHere(u.Hostname()) {
 			r.note(n, "write https:// unless nobody else is on that network", "%s: the account's password goes there unencrypted", n.label)
 		}

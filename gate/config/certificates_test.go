@@ -38,10 +38,8 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", name, got, want)
 		}
 	}
-	if hosts := good(t, "authorities").Sites[0].Hosts; !reflect.DeepEqual(
-		hosts,
-		[]string{"*.example.com", "xn--bcher-kva.example.com", "intranet"},
-	) {
+	if hosts := good(t, "authorities").Sites[0].Hosts; !reflect.DeepEqual(hosts,
+		[]string{"*.example.com", "xn--bcher-kva.example.com", "intranet"}) {
 		t.Errorf("hosts %q", hosts)
 	}
 }

@@ -23,10 +23,8 @@ func parseHost(s string) (string, *fault) {
 		return "", faultf(hint, "a host has no path")
 	}
 	if strings.ContainsAny(s, " \t") || strings.Contains(s, ",") {
-		return "", faultf(
-			"write one host an entry: [example.com, www.example.com]",
-			"a host has no spaces and no commas",
-		)
+		return "", faultf("write one host an entry: [example.com, www.example.com]",
+			"a host has no spaces and no commas")
 	}
 	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
 		if addr.Zone() != "" {
@@ -40,20 +38,16 @@ func parseHost(s string) (string, *fault) {
 	name, wildcard := strings.CutPrefix(s, "*.")
 	switch {
 	case s == "*":
-		return "", faultf(
-			"list the hosts; a request for any other host is turned away",
-			"one star for all hosts is not possible",
-		)
+		return "", faultf("list the hosts; a request for any other host is turned away",
+			"one star for all hosts is not possible")
 	case strings.Contains(name, "*"):
 		return "", faultf(
 			"write *.example.com for every host right below example.com",
 			`a star can only stand for the first label, as "*."`,
 		)
 	case wildcard && !strings.Contains(strings.Trim(name, "."), "."):
-		return "", faultf(
-			"write *.example.com for every host right below example.com",
-			"the star covers a whole top-level domain",
-		)
+		return "", faultf("write *.example.com for every host right below example.com",
+			"the star covers a whole top-level domain")
 	}
 	ascii, f := parseName(name)
 	if f != nil {
@@ -117,17 +111,13 @@ func certifiable(host string, c Certificates) *fault {
 	_, err := netip.ParseAddr(host)
 	switch {
 	case strings.HasPrefix(host, "*.") && c.DNS == nil:
-		return faultf(
-			"add certificates.dns, list the hosts one by one, or "+other,
-			"a certificate for a wildcard is given through DNS only, and certificates.dns is missing",
-		)
+		return faultf("add certificates.dns, list the hosts one by one, or "+other,
+			"a certificate for a wildcard is given through DNS only, and certificates.dns is missing")
 	case err == nil:
 		return faultf("write a host name, or "+other, "source: acme gets no certificate for an IP address")
 	case c.onlyLetsEncrypt() && !strings.Contains(host, "."):
-		return faultf(
-			"write the full name, such as "+host+".example.com, or "+other,
-			"Let's Encrypt gives no certificate for a name without a dot",
-		)
+		return faultf("write the full name, such as "+host+".example.com, or "+other,
+			"Let's Encrypt gives no certificate for a name without a dot")
 	}
 	return nil
 }

@@ -68,13 +68,8 @@ func (r *reader) limits(n *node, l *Limits) {
 		if at == nil {
 			at = values["stream_window"]
 		}
-		r.problem(
-			at,
-			"raise limits.connection_window or lower limits.stream_window",
-			"%s: the connection's window (%s) is smaller than a stream's (%s)",
-			at.label,
-			spellSize(int64(l.ConnectionWindow)),
-			spellSize(int64(l.StreamWindow)),
-		)
+		r.problem(at, "raise limits.connection_window or lower limits.stream_window",
+			"%s: the connection's window (%s) is smaller than a stream's (%s)", at.label,
+			spellSize(int64(l.ConnectionWindow)), spellSize(int64(l.StreamWindow)))
 	}
 }

@@ -26,22 +26,11 @@ func (r *reader) origins(n, tls *node, hosts []string, listening []listenAddress
 			sound = false
 			continue
 		case before != nil:
-			r.problem(
-				item,
-				"keep one of them",
-				"%s: %s stands there twice, first on line %d",
-				n.label,
-				quote(t.origin),
-				before.line,
-			)
+			r.problem(item, "keep one of them", "%s: %s stands there twice, first on line %d", n.label, quote(t.origin),
+				before.line)
 		case t.scheme == "file" && len(items) > 1:
-			r.problem(
-				item,
-				"write the folder alone, or servers alone",
-				"%s: %s: a folder cannot be one of several",
-				n.label,
-				quote(item.text),
-			)
+			r.problem(item, "write the folder alone, or servers alone", "%s: %s: a folder cannot be one of several",
+				n.label, quote(item.text))
 		}
 		first[t.origin] = item
 		secure = secure || t.secure()
@@ -68,26 +57,17 @@ func (r *reader) origin(n *node, hosts []string, listening []listenAddress) (tar
 	if d, known := t.address(); known && t.host != "" {
 		for _, own := range listening {
 			if d.port == own.port && (d.host == own.host || own.host.IsUnspecified() && d.host.IsLoopback()) {
-				r.problem(
-					n,
+				r.problem(n,
 					"let the site's own server listen on another port, such as 127.0.0.1:3000, and write that here",
-					"%s: %s is gate421's own address (%s %q): requests would go round in circles",
-					n.label,
-					quote(written),
-					own.name,
-					own.address,
-				)
+					"%s: %s is gate421's own address (%s %q): requests would go round in circles", n.label,
+					quote(written), own.name, own.address)
 			}
 		}
 	}
 	if slices.Contains(hosts, t.host) && !isAddress(t.host) {
-		r.note(
-			n,
-			"write the address of the site's own server, such as http://127.0.0.1:3000",
-			"%s: %s is one of the site's own hosts: if it leads to this machine, requests go round in circles",
-			n.label,
-			quote(t.host),
-		)
+		r.note(n, "write the address of the site's own server, such as http://127.0.0.1:3000",
+			"%s: %s is one of the site's own hosts: if it leads to this machine, requests go round in circles", n.label,
+			quote(t.host))
 	}
 	return t, true
 }
@@ -120,35 +100,19 @@ func (r *reader) originTLS(n *node, secure bool) OriginTLS {
 	switch {
 	case len(r.problems) > before:
 	case !secure && tls != OriginTLS{}:
-		r.problem(
-			n,
-			"leave it out, or write an origin that begins with https://",
-			"%s: counts for https origins only",
-			n.label,
-		)
+		r.problem(n, "leave it out, or write an origin that begins with https://", "%s: counts for https origins only",
+			n.label)
 	case tls.ClientCert != "" && tls.ClientKey == "":
-		r.problem(
-			values["client_cert"],
-			"write client_key: /path/to/privkey.pem beside it",
-			"%s: has no client_key",
-			values["client_cert"].label,
-		)
+		r.problem(values["client_cert"], "write client_key: /path/to/privkey.pem beside it", "%s: has no client_key",
+			values["client_cert"].label)
 	case tls.ClientCert == "" && tls.ClientKey != "":
-		r.problem(
-			values["client_key"],
-			"write client_cert: /path/to/fullchain.pem beside it",
-			"%s: has no client_cert",
-			values["client_key"].label,
-		)
+		r.problem(values["client_key"], "write client_cert: /path/to/fullchain.pem beside it", "%s: has no client_cert",
+			values["client_key"].label)
 	case tls.InsecureSkipVerify && tls.CA != "":
 		r.problem(skip, "leave one of them out", "%s: with it, the ca beside it would not be looked at", skip.label)
 	case tls.InsecureSkipVerify:
-		r.note(
-			skip,
-			"name the origin's own authority with ca instead",
-			"%s is on: whoever sits between here and the origin can read and change everything",
-			skip.label,
-		)
+		r.note(skip, "name the origin's own authority with ca instead",
+			"%s is on: whoever sits between here and the origin can read and change everything", skip.label)
 	}
 	return tls
 }

@@ -16,24 +16,16 @@ func (r *reader) proxies(values map[string]*node, l *Listen) {
 	trusted, ip, protocol := values["trusted_proxies"], values["client_ip_header"], values["client_protocol_header"]
 	for _, n := range []*node{ip, protocol} {
 		if n != nil && n.text != "" && (trusted == nil || trusted.kind == list && len(trusted.items) == 0) {
-			r.problem(
-				n,
-				"list them: trusted_proxies: [192.0.2.0/24], or leave the header out",
-				"%s: believed from trusted_proxies only, and there are none",
-				n.label,
-			)
+			r.problem(n, "list them: trusted_proxies: [192.0.2.0/24], or leave the header out",
+				"%s: believed from trusted_proxies only, and there are none", n.label)
 		}
 	}
 	if len(l.TrustedProxies) == 0 {
 		return
 	}
 	if ip != nil && protocol != nil && ip.text != "" && strings.EqualFold(ip.text, protocol.text) {
-		r.problem(
-			protocol,
-			"they are two headers, such as X-Forwarded-For and CloudFront-Viewer-Http-Version",
-			"%s: is the client_ip_header, too",
-			protocol.label,
-		)
+		r.problem(protocol, "they are two headers, such as X-Forwarded-For and CloudFront-Viewer-Http-Version",
+			"%s: is the client_ip_header, too", protocol.label)
 	}
 	if ip == nil || ip.text == "" {
 		r.note(
@@ -94,10 +86,8 @@ func parseNetwork(s string) (netip.Prefix, *fault) {
 	network, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return netip.Prefix{}, faultf(
-			"write an address and its bits, such as 192.0.2.0/24 or 2001:db8::/32",
-			"is not a network",
-		)
+		return netip.Prefix{}, faultf("write an address and its bits, such as 192.0.2.0/24 or 2001:db8::/32",
+			"is not a network")
 	case network.Addr().Is4In6():
 		return netip.Prefix{}, faultf("write it as IPv4, such as 192.0.2.0/24", "is IPv4 written as IPv6")
 	case network != network.Masked():
@@ -125,20 +115,11 @@ func (r *reader) header(n *node) string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~" // RFC 9110 section 5.6.2
 	switch {
 	case strings.Trim(s, letters) != "":
-		r.problem(
-			n,
-			"write the name alone, such as X-Forwarded-For",
-			"%s: %s is not the name of a header",
-			n.label,
-			quote(s),
-		)
+		r.problem(n, "write the name alone, such as X-Forwarded-For", "%s: %s is not the name of a header", n.label,
+			quote(s))
 	case strings.EqualFold(s, "Forwarded"):
-		r.problem(
-			n,
-			"let the proxies send X-Forwarded-For or another header that has nothing but addresses",
-			"%s: Forwarded (RFC 7239) has more than an address and is not read",
-			n.label,
-		)
+		r.problem(n, "let the proxies send X-Forwarded-For or another header that has nothing but addresses",
+			"%s: Forwarded (RFC 7239) has more than an address and is not read", n.label)
 	case strings.EqualFold(s, "Host"), strings.EqualFold(s, "User-Agent"), strings.EqualFold(s, "Connection"):
 		r.problem(n, "write the header in which the proxies say it", "%s: %s says something else", n.label, quote(s))
 	}

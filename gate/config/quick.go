@@ -44,14 +44,8 @@ func (q QuickSetup) root() *node {
 	for _, host := range q.Hosts {
 		hosts.items = append(hosts.items, &node{text: host})
 	}
-	site := branch(
-		"hosts",
-		hosts,
-		"origin",
-		flag("--origin", q.Origin),
-		"http2_crawl",
-		flag("--http2-crawl", q.HTTP2Crawl),
-	)
+	site := branch("hosts", hosts, "origin", flag("--origin", q.Origin), "http2_crawl",
+		flag("--http2-crawl", q.HTTP2Crawl))
 	root := branch("sites", &node{kind: list, items: []*node{site}})
 	if q.Email != "" {
 		root.entries = append(

@@ -153,11 +153,8 @@ func (r *reader) state(n *node) (policy.State, bool) {
 		}
 	}
 	if n.kind == mapping || n.kind == list || n.kind == nothing || n.kind == null {
-		r.wrongType(
-			n,
-			"refuse, observe or allow",
-			"refuse answers 421, observe only records that it would, allow leaves crawlers alone",
-		)
+		r.wrongType(n, "refuse, observe or allow",
+			"refuse answers 421, observe only records that it would, allow leaves crawlers alone")
 		return 0, false
 	}
 	hint := "refuse answers 421, observe only records that it would, allow leaves crawlers alone"
@@ -186,11 +183,8 @@ func (r *reader) state(n *node) (policy.State, bool) {
 // integer returns a number from low to high.
 func (r *reader) integer(n *node, low, high int64) (int64, bool) {
 	if n.kind != number {
-		r.wrongType(
-			n,
-			"a number",
-			fmt.Sprintf("write a whole number from %d to %d, without quotes and unit", low, high),
-		)
+		r.wrongType(n, "a number",
+			fmt.Sprintf("write a whole number from %d to %d, without quotes and unit", low, high))
 		return 0, false
 	}
 	v, err := strconv.ParseInt(n.text, 10, 64)
@@ -204,13 +198,8 @@ func (r *reader) integer(n *node, low, high int64) (int64, bool) {
 // duration returns a duration from low to high.
 func (r *reader) duration(n *node, low, high time.Duration) (time.Duration, bool) {
 	if n.kind == number {
-		r.problem(
-			n,
-			"write the unit: "+n.text+"s; the others are ms, m, h and d",
-			"%s: the duration %s has no unit",
-			n.label,
-			n.text,
-		)
+		r.problem(n, "write the unit: "+n.text+"s; the others are ms, m, h and d", "%s: the duration %s has no unit",
+			n.label, n.text)
 		return 0, false
 	}
 	s, ok := r.text(n, "a duration such as 10s")
@@ -220,13 +209,8 @@ func (r *reader) duration(n *node, low, high time.Duration) (time.Duration, bool
 	d, err := parseDuration(s)
 	switch {
 	case err != nil:
-		r.problem(
-			n,
-			"write a number and its unit, such as 500ms, 10s, 1h30m or 7d",
-			"%s: %s is not a duration",
-			n.label,
-			quote(s),
-		)
+		r.problem(n, "write a number and its unit, such as 500ms, 10s, 1h30m or 7d", "%s: %s is not a duration",
+			n.label, quote(s))
 	case d < low || d > high:
 		r.problem(n, "", "%s: must be from %s to %s, not %s", n.label, spellDuration(low), spellDuration(high), s)
 	default:
@@ -238,13 +222,8 @@ func (r *reader) duration(n *node, low, high time.Duration) (time.Duration, bool
 // size returns a number of bytes from low to high.
 func (r *reader) size(n *node, low, high int64) (int64, bool) {
 	if n.kind == number {
-		r.problem(
-			n,
-			"write the unit: "+n.text+"B; the others are KiB, MiB and GiB",
-			"%s: the size %s has no unit",
-			n.label,
-			n.text,
-		)
+		r.problem(n, "write the unit: "+n.text+"B; the others are KiB, MiB and GiB", "%s: the size %s has no unit",
+			n.label, n.text)
 		return 0, false
 	}
 	s, ok := r.text(n, "a size such as 256KiB")

@@ -173,14 +173,10 @@ func TestManyProblemsAreBounded(t *testing.T) {
 func TestHostileShapes(t *testing.T) {
 	full := func(s string) string { return strings.Repeat(s, maxFileBytes/4/len(s)) }
 	shapes := map[string]string{
-		"keys": full(
-			"a: b\n",
-		), "brackets": full("["), "braces": full("{a: "), "dashes": full("- "), "questions": full("? "),
+		"keys": full("a: b\n"), "brackets": full("["), "braces": full("{a: "), "dashes": full("- "), "questions": full("? "),
 		"colons": full(": "), "empty values": full("a:\n"), "commas": "a: [" + full("x,") + "]", "quotes": full("'"),
 		"lines": full("\n"), "comments": full("#\n"), "text": full("x"), "spaces": "a: x" + full(" ") + "y",
-		"anchors": full(
-			"&a ",
-		), "stars": full("*a "), "tags": full("! "), "documents": full("---\n"), "pipes": "a: |\n" + full(" x\n"),
+		"anchors": full("&a "), "stars": full("*a "), "tags": full("! "), "documents": full("---\n"), "pipes": "a: |\n" + full(" x\n"),
 		"steps": func() string {
 			var b strings.Builder
 			for i := 0; b.Len()+i+4 < maxFileBytes/4; i++ {

@@ -67,16 +67,8 @@ func (r *reader) listen(n, admin *node, c *Config) []listenAddress {
 			if holder.node == nil {
 				standard = ", the default"
 			}
-			r.problem(
-				at.node,
-				"give each its own port",
-				"%s: %q is taken by %s (%q%s)",
-				at.name,
-				at.address,
-				holder.name,
-				holder.address,
-				standard,
-			)
+			r.problem(at.node, "give each its own port", "%s: %q is taken by %s (%q%s)", at.name, at.address,
+				holder.name, holder.address, standard)
 			break
 		}
 		listening = append(listening, d)
@@ -102,12 +94,8 @@ func (r *reader) listenAddress(n *node, name string, target *string) (listenAddr
 			return listenAddress{}, false
 		}
 		if address == "" && name == "listen.https" {
-			r.problem(
-				n,
-				"leave the key out for "+example,
-				"%s: cannot be turned off: it is what gate421 is for",
-				n.label,
-			)
+			r.problem(n, "leave the key out for "+example, "%s: cannot be turned off: it is what gate421 is for",
+				n.label)
 			return listenAddress{}, false
 		}
 		*target = address
@@ -144,11 +132,8 @@ func (r *reader) folder(n *node) string {
 func (r *reader) crawlerNames(n *node) []string {
 	items, ok := r.list(n, "[googlebot]")
 	if ok && len(items) == 0 {
-		r.problem(
-			n,
-			"name at least one; to refuse nobody, write http2_crawl: allow or observe",
-			"crawlers: is empty, so that nothing would ever be refused",
-		)
+		r.problem(n, "name at least one; to refuse nobody, write http2_crawl: allow or observe",
+			"crawlers: is empty, so that nothing would ever be refused")
 	}
 	var names []string
 	for _, item := range items {

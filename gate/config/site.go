@@ -48,13 +48,8 @@ func (r *reader) noteWWW() {
 			continue
 		}
 		if r.hosts[other] == nil && r.hosts["*."+domain] == nil {
-			r.note(
-				n,
-				"add it to hosts if it leads here, too",
-				"host %s: %s is of no site: who types it gets a certificate error",
-				quote(host),
-				other,
-			)
+			r.note(n, "add it to hosts if it leads here, too",
+				"host %s: %s is of no site: who types it gets a certificate error", quote(host), other)
 		}
 	}
 }
@@ -140,25 +135,15 @@ func (r *reader) siteHosts(n *node, certificates Certificates) []string {
 			if before.line > 0 {
 				first = fmt.Sprintf(", first on line %d", before.line)
 			}
-			r.problem(
-				item,
-				"a host can have one site only; keep one of them",
-				"host %s: listed twice%s",
-				quote(host),
-				first,
-			)
+			r.problem(item, "a host can have one site only; keep one of them", "host %s: listed twice%s", quote(host),
+				first)
 			continue
 		}
 		r.hosts[host] = item
 		hosts = append(hosts, host)
 		if domain, yes := private(host); yes && certificates.Source == "acme" && certificates.onlyLetsEncrypt() {
-			r.note(
-				item,
-				"use certificates.source: local or files",
-				"host %s: Let's Encrypt gives no certificate for names under .%s",
-				quote(host),
-				domain,
-			)
+			r.note(item, "use certificates.source: local or files",
+				"host %s: Let's Encrypt gives no certificate for names under .%s", quote(host), domain)
 		}
 	}
 	return hosts
@@ -167,11 +152,8 @@ func (r *reader) siteHosts(n *node, certificates Certificates) []string {
 // guard reads a guard; null turns it off.
 func (r *reader) guard(n *node) *Guard {
 	g := r.guardOf(nil)
-	hint := fmt.Sprintf(
-		"write null to turn the guard off; leave the key out for %d refusals within %s",
-		g.Refusals,
-		key("guard", "within").Default,
-	)
+	hint := fmt.Sprintf("write null to turn the guard off; leave the key out for %d refusals within %s", g.Refusals,
+		key("guard", "within").Default)
 	switch {
 	case n.kind == null:
 		return nil
@@ -193,11 +175,8 @@ func (r *reader) guardOf(values map[string]*node) *Guard {
 // paths reads the exceptions in their order.
 func (r *reader) paths(n *node) []policy.Rule {
 	if n.kind != mapping {
-		r.wrongType(
-			n,
-			"patterns with their states",
-			"write {/downloads/: allow}, or one pattern a line below paths; leave it out if there are none",
-		)
+		r.wrongType(n, "patterns with their states",
+			"write {/downloads/: allow}, or one pattern a line below paths; leave it out if there are none")
 		return nil
 	}
 	site := strings.TrimSuffix(n.label, "paths")
@@ -283,14 +262,9 @@ func (r *reader) notePaths(n, paths *node, s Site) {
 		rule := s.Paths[i]
 		canonical := policy.CanonicalPattern(rule.Pattern)
 		if canonical == "/" && rule.State != s.HTTP2Crawl {
-			r.note(
-				e.key,
-				"if that is meant, write http2_crawl: "+rule.State.String()+" and leave the rule out",
-				"%spath %s matches every page: http2_crawl: %s decides nothing",
-				n.label,
-				quote(rule.Pattern),
-				s.HTTP2Crawl,
-			)
+			r.note(e.key, "if that is meant, write http2_crawl: "+rule.State.String()+" and leave the rule out",
+				"%spath %s matches every page: http2_crawl: %s decides nothing", n.label, quote(rule.Pattern),
+				s.HTTP2Crawl)
 			continue
 		}
 		if rule.State != s.HTTP2Crawl && !mixed {
@@ -306,13 +280,9 @@ func (r *reader) notePaths(n, paths *node, s Site) {
 			)
 		}
 		if rule.State == policy.Refuse && strings.TrimSuffix(canonical, "$") == "/robots.txt" {
-			r.note(
-				e.key,
-				"leave the rule out: /robots.txt is then always served",
-				"%spath %s: a crawler that gets 421 for robots.txt may take it that nothing is disallowed",
-				n.label,
-				quote(rule.Pattern),
-			)
+			r.note(e.key, "leave the rule out: /robots.txt is then always served",
+				"%spath %s: a crawler that gets 421 for robots.txt may take it that nothing is disallowed", n.label,
+				quote(rule.Pattern))
 		}
 	}
 }

@@ -29,17 +29,11 @@ func parseOrigin(s string) (target, *fault) {
 	case ok && network && strings.HasPrefix(rest, "//"):
 		return parseURL(lower, lower+":"+rest)
 	case ok && network:
-		return target{}, faultf(
-			"write "+lower+"://"+strings.TrimLeft(rest, "/"),
-			"%s: wants two slashes behind it",
-			lower,
-		)
+		return target{}, faultf("write "+lower+"://"+strings.TrimLeft(rest, "/"), "%s: wants two slashes behind it",
+			lower)
 	case ok && strings.HasPrefix(rest, "//"):
-		return target{}, faultf(
-			"write http://…, https://…, h2c://…, h2://…, unix:/socket or file:/folder",
-			"an origin cannot be reached by %s",
-			quote(lower+"://"),
-		)
+		return target{}, faultf("write http://…, https://…, h2c://…, h2://…, unix:/socket or file:/folder",
+			"an origin cannot be reached by %s", quote(lower+"://"))
 	case strings.HasPrefix(s, ":"):
 		return target{}, faultf("write http://127.0.0.1"+s, "has no http:// and no host before the port")
 	case strings.HasPrefix(s, "/") && (strings.HasSuffix(s, ".sock") || strings.HasSuffix(s, ".socket")):
@@ -53,10 +47,8 @@ func parseOrigin(s string) (target, *fault) {
 func parseFolder(folder string) (target, *fault) {
 	if host, ok := strings.CutPrefix(folder, "//"); ok {
 		if !strings.HasPrefix(host, "/") {
-			return target{}, faultf(
-				"write file:/"+host+" if that is the folder",
-				"a folder on another machine cannot be served",
-			)
+			return target{}, faultf("write file:/"+host+" if that is the folder",
+				"a folder on another machine cannot be served")
 		}
 		folder = host
 	}
@@ -65,10 +57,8 @@ func parseFolder(folder string) (target, *fault) {
 	}
 	clean := path.Clean(folder)
 	if clean == "/" {
-		return target{}, faultf(
-			"write the site's own folder: file:/var/www/site",
-			"the folder / would put every file of this machine on the web",
-		)
+		return target{}, faultf("write the site's own folder: file:/var/www/site",
+			"the folder / would put every file of this machine on the web")
 	}
 	return target{origin: "file:" + clean, scheme: "file"}, nil
 }
@@ -87,12 +77,8 @@ func parseSocket(socket string) (target, *fault) {
 	case clean == "/" || strings.HasSuffix(socket, "/"):
 		return target{}, faultf("write the socket's path: unix:/run/app.sock", "is a folder, not a socket")
 	case len(clean) > maxSocket:
-		return target{}, faultf(
-			"let the server make it in another folder, such as /run",
-			"a socket's path has at most %d bytes, not %d",
-			maxSocket,
-			len(clean),
-		)
+		return target{}, faultf("let the server make it in another folder, such as /run",
+			"a socket's path has at most %d bytes, not %d", maxSocket, len(clean))
 	}
 	return target{origin: "unix:" + clean, scheme: "unix"}, nil
 }
@@ -139,11 +125,8 @@ func parseURL(scheme, s string) (target, *fault) {
 	}
 	if addr, err := netip.ParseAddr(t.host); err == nil {
 		if addr.Zone() != "" {
-			return target{}, faultf(
-				"write an address without it",
-				"an address with a zone (%%%s) cannot stand in it",
-				addr.Zone(),
-			)
+			return target{}, faultf("write an address without it", "an address with a zone (%%%s) cannot stand in it",
+				addr.Zone())
 		}
 		t.host = addr.String()
 	} else if name, ok := originName(t.host); ok {
@@ -171,16 +154,12 @@ func unbracketed(scheme, rest string) *fault {
 	end := strings.LastIndexByte(host, ':')
 	address, err := netip.ParseAddr(host[:end])
 	if _, f := parsePort(host[end+1:]); err == nil && f == nil && address.Is6() {
-		return faultf(
-			"write "+scheme+"://["+host[:end]+"]:"+host[end+1:],
-			"an IPv6 address wants brackets, so that its port can be told from it",
-		)
+		return faultf("write "+scheme+"://["+host[:end]+"]:"+host[end+1:],
+			"an IPv6 address wants brackets, so that its port can be told from it")
 	}
 	if address, err := netip.ParseAddr(host); err == nil && address.Is6() {
-		return faultf(
-			"write "+scheme+"://["+host+"], with its port behind that: "+scheme+"://["+host+"]:3000",
-			"an IPv6 address wants brackets",
-		)
+		return faultf("write "+scheme+"://["+host+"], with its port behind that: "+scheme+"://["+host+"]:3000",
+			"an IPv6 address wants brackets")
 	}
 	return nil
 }

@@ -112,13 +112,9 @@ func (r *reader) clean(source []byte) bool {
 		at := strings.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c >= 0x7f && c < 0xa0 })
 		if at >= 0 {
 			c, _ := utf8.DecodeRuneInString(line[at:])
-			r.problemAt(
-				i+1,
-				utf8.RuneCountInString(line[:at])+1,
+			r.problemAt(i+1, utf8.RuneCountInString(line[:at])+1,
 				"delete it; if there are many, the file is damaged or is not a text file",
-				"the control character %U does not belong here",
-				c,
-			)
+				"the control character %U does not belong here", c)
 			return false
 		}
 	}

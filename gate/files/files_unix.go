@@ -97,11 +97,8 @@ func find(path string) (_ place, err error) {
 		case at.shared && !ours(info):
 			uid, _ := owner(info)
 			return place{}, &Unsafe{
-				fmt.Sprintf(
-					"%q is a link of user %d's in a folder where others can write, and is not followed",
-					at.real,
-					uid,
-				),
+				fmt.Sprintf("%q is a link of user %d's in a folder where others can write, and is not followed",
+					at.real, uid),
 				fmt.Sprintf(
 					"remove %q, and name a file in a folder where only root and the user that gate421 runs as can write",
 					at.real,
@@ -193,10 +190,8 @@ func open(path string, flag int, mode fs.FileMode) (*os.File, string, error) {
 	}
 	defer root.Close()
 	if here, err := root.Stat("."); err != nil || !os.SameFile(here, at.folder) {
-		return nil, "", errors.Join(
-			err,
-			&Unsafe{Why: fmt.Sprintf("folder %q was replaced while it was looked at", filepath.Dir(at.real))},
-		)
+		return nil, "", errors.Join(err,
+			&Unsafe{Why: fmt.Sprintf("folder %q was replaced while it was looked at", filepath.Dir(at.real))})
 	}
 	f, err := root.OpenFile(filepath.Base(at.real), flag, mode)
 	if err != nil {

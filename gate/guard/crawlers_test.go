@@ -108,12 +108,8 @@ func TestSiteThatRefusesNobodyIsForgotten(t *testing.T) {
 		g.Refused("s", "a")
 		g.Refused("s", "a")
 		if !g.Armed("s", "a") || g.Armed("other", "a") {
-			t.Errorf(
-				"an hour later: armed %v, %v, want true, false: %+v",
-				g.Armed("s", "a"),
-				g.Armed("other", "a"),
-				g.Status(),
-			)
+			t.Errorf("an hour later: armed %v, %v, want true, false: %+v", g.Armed("s", "a"), g.Armed("other", "a"),
+				g.Status())
 		}
 		time.Sleep(10 * time.Minute)
 		if g.Armed("s", "a") {

@@ -88,14 +88,14 @@ const longestWait = 10 * 365 * 24 * time.Hour
 
 // count is what was kept, in a file that was last changed at written. Whatever the numbers are, what comes of them is
 // harmless.
-func (c keptCount) count(written time.Time) *count {
-	n := &count{refusals: max(c.Refusals, 0), since: c.Since, cameBack: c.CameBack, tripped: c.Tripped}
+func (k keptCount) count(written time.Time) *count {
+	n := &count{refusals: max(k.Refusals, 0), since: k.Since, cameBack: k.CameBack, tripped: k.Tripped}
 	switch {
 	case n.refusals == 0:
-	case c.Waited != nil:
-		n.waited = time.Duration(math.Round(min(max(*c.Waited, 0), longestWait.Seconds()) * float64(time.Second)))
-	case plausible(c.Since):
-		n.waited = min(max(written.Sub(c.Since), 0), longestWait)
+	case k.Waited != nil:
+		n.waited = time.Duration(math.Round(min(max(*k.Waited, 0), longestWait.Seconds()) * float64(time.Second)))
+	case plausible(k.Since):
+		n.waited = min(max(written.Sub(k.Since), 0), longestWait)
 	}
 	return n
 }

@@ -93,16 +93,16 @@ type count struct {
 }
 
 // wait is the time since the first refusal.
-func (n *count) wait() time.Duration {
-	if n.from.IsZero() {
-		return n.waited
+func (c *count) wait() time.Duration {
+	if c.from.IsZero() {
+		return c.waited
 	}
-	return n.waited + time.Since(n.from)
+	return c.waited + time.Since(c.from)
 }
 
 // reset forgets the refusals and the trip.
-func (n *count) reset() {
-	n.refusals, n.since, n.waited, n.from, n.tripped = 0, time.Time{}, 0, time.Time{}, false
+func (c *count) reset() {
+	c.refusals, c.since, c.waited, c.from, c.tripped = 0, time.Time{}, 0, time.Time{}, false
 }
 
 // key names a count. An empty crawler is all of them.
@@ -210,12 +210,12 @@ func (g *Guard) Refused(site, crawler string) {
 }
 
 // inherit adds what the first versions counted of the site.
-func (n *count) inherit(old *count) {
-	if n.tripped || old.refusals == 0 {
+func (c *count) inherit(old *count) {
+	if c.tripped || old.refusals == 0 {
 		return
 	}
-	n.refusals += old.refusals
-	n.since, n.waited, n.from = old.since, max(old.wait(), n.wait()), time.Now()
+	c.refusals += old.refusals
+	c.since, c.waited, c.from = old.since, max(old.wait(), c.wait()), time.Now()
 }
 
 // CameBack notes that a crawler came over HTTP/1.x and was verified.

@@ -8,14 +8,14 @@ import (
 	"io"
 )
 
-// Chunks reads a chunked body (RFC 9112 section 7.1). Anything that is not to the letter is an error: what two readers could
-// split differently is not passed on. Set R; the rest may be zero.
+// Chunks reads a chunked body (RFC 9112 section 7.1). Anything that is not to the letter is an error: what two readers
+// could split differently is not passed on. Set R; the rest may be zero.
 type Chunks struct {
 	R *bufio.Reader
 	// Blanks lets them stand between a size and the end of its line, where some servers leave room for a longer size.
 	Blanks bool
-	// Behind reads what comes behind the last chunk, the empty line included, from R. Its error ends the body. nil: the fields
-	// there are read to the letter, for Trailer.
+	// Behind reads what comes behind the last chunk, the empty line included, from R. Its error ends the body. nil: the
+	// fields there are read to the letter, for Trailer.
 	Behind func() error
 	// Trailer is told every field behind the body, in order. An error of its own ends the body with that error.
 	Trailer func(name, value string) error
@@ -46,46 +46,46 @@ func malformed(format string, args ...any) error {
 // Read reads bytes of the present chunk, and of those behind it as far as they have come. Its error is io.EOF at
 // the end of the body, io.ErrUnexpectedEOF where the connection ended before, and what the connection said
 // otherwise.
-func (b *Chunks) Read(p []byte) (n int, err error) {
+func (c *Chunks) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for n == 0 || n < len(p) && b.Ready() {
-		if b.err == nil && b.left == 0 {
-			if small := b.readSmall(p[n:]); small > 0 {
+	for n == 0 || n < len(p) && c.Ready() {
+		if c.err == nil && c.left == 0 {
+			if small := c.readSmall(p[n:]); small > 0 {
 				n += small
 				continue
 			}
-			b.err = b.next()
+			c.err = c.next()
 		}
-		if b.err != nil {
+		if c.err != nil {
 			break
 		}
-		room := p[n:]
-		if int64(len(room)) > b.left {
-			room = room[:b.left]
+		free := p[n:]
+		if int64(len(free)) > c.left {
+			free = free[:c.left]
 		}
 		var m int
-		m, err = b.R.Read(room)
+		m, err = c.R.Read(free)
 		n += m
-		b.left -= int64(m)
-		b.err = unexpected(err)
+		c.left -= int64(m)
+		c.err = unexpected(err)
 	}
-	if n > 0 && b.err != io.EOF {
+	if n > 0 && c.err != io.EOF {
 		return n, nil // what is wrong is said by the next one
 	}
-	return n, b.err
+	return n, c.err
 }
 
-// readSmall reads chunks that are in R's buffer with all of their bytes, as far as there is room for them. It leaves every other
-// one to next: one of 4096 bytes or more, the last one, one with an extension, and one that is malformed. A client may send one
-// for every byte.
-func (b *Chunks) readSmall(p []byte) (n int) {
-	there, _ := b.R.Peek(b.R.Buffered())
+// readSmall reads chunks that are in R's buffer with all of their bytes, as far as there is room for them. It leaves
+// every other one to next: one of 4096 bytes or more, the last one, one with an extension, and one that is malformed. A
+// client may send one for every byte.
+func (c *Chunks) readSmall(p []byte) (n int) {
+	there, _ := c.R.Peek(c.R.Buffered())
 	read := 0
 	for {
 		at := read
-		if b.inside {
+		if c.inside {
 			if at+2 > len(there) || there[at] != '\r' || there[at+1] != '\n' {
 				break
 			}
@@ -109,78 +109,78 @@ func (b *Chunks) readSmall(p []byte) (n int) {
 		} else {
 			copy(p[n:], there[at:at+size])
 		}
-		n, read, b.inside = n+size, at+size, true
-		b.excess = max(b.excess+int64(digits)-lineBytes-2*int64(size), 0)
+		n, read, c.inside = n+size, at+size, true
+		c.excess = max(c.excess+int64(digits)-lineBytes-2*int64(size), 0)
 	}
-	b.R.Discard(read)
+	c.R.Discard(read)
 	return n
 }
 
 // Ready says whether Read would find something without waiting for the peer.
-func (b *Chunks) Ready() bool {
-	there, _ := b.R.Peek(b.R.Buffered())
-	if b.left > 0 {
+func (c *Chunks) Ready() bool {
+	there, _ := c.R.Peek(c.R.Buffered())
+	if c.left > 0 {
 		return len(there) > 0
 	}
-	if b.inside { // the end of the chunk
+	if c.inside { // the end of the chunk
 		_, there, _ = bytes.Cut(there, []byte("\n"))
 	}
 	line, there, whole := bytes.Cut(there, []byte("\n"))
-	if size, ok := b.size(bytes.TrimSuffix(line, []byte("\r"))); ok && size == 0 {
+	if size, ok := c.size(bytes.TrimSuffix(line, []byte("\r"))); ok && size == 0 {
 		return bytes.HasPrefix(there, []byte("\r\n")) // trailers may take their time
 	}
 	return whole && len(there) > 0
 }
 
 // next reads up to the first byte of the next chunk, or to the end of the body.
-func (b *Chunks) next() error {
-	if b.inside {
-		if line, err := b.line(maxChunkLine); err != nil {
+func (c *Chunks) next() error {
+	if c.inside {
+		if line, err := c.line(maxChunkLine); err != nil {
 			return err
 		} else if len(line) != 0 {
 			return malformed("a chunk is longer than it says")
 		}
-		b.inside = false
+		c.inside = false
 	}
-	line, err := b.line(maxChunkLine)
+	line, err := c.line(maxChunkLine)
 	if err != nil {
 		return err
 	}
-	size, ok := b.size(line)
+	size, ok := c.size(line)
 	if !ok {
 		return malformed("chunk size %.60q", line)
 	}
-	if b.excess += int64(len(line)) - lineBytes - 2*size; b.excess < 0 {
-		b.excess = 0
-	} else if b.excess > maxExcess {
+	if c.excess += int64(len(line)) - lineBytes - 2*size; c.excess < 0 {
+		c.excess = 0
+	} else if c.excess > maxExcess {
 		return malformed("a chunked body has much more between its bytes than bytes")
 	}
 	if size > 0 {
-		b.left, b.inside = size, true
+		c.left, c.inside = size, true
 		return nil
 	}
-	if b.Behind == nil {
-		return b.end()
+	if c.Behind == nil {
+		return c.end()
 	}
-	if err := b.Behind(); err != nil {
+	if err := c.Behind(); err != nil {
 		return unexpected(err)
 	}
 	return io.EOF
 }
 
 // size reads a line that begins a chunk.
-func (b *Chunks) size(line []byte) (n int64, ok bool) {
-	if b.Blanks {
+func (c *Chunks) size(line []byte) (n int64, ok bool) {
+	if c.Blanks {
 		line = bytes.TrimRight(line, " \t")
 	}
 	return ChunkSize(string(line))
 }
 
 // end reads the trailer.
-func (b *Chunks) end() error {
+func (c *Chunks) end() error {
 	size := 0
 	for range maxTrailerLines {
-		line, err := b.line(maxTrailer)
+		line, err := c.line(maxTrailer)
 		if err != nil {
 			return err
 		}
@@ -194,8 +194,8 @@ func (b *Chunks) end() error {
 		if !ok {
 			return malformed("trailer field %.60q", line)
 		}
-		if b.Trailer != nil {
-			if err := b.Trailer(name, value); err != nil {
+		if c.Trailer != nil {
+			if err := c.Trailer(name, value); err != nil {
 				return err
 			}
 		}
@@ -204,18 +204,18 @@ func (b *Chunks) end() error {
 }
 
 // line reads one line, which must end in CRLF. It is good until the next read.
-func (b *Chunks) line(most int) ([]byte, error) {
-	b.long = b.long[:0]
+func (c *Chunks) line(most int) ([]byte, error) {
+	c.long = c.long[:0]
 	for {
-		piece, err := b.R.ReadSlice('\n')
-		if err == bufio.ErrBufferFull && len(b.long)+len(piece) <= most {
-			b.long = append(b.long, piece...)
+		piece, err := c.R.ReadSlice('\n')
+		if err == bufio.ErrBufferFull && len(c.long)+len(piece) <= most {
+			c.long = append(c.long, piece...)
 			continue
 		}
 		line := piece
-		if len(b.long) > 0 {
-			b.long = append(b.long, piece...)
-			line = b.long
+		if len(c.long) > 0 {
+			c.long = append(c.long, piece...)
+			line = c.long
 		}
 		switch {
 		case err == bufio.ErrBufferFull || len(line) > most:

@@ -98,10 +98,8 @@ func generated(t *rapid.T) (Facts, verify.Verdict) {
 	}
 	often := rapid.SampledFrom([]bool{true, true, true, false})
 	f := Facts{
-		HTTP2: often.Draw(
-			t,
-			"http2",
-		), Covered: often.Draw(t, "covered"), Armed: often.Draw(t, "armed"), Loggable: often.Draw(t, "loggable"),
+		HTTP2: often.Draw(t, "http2"), Covered: often.Draw(t, "covered"),
+		Armed: often.Draw(t, "armed"), Loggable: often.Draw(t, "loggable"),
 		Path:  rapid.OneOf(word, rapid.SampledFrom([]string{"/robots.txt", "/robots%2etxt", "*", ""})).Draw(t, "path"),
 		Claim: rapid.SampledFrom([]string{"googlebot", "googlebot", "googlebot", ""}).Draw(t, "claim"),
 	}
@@ -149,11 +147,8 @@ func TestLaw2HTTP1AndRobots(t *testing.T) {
 		if rapid.Bool().Draw(t, "own rule for robots.txt") {
 			own := rapid.SampledFrom([]string{"/robots.txt", "/robots.txt$", "/robots%2Etxt"}).Draw(t, "spelling")
 			f = refusable(
-				site(
-					t,
-					rapid.SampledFrom([]State{Allow, Refuse}).Draw(t, "other state"),
-					Rule{Pattern: own, State: Refuse},
-				),
+				site(t, rapid.SampledFrom([]State{Allow, Refuse}).Draw(t, "other state"),
+					Rule{Pattern: own, State: Refuse}),
 			)
 			f.Path, f.HTTP2 = "/robots.txt", rapid.Bool().Draw(t, "http2 too")
 		}
@@ -232,10 +227,8 @@ func TestZeroValuesServe(t *testing.T) {
 func many(t testing.TB) *Site {
 	var rules []Rule
 	for i := range 1000 {
-		rules = append(
-			rules,
-			Rule{Pattern: fmt.Sprintf("/shop/category-%d/products-%d/", i%40, i), State: State(i % 3)},
-		)
+		rules = append(rules,
+			Rule{Pattern: fmt.Sprintf("/shop/category-%d/products-%d/", i%40, i), State: State(i % 3)})
 	}
 	for i := range 50 {
 		rules = append(rules, Rule{Pattern: fmt.Sprintf("/*/archive-%d/*.html$", i), State: State(i % 3)})
@@ -244,14 +237,8 @@ func many(t testing.TB) *Site {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	small, large := site(
-		b,
-		Refuse,
-		Rule{Pattern: "/downloads/", State: Allow},
-		Rule{Pattern: "/*.pdf$", State: Observe},
-	), many(
-		b,
-	)
+	small := site(b, Refuse, Rule{Pattern: "/downloads/", State: Allow}, Rule{Pattern: "/*.pdf$", State: Observe})
+	large := many(b)
 	genuine := func() verify.Verdict { return verify.Genuine }
 	for _, bench := range []struct {
 		name   string

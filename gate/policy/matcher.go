@@ -188,13 +188,13 @@ func (p *pattern) matches(path string) bool {
 // it.
 type pairs [4]uint64
 
-func (s *pairs) add(text string) {
+func (p *pairs) add(text string) {
 	for i := 1; i < len(text); i++ {
 		h := (uint32(text[i-1])*31 + uint32(text[i])*7) & 255
-		s[h>>6] |= 1 << (h & 63)
+		p[h>>6] |= 1 << (h & 63)
 	}
 }
 
-func (s *pairs) within(all *pairs) bool {
-	return s[0]&^all[0]|s[1]&^all[1]|s[2]&^all[2]|s[3]&^all[3] == 0
+func (p *pairs) within(all *pairs) bool {
+	return p[0]&^all[0]|p[1]&^all[1]|p[2]&^all[2]|p[3]&^all[3] == 0
 }

@@ -33,11 +33,8 @@ func CheckPattern(pattern string) error {
 		case c == ' ':
 			return fmt.Errorf("has a space: in an address a space is %q", "%20")
 		case c == '%' && !escaped(pattern, i):
-			return fmt.Errorf(
-				"has a %q without two hexadecimal digits behind it: a percent sign itself is %q",
-				"%",
-				"%25",
-			)
+			return fmt.Errorf("has a %q without two hexadecimal digits behind it: a percent sign itself is %q", "%",
+				"%25")
 		}
 	}
 	return nil

@@ -130,10 +130,8 @@ func New(specs []Spec) (*Policy, error) {
 				table, key = p.wildcards, base
 			}
 			if other, taken := table[key]; taken {
-				errs = append(
-					errs,
-					fmt.Errorf("site %q: host %q: already a host of site %q", site.Name, host, other.Name),
-				)
+				errs = append(errs,
+					fmt.Errorf("site %q: host %q: already a host of site %q", site.Name, host, other.Name))
 				continue
 			}
 			table[key] = site

@@ -1,10 +1,10 @@
 // Package socket answers one question: how does a byte get through a socket for the least work?
 //
-// On Linux (amd64, arm64) it reads and writes without telling Go's scheduler that a system call has begun. The sockets of package net never
-// block, so no call here takes longer than the kernel needs to copy; but on a busy machine that is long enough for the
-// scheduler to take the processor away from the goroutine, hand it to another thread and wake that up, and to undo it all a
-// moment later. A sixth of what an HTTP/1.1 request costs went there. Whoever waits, waits in package net's poller as
-// always. Elsewhere everything is package net's own.
+// On Linux (amd64, arm64) it reads and writes without telling Go's scheduler that a system call has begun. The sockets
+// of package net never block, so no call here takes longer than the kernel needs to copy; but on a busy machine that is
+// long enough for the scheduler to take the processor away from the goroutine, hand it to another thread and wake that
+// up, and to undo it all a moment later. A sixth of what an HTTP/1.1 request costs went there. Whoever waits, waits in
+// package net's poller as always. Elsewhere everything is package net's own.
 package socket
 
 import (
@@ -15,8 +15,8 @@ import (
 	"syscall"
 )
 
-// Conn is a TCP or Unix connection whose Read and Write take the short way. All else is the connection's own, deadlines and
-// errors included.
+// Conn is a TCP or Unix connection whose Read and Write take the short way. All else is the connection's own, deadlines
+// and errors included.
 type Conn struct {
 	net.Conn
 	raw     syscall.RawConn
@@ -86,53 +86,53 @@ func (c *Conn) CloseWrite() error {
 }
 
 // done names the error of a turn as package net does.
-func (t *operation) done(op string, c net.Conn, err error) (int, error) {
-	t.p = nil
+func (o *operation) done(op string, c net.Conn, err error) (int, error) {
+	o.p = nil
 	switch {
-	case err == nil && t.err == nil:
-		return t.n, nil
-	case err == nil && t.err == io.EOF:
+	case err == nil && o.err == nil:
+		return o.n, nil
+	case err == nil && o.err == io.EOF:
 		return 0, io.EOF
 	case err == nil:
-		return t.n, Failure(op, c, t.err)
+		return o.n, Failure(op, c, o.err)
 	}
 	if named, ok := err.(*net.OpError); ok {
 		named.Op = op // of a connection of its own: nobody else has it
 	}
-	return t.n, err
+	return o.n, err
 }
 
-func (t *operation) read(fd uintptr) bool {
+func (o *operation) read(fd uintptr) bool {
 	for {
-		n, err := Read(fd, t.p)
+		n, err := Read(fd, o.p)
 		switch {
 		case n > 0:
-			t.n = n
+			o.n = n
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
 			return false
 		case err != nil:
-			t.err = err
+			o.err = err
 		default:
-			t.err = io.EOF
+			o.err = io.EOF
 		}
 		return true
 	}
 }
 
-func (t *operation) write(fd uintptr) bool {
-	for t.n < len(t.p) {
-		n, err := Write(fd, t.p[t.n:])
+func (o *operation) write(fd uintptr) bool {
+	for o.n < len(o.p) {
+		n, err := Write(fd, o.p[o.n:])
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
 			return false
 		case err != nil:
-			t.err = err
+			o.err = err
 			return true
 		default:
-			t.n += n
+			o.n += n
 		}
 	}
 	return true

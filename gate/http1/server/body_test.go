@@ -83,10 +83,7 @@ func TestContinueOnce(t *testing.T) {
 func TestContinueInHTTP10(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
-	if heard := d.say(t, "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"); !strings.HasPrefix(
-		heard,
-		"HTTP/1.1 200 ",
-	) ||
+	if heard := d.say(t, "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"); !strings.HasPrefix(heard, "HTTP/1.1 200 ") ||
 		!strings.HasSuffix(heard, "hi") {
 		t.Errorf("%q", heard)
 	}

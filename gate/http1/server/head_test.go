@@ -13,21 +13,8 @@ func TestRequests(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		fmt.Fprintf(
-			w,
-			"%s %s host %q %d.%d length %d header %q body %q trailer %q close %v %v",
-			r.Method,
-			r.RequestURI,
-			r.Host,
-			r.ProtoMajor,
-			r.ProtoMinor,
-			r.ContentLength,
-			r.Header,
-			body,
-			r.Trailer,
-			r.Close,
-			err,
-		)
+		fmt.Fprintf(w, "%s %s host %q %d.%d length %d header %q body %q trailer %q close %v %v", r.Method, r.RequestURI,
+			r.Host, r.ProtoMajor, r.ProtoMinor, r.ContentLength, r.Header, body, r.Trailer, r.Close, err)
 	})
 	for said, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n":                                                                               `GET / host "a" 1.1 length 0 header map[] body "" trailer map[] close false <nil>`,

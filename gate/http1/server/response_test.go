@@ -57,10 +57,7 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 			current = slices.DeleteFunc(current, func(step string) bool { return step == "Content-Length=100" })
 		}
 		if slices.Contains(current, "Trailer:U=2") {
-			current = append(
-				current,
-				"f",
-			) // without it net/http forgets a trailer that was not announced behind a short body
+			current = append(current, "f") // without it net/http forgets a trailer that was not announced behind a short body
 		}
 		method := rapid.SampledFrom([]string{"GET", "GET", "GET", "HEAD"}).Draw(t, "method")
 		said := method + " / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -106,16 +103,8 @@ func understood(all, method string) string {
 				answer.Header.Del(name)
 			}
 		}
-		out += fmt.Sprintf(
-			"%d %q length %d chunked %v %d bytes %v trailer %q; ",
-			answer.StatusCode,
-			answer.Header,
-			answer.ContentLength,
-			answer.TransferEncoding,
-			len(body),
-			err,
-			answer.Trailer,
-		)
+		out += fmt.Sprintf("%d %q length %d chunked %v %d bytes %v trailer %q; ", answer.StatusCode, answer.Header,
+			answer.ContentLength, answer.TransferEncoding, len(body), err, answer.Trailer)
 		if answer.StatusCode >= 200 {
 			return out
 		}
@@ -125,10 +114,8 @@ func understood(all, method string) string {
 // Fields that were announced, and ones that were not, come behind a chunked body and nowhere else.
 func TestTrailers(t *testing.T) {
 	t.Parallel()
-	d := open(
-		t,
-		script{"Trailer=T, Content-Length", "Trailer:U=2", "Trailer:Transfer-Encoding=x", "200", "+3", "T=1"}.ServeHTTP,
-	)
+	d := open(t,
+		script{"Trailer=T, Content-Length", "Trailer:U=2", "Trailer:Transfer-Encoding=x", "200", "+3", "T=1"}.ServeHTTP)
 	for said, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n": "Transfer-Encoding: chunked\r\n\r\n3\r\nxxx\r\n0\r\nT: 1\r\nU: 2\r\n\r\n",
 		"GET / HTTP/1.0\r\n\r\n":            "Content-Length: 3\r\nConnection: close\r\n\r\nxxx",

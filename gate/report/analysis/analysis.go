@@ -49,21 +49,21 @@ type examiner struct {
 	changes []Change
 }
 
-func (x *examiner) add(e *event) {
-	if e.kind != changed && e.kind != withdrawn {
-		x.claims.addClaim(e)
+func (e *examiner) add(ev *event) {
+	if ev.kind != changed && ev.kind != withdrawn {
+		e.claims.addClaim(ev)
 	}
-	switch e.kind {
+	switch ev.kind {
 	case impostor:
-		x.claims.addImpostor(e)
+		e.claims.addImpostor(ev)
 	case unknown:
-		x.claims.addUnknown(e)
+		e.claims.addUnknown(ev)
 	case changed:
-		if len(x.changes) < maxChanges {
-			x.changes = append(x.changes, newChange(e))
+		if len(e.changes) < maxChanges {
+			e.changes = append(e.changes, newChange(ev))
 		}
 	default:
-		x.crawl.add(e)
+		e.crawl.add(ev)
 	}
 }
 
@@ -77,13 +77,13 @@ func newChange(e *event) Change {
 	return c
 }
 
-func (x *examiner) report(q *logs.Query, stats *logs.Stats) *Report {
+func (e *examiner) report(q *logs.Query, stats *logs.Stats) *Report {
 	r := &Report{V: 1, From: stats.Earliest, Until: stats.Latest, Log: *stats}
 	r.Scope = Scope{Since: utc(q.Since), Until: utc(q.Until), Site: q.Site, Path: q.Path}
-	x.crawl.addTo(r)
-	x.claims.addTo(r)
+	e.crawl.addTo(r)
+	e.claims.addTo(r)
 	r.Private.Claims -= r.Log.Withdrawn
-	r.Changes = append([]Change{}, x.changes...)
+	r.Changes = append([]Change{}, e.changes...)
 	slices.SortStableFunc(r.Changes, func(a, b Change) int { return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano()) })
 	return r
 }

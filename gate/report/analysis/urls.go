@@ -74,7 +74,7 @@ func newURLs(limit int) *urls {
 	return &urls{limit: limit, textLeft: limit * meanText, seed: maphash.MakeSeed(), table: make([]uint32, 1024)}
 }
 
-func (t *urls) at(i int) *trackedURL { return &t.blocks[i/blockURLs][i%blockURLs] }
+func (u *urls) at(i int) *trackedURL { return &u.blocks[i/blockURLs][i%blockURLs] }
 
 func (t *urls) text(u *trackedURL) (host, path string) {
 	text := t.texts[u.block].String()[u.offset:]
@@ -133,29 +133,29 @@ func (t *urls) track(k urlKey) int {
 	return t.count - 1
 }
 
-func (t *urls) rehash() {
-	t.table = make([]uint32, 2*len(t.table))
-	mask := len(t.table) - 1
-	for i := range t.count {
-		slot := int(t.at(i).hash) & mask
-		for t.table[slot] != 0 {
+func (u *urls) rehash() {
+	u.table = make([]uint32, 2*len(u.table))
+	mask := len(u.table) - 1
+	for i := range u.count {
+		slot := int(u.at(i).hash) & mask
+		for u.table[slot] != 0 {
 			slot = (slot + 1) & mask
 		}
-		t.table[slot] = uint32(i + 1)
+		u.table[slot] = uint32(i + 1)
 	}
 }
 
 // remember keeps a refusal for the case that it is withdrawn late.
-func (t *urls) remember(p pendingRefusal) {
+func (u *urls) remember(p pendingRefusal) {
 	if p.id == 0 {
 		return
 	}
-	if len(t.pending) < maxPending {
-		t.pending = append(t.pending, p)
+	if len(u.pending) < maxPending {
+		u.pending = append(u.pending, p)
 		return
 	}
-	t.pending[t.oldestPending] = p
-	t.oldestPending = (t.oldestPending + 1) % maxPending
+	u.pending[u.oldestPending] = p
+	u.oldestPending = (u.oldestPending + 1) % maxPending
 }
 
 // refused notes a refusal. tracked is false if the URL is beyond those that can be tracked.
@@ -196,12 +196,12 @@ func (t *urls) fetched(k urlKey, at int64) (ended bool, latency uint16, siteRule
 }
 
 // failed notes that the crawler came for a refused URL and got an error.
-func (t *urls) failed(k urlKey, at int64, status uint16) {
-	i, _, _ := t.find(k)
+func (u *urls) failed(k urlKey, at int64, status uint16) {
+	i, _, _ := u.find(k)
 	if i < 0 {
 		return
 	}
-	if u := t.at(i); u.waiting && at >= u.first {
+	if u := u.at(i); u.waiting && at >= u.first {
 		u.failedAt, u.failedStatus = at, status
 	}
 }
@@ -243,18 +243,18 @@ func (t *urls) withdraw(k urlKey, id uint64) (r revert, ok bool) {
 }
 
 // withdrawLate reverts a refusal that is not the last one of its URL.
-func (t *urls) withdrawLate(id uint64) (r revert, ok bool) {
-	at := slices.IndexFunc(t.pending, func(p pendingRefusal) bool { return p.id == id })
+func (u *urls) withdrawLate(id uint64) (r revert, ok bool) {
+	at := slices.IndexFunc(u.pending, func(p pendingRefusal) bool { return p.id == id })
 	if at < 0 {
 		return revert{}, false
 	}
-	p := &t.pending[at]
+	p := &u.pending[at]
 	p.id = 0
 	r = revert{at: p.at, siteRule: p.siteRule, untracked: p.url < 0}
 	if p.url < 0 {
 		return r, true
 	}
-	if u := t.at(int(p.url)); u.waiting && p.at >= u.first && u.refusals > 1 {
+	if u := u.at(int(p.url)); u.waiting && p.at >= u.first && u.refusals > 1 {
 		u.refusals--
 		if u.refusals == 1 {
 			u.first = u.last
@@ -267,9 +267,9 @@ func (t *urls) withdrawLate(id uint64) (r revert, ok bool) {
 }
 
 // each calls do for every URL that was refused, unless the refusal was withdrawn.
-func (t *urls) each(do func(*trackedURL)) {
-	for i := range t.count {
-		if u := t.at(i); u.refusals > 0 || u.fetchedBefore {
+func (u *urls) each(do func(*trackedURL)) {
+	for i := range u.count {
+		if u := u.at(i); u.refusals > 0 || u.fetchedBefore {
 			do(u)
 		}
 	}

@@ -153,36 +153,36 @@ type timeParser struct {
 }
 
 // parse returns nanoseconds since 1970; ok is false for what is no RFC 3339 time, or of other years.
-func (p *timeParser) parse(text []byte) (at int64, ok bool) {
-	if at, ok := p.parseUsual(text); ok {
+func (t *timeParser) parse(text []byte) (at int64, ok bool) {
+	if at, ok := t.parseUsual(text); ok {
 		return at, true
 	}
 	if len(text) > 64 {
 		return 0, false
 	}
-	t, err := time.Parse(time.RFC3339Nano, string(text))
+	parsed, err := time.Parse(time.RFC3339Nano, string(text))
 	if err != nil {
 		return 0, false
 	}
-	t = t.UTC()
-	if year := t.Year(); year < firstYear || year > lastYear {
+	parsed = parsed.UTC()
+	if year := parsed.Year(); year < firstYear || year > lastYear {
 		return 0, false
 	}
-	return t.UnixNano(), true
+	return parsed.UnixNano(), true
 }
 
 // parseUsual reads the form that the log writes, 2006-01-02T15:04:05.000000Z; ok is false for any other.
-func (p *timeParser) parseUsual(text []byte) (at int64, ok bool) {
+func (t *timeParser) parseUsual(text []byte) (at int64, ok bool) {
 	if len(text) != 27 || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[19] != '.' || text[26] != 'Z' {
 		return 0, false
 	}
-	if p.day[0] == 0 || string(text[:10]) != string(p.day[:]) {
+	if t.day[0] == 0 || string(text[:10]) != string(t.day[:]) {
 		day, err := time.Parse(time.DateOnly, string(text[:10]))
 		if err != nil || day.Year() < firstYear || day.Year() > lastYear {
 			return 0, false
 		}
-		copy(p.day[:], text)
-		p.start = day.UnixNano()
+		copy(t.day[:], text)
+		t.start = day.UnixNano()
 	}
 	hour, ok1 := digits(text[11:13])
 	minute, ok2 := digits(text[14:16])
@@ -191,7 +191,7 @@ func (p *timeParser) parseUsual(text []byte) (at int64, ok bool) {
 	if !ok1 || !ok2 || !ok3 || !ok4 || hour > 23 || minute > 59 || second > 59 {
 		return 0, false
 	}
-	return p.start + (hour*3600+minute*60+second)*1e9 + micro*1e3, true
+	return t.start + (hour*3600+minute*60+second)*1e9 + micro*1e3, true
 }
 
 func digits(text []byte) (n int64, ok bool) {

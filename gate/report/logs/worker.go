@@ -15,9 +15,9 @@ type seqRun struct {
 }
 
 // explains is how many numbers before its own a gap line explains. The last of the removed lines had its number.
-func (r *seqRun) explains() uint64 {
-	n := max(r.removed, 1) - 1
-	for _, more := range [...]uint64{r.lost, r.leftOut} {
+func (s *seqRun) explains() uint64 {
+	n := max(s.removed, 1) - 1
+	for _, more := range [...]uint64{s.lost, s.leftOut} {
 		n += min(more, math.MaxUint64-n)
 	}
 	return n

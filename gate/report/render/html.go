@@ -207,10 +207,10 @@ func (r report) addCurve(v *pageView, e extent) {
 }
 
 // table is the numbers behind a chart.
-func (l timeline) table(curve []analysis.Point) []stepView {
-	out := make([]stepView, 0, l.steps)
-	for i, p := range l.resample(curve) {
-		out = append(out, stepView{l.label(i), stamp(p.Time), numberText(p.HTTP2), numberText(p.Refused),
+func (t timeline) table(curve []analysis.Point) []stepView {
+	out := make([]stepView, 0, t.steps)
+	for i, p := range t.resample(curve) {
+		out = append(out, stepView{t.label(i), stamp(p.Time), numberText(p.HTTP2), numberText(p.Refused),
 			numberText(p.HTTP1), shareText(p.HTTP2, plus(p.HTTP2, p.HTTP1))})
 	}
 	return out

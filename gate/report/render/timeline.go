@@ -96,26 +96,26 @@ func (l timeline) index(t time.Time) int {
 }
 
 // at is the beginning of a step.
-func (l timeline) at(i int) time.Time { return l.start.Add(time.Duration(i) * l.step) }
+func (t timeline) at(i int) time.Time { return t.start.Add(time.Duration(i) * t.step) }
 
 // resample sums a curve up by the steps of the timeline.
-func (l timeline) resample(curve []analysis.Point) []analysis.Point {
-	out := make([]analysis.Point, l.steps)
+func (t timeline) resample(curve []analysis.Point) []analysis.Point {
+	out := make([]analysis.Point, t.steps)
 	for i := range out {
-		out[i].Time = l.at(i)
+		out[i].Time = t.at(i)
 	}
-	if l.steps == 0 {
+	if t.steps == 0 {
 		return out
 	}
 	for _, p := range curve {
-		o := &out[l.index(p.Time)]
+		o := &out[t.index(p.Time)]
 		o.HTTP2, o.HTTP1, o.Refused = plus(o.HTTP2, p.HTTP2), plus(o.HTTP1, p.HTTP1), plus(o.Refused, p.Refused)
 	}
 	return out
 }
 
 // span is the time from the first step to the end of the last.
-func (l timeline) span() time.Duration { return l.at(l.steps).Sub(l.start) }
+func (t timeline) span() time.Duration { return t.at(t.steps).Sub(t.start) }
 
 // label is the beginning of a step, as short as the steps allow.
 func (l timeline) label(i int) string {
@@ -133,27 +133,27 @@ func (l timeline) label(i int) string {
 }
 
 // labelled picks the steps that get a label, at most so many: first, and every so many from there.
-func (l timeline) labelled(most int) (first, every int) {
+func (t timeline) labelled(most int) (first, every int) {
 	const day = 24 * time.Hour
-	every = max(1, (l.steps+most-1)/most)
-	if l.step >= day || day%l.step != 0 || l.start.Truncate(l.step) != l.start {
+	every = max(1, (t.steps+most-1)/most)
+	if t.step >= day || day%t.step != 0 || t.start.Truncate(t.step) != t.start {
 		return 0, every
 	}
-	daily := int(day / l.step)
+	daily := int(day / t.step)
 	if every*2 <= daily {
 		return 0, every
 	}
 	every = (every + daily - 1) / daily * daily
-	for first < min(daily, l.steps)-1 && l.at(first).Truncate(day) != l.at(first) {
+	for first < min(daily, t.steps)-1 && t.at(first).Truncate(day) != t.at(first) {
 		first++
 	}
 	return first, every
 }
 
 // stepWords says how long a step is.
-func (l timeline) stepWords() string {
+func (t timeline) stepWords() string {
 	const day = 24 * time.Hour
-	switch l.step {
+	switch t.step {
 	case time.Minute:
 		return "minute"
 	case time.Hour:
@@ -163,8 +163,8 @@ func (l timeline) stepWords() string {
 	case 7 * day:
 		return "week"
 	}
-	if l.step%day == 0 {
-		return countText(int64(l.step/day), "day", "days")
+	if t.step%day == 0 {
+		return countText(int64(t.step/day), "day", "days")
 	}
-	return spanText(l.step)
+	return spanText(t.step)
 }
