@@ -21,7 +21,7 @@ func (auditTail) Help() string {
 else is in the log, such as changed rules and what the guard did, unless a flag asks for requests only.`
 }
 
-// Run prints until the end of the file or, when it follows, until the process is told to end.
+// Run prints until the end of the file or, when it follows, until its context ends.
 func (a *auditTail) Run(env *environment) error {
 	q, err := a.query(time.Now())
 	if err != nil {

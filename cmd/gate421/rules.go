@@ -190,8 +190,8 @@ func keptTrips(ctx context.Context, folder, site string) (kept []guard.Status, e
 	}
 }
 
-// awaitTakeUp waits until a gateway has taken a request up and, so that the next command sees it, has written that. It waits
-// for resumeTimeout at most, and not if no gateway runs.
+// awaitTakeUp waits until a gateway has taken a request up and, so that the next command sees it, has written that. It
+// waits for resumeTimeout at most, and not if no gateway runs.
 func awaitTakeUp(ctx context.Context, folder, site string) (taken bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()

@@ -93,7 +93,7 @@ func fingerprint(root *x509.Certificate) string {
 	return strings.Join(pairs, ":")
 }
 
-// trustMethod is how one kind of client is told to trust a root.
+// trustMethod is how one kind of client is made to trust a root.
 type trustMethod struct {
 	where string
 	lines []string

@@ -2,6 +2,5 @@
 
 package check
 
-// mayWrite says why this user may not write to a file, or make and remove files in a folder; nil where nobody knows
-// without trying.
+// mayWrite is nil: this system cannot tell without trying.
 func mayWrite(string, bool) error { return nil }

@@ -4,7 +4,7 @@ package check
 
 import "golang.org/x/sys/unix"
 
-// mayWrite says why this user may not write to a file, or make and remove files in a folder; nil if it may.
+// mayWrite fails if this user may not write to a file, or make and remove files in a folder.
 func mayWrite(path string, folder bool) error {
 	mode := uint32(unix.W_OK)
 	if folder {

@@ -12,8 +12,8 @@ import (
 	"gate421/gate/hint"
 )
 
-// Unsafe lists where root would not write, because somebody else could lead it elsewhere. A service that runs as its
-// own user has its folders for itself, and whoever looks at it with sudo has nothing to mend.
+// Unsafe lists places where a gateway that root runs would not write, because another user could redirect it. They are
+// notes, not problems: for a service with a user of its own they are right.
 func Unsafe(c *config.Config) (notes []config.Problem) {
 	add := func(value, key string, err error) {
 		if cure := files.Cure(err); cure != "" {
@@ -49,7 +49,7 @@ func Unwritable(c *config.Config) config.Problems {
 	return problems
 }
 
-// stateTrouble says what is wrong with the state folder; "" if nothing is. One that is missing is made at the start.
+// stateTrouble is what is wrong with the state folder; "" if nothing is. A missing one is made at the start.
 func stateTrouble(folder string) (what, cure string) {
 	info, err := os.Stat(folder)
 	switch {
@@ -77,8 +77,7 @@ func stateTrouble(folder string) (what, cure string) {
 	return "", ""
 }
 
-// logTrouble says what is wrong with the decision log's path; "" if nothing is. rotate says that files are set aside
-// beside it.
+// logTrouble is what is wrong with the decision log's path; "" if nothing is. With rotate, files are made beside it.
 func logTrouble(file string, rotate bool) (what, cure string) {
 	folder := filepath.Dir(file)
 	info, err := os.Stat(file)

@@ -73,7 +73,7 @@ func inspectSockets(ctx context.Context, c *config.Config) []Finding {
 	return out
 }
 
-// runsAlready says whether a gate421 responds at the admin address. Where that is off it says no.
+// runsAlready says whether a gate421 responds at the admin address; false where that is off.
 func runsAlready(ctx context.Context, admin string) bool {
 	host, port, err := net.SplitHostPort(admin)
 	if err != nil || port == "0" {
@@ -153,7 +153,7 @@ func inspectOrigin(ctx context.Context, s config.Site, address string) Finding {
 	return f
 }
 
-// protocolOf says over which protocol a server was asked; "" for a folder.
+// protocolOf is the protocol that a server is asked over, in words; "" for a folder.
 func protocolOf(server string) string {
 	switch scheme, _, _ := strings.Cut(server, ":"); scheme {
 	case "file":
@@ -216,7 +216,7 @@ func inspectCertificates(ctx context.Context, c *config.Config) []Finding {
 }
 
 // inspectStored reads what earlier orders have left in the state folder. Opening the source instead would make folders
-// there, which then belong to whoever looked, and not to the gateway.
+// there, which would belong to the user who looked, and not to the gateway's.
 func inspectStored(c *config.Config) []Finding {
 	if _, err := os.Stat(c.State); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

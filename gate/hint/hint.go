@@ -1,7 +1,7 @@
 // Package hint answers one question: what does an operator read when something failed, and what is the cure?
 //
 // An error is one line, "gate421: what went wrong", and where the cure is known a second one, "hint: …". Code that
-// makes an error and knows the cure adds it with [Add]; whoever prints an error prints its [Message].
+// makes an error and knows the cure adds it with [Add]; code that prints an error prints its [Message].
 package hint
 
 import (
@@ -18,7 +18,7 @@ import (
 // Error is an error with its cure.
 type Error struct {
 	Err  error
-	Hint string // one line without "hint: "; "" nobody knows
+	Hint string // one line without "hint: "; "" if the cure is unknown
 }
 
 // Error gives the message without the hint.

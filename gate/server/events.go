@@ -106,7 +106,7 @@ func (g *Gateway) onCertificateEvent(e certs.Event) {
 	g.log.Event("certificate", fields)
 	switch e.Kind {
 	case certs.KindTerms:
-		where := "" // not every authority says
+		where := "" // not every authority publishes them
 		if e.Terms != "" {
 			where = ", which are at " + e.Terms
 		}

@@ -42,7 +42,7 @@ func (m *Messages) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	text := cutMessage(p)
-	// Room for two: how many are missing has to be said first.
+	// Room for two: a message about those that are missing may have to come first.
 	if len(m.queue)+2 > maxMessages || m.bytes+len(text) > maxMessageBytes {
 		m.lost++
 		return len(p), nil

@@ -22,7 +22,7 @@ type Loader func() (*config.Config, error)
 // folder, the verifier, limits) are named in the error. With reopen the log's file is opened again, as logrotate wants
 // it.
 func (g *Gateway) Reload(load Loader, reopen bool) {
-	c, err := load() // without the lock: nobody waits for a file system that hangs
+	c, err := load() // without the lock, which a file system that hangs would hold
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {

@@ -11,7 +11,7 @@ import (
 	"gate421/verify"
 )
 
-// ResolverHint is the cure where the DNS can verify nobody.
+// ResolverHint is the cure where the DNS can verify no crawler.
 const ResolverHint = "until it can, nobody is refused; " +
 	"point verify.resolver to a DNS server that answers reverse lookups"
 
@@ -43,8 +43,8 @@ func (g *Gateway) watchResolver(ctx context.Context) (done <-chan struct{}) {
 	return ended
 }
 
-// onResolverCondition reports when the DNS can verify nobody any more, and when it can again. That it can at the start
-// is only in the log.
+// onResolverCondition reports when the DNS can verify no crawler any more, and when it can again. That it can at the
+// start is only in the log.
 func (g *Gateway) onResolverCondition(c verify.Condition) {
 	fields := audit.Fields{
 		"what": "probe", "servers": c.Servers, "working": c.Working, "address": verify.ProbeAddr().String(),

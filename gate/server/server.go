@@ -4,7 +4,7 @@
 // [Gateway.Serve] serves until its context ends, drains and closes everything. [Gateway.Follow] has it take up a
 // changed configuration while it serves: a version is built, and swapped in whole; whatever is wrong with it leaves
 // everything as it is. What only a restart can take up (sockets, the state folder, the verifier, limits) is named.
-// Sockets may come from systemd, which is told of the start, of reloads and of the end.
+// Sockets may come from systemd, which is notified of the start, of reloads and of the end.
 package server
 
 import (
@@ -58,11 +58,11 @@ type Gateway struct {
 	admin       *admin.Admin
 	front       atomic.Pointer[front.Server] // nil before Serve
 	frontLimits front.Limits
-	descriptors *origin.Files // of all origins; nil: the system does not say how many there may be
+	descriptors *origin.Files // of all origins; nil: unbounded, as the limit of the process is unknown
 
 	httpsListener, httpListener, adminListener net.Listener // the last two are nil where they are off
 
-	dnsFailing   atomic.Bool // it was reported that the DNS proves nobody
+	dnsFailing   atomic.Bool // reported to the operator
 	limitNotices hourly
 	draining     atomic.Bool // a signal has come
 

@@ -11,7 +11,8 @@ import (
 // Is says whether a file is a terminal.
 func Is(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// Interactive says whether colour and progress are wanted on w: on a terminal, unless NO_COLOR or TERM=dumb say otherwise.
+// Interactive says whether colour and progress are wanted on w: on a terminal, unless NO_COLOR or TERM=dumb say
+// otherwise.
 func Interactive(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && Is(f)
