@@ -83,11 +83,7 @@ func (a *admission) grow() {
 
 // quiet says whether nothing has come from a client, read or not.
 func (c *conn) quiet() bool {
-	if c.heard.Load() {
-		return false
-	}
-	s, ok := c.Conn.(*socket.Conn)
-	return !ok || s.Quiet()
+	return !c.heard.Load() && !socket.Unread(c.Conn)
 }
 
 // try has a listed connection make way, or puts right what is known of it and returns false.

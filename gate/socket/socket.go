@@ -5,6 +5,9 @@
 // long enough for the scheduler to take the processor away from the goroutine, hand it to another thread and wake that
 // up, and to undo it all a moment later. A sixth of what an HTTP/1.1 request costs went there. Whoever waits, waits in
 // package net's poller as always. Elsewhere everything is package net's own.
+//
+// So it is in a build with the race detector (build tag race): the detector knows which memory package net's reads and
+// writes touch and what they order, but sees nothing of raw system calls.
 package socket
 
 import (
@@ -70,11 +73,22 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return t.done("write", c.Conn, err)
 }
 
-// Quiet says whether nothing has come that has not been read, neither bytes nor the end.
-func (c *Conn) Quiet() bool {
+// Unread says whether bytes or the end have come that have not been read yet. It is false for what is no socket, and for a
+// closed one.
+func Unread(c net.Conn) bool {
+	var raw syscall.RawConn
+	switch c := c.(type) {
+	case *Conn:
+		raw = c.raw
+	case syscall.Conn:
+		raw, _ = c.SyscallConn()
+	}
+	if raw == nil {
+		return false
+	}
 	quiet := true
-	c.raw.Control(func(fd uintptr) { quiet = Quiet(fd, make([]byte, 1)) })
-	return quiet
+	raw.Control(func(fd uintptr) { quiet = Quiet(fd, make([]byte, 1)) })
+	return !quiet
 }
 
 // CloseWrite ends our side of the connection.
