@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"cmp"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
@@ -48,7 +49,7 @@ func sumOf(r io.Reader) (sum string, n int64, err error) {
 // bulkBytes is how much goes through: BYTES in the environment, as in 10GiB or 512MiB, or 512 MiB.
 func bulkBytes(t *testing.T) int64 {
 	t.Helper()
-	number, unit := or(os.Getenv("BYTES"), "512MiB"), int64(1)
+	number, unit := cmp.Or(os.Getenv("BYTES"), "512MiB"), int64(1)
 	for suffix, size := range map[string]int64{"GiB": 1 << 30, "MiB": 1 << 20} {
 		if rest, ok := strings.CutSuffix(number, suffix); ok {
 			number, unit = rest, size

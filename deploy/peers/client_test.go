@@ -5,6 +5,7 @@ package peers
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -59,7 +60,7 @@ type download struct {
 func (g *gateway) begin(t *testing.T, v visit) *download {
 	t.Helper()
 	d := &download{visit: v, dir: t.TempDir()}
-	args := []string{"-sS", "--max-time", "90", "--cacert", g.root, "--connect-to", "::" + or(v.to, "127.0.0.1") + ":" + g.port,
+	args := []string{"-sS", "--max-time", "90", "--cacert", g.root, "--connect-to", "::" + cmp.Or(v.to, "127.0.0.1") + ":" + g.port,
 		"-D", filepath.Join(d.dir, "header"), "-o", write(t, filepath.Join(d.dir, "body"), nil), "-w", "%{http_version} %{http_code} %{time_total}"}
 	args = append(args, map[string]string{"HTTP/2.0": "--http2", "HTTP/1.1": "--http1.1"}[v.proto])
 	if v.from != "" {
@@ -95,13 +96,6 @@ func (d *download) end(t *testing.T) answer {
 	a.took = time.Duration(seconds * float64(time.Second))
 	a.header, a.body = headerOf(t, read(t, filepath.Join(d.dir, "header"))), read(t, filepath.Join(d.dir, "body"))
 	return a
-}
-
-func or(value, standard string) string {
-	if value == "" {
-		return standard
-	}
-	return value
 }
 
 func headerOf(t *testing.T, raw []byte) http.Header {

@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -239,7 +240,7 @@ func (w *tour) wget(t *testing.T, program string, methods []string, more ...stri
 			for _, path := range r.paths {
 				s := seen{asked{method, "https://" + host + path + "?" + w.id}, 200, "-", "-"} // any other status is another exit code
 				if method != "HEAD" {
-					s.hash = hash(t, filepath.Join(dir, host, or(path[1:], "index.html")+"?"+w.id))
+					s.hash = hash(t, filepath.Join(dir, host, cmp.Or(path[1:], "index.html")+"?"+w.id))
 				}
 				v.seen = append(v.seen, s)
 			}

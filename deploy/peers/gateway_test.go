@@ -4,6 +4,7 @@ package peers
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -54,7 +55,7 @@ func serve(t *testing.T, s setup) *gateway {
 		}
 	}
 	dir := folder(t)
-	g := &gateway{log: or(s.log, filepath.Join(dir, "decisions.json"))}
+	g := &gateway{log: cmp.Or(s.log, filepath.Join(dir, "decisions.json"))}
 	logging := strings.Join(append([]string{fmt.Sprintf("file: %q", g.log)}, s.logging...), ", ")
 	g.config = write(t, filepath.Join(dir, "gate421.yaml"), fmt.Appendf(nil, `
 listen: {https: %q, http: ""%s}

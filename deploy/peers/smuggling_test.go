@@ -5,6 +5,7 @@ package peers
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -209,7 +210,7 @@ func (s *smugglers) judge(t *testing.T, protocol string, a attack, time int, got
 	if got.open {
 		connection = "open"
 	}
-	fmt.Fprintf(&s.table, "%s  %-58s %-12.30s %-7s %.300s\n", protocol, a.name, got.answer, connection, or(got.view, "-"))
+	fmt.Fprintf(&s.table, "%s  %-58s %-12.30s %-7s %.300s\n", protocol, a.name, got.answer, connection, cmp.Or(got.view, "-"))
 }
 
 // inChunks writes a view as if bodies of unknown length had been sent in chunks, where the wanted one has them so:
