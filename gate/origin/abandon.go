@@ -87,7 +87,7 @@ func (c *conn) letGo() {
 	if over := c.over.Load(); over != nil {
 		select {
 		case <-*over:
-		case <-c.ctx.Done():
+		case <-c.Done():
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gate421/gate/forwarding"
+	"gate421/gate/http1/client"
 
 	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
@@ -183,7 +184,7 @@ func informational(status int, header textproto.MIMEHeader) error {
 		return errors.New("101 over HTTP/2") // RFC 9113 section 8.6
 	}
 	for name := range header {
-		if framing(forwarding.Fold(name)) {
+		if client.Framing(forwarding.Fold(name)) {
 			delete(header, name)
 		}
 	}

@@ -36,35 +36,6 @@ func crawl(b *testing.B) *http.Request {
 const pageHead = "HTTP/1.1 200 OK\r\nDate: Sat, 01 Aug 2026 00:00:00 GMT\r\nServer: x\r\nContent-Type: text/html; charset=utf-8\r\n" +
 	"Cache-Control: max-age=60\r\nEtag: \"abc\"\r\nVary: Accept-Encoding\r\nContent-Length: 1024\r\n\r\n"
 
-// What the head of a request costs to look over and to write, and that of an answer to read.
-func BenchmarkHeads(b *testing.B) {
-	b.Run("request", func(b *testing.B) {
-		r := crawl(b)
-		var out []byte
-		var names []string
-		b.ReportAllocs()
-		for b.Loop() {
-			if !wellFormed(r) {
-				b.Fatal("not well formed")
-			}
-			out = appendRequest(out[:0], r, &names)
-		}
-	})
-	b.Run("answer", func(b *testing.B) {
-		said := strings.NewReader(pageHead)
-		c := &conn{r: bufio.NewReader(said)}
-		header := http.Header{}
-		b.ReportAllocs()
-		for b.Loop() {
-			clear(header)
-			said.Reset(pageHead)
-			if h, err := c.readHead(header, "GET"); err != nil || h.length != 1024 {
-				b.Fatal(h, err)
-			}
-		}
-	})
-}
-
 // What one page of 1 KiB costs from the handler on: the request, the origin's system calls included, and the answer.
 func BenchmarkGet(b *testing.B) {
 	body := strings.Repeat("x", 1024)

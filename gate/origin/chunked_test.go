@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // What stands behind a body comes into the header as trailers, if it may. What is there of the head stays, but for what was
@@ -28,26 +30,26 @@ func TestTrailersOfChunkedBody(t *testing.T) {
 		{"Transfer-Encoding: chunked\r\nUpgrade: x\r\nKeep-Alive: 1\r\nX-Sum: 1\r\n\r\n", http.Header{"X-Sum": {"1"}}, nil},
 		{"X-Hop: 1\r\nConnection: x-hop\r\nX-Sum: 1\r\n\r\n", http.Header{"X-Sum": {"1"}}, nil},
 		{long + "\r\n", http.Header{"X-Long": {long[len("X-Long: ") : len(long)-2]}}, nil},
-		{strings.Repeat(long, 13) + "\r\n", nil, errMalformed},
-		{strings.Repeat("X-Sum: 1\r\n", 1025) + "\r\n", nil, errMalformed},
-		{"Transfer-Encoding: gzip\r\n\r\n", nil, errMalformed},
-		{"Content-Length: x\r\n\r\n", nil, errMalformed},
-		{"Content-Length : 1\r\n\r\n", nil, errMalformed},
-		{"X-Sum: 1\r\n folded\r\n\r\n", nil, errMalformed},
-		{"X-Sum\r\n\r\n", nil, errMalformed},
-		{"X-Sum: \x01\r\n\r\n", nil, errMalformed},
-		{"X-Sum: 1\r\r\n\r\n", nil, errMalformed},
-		{"X-Sum: 1\n\r\n", nil, errMalformed},
-		{"X-Sum: 1\r\n\n", nil, errMalformed},
+		{strings.Repeat(long, 13) + "\r\n", nil, client.ErrMalformed},
+		{strings.Repeat("X-Sum: 1\r\n", 1025) + "\r\n", nil, client.ErrMalformed},
+		{"Transfer-Encoding: gzip\r\n\r\n", nil, client.ErrMalformed},
+		{"Content-Length: x\r\n\r\n", nil, client.ErrMalformed},
+		{"Content-Length : 1\r\n\r\n", nil, client.ErrMalformed},
+		{"X-Sum: 1\r\n folded\r\n\r\n", nil, client.ErrMalformed},
+		{"X-Sum\r\n\r\n", nil, client.ErrMalformed},
+		{"X-Sum: \x01\r\n\r\n", nil, client.ErrMalformed},
+		{"X-Sum: 1\r\r\n\r\n", nil, client.ErrMalformed},
+		{"X-Sum: 1\n\r\n", nil, client.ErrMalformed},
+		{"X-Sum: 1\r\n\n", nil, client.ErrMalformed},
 		{"", nil, io.ErrUnexpectedEOF},
-		{"X-Su", nil, errMalformed},
-		{"X-Sum: 1\r\n", nil, errMalformed},
+		{"X-Su", nil, client.ErrMalformed},
+		{"X-Sum: 1\r\n", nil, client.ErrMalformed},
 	} {
 		for _, piece := range []int{1, 7, 1 << 20} {
 			said := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum,\tx-gone\r\nX-Sum: early\r\nX-Gone: early\r\nX-Late: early\r\n\r\n2 \t\r\nok\r\n0 \r\n" + test.behind
 			d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
 			d.idle.put(newConn(&tape{said: []byte(said), piece: piece}, "", d.wait))
-			w := &client{header: http.Header{}}
+			w := &wire{header: http.Header{}}
 			_, _, _, err := alone(d).Serve(w, httptest.NewRequest("GET", "/", nil).WithContext(t.Context()))
 			if w.status != 200 || w.body.String() != "ok" || w.head.Get("X-Sum") != "early" {
 				t.Errorf("%.60q in pieces of %d: %d %q %q", test.behind, piece, w.status, &w.body, w.head)
@@ -76,7 +78,7 @@ func TestExtensionsOfAnswers(t *testing.T) {
 	origin := &tape{said: []byte(said), piece: 16 << 10}
 	d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
 	d.idle.put(newConn(origin, "", d.wait))
-	w := &client{header: http.Header{}}
+	w := &wire{header: http.Header{}}
 	_, _, _, err := alone(d).Serve(w, httptest.NewRequest("GET", "/", nil).WithContext(t.Context()))
 	if !(outcome{err: err}).cut() || w.body.Len() > 5 {
 		t.Errorf("%d bytes, %v", w.body.Len(), err)

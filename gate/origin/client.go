@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // Client is one connection of a client's, and what origins keep open for it alone: see the package comment on
@@ -98,12 +100,12 @@ func (l *list) has(address string) bool {
 
 // put keeps a connection.
 func (c *Client) put(k kept) {
-	k.conn.own, k.conn.used, k.conn.since = true, true, time.Now()
-	k.conn.shrink()
+	k.conn.own, k.conn.Used, k.conn.since = true, true, time.Now()
+	k.conn.Shrink()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended || !k.list.kept.add(k.conn) {
-		k.conn.raw.Close()
+		k.conn.Raw.Close()
 		return
 	}
 	if len(c.kept) == keptAtMost {
@@ -115,19 +117,19 @@ func (c *Client) put(k kept) {
 
 func (k kept) close() {
 	k.list.kept.remove(k.conn)
-	k.conn.raw.Close()
+	k.conn.Raw.Close()
 }
 
 // keep gives the connection back: to everybody, or to its client where it may have been told who that is. One that
 // is not whole is closed; that it was is remembered where a login is half done.
-func (d *direct) keep(c *conn, asked *call, r *http.Request, h answerHead, whole bool) {
-	own := asked.login || c.own || h.login.bound
-	c.answered, c.keptFor = asked.start.Add(asked.first), h.keptFor
+func (d *direct) keep(c *conn, asked *call, r *http.Request, h client.Head, whole bool) {
+	own := asked.login || c.own || h.Login.Bound
+	c.answered, c.keptFor = asked.start.Add(asked.first), h.KeptFor
 	if whole && !own {
 		d.idle.put(c)
 		return
 	}
-	c.halfDone = h.halfDone()
+	c.halfDone = h.LoginHalfDone()
 	client := clientOf(r)
 	if !whole || client == nil {
 		c.close()
@@ -183,7 +185,7 @@ func (k *keptConns) closeIdle() {
 		if time.Since(c.since) >= aWhile {
 			delete(k.idle, c)
 			k.count.Add(-1)
-			c.raw.Close()
+			c.Raw.Close()
 		}
 	}
 }
@@ -193,7 +195,7 @@ func (k *keptConns) close() {
 	defer k.mu.Unlock()
 	k.closed = true
 	for c := range k.idle {
-		c.raw.Close()
+		c.Raw.Close()
 	}
 	clear(k.idle)
 	k.count.Store(0)

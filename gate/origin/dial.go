@@ -49,7 +49,7 @@ func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 		return nil, err
 	}
 	c := newConn(raw, host, d.wait)
-	c.hangUp = sync.OnceFunc(func() {
+	c.HangUp = sync.OnceFunc(func() {
 		over := make(chan struct{})
 		c.over.Store(&over)
 		d.abandoned.close(raw, d.files, d.wait, over)
@@ -64,7 +64,7 @@ func (d *direct) dial(ctx context.Context, host string) (*conn, error) {
 			raw.Close()
 			return nil, err
 		}
-		c.Conn, c.line = secure, nil
+		c.Secure(secure)
 	}
 	return c, nil
 }

@@ -3,6 +3,7 @@ package origin
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"gate421/gate/http1"
+	"gate421/gate/http1/client"
 )
 
 // direct asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are used
@@ -36,6 +38,7 @@ type direct struct {
 const (
 	copySize    = 16 << 10
 	connectTime = 5 * time.Second // TLS included
+	maxEarly    = 16 << 20        // bytes of all informational responses to one request
 )
 
 // serve asks the server, and passes its answer on if there is one.
@@ -53,12 +56,12 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 	k, h, failure := d.ask(w, r, c)
 	if failure != nil {
-		c.status, c.first, c.failure = h.status, time.Since(c.start), failure
+		c.status, c.first, c.failure = h.Status, time.Since(c.start), failure
 		return
 	}
-	c.answered(h.status)
+	c.answered(h.Status)
 	c.begun = true
-	if h.status == http.StatusSwitchingProtocols {
+	if h.Status == http.StatusSwitchingProtocols {
 		c.failure = k.tunnel(w, h)
 	} else {
 		c.failure = d.pass(w, r, c, k, h)
@@ -70,22 +73,22 @@ func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
 // new one if nothing was heard of it and it may be repeated, not where the server is only slow; a 421 is asked
 // again once, because a server that shares connections between its sites may have meant this connection only (RFC
 // 9110 section 15.5.20). The next step of a login is sent on its own connection or not at all.
-func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, answerHead, *Failure) {
+func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, client.Head, *Failure) {
 	ctx := r.Context()
-	var misdirected answerHead
+	var misdirected client.Head
 	for again := false; ; again = true {
 		k, h, err := d.attempt(c, again, w, r)
 		if k == nil {
-			c.elsewhere = misdirected.status == 0
-			return nil, misdirected, misdirected.name(err, ctx.Err() != nil)
+			c.elsewhere = misdirected.Status == 0
+			return nil, misdirected, misdirectedOr(misdirected, err, ctx.Err() != nil)
 		}
-		if err == nil && h.status != http.StatusMisdirectedRequest {
+		if err == nil && h.Status != http.StatusMisdirectedRequest {
 			return k, h, nil
 		}
 		halfDone := c.login && k.halfDone
 		once := r.ContentLength != 0 || again || halfDone // it cannot be sent to this server again
-		lost := err != nil && (k.heard || !replayable(r.Method) || ctx.Err() != nil || timeout(err))
-		if err == nil && !once || err != nil && !once && k.used && !lost {
+		lost := err != nil && (k.Heard || !replayable(r.Method) || ctx.Err() != nil || timeout(err))
+		if err == nil && !once || err != nil && !once && k.Used && !lost {
 			misdirected = h
 			k.close()
 			clear(w.Header())
@@ -97,7 +100,7 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 			c.waited = k.up.waiting.Load()
 		}
 		if err != nil && (gone || timeout(err)) {
-			k.hangUp() // before anybody closes the socket
+			k.HangUp() // before anybody closes the socket
 		}
 		if k.up != nil {
 			c.unread = !k.up.stop(w, r) // which may end ctx
@@ -108,22 +111,19 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, an
 		if err == nil {
 			return nil, h, &Failure{Misdirected, nil}
 		}
-		c.elsewhere = !lost && !halfDone && r.ContentLength == 0 && misdirected.status == 0
-		return nil, misdirected.or(h), misdirected.name(err, gone)
+		c.elsewhere = !lost && !halfDone && r.ContentLength == 0 && misdirected.Status == 0
+		failure := misdirectedOr(misdirected, err, gone)
+		if misdirected.Status != 0 {
+			h = misdirected
+		}
+		return nil, h, failure
 	}
 }
 
-// or and name say what became of a request whose first answer may have been a 421: whatever the second try met, that is
-// what it comes down to.
-func (h answerHead) or(other answerHead) answerHead {
-	if h.status != 0 {
-		return h
-	}
-	return other
-}
-
-func (h answerHead) name(err error, gone bool) *Failure {
-	if h.status != 0 {
+// misdirectedOr is the failure of a request whose first response, h, may have been a 421: whatever the second try met,
+// that is what it comes down to. With no such response it is the failure that err stands for.
+func misdirectedOr(h client.Head, err error, gone bool) *Failure {
+	if h.Status != 0 {
 		return &Failure{Misdirected, err}
 	}
 	return name(err, gone)
@@ -150,22 +150,22 @@ func timeout(err error) bool {
 
 // attempt asks over one connection, without one if there is none to be had. One that has gone bad while it was idle has heard
 // nothing of the request: then there is another.
-func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, answerHead, error) {
+func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, client.Head, error) {
 	for {
 		k, err := d.connect(c, r, fresh)
 		if err != nil {
-			return nil, answerHead{}, err
+			return nil, client.Head{}, err
 		}
 		if err := r.Context().Err(); err != nil {
 			k.close()
-			return nil, answerHead{}, err
+			return nil, client.Head{}, err
 		}
-		h, err := answerHead{}, errStale
+		h, err := client.Head{}, client.ErrStale
 		if !k.closed {
 			k.begin(r.Context(), r.ContentLength != 0)
 			h, err = d.converse(k, w, r)
 		}
-		if err != errStale || c.login && k.halfDone {
+		if err != client.ErrStale || c.login && k.halfDone {
 			return k, h, err
 		}
 		k.close()
@@ -175,48 +175,48 @@ func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Req
 // converse writes the head of the request in one piece, begins to send the body if there is one, and reads heads
 // until the final one. It passes informational ones on, however many: they are bounded by the time that the answer
 // may take, and by what they are long.
-func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (answerHead, error) {
-	c.out = appendRequest(c.out[:0], r, &c.names)
-	if err := c.send(r.ContentLength == 0); err != nil {
-		return answerHead{}, err
+func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (client.Head, error) {
+	_, open := r.Body.(*gathered) // its trailer fields were not announced, and may come meanwhile
+	if err := c.WriteRequest(r, !open); err != nil {
+		return client.Head{}, err
 	}
 	if r.ContentLength != 0 {
 		d.upload(c, w, r)
 	}
 	for early := 0; early <= maxEarly; {
-		h, err := c.readHead(w.Header(), r.Method)
+		h, err := c.ReadHead(w.Header(), r.Method)
 		if err != nil {
-			return answerHead{}, err
+			return client.Head{}, err
 		}
 		switch {
-		case h.status == http.StatusSwitchingProtocols:
-			if h.upgrade == "" || !http1.Same(h.upgrade, upgrade(r)) {
-				return h, malformed("101 that nobody asked for")
+		case h.Status == http.StatusSwitchingProtocols:
+			if h.Upgrade == "" || !http1.Same(h.Upgrade, client.Upgrade(r)) {
+				return h, fmt.Errorf("%w: 101 that nobody asked for", client.ErrMalformed)
 			}
 			return h, nil
-		case h.status >= 200:
+		case h.Status >= 200:
 			return h, nil
-		case h.status == http.StatusContinue:
+		case h.Status == http.StatusContinue:
 			if c.up != nil {
 				c.up.proceed() // reading the body makes the server tell the client so
 			}
 		case r.ProtoAtLeast(1, 1):
-			spell(w, h.names)
-			w.WriteHeader(h.status)
+			spell(w, h.Names)
+			w.WriteHeader(h.Status)
 		}
 		clear(w.Header())
-		early += h.size
+		early += h.Size
 	}
-	return answerHead{}, malformed("informational answers of more than %d bytes", maxEarly)
+	return client.Head{}, fmt.Errorf("%w: informational responses of more than %d bytes", client.ErrMalformed, maxEarly)
 }
 
 // pass copies the answer to the client and keeps the connection, or closes it.
-func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *conn, h answerHead) *Failure {
+func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *conn, h client.Head) *Failure {
 	header := w.Header()
 	if header["Content-Type"] == nil {
 		header["Content-Type"] = nil // keeps a server from guessing one
 	}
-	if h.length < 0 && r.ProtoMajor == 1 {
+	if h.Length < 0 && r.ProtoMajor == 1 {
 		header["Transfer-Encoding"] = []string{"chunked"} // keeps a server from counting a short body
 	}
 	goesOn := false
@@ -225,20 +225,20 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 			header["Connection"] = []string{"close"} // what is left of the body would be taken for the next request
 		}
 	}
-	if h.halfDone() && r.ProtoMajor == 1 && (!h.keep || unusual(r)) {
+	if h.LoginHalfDone() && r.ProtoMajor == 1 && (!h.Keep || unusual(r)) {
 		header["Connection"] = []string{"close"} // the client has to begin anew, as the server has it
 	}
-	spell(w, h.names)
-	w.WriteHeader(h.status)
-	c.body = true
+	spell(w, h.Names)
+	w.WriteHeader(h.Status)
+	c.BeginBody()
 	lost, gone := d.copyBody(w, c, h, r.ProtoMajor)
-	spell(w, c.behindNames)
+	spell(w, c.TrailerNames)
 	whole, left := true, r.Context().Err() != nil
 	if c.up != nil {
 		left = left || c.up.broke.Load()
 	}
 	if gone != nil || lost != nil && (left || timeout(lost)) {
-		c.hangUp() // before anybody closes the socket
+		c.HangUp() // before anybody closes the socket
 	}
 	if c.up != nil {
 		goesOn = goesOn && lost == nil && gone == nil
@@ -246,7 +246,7 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 	}
 	switch {
 	case lost == nil && gone == nil:
-		d.keep(c, asked, r, h, whole && h.keep && !unusual(r) && c.clean() && c.release())
+		d.keep(c, asked, r, h, whole && h.Keep && !unusual(r) && c.Clean() && c.Release())
 		return nil
 	case gone != nil || left:
 		c.close()
@@ -269,11 +269,11 @@ func unusual(r *http.Request) bool {
 // copyBody copies as it comes: what is there is sent on before more is waited for, where nobody knows how much will come
 // or every event counts.
 // lost is what ended the origin's body too early, gone what ended the client.
-func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol int) (lost, gone error) {
-	if h.length == 0 {
+func (d *direct) copyBody(w http.ResponseWriter, c *conn, h client.Head, protocol int) (lost, gone error) {
+	if h.Length == 0 {
 		return nil, nil
 	}
-	if body := c.smallBody(h.length); body != nil {
+	if body := c.SmallBody(h.Length); body != nil {
 		_, gone = w.Write(body)
 		return nil, gone
 	}
@@ -281,11 +281,10 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 		io.Reader
 		Ready() bool
 	} = c
-	if h.chunked {
-		c.behind = w.Header()
-		source = c.chunked()
+	if h.Chunked {
+		source = c.Chunked(w.Header())
 	}
-	stream := h.length < 0 || eventStream(w.Header())
+	stream := h.Length < 0 || eventStream(w.Header())
 	lent, _ := d.copies.Get().(*[copySize]byte)
 	if lent == nil {
 		lent = new([copySize]byte)
@@ -295,7 +294,7 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 			d.copies.Put(lent)
 		}
 	}()
-	buffer, left, slow := lent[:], h.length, d.pace.drip(w.Header(), h.length, d.wait)
+	buffer, left, slow := lent[:], h.Length, d.pace.drip(w.Header(), h.Length, d.wait)
 	unsent, sent := stream, false
 	for {
 		if unsent && !source.Ready() {
@@ -305,12 +304,12 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 			unsent, sent = false, true
 		}
 		room := buffer
-		if h.length > 0 && left < int64(len(room)) {
+		if h.Length > 0 && left < int64(len(room)) {
 			room = room[:left] // what comes behind the body is not touched
 		}
 		began, paced := time.Now(), c.up == nil || !c.up.active.Load()
 		if c.up == nil {
-			c.until = began.Add(c.wait) // for the next byte of the body, whatever comes between
+			c.Until = began.Add(c.Wait) // for the next byte of the body, whatever comes between
 		}
 		n, err := source.Read(room)
 		if slow != nil && paced && err == nil {
@@ -324,9 +323,9 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h answerHead, protocol
 			unsent = stream
 		}
 		switch {
-		case h.length > 0 && left == 0:
+		case h.Length > 0 && left == 0:
 			return nil, nil
-		case err == io.EOF && h.length < 0:
+		case err == io.EOF && h.Length < 0:
 			if !sent && protocol > 1 {
 				return nil, flush(w) // keeps the HTTP/2 server from counting a short body
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"gate421/gate/http1/client"
+
 	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
 )
@@ -92,7 +94,7 @@ func name(err error, gone bool) *Failure {
 		word = Unreachable
 	case errors.As(err, &network) && network.Timeout():
 		word = Timeout
-	case errors.Is(err, errStale), lost(err), unprocessed(err), errors.As(err, &stream),
+	case errors.Is(err, client.ErrStale), lost(err), unprocessed(err), errors.As(err, &stream),
 		strings.Contains(err.Error(), "server closed idle connection"):
 		word = Reset
 	}

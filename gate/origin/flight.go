@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // flight is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
@@ -115,7 +117,7 @@ func (d *downstream) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		d.flight.ended = true
-		strip(d.answer.Trailer)
+		client.StripTrailer(d.answer.Trailer)
 	case err != nil:
 		if over {
 			err = os.ErrDeadlineExceeded // as from a conn, and not that the stream was ended for it

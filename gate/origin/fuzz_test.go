@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gate421/gate/http1"
+	"gate421/gate/http1/client"
 )
 
 // tape is an origin's side of a connection that says what it has to say, in pieces, whatever it is asked.
@@ -53,8 +54,8 @@ func (t *tape) SetDeadline(at time.Time) error     { t.until = at; return nil }
 func (t *tape) SetReadDeadline(at time.Time) error { t.until = at; return nil }
 func (t *tape) SetWriteDeadline(time.Time) error   { return nil }
 
-// client notes what a server would have to put on the wire.
-type client struct {
+// wire notes what a server would have to put on the wire.
+type wire struct {
 	header http.Header
 	hints  int
 	status int
@@ -62,9 +63,9 @@ type client struct {
 	body   bytes.Buffer
 }
 
-func (c *client) Header() http.Header { return c.header }
+func (c *wire) Header() http.Header { return c.header }
 
-func (c *client) WriteHeader(status int) {
+func (c *wire) WriteHeader(status int) {
 	switch {
 	case status < 100 || status > 999 || c.status != 0:
 		panic("status " + strconv.Itoa(status) + " after " + strconv.Itoa(c.status))
@@ -75,14 +76,14 @@ func (c *client) WriteHeader(status int) {
 	}
 }
 
-func (c *client) Write(p []byte) (int, error) {
+func (c *wire) Write(p []byte) (int, error) {
 	if c.status == 0 {
 		c.WriteHeader(200)
 	}
 	return c.body.Write(p)
 }
 
-func (c *client) Flush() {}
+func (c *wire) Flush() {}
 
 // readByOthers reads an answer as net/http does.
 func readByOthers(said []byte, r *http.Request) (answer *http.Response, body []byte, left int, err error) {
@@ -117,8 +118,8 @@ func FuzzAnswer(f *testing.F) {
 		d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
 		d.idle.put(newConn(origin, "", d.wait))
 		defer d.idle.close()
-		d.idle.oldest.used = false
-		w := &client{header: http.Header{}}
+		d.idle.oldest.Used = false
+		w := &wire{header: http.Header{}}
 		_, status, _, err := alone(d).Serve(w, r)
 
 		if origin.reads > 4*(len(said)+8) {
@@ -131,7 +132,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatal("no answer")
 		}
 		for name, values := range w.header {
-			if !http1.Token(strings.TrimPrefix(name, http.TrailerPrefix)) || hopByHop(name) && name != "Transfer-Encoding" && name != "Trailer" {
+			if !http1.Token(strings.TrimPrefix(name, http.TrailerPrefix)) || client.HopByHop(name) && name != "Transfer-Encoding" && name != "Trailer" {
 				t.Errorf("field %q", name)
 			}
 			for _, value := range values {
@@ -178,8 +179,10 @@ func FuzzAnswer(f *testing.F) {
 		if !kept {
 			return
 		}
-		if c := d.idle.oldest; c.r.Buffered() > 0 || c.stop != nil || cap(c.in) > 8<<10 || cap(c.out) > 8<<10 {
-			t.Errorf("kept with %d bytes buffered, guard %v, %d and %d bytes of buffers", c.r.Buffered(), c.stop != nil, cap(c.in), cap(c.out))
+		if in, out := inside(d.idle.oldest, "in").Cap(), inside(d.idle.oldest, "out").Cap(); d.idle.oldest.Ready() ||
+			guarded(d.idle.oldest) || in > 8<<10 || out > 8<<10 {
+			t.Errorf("kept with bytes buffered: %v, guard: %v, %d and %d bytes of buffers; want none, none, 8 KiB at most",
+				d.idle.oldest.Ready(), guarded(d.idle.oldest), in, out)
 		}
 		if len(origin.said) != left {
 			t.Errorf("kept after %d bytes, net/http has read %d", len(said)-len(origin.said), len(said)-left)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"gate421/gate/http1/client"
+
 	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
 	"golang.org/x/net/http2"
 )
@@ -78,7 +80,7 @@ func newH2Pool(address string, secure *tls.Config, wait time.Duration) (*h2pool,
 			ExpectContinueTimeout:  continueWait,
 			IdleConnTimeout:        idleAtMost,
 			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxHead,
+			MaxResponseHeaderBytes: client.MaxHead,
 			HTTP2: &http.HTTP2Config{
 				MaxReceiveBufferPerConnection: sharedWindow,
 				MaxReceiveBufferPerStream:     window,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -238,3 +239,11 @@ func handling(t *testing.T, h http.HandlerFunc) string {
 	t.Cleanup(s.Close)
 	return s.URL
 }
+
+// inside is a field of a connection that only its own package sees.
+func inside(c *conn, field string) reflect.Value {
+	return reflect.ValueOf(c.Conn).Elem().FieldByName(field)
+}
+
+// guarded says whether a request's context would still close the connection.
+func guarded(c *conn) bool { return !inside(c, "stop").IsNil() }

@@ -14,34 +14,6 @@ import (
 	"time"
 )
 
-func TestKeepAlive(t *testing.T) {
-	for said, want := range map[string]struct {
-		keep    bool
-		keptFor time.Duration
-	}{
-		"":                                  {true, 0},
-		"Keep-Alive: timeout=5":             {true, 5 * time.Second},
-		"keep-alive: Timeout = 5, Max=99":   {true, 5 * time.Second},
-		"Keep-Alive: max=99, timeout=\"7\"": {true, 7 * time.Second},
-		"Keep-Alive: timeout=86400":         {true, 2 * idleAtMost},
-		"Keep-Alive: timeout=5, max=0":      {false, 5 * time.Second},
-		"Keep-Alive: timeout=0":             {false, 0},
-		"Keep-Alive: 300":                   {true, 0},
-		"Keep-Alive: timeout=-1, max=":      {true, 0},
-		"Keep-Alive: timeout=1.5":           {true, 0},
-		"Keep-Alive: ,,=,timeout":           {true, 0},
-		"Keep-Alive: timeout=5\r\nConnection: keep-alive, Keep-Alive": {true, 5 * time.Second},
-		"Keep-Alive: timeout=5\r\nConnection: close":                  {false, 5 * time.Second},
-	} {
-		text := "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + said + strings.Repeat("\r\n", min(len(said), 1)) + "\r\n"
-		c, header := &conn{r: bufio.NewReader(strings.NewReader(text))}, http.Header{}
-		h, err := c.readHead(header, "GET")
-		if err != nil || h.keep != want.keep || h.keptFor != want.keptFor || header["Keep-Alive"] != nil {
-			t.Errorf("%q: keep %v, %v, %v %v; want %+v", said, h.keep, h.keptFor, header, err, want)
-		}
-	}
-}
-
 // What a connection is good for after a time, by what its server has said.
 func TestIdleConnectionsAndWhatTheyAreGoodFor(t *testing.T) {
 	const ms = time.Millisecond
@@ -76,7 +48,7 @@ func TestIdleConnectionsAndWhatTheyAreGoodFor(t *testing.T) {
 					t.Errorf("kept for %v, idle for %v, once %v: taken %v, closed %v",
 						c.keptFor, c.idle, once, got != nil, origin.closed.Load())
 				}
-				k.raw.Close()
+				k.Raw.Close()
 			})
 		}
 	}
@@ -138,7 +110,7 @@ func TestHostsAreForgotten(t *testing.T) {
 	defer p.close()
 	for i := range 200_000 {
 		host := fmt.Sprintf("host%d.example", i)
-		c := &conn{host: host, raw: &tape{}}
+		c := newConn(&tape{}, host, time.Minute)
 		p.put(c)
 		if i%2 == 0 && p.take(host, false) != c {
 			t.Fatal("another one")

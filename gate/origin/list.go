@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // list is the servers of one origin: it chooses whom a request goes to.
@@ -75,7 +77,7 @@ func (c *call) answered(status int) {
 
 // serve is what Origin.Serve promises, of a request that is well formed.
 func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
-	c := call{list: l, start: time.Now(), login: presentsLogin(r.Header)}
+	c := call{list: l, start: time.Now(), login: client.PresentsLogin(r.Header)}
 	if !l.resume(&c, r) {
 		l.pick(&c, nil)
 	}
@@ -224,9 +226,9 @@ func (l *list) restore(s *server) {
 // may choose the host, or has many requests under way, must not be able to put a server out.
 func (f *Failure) blames() bool {
 	var host x509.HostnameError
-	var fields *unfit
+	var fields *client.FieldsError
 	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host) && !errors.As(f, &fields) &&
-		!refusedName(f) && !errors.Is(f, errStale) && !errors.Is(f, errNoFiles) &&
+		!refusedName(f) && !errors.Is(f, client.ErrStale) && !errors.Is(f, errNoFiles) &&
 		!errors.Is(f, syscall.EMFILE) && !errors.Is(f, syscall.ENFILE)
 }
 

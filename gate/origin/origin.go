@@ -96,6 +96,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // Config of an Origin.
@@ -166,7 +168,7 @@ func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, st
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace && o.folder == nil: // a folder refuses it itself
 		o.refuseMethod(w, r)
 		return "", 0, 0, nil
-	case !wellFormed(r):
+	case !client.WellFormed(r):
 		if r.ProtoMajor == 1 {
 			w.Header().Set("Connection", "close") // who knows where the next request begins
 		}

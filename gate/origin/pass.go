@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // inspect sees the final answer before the client does.
@@ -33,7 +35,7 @@ func inspect(answer *http.Response) error {
 	if answer.Header["Content-Type"] == nil {
 		f.client.Header()["Content-Type"] = nil // keeps a server from guessing one
 	}
-	strip(answer.Trailer)
+	client.StripTrailer(answer.Trailer)
 	if len(answer.Trailer) > 0 && f.request.ProtoMajor == 1 {
 		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
 	}

@@ -74,21 +74,21 @@ func (c *conn) ends() time.Time {
 }
 
 func (p *pool) put(c *conn) {
-	c.used, c.since = true, time.Now()
+	c.Used, c.since = true, time.Now()
 	if c.answered.IsZero() {
 		c.answered = c.since
 	}
-	c.shrink()
+	c.Shrink()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		c.raw.Close()
+		c.Raw.Close()
 		return
 	}
 	if p.count >= idleConns {
 		last := p.oldest
 		p.remove(last)
-		last.raw.Close()
+		last.Raw.Close()
 	}
 	c.pooled = pooled{below: p.topOf(c.host), older: p.newest}
 	if c.pooled.below != nil {
@@ -188,7 +188,7 @@ func (p *pool) sweep() {
 	}
 	p.mu.Unlock()
 	for _, c := range over {
-		c.raw.Close()
+		c.Raw.Close()
 	}
 }
 
@@ -213,6 +213,6 @@ func (p *pool) closeIdle() {
 func (p *pool) empty() {
 	for c := p.oldest; c != nil; c = p.oldest {
 		p.remove(c)
-		c.raw.Close()
+		c.Raw.Close()
 	}
 }

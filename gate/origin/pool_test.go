@@ -132,7 +132,7 @@ func TestBuffersThatGrewAreLetGo(t *testing.T) {
 	if _, status, _, err := o.Serve(httptest.NewRecorder(), r); status != 200 || err != nil {
 		t.Fatal(status, err)
 	}
-	if c := d.idle.take("", false); c == nil || cap(c.in)+cap(c.out) > 16<<10 {
+	if c := d.idle.take("", false); c == nil || inside(c, "in").Cap()+inside(c, "out").Cap() > 16<<10 {
 		t.Errorf("%v is idle with what it grew", c)
 	} else {
 		c.close()
@@ -190,7 +190,7 @@ func TestConnectionWithMoreToSayIsNotUsedAgain(t *testing.T) {
 				d.idle.mu.Lock()
 				for _, stack := range d.idle.stacks() {
 					for _, c := range stack {
-						arrived(t, c.raw)
+						arrived(t, c)
 					}
 				}
 				d.idle.mu.Unlock()
@@ -243,11 +243,10 @@ func TestConnectionWithMoreInTLSIsNotUsedAgain(t *testing.T) {
 }
 
 // arrived waits until a connection has something to read, or has ended.
-func arrived(t *testing.T, c net.Conn) {
+func arrived(t *testing.T, c *conn) {
 	t.Helper()
-	quiet := watch(c)
-	c.SetDeadline(time.Time{})
-	for end := time.Now().Add(patience); quiet(); {
+	c.Raw.SetDeadline(time.Time{})
+	for end := time.Now().Add(patience); c.Alive(); {
 		if time.Now().After(end) {
 			t.Fatal("nothing comes")
 		}
@@ -307,11 +306,11 @@ func TestClientsLeavingDoNotPoisonThePool(t *testing.T) {
 	d.idle.mu.Lock()
 	defer d.idle.mu.Unlock()
 	for _, c := range d.idle.stacks()[""] {
-		if c.stop != nil {
+		if guarded(c) {
 			t.Error("idle under a client's guard")
 		}
 		c.SetDeadline(time.Time{})
-		if !c.alive() || c.r.Buffered() > 0 {
+		if !c.Alive() || c.Ready() {
 			t.Error("idle and broken")
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"gate421/gate/forwarding"
 	"gate421/gate/http1"
+	"gate421/gate/http1/client"
 )
 
 // proxy asks an HTTP/2 server.
@@ -137,7 +138,7 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 		out.URL.Opaque, out.URL.ForceQuery = path, query
 	}
 	for name := range out.Header {
-		if plain := forwarding.Fold(name); forwarding.Name(plain) || plain != name && framing(plain) {
+		if plain := forwarding.Fold(name); forwarding.Name(plain) || plain != name && client.Framing(plain) {
 			delete(out.Header, name)
 		}
 	}
@@ -145,7 +146,7 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 		delete(out.Header, name)
 	}
 	if len(in.Trailer) > 0 {
-		strip(in.Trailer)
+		client.StripTrailer(in.Trailer)
 		out.Trailer = in.Trailer // the values come at the end of the body, into this very map
 	}
 	var room forwarding.Room

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gate421/gate/http1"
+	"gate421/gate/http1/client"
 
 	"pgregory.net/rapid"
 )
@@ -22,11 +23,11 @@ func written(r *http.Request) (message []byte, err error) {
 	origin := &tape{}
 	u := &upload{conn: newConn(origin, "", time.Minute)}
 	var names []string
-	origin.asked.Write(appendRequest(nil, r, &names))
+	origin.asked.Write(client.AppendRequest(nil, r, true, &names))
 	buffer := make([]byte, copySize)
 	switch {
 	case r.ContentLength == 0:
-	case sized(r):
+	case client.Sized(r):
 		err = u.copySized(buffer, r)
 	default:
 		err = u.copyChunked(buffer, r)
@@ -60,7 +61,7 @@ func FuzzRequest(f *testing.F) {
 			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
 			r.TransferEncoding = nil
 		}
-		if !wellFormed(r) {
+		if !client.WellFormed(r) {
 			return
 		}
 		var body bytes.Buffer
@@ -93,7 +94,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%q became %q: %v, %d bytes behind", body.Bytes(), got, err, rest.Len()+reader.Buffered())
 		}
 		for name := range heard.Trailer {
-			if !trails(name) {
+			if !client.AllowedTrailer(name) {
 				t.Errorf("trailer %q", name)
 			}
 		}

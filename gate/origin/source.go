@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // source is a client's body on its way to HTTP/2 servers, one after another where the first ones do nothing about the request.
@@ -98,7 +100,7 @@ func (s *source) got(err error) {
 	s.flight.stall.send(false)
 	s.reading, s.err = false, err
 	if err == io.EOF {
-		strip(s.request.Trailer)
+		client.StripTrailer(s.request.Trailer)
 	}
 	s.free.Broadcast()
 }

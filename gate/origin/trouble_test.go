@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gate421/gate/http1/client"
+
 	//lint:file-ignore SA1019 the engine that origins are asked with.
 	"golang.org/x/net/http2"
 )
@@ -122,7 +124,7 @@ func TestFlappingIsBounded(t *testing.T) {
 		said := 0
 		for range 600 { // one second each
 			for range downAfter {
-				if _, now := tr.failed("s", errStale); now {
+				if _, now := tr.failed("s", client.ErrStale); now {
 					said++
 				}
 			}
@@ -142,7 +144,7 @@ func TestSingleFailuresAreNoNews(t *testing.T) {
 	var tr trouble
 	for range 100 {
 		for range downAfter - 1 {
-			if _, said := tr.failed("s", errStale); said {
+			if _, said := tr.failed("s", client.ErrStale); said {
 				t.Fatal("told of a server that answers in between")
 			}
 		}

@@ -8,31 +8,33 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"gate421/gate/http1/client"
 )
 
 // tunnel takes the client's connection over after a 101 and lets bytes pass both ways until both sides have ended. A side
 // that ends lets the other finish what it has to say, for as long as an answer may take to begin. So does a client that breaks off:
 // it returns when the server has let go.
-func (c *conn) tunnel(w http.ResponseWriter, h answerHead) *Failure {
+func (c *conn) tunnel(w http.ResponseWriter, h client.Head) *Failure {
 	defer c.close()
-	c.arm()
+	c.Guard()
 	client, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		c.hangUp()
+		c.HangUp()
 		return &Failure{ClientGone, cut(err)}
 	}
 	defer client.Close()
 	client.SetDeadline(time.Time{})
 	c.Conn.SetDeadline(time.Time{})
 	if err := announce(buffered.Writer, w.Header(), h); err != nil {
-		c.hangUp()
+		c.HangUp()
 		return &Failure{ClientGone, cut(err)}
 	}
 	early := make([]byte, buffered.Reader.Buffered()) // what the client has said behind its request already
 	io.ReadFull(buffered.Reader, early)
 	ends := make(chan bool, 2)
 	go func() {
-		if !flow(c.Conn, io.MultiReader(bytes.NewReader(early), client)) {
+		if !flow(c.Conn.Conn, io.MultiReader(bytes.NewReader(early), client)) {
 			client.Close()
 		}
 		ends <- true // a client that has broken off has ended, and its server may work on
@@ -40,7 +42,7 @@ func (c *conn) tunnel(w http.ResponseWriter, h answerHead) *Failure {
 	go func() { ends <- flow(client, c) }()
 	left, well := 1, <-ends
 	if well {
-		timer := time.NewTimer(c.wait)
+		timer := time.NewTimer(c.Wait)
 		select {
 		case well = <-ends:
 			left--
@@ -50,10 +52,10 @@ func (c *conn) tunnel(w http.ResponseWriter, h answerHead) *Failure {
 	}
 	client.Close()
 	if !well { // the client takes no more of a server that may work on; one that has broken off is seen to have
-		c.hangUp()
+		c.HangUp()
 		c.letGo()
 	}
-	c.raw.Close()
+	c.Raw.Close()
 	for ; left > 0; left-- {
 		<-ends
 	}
@@ -68,8 +70,8 @@ func flow(to net.Conn, from io.Reader) bool {
 }
 
 // announce writes the 101 as the server sent it. Another service that it may tell of would carry the client past the gate.
-func announce(w *bufio.Writer, header http.Header, h answerHead) error {
-	line := []byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + h.upgrade + "\r\n")
+func announce(w *bufio.Writer, header http.Header, h client.Head) error {
+	line := []byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + h.Upgrade + "\r\n")
 	names := make([]string, 0, len(header))
 	for name := range header {
 		if name != "Alt-Svc" && name != "Content-Length" {
@@ -78,9 +80,9 @@ func announce(w *bufio.Writer, header http.Header, h answerHead) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		written := h.names.Of(name)
+		written := h.Names.Of(name)
 		for _, value := range header[name] {
-			line = appendField(line, written, value)
+			line = client.AppendField(line, written, value)
 		}
 	}
 	w.Write(append(line, "\r\n"...))

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"gate421/gate/http1"
+	"gate421/gate/http1/client"
 )
 
 // upload sends the body of a request while its answer is read. It holds one buffer, whatever the body's size.
@@ -49,7 +49,7 @@ func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 		u.goAhead, u.client = make(chan struct{}), w
 	}
 	u.active.Store(true)
-	c.up = u
+	c.up, c.Sending = u, &u.active
 	c.Conn.SetReadDeadline(time.Time{})
 	go u.send(d, r)
 }
@@ -92,8 +92,8 @@ func (u *upload) ended() bool {
 // goesOn says whether the rest of a body is sent although the server has answered: it asks for the next step of a
 // login on this connection, and clients keep theirs for it. Its length is known, so that a client that sends no
 // more is not waited for without end.
-func (u *upload) goesOn(r *http.Request, h answerHead) bool {
-	return h.halfDone() && h.keep && h.length >= 0 && r.ContentLength > 0 && !unusual(r) && u.goAhead == nil &&
+func (u *upload) goesOn(r *http.Request, h client.Head) bool {
+	return h.LoginHalfDone() && h.Keep && h.Length >= 0 && r.ContentLength > 0 && !unusual(r) && u.goAhead == nil &&
 		clientOf(r) != nil
 }
 
@@ -119,7 +119,7 @@ func (u *upload) stop(w http.ResponseWriter, r *http.Request) bool {
 	default:
 	}
 	close(u.quit)
-	u.conn.raw.Close()
+	u.conn.Raw.Close()
 	control := http.NewResponseController(w)
 	if r.ProtoMajor > 1 || control.SetReadDeadline(time.Unix(1, 0)) != nil {
 		r.Body.Close()
@@ -144,7 +144,7 @@ func (u *upload) send(d *direct, r *http.Request) {
 	}
 	defer d.copies.Put(lent)
 	var err error
-	if sized(r) {
+	if client.Sized(r) {
 		err = u.copySized(lent[:], r)
 	} else {
 		err = u.copyChunked(lent[:], r)
@@ -152,7 +152,7 @@ func (u *upload) send(d *direct, r *http.Request) {
 	if err != nil {
 		switch {
 		case u.broke.Load(): // there will be no answer
-			u.conn.hangUp()
+			u.conn.HangUp()
 		case timeout(err):
 			u.conn.Conn.SetReadDeadline(time.Unix(1, 0))
 		default: // the server has heard enough, and may say why
@@ -167,7 +167,7 @@ func (u *upload) send(d *direct, r *http.Request) {
 // due begins the time that the answer may take.
 func (u *upload) due() {
 	if u.active.Swap(false) {
-		u.conn.Conn.SetReadDeadline(time.Now().Add(u.conn.wait))
+		u.conn.Conn.SetReadDeadline(time.Now().Add(u.conn.Wait))
 	}
 }
 
@@ -190,7 +190,7 @@ func (u *upload) wait() bool {
 }
 
 func (u *upload) write(p []byte) error {
-	u.conn.Conn.SetWriteDeadline(time.Now().Add(u.conn.wait))
+	u.conn.Conn.SetWriteDeadline(time.Now().Add(u.conn.Wait))
 	_, err := u.conn.Conn.Write(p)
 	return err
 }
@@ -247,7 +247,7 @@ func (u *upload) copyChunked(buffer []byte, r *http.Request) error {
 			out = buffer[start : before+n+behind]
 		}
 		if err == io.EOF {
-			out = appendTrailers(append(out, "0\r\n"...), r.Trailer)
+			out = client.AppendTrailers(append(out, "0\r\n"...), r.Trailer)
 		}
 		if len(out) > 0 {
 			if err := u.write(out); err != nil {
@@ -262,23 +262,4 @@ func (u *upload) copyChunked(buffer []byte, r *http.Request) error {
 			return err
 		}
 	}
-}
-
-// appendTrailers appends what came behind the body, and the end of the message.
-func appendTrailers(dst []byte, trailer http.Header) []byte {
-	names := make([]string, 0, len(trailer))
-	for name := range trailer {
-		if trails(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range trailer[name] {
-			if http1.Printable(value) {
-				dst = appendField(dst, http1.Registered(name), value)
-			}
-		}
-	}
-	return append(dst, "\r\n"...)
 }

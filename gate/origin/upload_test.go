@@ -2,7 +2,6 @@ package origin
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -432,12 +431,5 @@ func TestLargeBodies(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-func TestTrailersAreAppendedAsOneBlock(t *testing.T) {
-	got := appendTrailers(nil, http.Header{"X-B": {"2", "bad\r\nX-Evil: 1"}, "X-A": {"1"}, "Te": {"x"}, "Bad Name": {"1"}})
-	if want := "X-A: 1\r\nX-B: 2\r\n\r\n"; !bytes.Equal(got, []byte(want)) {
-		t.Errorf("%q", got)
 	}
 }

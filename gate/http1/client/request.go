@@ -1,4 +1,4 @@
-package origin
+package client
 
 import (
 	"maps"
@@ -11,9 +11,9 @@ import (
 	"gate421/gate/http1"
 )
 
-// wellFormed says whether a request can be written in HTTP/1.1 so that everybody reads it in the same way. HTTP/2's server
+// WellFormed says whether a request can be written in HTTP/1.1 so that everybody reads it in the same way. HTTP/2's server
 // lets any text pass as a method, and spaces in a target; both protocols' let pass what is no host, and targets of no path.
-func wellFormed(r *http.Request) bool {
+func WellFormed(r *http.Request) bool {
 	if !http1.Token(r.Method) || !http1.Host(r.Host) || !isTarget(r) || !isLength(r) {
 		return false
 	}
@@ -59,9 +59,10 @@ func isLength(r *http.Request) bool {
 	return true
 }
 
-// appendRequest appends the request as the origin gets it: the target byte for byte as it came, the host as the client
-// named it, end-to-end fields, and who the client is. names is room to sort in.
-func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
+// AppendRequest appends the request's head as the server gets it: the target byte for byte as it came, the host as the
+// client named it, end-to-end fields, and who the client is. announced is whether the fields of r.Trailer are announced:
+// they are not where something else may still be adding to r.Trailer. names is room to sort in.
+func AppendRequest(dst []byte, r *http.Request, announced bool, names *[]string) []byte {
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
 	dst = append(dst, http1.OriginForm(r.RequestURI)...)
@@ -71,7 +72,7 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	named := r.Header["Connection"]
 	sorted := (*names)[:0]
 	for name := range r.Header {
-		if plain := forwarding.Fold(name); !framing(plain) && !forwarding.Name(plain) && (named == nil || !http1.Lists(named, name)) {
+		if plain := forwarding.Fold(name); !Framing(plain) && !forwarding.Name(plain) && (named == nil || !http1.Lists(named, name)) {
 			sorted = append(sorted, name)
 		}
 	}
@@ -83,48 +84,48 @@ func appendRequest(dst []byte, r *http.Request, names *[]string) []byte {
 	for _, name := range sorted {
 		written := spelling.Of(name)
 		for _, value := range r.Header[name] {
-			dst = appendField(dst, written, value)
+			dst = AppendField(dst, written, value)
 		}
 	}
 	clear(sorted)
 	*names = sorted
 	if http1.Lists(r.Header["Te"], "trailers") {
-		dst = appendField(dst, "TE", "trailers")
+		dst = AppendField(dst, "TE", "trailers")
 	}
 	var room forwarding.Room
 	for _, field := range forwarding.Of(r, &room) {
-		dst = appendField(dst, http1.Registered(field.Name), field.Value)
+		dst = AppendField(dst, http1.Registered(field.Name), field.Value)
 	}
-	return append(appendFraming(dst, r), "\r\n"...)
+	return append(appendFraming(dst, r, announced), "\r\n"...)
 }
 
 // appendFraming appends where the body ends, and an upgrade. Whatever the client said of these in its own words stays behind.
-func appendFraming(dst []byte, r *http.Request) []byte {
+func appendFraming(dst []byte, r *http.Request, announced bool) []byte {
 	switch {
 	case r.ContentLength == 0:
 		switch r.Method {
 		case http.MethodGet, http.MethodHead:
 		default: // where a body may be missed
 			if r.Header["Content-Length"] != nil || mayHaveBody(r.Method) {
-				dst = appendField(dst, "Content-Length", "0")
+				dst = AppendField(dst, "Content-Length", "0")
 			}
 		}
-	case sized(r):
-		dst = appendField(dst, "Content-Length", strconv.FormatInt(r.ContentLength, 10))
+	case Sized(r):
+		dst = AppendField(dst, "Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	default:
-		if _, coming := r.Body.(*gathered); !coming { // those behind such a body were not announced, and may come meanwhile
+		if announced {
 			for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
-				if trails(name) {
-					dst = appendField(dst, "Trailer", http1.Registered(name))
+				if AllowedTrailer(name) {
+					dst = AppendField(dst, "Trailer", http1.Registered(name))
 				}
 			}
 		}
-		dst = appendField(dst, "Transfer-Encoding", "chunked")
+		dst = AppendField(dst, "Transfer-Encoding", "chunked")
 	}
 	if r.Header["Upgrade"] != nil {
-		if protocol := upgrade(r); protocol != "" {
+		if protocol := Upgrade(r); protocol != "" {
 			dst = append(dst, "Connection: Upgrade\r\n"...)
-			dst = appendField(dst, "Upgrade", protocol)
+			dst = AppendField(dst, "Upgrade", protocol)
 		}
 	}
 	return dst
@@ -135,12 +136,12 @@ func mayHaveBody(method string) bool {
 	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
 
-// sized says whether a body goes on with its length; HTTP/1.1 has trailers on chunked bodies only.
-func sized(r *http.Request) bool { return r.ContentLength > 0 && len(r.Trailer) == 0 }
+// Sized says whether a body goes on with its length; HTTP/1.1 has trailers on chunked bodies only.
+func Sized(r *http.Request) bool { return r.ContentLength > 0 && len(r.Trailer) == 0 }
 
-// upgrade is the protocol that a request may be answered with a change to, "" for none. No origin may turn a connection
+// Upgrade is the protocol that a request may be answered with a change to, "" for none. No origin may turn a connection
 // into another version of HTTP: other requests would walk past the gate. Nor into TLS (RFC 2817), which is ours.
-func upgrade(r *http.Request) string {
+func Upgrade(r *http.Request) string {
 	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.ContentLength != 0 || !http1.Lists(r.Header["Connection"], "upgrade") || len(r.Header["Upgrade"]) != 1 {
 		return ""
 	}
@@ -153,20 +154,20 @@ func upgrade(r *http.Request) string {
 	return protocol
 }
 
-func appendField(dst []byte, name, value string) []byte {
+func AppendField(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
 	dst = append(dst, value...)
 	return append(dst, "\r\n"...)
 }
 
-// framing says whether a field is about one connection or the limits of one message: the origin gets ours.
-func framing(name string) bool {
-	return hopByHop(name) || name == "Content-Length" || name == "Host"
+// Framing says whether a field is about one connection or the limits of one message: the origin gets ours.
+func Framing(name string) bool {
+	return HopByHop(name) || name == "Content-Length" || name == "Host"
 }
 
-// hopByHop says whether a field is about one connection only (RFC 9110 section 7.6.1), or turns it into another protocol.
-func hopByHop(name string) bool {
+// HopByHop says whether a field is about one connection only (RFC 9110 section 7.6.1), or turns it into another protocol.
+func HopByHop(name string) bool {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
 		return true

@@ -1,21 +1,22 @@
-package origin
+package client
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"gate421/gate/forwarding"
 	"gate421/gate/http1"
 )
 
-// trails says whether a field may come behind a body, announced or not, in either direction. RFC 9110 section 6.5.1
+// AllowedTrailer says whether a field may come behind a body, announced or not, in either direction. RFC 9110 section 6.5.1
 // lets only those come there that are made for it, and warns of receivers that put them with the others without a
 // thought. Which are made for it only applications know (gRPC's, checksums, timings), so it is those that are known
 // not to be that are dropped: what says how the message is to be read, for whom it is, who sent it, what is to be
 // done with it, or what else its content is.
-func trails(name string) bool {
+func AllowedTrailer(name string) bool {
 	folded := forwarding.Fold(name)
-	if !http1.Token(name) || framing(folded) || forwarding.Name(folded) {
+	if !http1.Token(name) || Framing(folded) || forwarding.Name(folded) {
 		return false
 	}
 	switch folded {
@@ -40,10 +41,10 @@ func trails(name string) bool {
 	return true
 }
 
-// strip removes what may not come behind a body.
-func strip(trailer http.Header) {
+// StripTrailer removes what may not come behind a body.
+func StripTrailer(trailer http.Header) {
 	for name := range trailer {
-		if !trails(name) {
+		if !AllowedTrailer(name) {
 			delete(trailer, name)
 		}
 	}
@@ -59,7 +60,7 @@ func announceable(header http.Header) {
 	dropped := false
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = http1.TrimBlanks(name); trails(name) {
+			if name = http1.TrimBlanks(name); AllowedTrailer(name) {
 				kept = append(kept, name)
 			} else {
 				dropped = true
@@ -73,4 +74,23 @@ func announceable(header http.Header) {
 	default:
 		header["Trailer"] = []string{strings.Join(kept, ", ")}
 	}
+}
+
+// AppendTrailers appends what came behind the body, and the end of the message.
+func AppendTrailers(dst []byte, trailer http.Header) []byte {
+	names := make([]string, 0, len(trailer))
+	for name := range trailer {
+		if AllowedTrailer(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range trailer[name] {
+			if http1.Printable(value) {
+				dst = AppendField(dst, http1.Registered(name), value)
+			}
+		}
+	}
+	return append(dst, "\r\n"...)
 }

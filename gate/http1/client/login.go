@@ -1,4 +1,4 @@
-package origin
+package client
 
 import (
 	"net/http"
@@ -7,32 +7,32 @@ import (
 	"gate421/gate/http1"
 )
 
-// login is what an answer says of the authentication of its connection. NTLM and its kin (RFC 4559) prove once who
+// Login is what an answer says of the authentication of its connection. NTLM and its kin (RFC 4559) prove once who
 // sends the requests of a connection, and whatever comes on it from then on is that person's.
-type login struct {
-	bound    bool // it is spoken of: from now on the connection is one client's alone
+type Login struct {
+	Bound    bool // it is spoken of: from now on the connection is one client's alone
 	halfDone bool // the next step has to come on this very connection
 }
 
 // note looks at a field of an answer.
-func (l *login) note(name, value string) {
+func (l *Login) note(name, value string) {
 	switch name {
 	case "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Proxy-Authentication-Info":
 		found, data := authenticatesConnection(value)
-		l.bound = l.bound || found
+		l.Bound = l.Bound || found
 		l.halfDone = l.halfDone || data
 	case "Persistent-Auth": // IIS says whether the login is good for what comes next
-		l.bound = true
+		l.Bound = true
 	}
 }
 
-// halfDone says whether an answer asks for the next step of a login.
-func (h answerHead) halfDone() bool {
-	return h.login.halfDone && (h.status == http.StatusUnauthorized || h.status == http.StatusProxyAuthRequired)
+// LoginHalfDone says whether an answer asks for the next step of a login.
+func (h Head) LoginHalfDone() bool {
+	return h.Login.halfDone && (h.Status == http.StatusUnauthorized || h.Status == http.StatusProxyAuthRequired)
 }
 
-// presentsLogin says whether a request proves, or begins to, who sends the requests of its connection.
-func presentsLogin(header http.Header) bool {
+// PresentsLogin says whether a request proves, or begins to, who sends the requests of its connection.
+func PresentsLogin(header http.Header) bool {
 	for _, value := range header["Authorization"] {
 		if found, _ := authenticatesConnection(value); found {
 			return true

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package origin
+package client
 
 import "net"
 

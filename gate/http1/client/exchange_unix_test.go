@@ -1,6 +1,6 @@
 //go:build unix && !race
 
-package origin
+package client
 
 import (
 	"bufio"
@@ -15,6 +15,21 @@ import (
 	"testing"
 	"time"
 )
+
+// patience bounds what has to come.
+const patience = 5 * time.Second
+
+// arrived waits until a connection has something to read, or has ended.
+func arrived(t *testing.T, c net.Conn) {
+	t.Helper()
+	quiet := watch(c)
+	c.SetDeadline(time.Time{})
+	for end := time.Now().Add(patience); quiet(); {
+		if time.Now().After(end) {
+			t.Fatal("nothing comes")
+		}
+	}
+}
 
 // ends connects two sockets, of TCP or of Unix.
 func ends(t *testing.T, network string) (near, far net.Conn) {
@@ -39,44 +54,44 @@ func ends(t *testing.T, network string) (near, far net.Conn) {
 	return near, far
 }
 
-func TestLine(t *testing.T) {
+func TestExchange(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			in := make([]byte, 100)
 			near, far := ends(t, network)
-			l := newLine(near)
+			l := newExchange(near)
 			go func() {
 				line, _ := bufio.NewReader(far).ReadString('\n')
 				io.WriteString(far, strings.ToUpper(line))
 			}()
-			if left, n, err := l.turn([]byte("hello\n"), in, true); len(left) > 0 || string(in[:n]) != "HELLO\n" || err != nil {
+			if left, n, err := l.do([]byte("hello\n"), in, true); len(left) > 0 || string(in[:n]) != "HELLO\n" || err != nil {
 				t.Errorf("%q, %q, %v", left, in[:n], err)
 			}
 
 			near.SetReadDeadline(time.Now().Add(brief))
-			if left, n, err := l.turn([]byte("x"), in, true); len(left) > 0 || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !timeout(err) {
+			if left, n, err := l.do([]byte("x"), in, true); len(left) > 0 || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !err.(net.Error).Timeout() {
 				t.Errorf("nothing comes: %q, %d, %v", left, n, err)
 			}
-			if left, n, err := l.turn([]byte("x"), in, true); len(left) != 1 || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			if left, n, err := l.do([]byte("x"), in, true); len(left) != 1 || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("too late: %q, %d, %v", left, n, err)
 			}
 			near.SetReadDeadline(time.Now().Add(patience))
 			io.WriteString(far, "more")
 			arrived(t, near)
-			if left, n, err := l.turn([]byte("x"), in, true); len(left) != 1 || n != 0 || err != errStale {
+			if left, n, err := l.do([]byte("x"), in, true); len(left) != 1 || n != 0 || err != ErrStale {
 				t.Errorf("something to read: %q, %d, %v", left, n, err)
 			}
-			if left, n, err := l.turn([]byte("x"), in, false); len(left) > 0 || string(in[:n]) != "more" || err != nil {
+			if left, n, err := l.do([]byte("x"), in, false); len(left) > 0 || string(in[:n]) != "more" || err != nil {
 				t.Errorf("without a look: %q, %q, %v", left, in[:n], err)
 			}
 
 			far.Close()
 			arrived(t, near)
-			if left, _, err := l.turn([]byte("x"), in, true); len(left) != 1 || err != errStale {
+			if left, _, err := l.do([]byte("x"), in, true); len(left) != 1 || err != ErrStale {
 				t.Errorf("the end: %q, %v", left, err)
 			}
 			for {
-				_, _, err := l.turn([]byte("x"), in, false)
+				_, _, err := l.do([]byte("x"), in, false)
 				if err == io.EOF {
 					continue // until the other side's refusal has come
 				}
@@ -84,13 +99,13 @@ func TestLine(t *testing.T) {
 					t.Errorf("behind the end: %v", err)
 				}
 				var op *net.OpError
-				if !errors.As(err, &op) || op.Op != "write" && op.Op != "read" || name(err, false).word != Reset {
+				if !errors.As(err, &op) || op.Op != "write" && op.Op != "read" {
 					t.Errorf("behind the end: %#v", err)
 				}
 				break
 			}
 			near.Close()
-			if left, _, err := l.turn([]byte("x"), in, true); len(left) != 1 || !errors.Is(err, net.ErrClosed) {
+			if left, _, err := l.do([]byte("x"), in, true); len(left) != 1 || !errors.Is(err, net.ErrClosed) {
 				t.Errorf("closed: %q, %v", left, err)
 			}
 		})
@@ -98,12 +113,12 @@ func TestLine(t *testing.T) {
 }
 
 // What a socket does not take at once is written in the usual way: everything arrives, in its order.
-func TestLineThatIsFull(t *testing.T) {
+func TestExchangeOverAFullSocket(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		near, far := ends(t, network)
-		c := newConn(near, "", patience)
+		c := NewConn(near, patience)
 		c.out = bytes.Repeat([]byte("0123456789"), 1<<20)
-		c.begin(t.Context(), false)
+		c.Begin(t.Context(), false)
 		c.unsent = true
 		heard := make(chan []byte, 1)
 		go func() {
@@ -117,9 +132,10 @@ func TestLineThatIsFull(t *testing.T) {
 		if _, err := io.ReadFull(c, answer); err != nil || string(answer) != "ok" {
 			t.Errorf("%s: %q, %v", network, answer, err)
 		}
-		if !bytes.Equal(receive(t, heard), c.out) || c.stop == nil || c.unsent {
+		if !bytes.Equal(<-heard, c.out) || c.stop == nil || c.unsent {
 			t.Errorf("%s: something else was sent; guard %v", network, c.stop != nil)
 		}
-		c.close()
+		c.Release()
+		near.Close()
 	}
 }

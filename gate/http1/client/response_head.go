@@ -1,4 +1,4 @@
-package origin
+package client
 
 import (
 	"bufio"
@@ -14,86 +14,88 @@ import (
 	"gate421/gate/http1"
 )
 
-// answerHead is what of an answer's head decides how to go on.
-type answerHead struct {
-	status  int
-	size    int   // of the head, in bytes
-	length  int64 // of the body; -1: chunked, or until the connection ends
-	chunked bool
-	keep    bool   // the connection may serve another request
-	upgrade string // the protocol that a 101 changes to
-	login   login
-	keptFor time.Duration // how long the server keeps an idle connection; 0: it does not say
-	names   http1.Spelling
+// Head is what of an answer's head decides how to go on.
+type Head struct {
+	Status  int
+	Size    int   // of the head, in bytes
+	Length  int64 // of the body; -1: chunked, or until the connection ends
+	Chunked bool
+	Keep    bool   // the connection may serve another request
+	Upgrade string // the protocol that a 101 changes to
+	Login   Login
+	KeptFor time.Duration // how long the server keeps an idle connection; 0: it does not say
+	Names   http1.Spelling
 }
 
 const (
-	maxHead   = 256 << 10
+	// MaxHead is the largest head, or trailer section, of a response, in bytes.
+	MaxHead   = 256 << 10
 	maxFields = 1024
-	maxEarly  = 16 << 20 // of all informational answers to one request
+	// keptAtMost is the longest time that a server is believed to keep an idle connection.
+	keptAtMost = 3 * time.Minute
 )
 
-// errMalformed is the root of everything that is not HTTP/1.1 as RFC 9112 has it.
-var errMalformed = errors.New("malformed answer")
+// ErrMalformed is the root of everything that is not HTTP/1.1 as RFC 9112 has it.
+var ErrMalformed = errors.New("malformed answer")
 
 func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errMalformed, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// unfit is why an answer is malformed that began as HTTP: what an application repeats of a request may do that.
-type unfit struct{ error }
+// FieldsError is why an answer is malformed that began as HTTP: what an application repeats of a request may do that.
+type FieldsError struct{ error }
 
 // Unwrap gives the cause.
-func (u *unfit) Unwrap() error { return u.error }
+func (u *FieldsError) Unwrap() error { return u.error }
 
-// readHead reads one head into header, without the fields that are about the connection.
-func (c *conn) readHead(header http.Header, method string) (answerHead, error) {
+// ReadHead reads one head into header, without the fields that are about the connection.
+func (c *Conn) ReadHead(header http.Header, method string) (Head, error) {
 	raw, err := c.block()
 	if err != nil {
-		return answerHead{}, err
+		return Head{}, err
 	}
 	block := string(raw)
 	line, rest := http1.CutLine(block)
-	h := answerHead{size: len(raw), length: -1}
+	h := Head{Size: len(raw), Length: -1}
 	minor := byte(0)
-	if h.status, minor, err = statusLine(line); err != nil {
-		return answerHead{}, err
+	if h.Status, minor, err = statusLine(line); err != nil {
+		return Head{}, err
 	}
-	f := answerFields{header: header}
+	f := responseFields{header: header}
 	if err := f.parse(rest); err != nil {
-		return answerHead{}, &unfit{err}
+		return Head{}, &FieldsError{err}
 	}
-	h.login, h.keptFor, h.names = f.login, f.keptFor, f.names
-	h.keep = !f.close && !f.last && (minor == '1' || f.alive)
-	if h.status == http.StatusSwitchingProtocols && f.changes {
-		h.upgrade = f.upgrade
+	h.Login, h.KeptFor, h.Names = f.login, f.keptFor, f.names
+	h.Keep = !f.close && !f.last && (minor == '1' || f.alive)
+	if h.Status == http.StatusSwitchingProtocols && f.changes {
+		h.Upgrade = f.upgrade
 	}
-	bodiless := method == http.MethodHead || h.status < 200 || h.status == http.StatusNoContent || h.status == http.StatusNotModified
+	bodiless := method == http.MethodHead || h.Status < 200 || h.Status == http.StatusNoContent || h.Status == http.StatusNotModified
 	if bodiless && method != http.MethodHead {
 		delete(header, "Content-Length") // 204 must not have it; over HTTP/2 some clients miss the body then, in a 304 too
 	}
 	announceable(header)
 	switch {
 	case f.encoded && (f.sized || minor == '0'):
-		return answerHead{}, malformed("Transfer-Encoding beside Content-Length or in HTTP/1.0")
+		return Head{}, malformed("Transfer-Encoding beside Content-Length or in HTTP/1.0")
 	case bodiless:
-		h.length = 0
+		h.Length = 0
 	case f.encoded:
-		h.chunked = true
+		h.Chunked = true
 	case f.sized:
-		h.length = f.length
+		h.Length = f.length
 	default:
-		h.keep = false // the body ends with the connection
+		h.Keep = false // the body ends with the connection
 	}
 	return h, nil
 }
 
 // block reads lines up to and including an empty one, for as long as nothing else is read. As a rule they have come together.
-func (c *conn) block() ([]byte, error) {
+func (c *Conn) block() ([]byte, error) {
 	if _, err := c.r.Peek(1); err != nil {
 		return nil, err
 	}
-	c.heard = true
+	c.Heard = true
 	there, _ := c.r.Peek(c.r.Buffered())
 	if end := blockEnd(there); end > 0 {
 		c.r.Discard(end)
@@ -125,14 +127,14 @@ func blockEnd(there []byte) int {
 }
 
 // readBlock appends lines up to and including an empty one.
-func (c *conn) readBlock(dst []byte) ([]byte, error) {
+func (c *Conn) readBlock(dst []byte) ([]byte, error) {
 	start := 0 // of the line
 	for {
 		piece, err := c.r.ReadSlice('\n')
-		c.heard = c.heard || len(piece) > 0
+		c.Heard = c.Heard || len(piece) > 0
 		dst = append(dst, piece...)
-		if len(dst) > maxHead {
-			return dst, malformed("a head of more than %d bytes", maxHead)
+		if len(dst) > MaxHead {
+			return dst, malformed("a head of more than %d bytes", MaxHead)
 		}
 		switch {
 		case err == bufio.ErrBufferFull:
@@ -168,8 +170,8 @@ func statusLine(line string) (status int, minor byte, err error) {
 	return status, line[7], nil
 }
 
-// answerFields reads the fields of a head.
-type answerFields struct {
+// responseFields reads the fields of a head.
+type responseFields struct {
 	header  http.Header
 	names   http1.Spelling
 	sized   bool // Content-Length
@@ -179,12 +181,12 @@ type answerFields struct {
 	alive   bool // Connection: keep-alive
 	changes bool // Connection: upgrade
 	upgrade string
-	login   login
+	login   Login
 	last    bool          // Keep-Alive: no further request is taken
 	keptFor time.Duration // Keep-Alive: timeout
 }
 
-func (f *answerFields) parse(block string) error {
+func (f *responseFields) parse(block string) error {
 	values := make([]string, 0, strings.Count(block, "\n"))
 	if cap(values) > maxFields {
 		return malformed("more than %d fields", maxFields)
@@ -208,7 +210,7 @@ func (f *answerFields) parse(block string) error {
 		if !http1.Printable(value) {
 			return malformed("field %.60q has a control character", name)
 		}
-		if spaced && framing(name) {
+		if spaced && Framing(name) {
 			return malformed("field %.60q", line)
 		}
 		if name == "Connection" && !http1.Same(value, "keep-alive") {
@@ -239,7 +241,7 @@ func (f *answerFields) parse(block string) error {
 
 // framing looks at the fields that say where the body ends and what becomes of the connection, a login included;
 // pass is whether the client gets the field.
-func (f *answerFields) framing(name, value string) (pass bool, err error) {
+func (f *responseFields) framing(name, value string) (pass bool, err error) {
 	switch name {
 	case "Content-Length":
 		n, ok := http1.Decimal(value)
@@ -272,12 +274,12 @@ func (f *answerFields) framing(name, value string) (pass bool, err error) {
 		"Persistent-Auth":
 		f.login.note(name, value)
 	}
-	return !hopByHop(name), nil
+	return !HopByHop(name), nil
 }
 
 // keepAlive reads what a server says of how long its connection stays open (RFC 2068 section 19.7.1.1). What is no
 // number says nothing.
-func (f *answerFields) keepAlive(value string) {
+func (f *responseFields) keepAlive(value string) {
 	for item := range strings.SplitSeq(value, ",") {
 		name, said, _ := strings.Cut(http1.TrimBlanks(item), "=")
 		n, ok := http1.Decimal(strings.Trim(http1.TrimBlanks(said), `"`))
@@ -285,7 +287,7 @@ func (f *answerFields) keepAlive(value string) {
 		case !ok:
 		case http1.Same(name, "timeout"):
 			f.last = f.last || n == 0
-			f.keptFor = time.Duration(min(n, int64(idleAtMost/time.Second)*2)) * time.Second
+			f.keptFor = time.Duration(min(n, int64(keptAtMost/time.Second))) * time.Second
 		case http1.Same(name, "max"):
 			f.last = f.last || n == 0
 		}

@@ -1,6 +1,6 @@
 //go:build unix && !race
 
-package origin
+package client
 
 import (
 	"io"
@@ -10,9 +10,9 @@ import (
 	"gate421/gate/socket"
 )
 
-// line writes a request and reads the beginning of its answer in one go: it looks whether the socket is quiet, writes, waits
+// exchange writes a request and reads the beginning of its answer in one go: it looks whether the socket is quiet, writes, waits
 // and reads. A net.Conn reads in vain before it waits, and looking would be a call of its own.
-type line struct {
+type exchange struct {
 	conn  net.Conn
 	raw   syscall.RawConn
 	again func(fd uintptr) bool // step
@@ -25,8 +25,8 @@ type line struct {
 	peek [1]byte
 }
 
-// newLine returns nil for what is no socket.
-func newLine(c net.Conn) *line {
+// newExchange returns nil for what is no socket.
+func newExchange(c net.Conn) *exchange {
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		return nil
@@ -35,14 +35,14 @@ func newLine(c net.Conn) *line {
 	if err != nil {
 		return nil
 	}
-	l := &line{conn: c, raw: raw}
+	l := &exchange{conn: c, raw: raw}
 	l.again = l.step
 	return l
 }
 
-// turn writes out and reads into in what comes then. With look it writes nothing if there is something to read already:
+// do writes out and reads into in what comes then. With look it writes nothing if there is something to read already:
 // errStale. left is what could not be written without waiting; then nothing is read. The connection's read deadline holds.
-func (l *line) turn(out, in []byte, look bool) (left []byte, n int, err error) {
+func (l *exchange) do(out, in []byte, look bool) (left []byte, n int, err error) {
 	l.look, l.left, l.in, l.n, l.err = look, out, in, 0, nil
 	err = l.raw.Read(l.again)
 	left, n = l.left, l.n
@@ -56,12 +56,12 @@ func (l *line) turn(out, in []byte, look bool) (left []byte, n int, err error) {
 }
 
 // step says whether nothing is to be waited for.
-func (l *line) step(fd uintptr) bool {
+func (l *exchange) step(fd uintptr) bool {
 	if len(l.left) == 0 {
 		return l.read(fd)
 	}
 	if l.look && !socket.Quiet(fd, l.peek[:]) {
-		l.err = errStale
+		l.err = ErrStale
 		return true
 	}
 	n, err := socket.Write(fd, l.left)
@@ -73,7 +73,7 @@ func (l *line) step(fd uintptr) bool {
 	return len(l.left) > 0 || l.err != nil || !l.look && l.read(fd)
 }
 
-func (l *line) read(fd uintptr) bool {
+func (l *exchange) read(fd uintptr) bool {
 	for {
 		n, err := socket.Read(fd, l.in)
 		switch {
