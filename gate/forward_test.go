@@ -57,7 +57,7 @@ func TestOriginIsToldWhoAsks(t *testing.T) {
 	} {
 		var told, kept []string
 		f := setup(t, policy.Refuse, func(_ http.ResponseWriter, r *http.Request) (int, time.Duration, error) {
-			var room forwarding.Room
+			var room forwarding.Buffer
 			for _, field := range forwarding.Of(r, &room) {
 				told = append(told, field.Name+": "+field.Value)
 			}

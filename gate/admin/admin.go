@@ -111,8 +111,8 @@ type Config struct {
 	Log func() audit.LogStats
 	// Lookups is what verification does and has done. nil: not in the metrics.
 	Lookups func() Lookups
-	// Door is what the door does and has done. nil: not in the metrics.
-	Door func() Door
+	// Front returns what package front does and has done. nil: not in the metrics.
+	Front func() FrontStats
 	// Verification is whether the DNS can verify anybody. nil: not shown.
 	Verification func() Verification
 	// Enforced are the limits on connections that are being enforced now. nil: not shown.

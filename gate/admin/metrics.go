@@ -24,8 +24,8 @@ func (a *Admin) registry() *prometheus.Registry {
 	if a.config.Lookups != nil {
 		r.MustRegister(a.lookupMetrics())
 	}
-	if a.config.Door != nil {
-		r.MustRegister(a.doorMetrics())
+	if a.config.Front != nil {
+		r.MustRegister(a.frontMetrics())
 	}
 	if a.config.Log != nil {
 		r.MustRegister(a.logMetrics())

@@ -204,8 +204,8 @@ func whole(t *testing.T) *Admin {
 				Took:     Histogram{Bounds: []float64{0.001, 0.25}, Counts: []uint64{3, 4, 5}, Sum: 36.5},
 			}
 		}
-		c.Door = func() Door {
-			return Door{
+		c.Front = func() FrontStats {
+			return FrontStats{
 				Open: map[string]uint64{
 					"http1": 41,
 					"none":  0,

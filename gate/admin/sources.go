@@ -15,8 +15,8 @@ type Lookups struct {
 	Took             Histogram         // how long those took
 }
 
-// Door is what the door is doing, and what it has done since the start. The keys are words of closed lists.
-type Door struct {
+// FrontStats is what package front is doing, and what it has done since the start. The keys are words of closed lists.
+type FrontStats struct {
 	Open        map[string]uint64 // connections that are open, by protocol
 	Connections map[string]uint64 // all there have been, by protocol
 	Handshakes  map[string]uint64 // that failed, by cause
@@ -89,7 +89,7 @@ func (a *Admin) lookupMetrics() prometheus.Collector {
 	return g
 }
 
-func (a *Admin) doorMetrics() prometheus.Collector {
+func (a *Admin) frontMetrics() prometheus.Collector {
 	g := &group{}
 	open := g.desc(
 		"connections_open",
@@ -146,7 +146,7 @@ func (a *Admin) doorMetrics() prometheus.Collector {
 		"status",
 	)
 	g.collect = func(s sink) {
-		d := a.config.Door()
+		d := a.config.Front()
 		s.gauges(open, d.Open)
 		s.counters(total, d.Connections)
 		s.counters(failed, d.Handshakes)

@@ -40,8 +40,8 @@ type Said struct {
 	Client                         Field // the header that names the client to the gate
 }
 
-// Room is enough for all fields of a request.
-type Room [6]Field
+// Buffer has room for all fields of a request, so that Of allocates nothing.
+type Buffer [6]Field
 
 // With says it of a request.
 func (s *Said) With(r *http.Request) *http.Request {
@@ -51,16 +51,16 @@ func (s *Said) With(r *http.Request) *http.Request {
 type key struct{}
 
 // Of lists the fields that an origin gets with a request.
-func Of(r *http.Request, room *Room) []Field {
+func Of(r *http.Request, buf *Buffer) []Field {
 	said, ok := r.Context().Value(key{}).(*Said)
 	if !ok {
-		fields := append(room[:0], Field{"X-Forwarded-Host", r.Host}, Field{"X-Forwarded-Proto", "https"})
+		fields := append(buf[:0], Field{"X-Forwarded-Host", r.Host}, Field{"X-Forwarded-Proto", "https"})
 		if ip, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 			fields = append(fields, Field{"X-Forwarded-For", ip}, Field{"X-Real-Ip", ip})
 		}
 		return fields
 	}
-	fields := room[:0]
+	fields := buf[:0]
 	for _, field := range [...]Field{
 		{"X-Forwarded-For", said.For}, {"X-Forwarded-Host", said.Host}, {"X-Forwarded-Proto", said.Proto},
 		{"X-Forwarded-Port", said.Port}, {"X-Real-Ip", said.RealIP}, said.Client,

@@ -28,7 +28,7 @@ func TestFieldsOfStrangers(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Host, r.RemoteAddr = "shop.example", "[2001:db8::1]:4711"
 	r.Header = http.Header{"X-Forwarded-Host": {"evil.example"}, "X-Real-Ip": {"1.2.3.4"}}
-	var room Room
+	var room Buffer
 	want := []Field{{"X-Forwarded-Host", "shop.example"}, {"X-Forwarded-Proto", "https"}, {"X-Forwarded-For",
 		"2001:db8::1"}, {"X-Real-Ip", "2001:db8::1"}}
 	if got := Of(r, &room); !slices.Equal(got, want) {
@@ -42,7 +42,7 @@ func TestFieldsOfStrangers(t *testing.T) {
 func TestFieldsOfProxies(t *testing.T) {
 	said := &Said{For: "1.2.3.4, 10.0.0.1", Host: "shop.example", Proto: "http", Port: "8080", RealIP: "1.2.3.4",
 		Client: Field{"Cf-Connecting-Ip", "1.2.3.4"}}
-	var room Room
+	var room Buffer
 	got := Of(said.With(httptest.NewRequest("GET", "/", nil)), &room)
 	want := []Field{{"X-Forwarded-For", "1.2.3.4, 10.0.0.1"}, {"X-Forwarded-Host", "shop.example"},
 		{"X-Forwarded-Proto", "http"}, {"X-Forwarded-Port", "8080"},

@@ -149,7 +149,7 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 		client.StripTrailer(in.Trailer)
 		out.Trailer = in.Trailer // the values come at the end of the body, into this very map
 	}
-	var room forwarding.Room
+	var room forwarding.Buffer
 	for _, field := range forwarding.Of(in, &room) {
 		out.Header[field.Name] = []string{field.Value}
 	}

@@ -230,7 +230,7 @@ func (g *Gateway) openAdmin() {
 		Lookups:        g.lookups,
 		Verification:   g.verification,
 		Origins:        g.originStatus,
-		Door:           g.frontStats,
+		Front:          g.frontStats,
 		Enforced:       g.enforced,
 		Serving:        g.ready,
 		Certificates:   g.certificates,

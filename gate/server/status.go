@@ -69,4 +69,4 @@ func (g *Gateway) originStatus() []admin.Origin {
 }
 
 // frontStats are zero before Serve.
-func (g *Gateway) frontStats() admin.Door { return admin.Door(g.front.Load().Stats()) }
+func (g *Gateway) frontStats() admin.FrontStats { return admin.FrontStats(g.front.Load().Stats()) }

@@ -92,7 +92,7 @@ func AppendRequest(dst []byte, r *http.Request, announced bool, names *[]string)
 	if http1.Lists(r.Header["Te"], "trailers") {
 		dst = AppendField(dst, "TE", "trailers")
 	}
-	var room forwarding.Room
+	var room forwarding.Buffer
 	for _, field := range forwarding.Of(r, &room) {
 		dst = AppendField(dst, http1.Registered(field.Name), field.Value)
 	}
