@@ -79,6 +79,7 @@ func TestStaleConnection(t *testing.T) {
 
 // An origin that is slow, or that has begun to answer, is not asked twice.
 func TestNoSecondTry(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, second, word string }{
 		{"silence", "", Timeout},
 		{"half an answer", "HTTP/1.1 2", Reset},
@@ -103,7 +104,7 @@ func TestNoSecondTry(t *testing.T) {
 			if _, result := ask(t, o, "GET"); result.err != nil {
 				t.Fatal(result.err)
 			}
-			d.wait = 50 * time.Millisecond
+			d.idle.oldest.Wait = 50 * time.Millisecond
 			if _, result := ask(t, o, "GET"); result.word() != test.word {
 				t.Errorf("%+v", result)
 			}

@@ -71,10 +71,10 @@ func TestBodyDrips(t *testing.T) {
 	}
 	for name, c := range kinds(t, h) {
 		c.Wait, c.StallTime, c.StallBytes = wait, wait, 1000
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			both(t, c, func(t *testing.T, g *gateway) {
-				for _, asked := range []string{"GET /sized", "POST /sized", "GET /events", "GET /grpc", "GET /chunked"} {
+		for _, asked := range []string{"GET /sized", "POST /sized", "GET /events", "GET /grpc", "GET /chunked"} {
+			t.Run(name+" "+asked, func(t *testing.T) {
+				t.Parallel()
+				bothAtOnce(t, c, func(t *testing.T, g *gateway) {
 					var body []byte
 					var sent io.Reader
 					method, target, _ := strings.Cut(asked, " ")
@@ -87,13 +87,14 @@ func TestBodyDrips(t *testing.T) {
 						answer.Body.Close()
 					}
 					result := receive(t, g.outcomes)
-					if cut := target == "/sized"; (err != nil) != cut || cut != (result.word() == Timeout) || !cut && len(body) != pieces {
-						t.Errorf("%s: %d bytes, %v, %+v", asked, len(body), err, result)
+					cut := target == "/sized"
+					if (err != nil) != cut || cut != (result.word() == Timeout) || !cut && len(body) != pieces {
+						t.Errorf("%d bytes, %v, %+v; want it to be cut: %v", len(body), err, result, cut)
 					}
 					result.letGo(t)
-				}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -103,6 +104,7 @@ func TestChunkFramingDrips(t *testing.T) {
 	const wait = 500 * time.Millisecond
 	for name, drips := range map[string]string{"extension": "1;" + strings.Repeat("x", 100), "trailers": "0\r\n" + strings.Repeat("a: b\r\n", 20)} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			url := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 				head(r)
 				io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")
@@ -113,7 +115,7 @@ func TestChunkFramingDrips(t *testing.T) {
 					time.Sleep(wait / 10)
 				}
 			})
-			both(t, Config{Servers: []string{url}, Wait: wait}, func(t *testing.T, g *gateway) {
+			bothAtOnce(t, Config{Servers: []string{url}, Wait: wait}, func(t *testing.T, g *gateway) {
 				start := time.Now()
 				answer := g.get(t, "/")
 				if body, err := io.ReadAll(answer.Body); err == nil {

@@ -62,6 +62,7 @@ func TestInformationalAnswersWithoutNumber(t *testing.T) {
 
 // A server that announces an answer for ever gets the time of an answer, and may say so much and no more.
 func TestInformationalAnswersWithoutEnd(t *testing.T) {
+	t.Parallel()
 	slow := listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		for head(r); ; time.Sleep(time.Millisecond) {
 			if _, err := io.WriteString(c, "HTTP/1.1 102 Processing\r\n\r\n"); err != nil {

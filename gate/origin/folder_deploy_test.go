@@ -188,6 +188,7 @@ func TestFolderIsAwayForAMoment(t *testing.T) {
 
 // While releases are switched nobody gets a part of one and a part of another, or nothing.
 func TestFolderIsReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir()
 	const size = 300_000
 	for _, release := range []string{"a", "b"} {

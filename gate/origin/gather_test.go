@@ -77,6 +77,7 @@ func TestEmptyBodyOfUnknownLength(t *testing.T) {
 
 // A body that takes its time is passed on piece by piece, and none of it is lost.
 func TestSlowBodyOfUnknownLength(t *testing.T) {
+	t.Parallel()
 	pieces := make(chan string, 8)
 	url := handling(t, func(w http.ResponseWriter, r *http.Request) {
 		buffer := make([]byte, 100)
@@ -144,6 +145,7 @@ func (e *ending) Close() error { return nil }
 
 // Fields behind a body need chunks, announced or not.
 func TestTrailersOfAGatheredBody(t *testing.T) {
+	t.Parallel()
 	url, heard := framed(t)
 	o := several(t, url)
 	for _, announced := range []bool{true, false} {
@@ -198,6 +200,7 @@ func TestBodiesThatAreNotWaitedFor(t *testing.T) {
 
 // What was waited for goes to whichever server takes it.
 func TestGatheredBodyForTheNextServer(t *testing.T) {
+	t.Parallel()
 	url, heard := framed(t)
 	nobody := deserted(t)
 	o := several(t, nobody, nobody, url)
@@ -231,6 +234,7 @@ func TestGatheredBodyForTheNextServer(t *testing.T) {
 
 // A client's body that comes slowly over HTTP/1.1 is read by the server that is reached, and by none that was tried before.
 func TestSlowBodyForTheNextServer(t *testing.T) {
+	t.Parallel()
 	url, heard := framed(t)
 	for _, kind := range []string{"http", "h2c"} {
 		nobody := strings.Replace(deserted(t), "http", kind, 1)

@@ -32,6 +32,7 @@ const brief = 50 * time.Millisecond
 // A request that is soon over asks nobody to watch its client; one that waits does, in the head and in the body, and a client
 // that leaves then ends it at once. So it is with heads of any length, over TLS too.
 func TestGuardComesLate(t *testing.T) {
+	t.Parallel()
 	config := newAuthority(t).issue(t, time.Now().Add(time.Hour), "shop.example")
 	for _, test := range []struct {
 		name          string
@@ -50,6 +51,7 @@ func TestGuardComesLate(t *testing.T) {
 		for _, secure := range []*tls.Config{nil, config} {
 			for _, long := range []int{0, 8 << 10, 128 << 10} {
 				t.Run(fmt.Sprint(test.name, secure != nil, long), func(t *testing.T) {
+					t.Parallel()
 					ended := make(chan struct{}, 2)
 					var connections atomic.Int32
 					address := listen(t, secure, func(c net.Conn, r *bufio.Reader) {
@@ -113,6 +115,7 @@ func TestGuardComesLate(t *testing.T) {
 
 // A head that comes drop by drop has to be whole within one wait, however short the pauses.
 func TestSlowHeadIsBounded(t *testing.T) {
+	t.Parallel()
 	o, err := New(Config{Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		head(r)
 		for _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\n"); err == nil; _, err = io.WriteString(c, "A: b\r\n") {

@@ -209,7 +209,7 @@ func TestSlowUploadToHTTP2(t *testing.T) {
 	t.Parallel()
 	const wait = time.Second
 	o := serveFrames(t, nil, nil, func(stream) {}, echo)
-	both(t, Config{Servers: []string{o.url()}, Wait: wait}, func(t *testing.T, g *gateway) {
+	bothAtOnce(t, Config{Servers: []string{o.url()}, Wait: wait}, func(t *testing.T, g *gateway) {
 		reader, writer := io.Pipe()
 		go func() {
 			for range 2 {
@@ -236,8 +236,7 @@ func TestEmptyFramesAreSilence(t *testing.T) {
 			s.headers(false, ":status", "200")
 			s.data(false, "part")
 			go func() {
-				for range 1000 { // for longer than the result is waited for
-					time.Sleep(wait / 10)
+				for ; t.Context().Err() == nil; time.Sleep(wait / 10) {
 					s.write(func() {
 						if padded {
 							s.WriteDataPadded(s.id, false, nil, make([]byte, 100))

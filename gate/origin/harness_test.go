@@ -114,6 +114,17 @@ func both(t *testing.T, c Config, test func(t *testing.T, g *gateway)) {
 	}
 }
 
+// bothAtOnce is both for tests that wait: over HTTP/1.1 and HTTP/2 at the same time.
+func bothAtOnce(t *testing.T, c Config, test func(t *testing.T, g *gateway)) {
+	t.Helper()
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t, c, protocol == "HTTP/2.0"))
+		})
+	}
+}
+
 // request makes a request to g; extra are field lines such as "Accept: text/html".
 func (g *gateway) request(t *testing.T, method, target string, body io.Reader, extra ...string) *http.Request {
 	t.Helper()

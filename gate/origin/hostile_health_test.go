@@ -59,6 +59,7 @@ func TestHostileNameThatTheServerRefuses(t *testing.T) {
 
 // A client that sends half a body and then nothing makes a server hang up that does not wait as long as the door.
 func TestHostileBodyThatTheServerDoesNotWaitFor(t *testing.T) {
+	t.Parallel()
 	h1 := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		head(r)
 		c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
@@ -92,6 +93,7 @@ func TestHostileBodyThatTheServerDoesNotWaitFor(t *testing.T) {
 
 // A client that takes an answer slowly makes a server give up that has a time for the whole of it, as Go's WriteTimeout.
 func TestHostileAnswerThatIsTakenSlowly(t *testing.T) {
+	t.Parallel()
 	url := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		head(r)
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")

@@ -7,6 +7,7 @@ import (
 
 // Connections that are kept for their clients make way where there are no descriptors for others.
 func TestLoginsMakeWay(t *testing.T) {
+	t.Parallel()
 	p := &personal{scheme: "NTLM"}
 	o, err := New(Config{Servers: []string{"http://" + listen(t, nil, p.converse)}, Files: NewFiles(3)})
 	if err != nil {

@@ -147,6 +147,7 @@ func (v *visitor) login(scheme, name string) (status int, person string) {
 
 // Who has logged in on a connection is nobody else, whatever both of them speak and how the server is reached.
 func TestLoginIsOneClients(t *testing.T) {
+	t.Parallel()
 	for _, scheme := range []string{"NTLM", "Negotiate", "Nego2", "ntlm"} {
 		for bits := range 16 {
 			secure, silent, first, second := bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&8 > 0

@@ -180,6 +180,7 @@ func TestRequestBodyKeepsItsLength(t *testing.T) {
 
 // An answer that begins before the request has ended must not cost the origin the rest.
 func TestAnswerBeginsBeforeTheBodyEnds(t *testing.T) {
+	t.Parallel()
 	url := handling(t, func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		w.WriteHeader(200)

@@ -38,7 +38,7 @@ func TestBodyStalls(t *testing.T) {
 		c.Wait = 400 * time.Millisecond
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			both(t, c, func(t *testing.T, g *gateway) {
+			bothAtOnce(t, c, func(t *testing.T, g *gateway) {
 				for _, target := range []string{"/", "/sized", "/events", "/upload"} {
 					var sent io.Reader
 					if target == "/upload" {
@@ -71,7 +71,7 @@ func TestBodyTrickles(t *testing.T) {
 			time.Sleep(wait / 3)
 		}
 	})}}
-	both(t, c, func(t *testing.T, g *gateway) {
+	bothAtOnce(t, c, func(t *testing.T, g *gateway) {
 		if got := content(t, g.get(t, "/")); got != "xxxxxx" {
 			t.Errorf("%q", got)
 		}
@@ -88,7 +88,7 @@ func TestClientIsSlowToTakeTheBody(t *testing.T) {
 	c := Config{Wait: wait, Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, io.LimitReader(zeros{}, size))
 	})}}
-	both(t, c, func(t *testing.T, g *gateway) {
+	bothAtOnce(t, c, func(t *testing.T, g *gateway) {
 		answer := g.get(t, "/")
 		body := bufio.NewReader(answer.Body)
 		for range 2 {
@@ -122,7 +122,7 @@ func TestBodyWaitsForTheClient(t *testing.T) {
 	for name, url := range map[string]string{"http": handling(t, h), "h2c": serveH2C(t, h)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			both(t, Config{Wait: wait, Servers: []string{url}}, func(t *testing.T, g *gateway) {
+			bothAtOnce(t, Config{Wait: wait, Servers: []string{url}}, func(t *testing.T, g *gateway) {
 				for _, test := range []struct {
 					target string
 					size   int64

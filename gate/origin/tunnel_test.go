@@ -107,6 +107,7 @@ func TestTunnelEnds(t *testing.T) {
 
 // A tunnel whose client has broken off has not ended while its server works on.
 func TestTunnelServerWorksOn(t *testing.T) {
+	t.Parallel()
 	for name, say := range map[string]func(c net.Conn){
 		"and says nothing":   func(net.Conn) {},
 		"and says something": func(c net.Conn) { io.WriteString(c, "news") },

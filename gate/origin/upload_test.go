@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -21,10 +22,18 @@ import (
 )
 
 // No request leaves a goroutine behind, whatever became of it.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// These tests wait for timers and sockets more than for a processor.
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		flag.Set("test.parallel", "32")
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // An answer that begins before the body has ended is passed on at once, and neither connection serves another request.
 func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
 	for _, chunked := range []bool{false, true} {
 		t.Run(fmt.Sprint(chunked), func(t *testing.T) {
 			connections, ended := make(chan struct{}, 8), make(chan error, 8)
@@ -111,6 +120,7 @@ func TestConnectionIsReusedAfterABody(t *testing.T) {
 
 // Only what the origin holds up is bounded, not what the client takes its time over.
 func TestSlowUpload(t *testing.T) {
+	t.Parallel()
 	const wait = 100 * time.Millisecond
 	both(t, Config{Wait: wait, Servers: []string{handling(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })}}, func(t *testing.T, g *gateway) {
 		reader, writer := io.Pipe()
@@ -128,6 +138,7 @@ func TestSlowUpload(t *testing.T) {
 }
 
 func TestUploadThatTheOriginHoldsUp(t *testing.T) {
+	t.Parallel()
 	end := make(chan struct{})
 	defer close(end)
 	for name, server := range map[string]script{
@@ -221,6 +232,7 @@ func TestResetAfterTheBody(t *testing.T) {
 // A client that waits for a 100 gets one, or the answer; nobody waits for ever. Over HTTP/2 Go's servers keep the Expect to
 // themselves, and say 100 when the body is read.
 func TestExpect(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, hint, answer string
 		body               bool
