@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -33,182 +34,207 @@ func gone(t *testing.T, address string) {
 	}
 }
 
+// gone says that nobody listens on a door any more.
+func (d *door) gone(t *testing.T) {
+	t.Helper()
+	synctest.Wait()
+	for _, address := range []string{d.secure, d.plain} {
+		if c, err := d.dialTo(address); err == nil {
+			c.Close()
+			t.Errorf("%s still listens", address)
+		}
+	}
+}
+
 func TestCloseOnAnAnswerSendsGoAway(t *testing.T) {
-	release := make(chan struct{})
-	d := open(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
-			<-release
-			return
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		d := openVirtual(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				<-release
+				return
+			}
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(http.StatusMisdirectedRequest)
+		})})
+		w := d.wire(t)
+		w.request(1, "/slow")
+		w.request(3, "/")
+		var away, answer frame
+		for away.kind == 0 || answer.kind == 0 { // they come in either order
+			f, more := w.read()
+			if !more {
+				t.Fatal("the connection ended")
+			}
+			switch f.kind {
+			case http2.FrameGoAway:
+				away = f
+			case http2.FrameHeaders:
+				answer = f
+			}
 		}
-		w.Header().Set("Connection", "close")
-		w.WriteHeader(http.StatusMisdirectedRequest)
-	})})
-	w := d.wire(t)
-	w.request(1, "/slow")
-	w.request(3, "/")
-	var away, answer frame
-	for away.kind == 0 || answer.kind == 0 { // they come in either order
-		f, more := w.read()
-		if !more {
-			t.Fatal("the connection ended")
+		if away.kind != http2.FrameGoAway || away.code != http2.ErrCodeNo || away.last != 3 {
+			t.Errorf("%+v", away)
 		}
-		switch f.kind {
-		case http2.FrameGoAway:
-			away = f
-		case http2.FrameHeaders:
-			answer = f
+		if _, sent := answer.fields["connection"]; answer.stream != 3 || answer.fields[":status"] != "421" || sent {
+			t.Errorf("%+v", answer)
 		}
-	}
-	if away.kind != http2.FrameGoAway || away.code != http2.ErrCodeNo || away.last != 3 {
-		t.Errorf("%+v", away)
-	}
-	if _, sent := answer.fields["connection"]; answer.stream != 3 || answer.fields[":status"] != "421" || sent {
-		t.Errorf("%+v", answer)
-	}
-	w.request(5, "/") // too late: the client has been told
-	close(release)
-	if slow := w.headers(1); slow.fields[":status"] != "200" {
-		t.Errorf("%+v", slow)
-	}
-	for f, more := w.read(); more; f, more = w.read() {
-		if f.stream == 5 {
-			t.Errorf("a request after GOAWAY is answered: %+v", f)
+		w.request(5, "/") // too late: the client has been told
+		close(release)
+		if slow := w.headers(1); slow.fields[":status"] != "200" {
+			t.Errorf("%+v", slow)
 		}
-	}
+		for f, more := w.read(); more; f, more = w.read() {
+			if f.stream == 5 {
+				t.Errorf("a request after GOAWAY is answered: %+v", f)
+			}
+		}
+	})
 }
 
 func TestDrainEndsIdleConnections(t *testing.T) {
-	d := open(t, &Server{Handler: http.NotFoundHandler()})
-	w := d.wire(t)
-	w.request(1, "/")
-	w.headers(1)
-	conn, r := d.http1(t)
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
-	if _, err := http.ReadResponse(r, nil); err != nil {
-		t.Fatal(err)
-	}
-	d.stop()
-	if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
-		t.Errorf("%+v", f)
-	}
-	w.ended()
-	if rest, err := io.ReadAll(conn); err != nil {
-		t.Errorf("HTTP/1.1: %q, %v", rest, err)
-	}
-	if err := receive(t, d.served); err != nil {
-		t.Error(err)
-	}
-	gone(t, d.secure)
-	gone(t, d.plain)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := openVirtual(t, &Server{Handler: http.NotFoundHandler()})
+		w := d.wire(t)
+		w.request(1, "/")
+		w.headers(1)
+		conn, r := d.http1(t)
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+		if _, err := http.ReadResponse(r, nil); err != nil {
+			t.Fatal(err)
+		}
+		d.stop()
+		if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
+			t.Errorf("%+v", f)
+		}
+		w.ended()
+		if rest, err := io.ReadAll(conn); err != nil {
+			t.Errorf("HTTP/1.1: %q, %v", rest, err)
+		}
+		if err := receive(t, d.served); err != nil {
+			t.Error(err)
+		}
+		d.gone(t)
+	})
 }
 
 func TestDrainLetsRequestsFinish(t *testing.T) {
-	started, release := make(chan string, 4), make(chan struct{})
-	handler := text(func(_ http.ResponseWriter, r *http.Request) string {
-		started <- r.Proto
-		<-release
-		return "whole, " + r.Proto
-	})
-	d := open(t, &Server{Handler: handler, Plain: handler})
-	w := d.wire(t)
-	w.request(1, "/")
-	receive(t, started)
-	answers := make(chan string, 3)
-	for _, test := range []struct {
-		url    string
-		client *http.Client
-	}{
-		{"https://one.example/", d.client(t, true)},
-		{"https://one.example/", d.client(t, false)},
-		{"http://" + d.plain, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}},
-	} {
-		go func() {
-			answer, err := test.client.Get(test.url)
-			if err != nil {
-				answers <- err.Error()
-				return
-			}
-			defer answer.Body.Close()
-			body, err := io.ReadAll(answer.Body)
-			answers <- fmt.Sprint(string(body), " ", err)
-		}()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan string, 4), make(chan struct{})
+		handler := text(func(_ http.ResponseWriter, r *http.Request) string {
+			started <- r.Proto
+			<-release
+			return "whole, " + r.Proto
+		})
+		d := openVirtual(t, &Server{Handler: handler, Plain: handler})
+		w := d.wire(t)
+		w.request(1, "/")
 		receive(t, started)
-	}
-	d.stop()
-	if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
-		t.Errorf("%+v", f)
-	}
-	gone(t, d.secure)
-	gone(t, d.plain)
-	select {
-	case err := <-d.served:
-		t.Fatalf("Serve returned %v before its requests", err)
-	default:
-	}
-	close(release)
-	for range 3 {
-		if got := receive(t, answers); !strings.HasPrefix(got, "whole, HTTP/") || !strings.HasSuffix(got, " <nil>") {
-			t.Error(got)
+		answers := make(chan string, 3)
+		for _, test := range []struct {
+			url    string
+			client *http.Client
+		}{
+			{"https://one.example/", d.client(t, true)},
+			{"https://one.example/", d.client(t, false)},
+			{"http://one.example/", d.plainClient(t)},
+		} {
+			go func() {
+				answer, err := test.client.Get(test.url)
+				if err != nil {
+					answers <- err.Error()
+					return
+				}
+				defer answer.Body.Close()
+				body, err := io.ReadAll(answer.Body)
+				answers <- fmt.Sprint(string(body), " ", err)
+			}()
+			receive(t, started)
 		}
-	}
-	if f := w.headers(1); f.fields[":status"] != "200" {
-		t.Errorf("%+v", f)
-	}
-	if err := receive(t, d.served); err != nil {
-		t.Error(err)
-	}
+		d.stop()
+		if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
+			t.Errorf("%+v", f)
+		}
+		d.gone(t)
+		select {
+		case err := <-d.served:
+			t.Fatalf("Serve returned %v before its requests", err)
+		default:
+		}
+		close(release)
+		for range 3 {
+			if got := receive(t, answers); !strings.HasPrefix(got, "whole, HTTP/") || !strings.HasSuffix(got, " <nil>") {
+				t.Error(got)
+			}
+		}
+		if f := w.headers(1); f.fields[":status"] != "200" {
+			t.Errorf("%+v", f)
+		}
+		if err := receive(t, d.served); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestDrainCutsWhatHangs(t *testing.T) {
-	started, ended, noticed := make(chan struct{}, 2), make(chan error, 2), make(chan struct{})
-	d := open(t, &Server{Limits: Limits{DrainTime: 100 * time.Millisecond}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started <- struct{}{}
-		<-r.Context().Done()
-		<-noticed // the connections are closed by now
-		ended <- r.Context().Err()
-	})})
-	cut := make(chan error, 2)
-	for _, http2 := range []bool{true, false} {
-		client := d.client(t, http2)
-		go func() {
-			answer, err := client.Get("https://one.example/")
-			if err == nil {
-				answer.Body.Close()
-			}
-			cut <- err
-		}()
-		receive(t, started)
-	}
-	d.stop()
-	for range 2 {
-		if err := receive(t, cut); err == nil {
-			t.Error("an answer came out of nothing")
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		started, ended, noticed := make(chan struct{}, 2), make(chan error, 2), make(chan struct{})
+		d := openVirtual(t, &Server{Limits: Limits{DrainTime: 100 * time.Millisecond}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			started <- struct{}{}
+			<-r.Context().Done()
+			<-noticed // the connections are closed by now
+			ended <- r.Context().Err()
+		})})
+		cut := make(chan error, 2)
+		for _, http2 := range []bool{true, false} {
+			client := d.client(t, http2)
+			go func() {
+				answer, err := client.Get("https://one.example/")
+				if err == nil {
+					answer.Body.Close()
+				}
+				cut <- err
+			}()
+			receive(t, started)
 		}
-	}
-	close(noticed)
-	if err := receive(t, d.served); err != nil {
-		t.Error(err)
-	}
-	if len(ended) != 2 { // Serve waited for them, so that they could say their last
-		t.Errorf("%d handlers have ended", len(ended))
-	}
+		d.stop()
+		for range 2 {
+			if err := receive(t, cut); err == nil {
+				t.Error("an answer came out of nothing")
+			}
+		}
+		close(noticed)
+		if err := receive(t, d.served); err != nil {
+			t.Error(err)
+		}
+		if len(ended) != 2 { // Serve waited for them, so that they could say their last
+			t.Errorf("%d handlers have ended", len(ended))
+		}
+	})
 }
 
 // A handler that does not even notice keeps nobody.
 func TestDrainLeavesWhatIsDeaf(t *testing.T) {
-	started, release := make(chan struct{}, 1), make(chan struct{})
-	defer close(release)
-	d := open(t, &Server{Limits: Limits{DrainTime: 50 * time.Millisecond}, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		started <- struct{}{}
-		<-release
-	})})
-	conn, _ := d.http1(t)
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
-	receive(t, started)
-	d.stop()
-	if err := receive(t, d.served); err != nil {
-		t.Error(err)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan struct{}, 1), make(chan struct{})
+		defer close(release)
+		d := openVirtual(t, &Server{Limits: Limits{DrainTime: 50 * time.Millisecond}, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			started <- struct{}{}
+			<-release
+		})})
+		conn, _ := d.http1(t)
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+		receive(t, started)
+		d.stop()
+		if err := receive(t, d.served); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A connection that a handler took over, such as a WebSocket's, is an open request as long as the handler runs.
@@ -341,7 +367,7 @@ func TestListenerThatFailsForAMoment(t *testing.T) {
 		s := &Server{Handler: text(func(http.ResponseWriter, *http.Request) string { return "well" }), Certificate: one(t)}
 		served <- s.Serve(ctx, short{l, errs}, nil)
 	}()
-	d := &door{secure: l.Addr().String()}
+	d := &door{dialTo: func(string) (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }}
 	if _, body := get(t, d.client(t, false), "https://one.example/"); body != "well" {
 		t.Errorf("%q", body)
 	}
@@ -389,47 +415,48 @@ func (l *late) Close() error {
 // Whoever has left the kernel's queue is answered, although nobody had counted him when the end began.
 func TestDrainAnswersWhoIsBeingLetIn(t *testing.T) {
 	t.Parallel()
-	listeners := [2]*late{}
-	for i := range listeners {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		listeners := [2]*late{}
+		n := &pipeNetwork{}
+		defer time.Sleep(time.Minute) // until nobody sends any more
+		defer n.close()
+		for i := range listeners {
+			listeners[i] = &late{newPipeListener(n), make(chan struct{}), make(chan struct{})}
 		}
-		listeners[i] = &late{l, make(chan struct{}), make(chan struct{})}
-	}
-	handled := make(chan string, 2)
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handled <- r.Host })
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	s := &Server{Certificate: one(t), Handler: h, Plain: h}
-	go func() { served <- s.Serve(ctx, listeners[0], listeners[1]) }()
-	heard := make(chan string, 2)
-	for i, l := range listeners {
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+		handled := make(chan string, 2)
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handled <- r.Host })
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		s := &Server{Certificate: one(t), Handler: h, Plain: h}
+		go func() { served <- s.Serve(ctx, listeners[0], listeners[1]) }()
+		heard := make(chan string, 2)
+		for i, l := range listeners {
+			c, err := l.Listener.(*pipeListener).dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if i == 0 {
+				c = tls.Client(c, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true})
+			}
+			go func() {
+				fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+				line, _ := bufio.NewReader(c).ReadString('\n')
+				heard <- line
+			}()
+			<-l.given
 		}
-		defer c.Close()
-		if i == 0 {
-			c = tls.Client(c, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true})
+		stop()
+		if err := receive(t, served); err != nil {
+			t.Error(err)
 		}
-		go func() {
-			fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
-			line, _ := bufio.NewReader(c).ReadString('\n')
-			heard <- line
-		}()
-		<-l.given
-	}
-	stop()
-	if err := receive(t, served); err != nil {
-		t.Error(err)
-	}
-	if n := len(handled); n != 2 {
-		t.Errorf("%d were asked for when the service had ended, want 2", n)
-	}
-	for range listeners {
-		if line := receive(t, heard); line != "HTTP/1.1 200 OK\r\n" {
-			t.Errorf("%q", line)
+		if n := len(handled); n != 2 {
+			t.Errorf("%d were asked for when the service had ended, want 2", n)
 		}
-	}
+		for range listeners {
+			if line := receive(t, heard); line != "HTTP/1.1 200 OK\r\n" {
+				t.Errorf("%q", line)
+			}
+		}
+	})
 }

@@ -67,6 +67,7 @@ func one(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // door is a Server that serves.
 type door struct {
 	secure, plain string // addresses
+	dialTo        func(address string) (net.Conn, error)
 	stop          context.CancelFunc
 	served        chan error
 }
@@ -77,8 +78,7 @@ func open(t *testing.T, s *Server) *door {
 	if s.Certificate == nil {
 		s.Certificate = one(t)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	d := &door{stop: stop, served: make(chan error, 1)}
+	d := &door{dialTo: func(address string) (net.Conn, error) { return net.Dial("tcp", address) }}
 	listeners := [2]net.Listener{}
 	for i, address := range []*string{&d.secure, &d.plain} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -87,6 +87,14 @@ func open(t *testing.T, s *Server) *door {
 		}
 		listeners[i], *address = l, l.Addr().String()
 	}
+	d.serve(t, s, listeners)
+	return d
+}
+
+// serve serves until the test ends.
+func (d *door) serve(t *testing.T, s *Server, listeners [2]net.Listener) {
+	ctx, stop := context.WithCancel(context.Background())
+	d.stop, d.served = stop, make(chan error, 1)
 	ended := make(chan struct{})
 	go func() {
 		d.served <- s.Serve(ctx, listeners[0], listeners[1])
@@ -96,14 +104,13 @@ func open(t *testing.T, s *Server) *door {
 		stop()
 		<-ended
 	})
-	return d
 }
 
 // tls connects; a client's own wishes are in c.
 func (d *door) tls(t *testing.T, c *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	c.InsecureSkipVerify = true
-	raw, err := net.Dial("tcp", d.secure)
+	raw, err := d.dialTo(d.secure)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +139,8 @@ func (d *door) client(t *testing.T, http2 bool) *http.Client {
 	transport := &http.Transport{
 		Protocols:       protocols,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, d.secure)
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return d.dialTo(d.secure)
 		},
 	}
 	t.Cleanup(transport.CloseIdleConnections)

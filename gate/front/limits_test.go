@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -66,95 +67,105 @@ func TestStreamsAreLimited(t *testing.T) {
 
 func TestFramesAreLimited(t *testing.T) {
 	t.Parallel()
-	w := open(t, &Server{Handler: http.NotFoundHandler()}).wire(t)
-	w.must(w.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 16<<10+1)))
-	if f := w.goAway(); f.code != http2.ErrCodeFrameSize {
-		t.Errorf("%+v", f)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := openVirtual(t, &Server{Handler: http.NotFoundHandler()}).wire(t)
+		w.must(w.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 16<<10+1)))
+		if f := w.goAway(); f.code != http2.ErrCodeFrameSize {
+			t.Errorf("%+v", f)
+		}
+	})
 }
 
 func TestHeaderBytes(t *testing.T) {
 	t.Parallel()
-	served := make(chan int, 8)
-	d := open(t, &Server{Limits: Limits{HeaderBytes: 8 << 10}, Handler: text(func(_ http.ResponseWriter, r *http.Request) string {
-		served <- len(r.Header["X"])
-		return ""
-	})})
-	for _, test := range []struct {
-		fields, size int
-		http1, http2 string // status; http2 "": the connection is ended
-	}{
-		{7, 1 << 10, "200", "200"},
-		{13, 1 << 10, "431", "431"},
-		{1, 13 << 10, "431", ""},
-		{1000, 1 << 10, "431", "431"}, // over HTTP/2 a few KiB, and not unpacked
-	} {
-		value := strings.Repeat("x", test.size)
-		conn, r := d.http1(t)
-		go fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n%s\r\n", strings.Repeat("X: "+value+"\r\n", test.fields))
-		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 "+test.http1) {
-			t.Errorf("%d of %d bytes over HTTP/1.1: %q, %v", test.fields, test.size, line, err)
+	synctest.Test(t, func(t *testing.T) {
+		served := make(chan int, 8)
+		d := openVirtual(t, &Server{Limits: Limits{HeaderBytes: 8 << 10}, Handler: text(func(_ http.ResponseWriter, r *http.Request) string {
+			served <- len(r.Header["X"])
+			return ""
+		})})
+		for _, test := range []struct {
+			fields, size int
+			http1, http2 string // status; http2 "": the connection is ended
+		}{
+			{7, 1 << 10, "200", "200"},
+			{13, 1 << 10, "431", "431"},
+			{1, 13 << 10, "431", ""},
+			{1000, 1 << 10, "431", "431"}, // over HTTP/2 a few KiB, and not unpacked
+		} {
+			value := strings.Repeat("x", test.size)
+			conn, r := d.http1(t)
+			go fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n%s\r\n", strings.Repeat("X: "+value+"\r\n", test.fields))
+			if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 "+test.http1) {
+				t.Errorf("%d of %d bytes over HTTP/1.1: %q, %v", test.fields, test.size, line, err)
+			}
+			w := d.wire(t)
+			w.request(1, "/", slices.Repeat([]string{"x", value}, test.fields)...)
+			answer := w.until("any answer", func(f frame) bool { return f.kind == http2.FrameHeaders || f.kind == http2.FrameGoAway })
+			if answer.fields[":status"] != test.http2 || test.http2 == "" && answer.code == http2.ErrCodeNo {
+				t.Errorf("%d of %d bytes over HTTP/2: %+v", test.fields, test.size, answer)
+			}
 		}
-		w := d.wire(t)
-		w.request(1, "/", slices.Repeat([]string{"x", value}, test.fields)...)
-		answer := w.until("any answer", func(f frame) bool { return f.kind == http2.FrameHeaders || f.kind == http2.FrameGoAway })
-		if answer.fields[":status"] != test.http2 || test.http2 == "" && answer.code == http2.ErrCodeNo {
-			t.Errorf("%d of %d bytes over HTTP/2: %+v", test.fields, test.size, answer)
+		if a, b := receive(t, served), receive(t, served); a != 7 || b != a || len(served) != 0 {
+			t.Errorf("handlers saw %d and %d fields, and %d requests more", a, b, len(served))
 		}
-	}
-	if a, b := receive(t, served), receive(t, served); a != 7 || b != a || len(served) != 0 {
-		t.Errorf("handlers saw %d and %d fields, and %d requests more", a, b, len(served))
-	}
+	})
 }
 
 // A client that says nothing, or not enough, holds its connection for HeaderTime and not for IdleTime.
 func TestHeaderTime(t *testing.T) {
 	t.Parallel()
-	d := open(t, &Server{Limits: Limits{HeaderTime: 200 * time.Millisecond, IdleTime: time.Hour}, Handler: http.NotFoundHandler()})
-	for name, dial := range map[string]func() (net.Conn, error){
-		"no handshake":        func() (net.Conn, error) { return net.Dial("tcp", d.secure) },
-		"nothing, plain":      func() (net.Conn, error) { return net.Dial("tcp", d.plain) },
-		"half a header":       func() (net.Conn, error) { c, _ := d.http1(t); io.WriteString(c, "GET / HTTP/1.1\r\nHo"); return c, nil },
-		"no header after TLS": func() (net.Conn, error) { c, _ := d.http1(t); return c, nil },
-	} {
-		c, err := dial()
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		d := openVirtual(t, &Server{Limits: Limits{HeaderTime: 200 * time.Millisecond, IdleTime: time.Hour}, Handler: http.NotFoundHandler()})
+		for name, dial := range map[string]func() (net.Conn, error){
+			"no handshake":        func() (net.Conn, error) { return d.dialTo(d.secure) },
+			"nothing, plain":      func() (net.Conn, error) { return d.dialTo(d.plain) },
+			"half a header":       func() (net.Conn, error) { c, _ := d.http1(t); io.WriteString(c, "GET / HTTP/1.1\r\nHo"); return c, nil },
+			"no header after TLS": func() (net.Conn, error) { c, _ := d.http1(t); return c, nil },
+		} {
+			c, err := dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.SetDeadline(time.Now().Add(patience))
+			if answer, err := io.ReadAll(c); err != nil || len(answer) != 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+				t.Errorf("%s: %q, %v", name, answer, err)
+			}
+			c.Close()
 		}
-		c.SetDeadline(time.Now().Add(patience))
-		if answer, err := io.ReadAll(c); err != nil || len(answer) != 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
-			t.Errorf("%s: %q, %v", name, answer, err)
-		}
-		c.Close()
-	}
+	})
 }
 
 func TestIdleTime(t *testing.T) {
 	t.Parallel()
-	d := open(t, &Server{Limits: Limits{IdleTime: 100 * time.Millisecond}, Handler: text(func(http.ResponseWriter, *http.Request) string { return "ok" })})
-	conn, r := d.http1(t)
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
-	if answer, err := io.ReadAll(r); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nok") {
-		t.Errorf("%q, %v", answer, err)
-	}
-	w := d.wire(t)
-	w.request(1, "/")
-	w.headers(1)
-	if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
-		t.Errorf("%+v", f)
-	}
-	w.ended()
+	synctest.Test(t, func(t *testing.T) {
+		d := openVirtual(t, &Server{Limits: Limits{IdleTime: 100 * time.Millisecond}, Handler: text(func(http.ResponseWriter, *http.Request) string { return "ok" })})
+		conn, r := d.http1(t)
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+		if answer, err := io.ReadAll(r); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nok") {
+			t.Errorf("%q, %v", answer, err)
+		}
+		w := d.wire(t)
+		w.request(1, "/")
+		w.headers(1)
+		if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
+			t.Errorf("%+v", f)
+		}
+		w.ended()
+	})
 }
 
 func TestPing(t *testing.T) {
 	t.Parallel()
-	d := open(t, &Server{Limits: Limits{PingAfter: 50 * time.Millisecond, PingTime: 100 * time.Millisecond}, Handler: http.NotFoundHandler()})
-	w := d.wire(t)
-	ping := func(f frame) bool { return f.kind == http2.FramePing && !f.ack }
-	w.must(w.framer.WritePing(true, w.until("a ping", ping).opaque))
-	w.until("another ping", ping) // it was answered, so the connection stayed
-	w.conn.SetDeadline(time.Now().Add(patience))
-	w.ended() // this one is not
+	synctest.Test(t, func(t *testing.T) {
+		d := openVirtual(t, &Server{Limits: Limits{PingAfter: 50 * time.Millisecond, PingTime: 100 * time.Millisecond}, Handler: http.NotFoundHandler()})
+		w := d.wire(t)
+		ping := func(f frame) bool { return f.kind == http2.FramePing && !f.ack }
+		w.must(w.framer.WritePing(true, w.until("a ping", ping).opaque))
+		w.until("another ping", ping) // it was answered, so the connection stayed
+		w.conn.SetDeadline(time.Now().Add(patience))
+		w.ended() // this one is not
+	})
 }
 
 // A socket that takes nothing is not the same as a window that stays closed.

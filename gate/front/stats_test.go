@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -44,91 +44,93 @@ type counted = map[string]uint64
 
 func TestStatsOfConnections(t *testing.T) {
 	t.Parallel()
-	own := one(t)
-	s := &Server{
-		Limits: Limits{HeaderTime: 300 * time.Millisecond},
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/taken" {
-				return
+	synctest.Test(t, func(t *testing.T) {
+		own := one(t)
+		s := &Server{
+			Limits: Limits{HeaderTime: 300 * time.Millisecond},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/taken" {
+					return
+				}
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.WriteString(conn, "x")
+				go func() {
+					defer conn.Close()
+					io.Copy(conn, conn)
+				}()
+			}),
+			Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				if hello.ServerName == "broken.example" {
+					return nil, errors.New("no certificate yet")
+				}
+				return own(hello)
+			},
+		}
+		d := openVirtual(t, s)
+		for _, c := range []*tls.Config{
+			{ServerName: "other.example"}, {},
+			{ServerName: "broken.example"},
+			{ServerName: "one.example", NextProtos: []string{"h3"}},
+			{ServerName: "one.example", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		} {
+			if _, err := d.tls(t, c); err == nil {
+				t.Errorf("%+v: a handshake", c)
 			}
-			conn, _, err := http.NewResponseController(w).Hijack()
+		}
+		for _, says := range []string{"", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01"} { // the last one waits for its time to be over
+			conn, err := d.dialTo(d.secure)
 			if err != nil {
-				t.Error(err)
-				return
+				t.Fatal(err)
 			}
-			io.WriteString(conn, "x")
-			go func() {
-				defer conn.Close()
-				io.Copy(conn, conn)
-			}()
-		}),
-		Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if hello.ServerName == "broken.example" {
-				return nil, errors.New("no certificate yet")
+			defer conn.Close()
+			if io.WriteString(conn, says); says == "" {
+				conn.Close()
 			}
-			return own(hello)
-		},
-	}
-	d := open(t, s)
-	for _, c := range []*tls.Config{
-		{ServerName: "other.example"}, {},
-		{ServerName: "broken.example"},
-		{ServerName: "one.example", NextProtos: []string{"h3"}},
-		{ServerName: "one.example", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
-	} {
-		if _, err := d.tls(t, c); err == nil {
-			t.Errorf("%+v: a handshake", c)
 		}
-	}
-	for _, says := range []string{"", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01"} { // the last one waits for its time to be over
-		conn, err := net.Dial("tcp", d.secure)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if io.WriteString(conn, says); says == "" {
+		for _, alpn := range []string{"h2", "http/1.1", "acme-tls/1"} { // and not a word
+			conn, err := d.tls(t, &tls.Config{ServerName: "one.example", NextProtos: []string{alpn}})
+			if err != nil {
+				t.Fatal(err)
+			}
 			conn.Close()
 		}
-	}
-	for _, alpn := range []string{"h2", "http/1.1", "acme-tls/1"} { // and not a word
-		conn, err := d.tls(t, &tls.Config{ServerName: "one.example", NextProtos: []string{alpn}})
+		handshakes := counted{"no_hello": 3, "unknown_name": 2, "certificate": 1, "other": 2}
+		shows(t, s, map[string]map[string]uint64{"Handshakes": handshakes, "Connections": {"none": 3}})
+
+		first, second := d.client(t, false), d.client(t, true)
+		for range 3 {
+			get(t, first, "https://one.example/")
+			get(t, second, "https://one.example/")
+		}
+		plain, err := d.dialTo(d.plain)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.Close()
-	}
-	handshakes := counted{"no_hello": 3, "unknown_name": 2, "certificate": 1, "other": 2}
-	shows(t, s, map[string]map[string]uint64{"Handshakes": handshakes, "Connections": {"none": 3}})
-
-	first, second := d.client(t, false), d.client(t, true)
-	for range 3 {
-		get(t, first, "https://one.example/")
-		get(t, second, "https://one.example/")
-	}
-	plain, err := net.Dial("tcp", d.plain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken, r := d.http1(t)
-	io.WriteString(taken, "GET /taken HTTP/1.1\r\nHost: one.example\r\n\r\n")
-	if _, err := r.ReadByte(); err != nil {
-		t.Fatal(err)
-	}
-	silent, err := d.tls(t, &tls.Config{ServerName: "one.example", NextProtos: []string{"http/1.1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	shows(t, s, map[string]map[string]uint64{
-		"Handshakes": handshakes, "Connections": {"none": 3, "http1": 2, "http2": 1, "plain": 1},
-		"Open": {"none": 1, "http1": 2, "http2": 1, "plain": 1},
-	})
-	for _, c := range []io.Closer{plain, taken, silent} {
-		c.Close()
-	}
-	first.CloseIdleConnections()
-	second.CloseIdleConnections()
-	shows(t, s, map[string]map[string]uint64{
-		"Handshakes": handshakes, "Connections": {"none": 4, "http1": 2, "http2": 1, "plain": 1},
+		taken, r := d.http1(t)
+		io.WriteString(taken, "GET /taken HTTP/1.1\r\nHost: one.example\r\n\r\n")
+		if _, err := r.ReadByte(); err != nil {
+			t.Fatal(err)
+		}
+		silent, err := d.tls(t, &tls.Config{ServerName: "one.example", NextProtos: []string{"http/1.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shows(t, s, map[string]map[string]uint64{
+			"Handshakes": handshakes, "Connections": {"none": 3, "http1": 2, "http2": 1, "plain": 1},
+			"Open": {"none": 1, "http1": 2, "http2": 1, "plain": 1},
+		})
+		for _, c := range []io.Closer{plain, taken, silent} {
+			c.Close()
+		}
+		first.CloseIdleConnections()
+		second.CloseIdleConnections()
+		shows(t, s, map[string]map[string]uint64{
+			"Handshakes": handshakes, "Connections": {"none": 4, "http1": 2, "http2": 1, "plain": 1},
+		})
 	})
 }
 
@@ -147,7 +149,7 @@ func TestStatsOfRequests(t *testing.T) {
 		conn, _ := d.http1(t)
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
 	}
-	plain, err := net.Dial("tcp", d.plain)
+	plain, err := d.dialTo(d.plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,38 +190,42 @@ func TestStatsOfResets(t *testing.T) {
 
 func TestStatsOfErrors(t *testing.T) {
 	t.Parallel()
-	s := &Server{Handler: http.NotFoundHandler()}
-	d := open(t, s)
-	for _, wrong := range []func(w *wire) error{
-		func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 1, make([]byte, 8)) },      // on a stream
-		func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")) },          // on none
-		func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 0, make([]byte, 7)) },      // too short
-		func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 17<<10)) }, // too long
-		func(w *wire) error { return w.framer.WriteWindowUpdate(0, 1<<31-1) },                              // too much
-		func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameHeaders, 0x5, 1, []byte{0xff}) },    // no HPACK
-	} {
-		w := d.wire(t)
-		w.until("the answer to SETTINGS", func(f frame) bool { return f.kind == http2.FrameSettings && f.ack })
-		w.must(wrong(w))
-		w.goAway()
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Handler: http.NotFoundHandler()}
+		d := openVirtual(t, s)
+		for _, wrong := range []func(w *wire) error{
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 1, make([]byte, 8)) },      // on a stream
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")) },          // on none
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 0, make([]byte, 7)) },      // too short
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 17<<10)) }, // too long
+			func(w *wire) error { return w.framer.WriteWindowUpdate(0, 1<<31-1) },                              // too much
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameHeaders, 0x5, 1, []byte{0xff}) },    // no HPACK
+		} {
+			w := d.wire(t)
+			w.until("the answer to SETTINGS", func(f frame) bool { return f.kind == http2.FrameSettings && f.ack })
+			w.must(wrong(w))
+			w.goAway()
+			w.conn.Close()
+		}
+		w := d.wire(t) // well
+		w.request(1, "/")
+		w.headers(1)
 		w.conn.Close()
-	}
-	w := d.wire(t) // well
-	w.request(1, "/")
-	w.headers(1)
-	w.conn.Close()
-	shows(t, s, map[string]map[string]uint64{
-		"Errors":      {"protocol_error": 2, "frame_size_error": 2, "flow_control_error": 1, "compression_error": 1},
-		"Connections": {"http2": 7},
+		shows(t, s, map[string]map[string]uint64{
+			"Errors":      {"protocol_error": 2, "frame_size_error": 2, "flow_control_error": 1, "compression_error": 1},
+			"Connections": {"http2": 7},
+		})
 	})
 }
 
 func TestStatsOfPings(t *testing.T) {
 	t.Parallel()
-	s := &Server{Handler: http.NotFoundHandler(), Limits: Limits{PingAfter: 50 * time.Millisecond, PingTime: 100 * time.Millisecond}}
-	d := open(t, s)
-	d.wire(t).ended()
-	shows(t, s, map[string]map[string]uint64{"Errors": {"ping_timeout": 1}, "Connections": {"http2": 1}})
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Handler: http.NotFoundHandler(), Limits: Limits{PingAfter: 50 * time.Millisecond, PingTime: 100 * time.Millisecond}}
+		d := openVirtual(t, s)
+		d.wire(t).ended()
+		shows(t, s, map[string]map[string]uint64{"Errors": {"ping_timeout": 1}, "Connections": {"http2": 1}})
+	})
 }
 
 func TestStatsOfNobody(t *testing.T) {

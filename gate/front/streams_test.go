@@ -85,46 +85,48 @@ func TestEarlyResets(t *testing.T) {
 		for _, paced := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, paced %v", name, paced), func(t *testing.T) {
 				t.Parallel()
-				var began, now, most atomic.Int64
-				s := &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if r.URL.Path == "/ordinary" {
-						io.WriteString(w, "hello")
-						return
-					}
-					began.Add(1)
-					most.Store(max(most.Load(), now.Add(1)))
-					defer now.Add(-1)
-					<-r.Context().Done()
-				})}
-				d := open(t, s)
-				w := d.wire(t)
-				ended := w.drain()
-				var sending sync.WaitGroup
-				sending.Go(func() {
-					for i := range 20_000 {
-						if attack(w, uint32(2*i+1)) != nil {
+				synctest.Test(t, func(t *testing.T) {
+					var began, now, most atomic.Int64
+					s := &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.URL.Path == "/ordinary" {
+							io.WriteString(w, "hello")
 							return
 						}
-						if paced && i%50 == 49 {
-							w.framer.WritePing(false, [8]byte{})
-							time.Sleep(5 * time.Millisecond)
+						began.Add(1)
+						most.Store(max(most.Load(), now.Add(1)))
+						defer now.Add(-1)
+						<-r.Context().Done()
+					})}
+					d := openVirtual(t, s)
+					w := d.wire(t)
+					ended := w.drain()
+					var sending sync.WaitGroup
+					sending.Go(func() {
+						for i := range 20_000 {
+							if attack(w, uint32(2*i+1)) != nil {
+								return
+							}
+							if paced && i%50 == 49 {
+								w.framer.WritePing(false, [8]byte{})
+								time.Sleep(5 * time.Millisecond)
+							}
+						}
+					})
+					client := d.client(t, true)
+					for range 5 {
+						if _, body := get(t, client, "https://one.example/ordinary"); body != "hello" {
+							t.Errorf("an ordinary client got %q", body)
 						}
 					}
-				})
-				client := d.client(t, true)
-				for range 5 {
-					if _, body := get(t, client, "https://one.example/ordinary"); body != "hello" {
-						t.Errorf("an ordinary client got %q", body)
+					if code := receive(t, ended); code != http2.ErrCodeEnhanceYourCalm {
+						t.Errorf("the connection ended with %v", code)
 					}
-				}
-				if code := receive(t, ended); code != http2.ErrCodeEnhanceYourCalm {
-					t.Errorf("the connection ended with %v", code)
-				}
-				w.conn.NetConn().Close()
-				sending.Wait()
-				if n := began.Load(); n > 2*mostEarlyResets || most.Load() > 100 {
-					t.Errorf("%d handlers ran, %d at once", n, most.Load())
-				}
+					w.conn.NetConn().Close()
+					sending.Wait()
+					if n := began.Load(); n > 2*mostEarlyResets || most.Load() > 100 {
+						t.Errorf("%d handlers ran, %d at once", n, most.Load())
+					}
+				})
 			})
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // A client that is still sending when it is answered has time to read the answer: a connection that is closed at once over
 // unread bytes is reset, and the answer may be lost with it (RFC 9112 section 9.6).
-func TestHostileEarlyAnswerIsNotResetAway(t *testing.T) {
+func TestEarlyAnswerIsNotResetAway(t *testing.T) {
 	d := open(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		control.EnableFullDuplex()

@@ -256,3 +256,31 @@ func FuzzIntroduction(f *testing.F) {
 		}
 	})
 }
+
+// A balancer's own connection (LOCAL) is one whatever stands in the rest of its header, which has to be skipped.
+func TestLocalWithAnything(t *testing.T) {
+	d := open(t, &Server{Balancers: loopbackNetworks(), Handler: remote()})
+	for name, header := range map[string]string{
+		"junk":            header2(0x20, 0x00, 1, 2, 3, 4, 5),
+		"junk, IPv4":      header2(0x20, 0x11, 1, 2, 3),
+		"junk behind":     header2(0x20, 0x11, addresses4(9, 9, 9, 9)...),
+		"nobody, no more": header2(0x20, 0x11, make([]byte, 12)...),
+	} {
+		if got := d.asked(t, header, true); got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A connection that is closed while its balancer has not said yet whose it is counts for nobody.
+func TestIntroducedWhenClosed(t *testing.T) {
+	a := newAdmission(&Server{}, Limits{}.withDefaults())
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	c := &conn{Conn: ours, admission: a, counts: a.counts, accepted: func(netip.Addr) { t.Error("it was let in") }}
+	a.force(c)
+	c.Close()
+	if c.arrive(netip.MustParseAddr("192.0.2.7")) || a.open > 0 || len(a.addresses) > 0 {
+		t.Errorf("%d open, %v", a.open, a.addresses)
+	}
+}

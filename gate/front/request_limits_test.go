@@ -45,36 +45,38 @@ func TestClosedWindows(t *testing.T) {
 	for _, size := range []int{10, 5000, 300_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
-			ended := make(chan error, 2)
-			s := &Server{Handler: site(ended), Limits: Limits{StallTime: stall, StallBytes: 4 << 10}}
-			d := open(t, s)
-			w := d.closed(t, 0)
-			w.request(1, fmt.Sprint("/", size))
-			w.request(3, "/16000")
-			begun := time.Now()
-			reset, got := time.Duration(0), 0
-			for step := 0; got < 16_000; step++ {
-				w.must(w.framer.WriteWindowUpdate(3, 2000))
-				for part := 0; part < 2000; {
-					f := w.until("data or a reset", func(f frame) bool { return f.kind == http2.FrameData || f.kind == http2.FrameRSTStream })
-					switch {
-					case f.kind == http2.FrameData && f.stream == 3:
-						part += len(f.data)
-					case f.kind == http2.FrameRSTStream && f.stream == 1 && f.code == http2.ErrCodeInternal:
-						reset = time.Since(begun)
-					default:
-						t.Fatalf("%+v", f)
+			synctest.Test(t, func(t *testing.T) {
+				ended := make(chan error, 2)
+				s := &Server{Handler: site(ended), Limits: Limits{StallTime: stall, StallBytes: 4 << 10}}
+				d := openVirtual(t, s)
+				w := d.closed(t, 0)
+				w.request(1, fmt.Sprint("/", size))
+				w.request(3, "/16000")
+				begun := time.Now()
+				reset, got := time.Duration(0), 0
+				for step := 0; got < 16_000; step++ {
+					w.must(w.framer.WriteWindowUpdate(3, 2000))
+					for part := 0; part < 2000; {
+						f := w.until("data or a reset", func(f frame) bool { return f.kind == http2.FrameData || f.kind == http2.FrameRSTStream })
+						switch {
+						case f.kind == http2.FrameData && f.stream == 3:
+							part += len(f.data)
+						case f.kind == http2.FrameRSTStream && f.stream == 1 && f.code == http2.ErrCodeInternal:
+							reset = time.Since(begun)
+						default:
+							t.Fatalf("%+v", f)
+						}
 					}
+					got += 2000
+					time.Sleep(stall / 4)
 				}
-				got += 2000
-				time.Sleep(stall / 4)
-			}
-			if reset < stall {
-				t.Errorf("reset after %v", reset)
-			}
-			w.request(5, "/0")
-			w.headers(5)
-			shows(t, s, map[string]map[string]uint64{"Limits": {"stall_write": 1}, "Resets": {"server": 1}, "Connections": {"http2": 1}, "Open": {"http2": 1}})
+				if reset < stall {
+					t.Errorf("reset after %v", reset)
+				}
+				w.request(5, "/0")
+				w.headers(5)
+				shows(t, s, map[string]map[string]uint64{"Limits": {"stall_write": 1}, "Resets": {"server": 1}, "Connections": {"http2": 1}, "Open": {"http2": 1}})
+			})
 		})
 	}
 }
@@ -134,13 +136,13 @@ func TestAnswerThatIsNotTaken(t *testing.T) {
 // A body that comes too slowly is cut off where it is read; one that comes steadily is not, however long it takes.
 func TestBodiesThatStall(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, over2 bool) {
+	bubbles(t, func(t *testing.T, over2 bool) {
 		ended := make(chan error, 1)
 		s := &Server{Limits: Limits{StallTime: stall, StallBytes: 10}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, err := io.Copy(io.Discard, r.Body)
 			ended <- err
 		})}
-		d := open(t, s)
+		d := openVirtual(t, s)
 		for _, test := range []struct {
 			size int
 			ok   bool
@@ -190,7 +192,7 @@ func trickle(size int, pause time.Duration, parts int) (body io.Reader, stop fun
 // Who waits for news waits as long as it takes: a long poll, a stream of events, a connection that was taken over.
 func TestSilenceIsNoStall(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, over2 bool) {
+	bubbles(t, func(t *testing.T, over2 bool) {
 		s := &Server{Limits: Limits{StallTime: stall / 3}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			for range 3 {
@@ -200,7 +202,7 @@ func TestSilenceIsNoStall(t *testing.T) {
 			}
 			time.Sleep(stall)
 		})}
-		d := open(t, s)
+		d := openVirtual(t, s)
 		answer, err := d.client(t, over2).Post("https://one.example/", "text/plain", strings.NewReader("since yesterday"))
 		if err != nil {
 			t.Fatal(err)
@@ -212,21 +214,24 @@ func TestSilenceIsNoStall(t *testing.T) {
 		shows(t, s, map[string]map[string]uint64{"Connections": {map[bool]string{true: "http2", false: "http1"}[over2]: 1}, "Open": {map[bool]string{true: "http2", false: "http1"}[over2]: 1}})
 	})
 	t.Run("taken over", func(t *testing.T) {
-		d := open(t, &Server{Limits: Limits{StallTime: stall / 3}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, _, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			d := openVirtual(t, &Server{Limits: Limits{StallTime: stall / 3}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer c.Close()
+				time.Sleep(stall)
+				io.WriteString(c, "news")
+			})})
+			c, _ := d.http1(t)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+			if text, err := io.ReadAll(c); err != nil || string(text) != "news" {
+				t.Errorf("%q, %v", text, err)
 			}
-			defer c.Close()
-			time.Sleep(stall)
-			io.WriteString(c, "news")
-		})})
-		c, _ := d.http1(t)
-		io.WriteString(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
-		if text, err := io.ReadAll(c); err != nil || string(text) != "news" {
-			t.Errorf("%q, %v", text, err)
-		}
+		})
 	})
 }
 

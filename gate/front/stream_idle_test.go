@@ -1,94 +1,21 @@
 package front
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// virtual serves over pipes in a bubble of synctest, and asks test to be a client.
+// virtual serves in a bubble of synctest, and asks test to be a client.
 func virtual(t *testing.T, s *Server, over2 bool, test func(t *testing.T, client *http.Client)) {
-	s.Certificate = one(t)
 	synctest.Test(t, func(t *testing.T) {
-		p := &pipes{clients: make(chan net.Conn), closed: make(chan struct{})}
-		ctx, stop := context.WithCancel(context.Background())
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			s.Serve(ctx, p, nil)
-		}()
-		protocols := new(http.Protocols)
-		protocols.SetHTTP1(!over2)
-		protocols.SetHTTP2(over2)
-		transport := &http.Transport{
-			Protocols:       protocols,
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-			DialContext: func(context.Context, string, string) (net.Conn, error) {
-				ours, theirs := net.Pipe()
-				p.clients <- roomy(theirs)
-				return roomy(ours), nil
-			},
-		}
-		test(t, &http.Client{Transport: transport})
-		transport.CloseIdleConnections()
-		stop()
-		<-served
-		time.Sleep(24 * time.Hour) // until nobody sends any more
+		client := openVirtual(t, s).client(t, over2)
+		client.Timeout = 0
+		test(t, client)
 	})
-}
-
-// buffered is an end of a pipe that takes what is written at once, as a socket does that has room.
-type buffered struct {
-	net.Conn
-	queue   chan []byte
-	closing sync.Once
-	closed  chan struct{}
-}
-
-func roomy(c net.Conn) *buffered {
-	b := &buffered{Conn: c, queue: make(chan []byte, 1<<10), closed: make(chan struct{})}
-	go b.send()
-	return b
-}
-
-func (b *buffered) send() {
-	defer b.Conn.Close()
-	for {
-		select {
-		case p := <-b.queue:
-			b.Conn.Write(p)
-			continue
-		default:
-		}
-		select {
-		case p := <-b.queue:
-			b.Conn.Write(p)
-		case <-b.closed:
-			return
-		}
-	}
-}
-
-func (b *buffered) Write(p []byte) (int, error) {
-	select {
-	case b.queue <- slices.Clone(p):
-		return len(p), nil
-	case <-b.closed:
-		return 0, net.ErrClosed
-	}
-}
-
-func (b *buffered) Close() error {
-	b.closing.Do(func() { close(b.closed) })
-	return nil
 }
 
 // drops are what a client sends: a byte each time, after a pause.
