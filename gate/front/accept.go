@@ -8,27 +8,27 @@ import (
 	"gate421/gate/socket"
 )
 
-// listener hands on the connections that are admitted.
+// listener accepts the connections that the admission has a slot for.
 type listener struct {
 	net.Listener
 	admission *admission
-	accepted  func(netip.Addr) // nil: nobody is told
+	onAccept  func(netip.Addr) // nil: not called
 	closing   sync.Once
 	closed    chan struct{}
 }
 
-func (a *admission) listen(l net.Listener, accepted func(netip.Addr)) *listener {
-	return &listener{Listener: l, admission: a, accepted: accepted, closed: make(chan struct{})}
+func (a *admission) listen(l net.Listener, onAccept func(netip.Addr)) *listener {
+	return &listener{Listener: l, admission: a, onAccept: onAccept, closed: make(chan struct{})}
 }
 
-// Close also ends an Accept that waits for a slot.
+// Close also ends an accept that waits for a slot.
 func (l *listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
-// accept wraps what it accepts; it never waits for the client. While there is no slot the connection that came last is held
-// back and the next ones stay in the kernel's queue, where they wait instead of being closed.
+// accept never waits for the client. While there is no slot, the connection accepted last is held and the next ones
+// wait in the kernel's queue, where they are not closed.
 func (l *listener) accept() (*conn, error) {
 	for {
 		raw, err := l.Listener.Accept()
@@ -36,17 +36,17 @@ func (l *listener) accept() (*conn, error) {
 			return nil, err
 		}
 		a := l.admission
-		c := &conn{Conn: socket.Wrap(raw), admission: a, counts: a.counts, accepted: l.accepted}
+		c := &conn{Conn: socket.Wrap(raw), admission: a, counts: a.counts, onAccept: l.onAccept}
 		c.place.rank.Store(a.rank(classSilent))
 		a.counts.fresh.Add(1)
 		c.writes = pace{time: a.stallTime, bytes: a.stallBytes, cut: c.stalled}
 		peer := addressOf(raw.RemoteAddr())
 		client := peer
 		if within(a.balancers, peer) {
-			c.balanced = true
-			client = netip.Addr{} // it is not known yet
+			c.behindBalancer = true
+			client = netip.Addr{} // unknown until the PROXY header is read
 		}
-		entered, full := a.enter(c, client)
+		entered, full := a.admit(c, client)
 		if !entered && !full {
 			a.counts.limited[limitedConnections].Add(1)
 			a.notices.add(limitedConnections, netip.Prefix{})
@@ -56,19 +56,19 @@ func (l *listener) accept() (*conn, error) {
 		case full:
 			c.Close()
 			continue
-		case !entered: // the listener was closed: whoever came last is let in all the same
-			a.force(c)
+		case !entered: // the listener was closed: serve the last connection all the same
+			a.admitAnyway(c)
 		}
-		if !c.balanced {
+		if !c.behindBalancer {
 			c.announce(peer)
 		}
 		return c, nil
 	}
 }
 
-// arrive notes whom a balancer's connection comes from. It returns false where that client has too many connections.
-func (c *conn) arrive(client netip.Addr) bool {
-	if !c.admission.move(c, client) {
+// setClient sets the client that a PROXY header names. It returns false if that has too many connections.
+func (c *conn) setClient(client netip.Addr) bool {
+	if !c.admission.reassign(c, client) {
 		return false
 	}
 	c.announce(client)
@@ -76,12 +76,12 @@ func (c *conn) arrive(client netip.Addr) bool {
 }
 
 func (c *conn) announce(client netip.Addr) {
-	if c.accepted != nil && client.IsValid() {
-		c.accepted(client)
+	if c.onAccept != nil && client.IsValid() {
+		c.onAccept(client)
 	}
 }
 
-// addressOf is a socket's address; the zero Addr where it has none.
+// addressOf is a socket's address, the zero Addr if it has none.
 func addressOf(a net.Addr) netip.Addr {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {

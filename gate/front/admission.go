@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// admission says which connections may be open, those of both listeners together: so many in all, so many of an address and of a
-// network. A connection that does nothing makes way for a new one where one of these limits is reached; one with a request under
-// way never does, and one that was opened within settleTime is not asked to yet, for its first request may be on its way.
+// admission decides which connections may be open, over both listeners together: it limits them in all, per address
+// and per network. At a limit an idle connection is evicted for a new one. A connection with a request under way is
+// never evicted, and one opened within graceTime is not yet: its first request may be on its way.
 //
-// In all, the connection that makes way is one of the network that has most of them. Among its own it is the one that has shown
-// least: no TLS hello first, then no request, then the one that has been idle for longest. Who is no single visitor, for many may
-// be behind it, counts as so many networks of one connection each.
+// At the limit in all, the victim is of the network with most connections. Within a network it is the one with the
+// lowest rank: first those without a TLS hello, then those without a request, then the one idle for longest. Each
+// connection from an address that may have many clients behind it (see single) counts as a network of its own.
 type admission struct {
 	balancers  []netip.Prefix // their connections begin with a PROXY header
 	proxies    []netip.Prefix // HTTP proxies: many clients behind one address
@@ -24,44 +24,47 @@ type admission struct {
 	stallBytes int
 	counts     *counts
 	notices    *notices
-	epoch      time.Time     // that ranks count from
-	freed      chan struct{} // a slot may be free
+	epoch      time.Time     // rank times are relative to it
+	freed      chan struct{} // signals that a slot may be free
 
 	mu        sync.Mutex
-	open      int // slots that are taken
-	waiting   int // listeners that wait for one
+	open      int // slots taken
+	waiting   int // listeners waiting for a slot
 	addresses map[netip.Prefix]*group
 	networks  map[netip.Prefix]*group
-	shared    *group    // those of no single visitor
-	greedy    greediest // networks in which something can make way
-	young     queue     // connections that have just come
-	settling  queue     // those of them that have begun to say something
-	leaving   queue     // connections that were asked to make way, the first one first; they hold no slot
+	shared    *group      // connections whose address may have many clients behind it
+	evictable networkHeap // networks with a connection that can be evicted
+	young     queue       // connections opened within silentTime, oldest first
+	inGrace   queue       // older ones that have sent something and are within graceTime
+	leaving   queue       // evicted and not closed yet, oldest first; they hold no slot
 }
 
-// retryTime is how often a listener that waits looks for a connection that can make way by now.
+// retryTime is how often a listener that waits for a slot tries again to evict a connection.
 const retryTime = 20 * time.Millisecond
 
 func newAdmission(s *Server, limits Limits) *admission {
-	if limits.WriteTime < limits.StallTime { // the same pace, and an earlier end
+	if limits.WriteTime < limits.StallTime { // keep the pace and cut off earlier
 		limits.StallBytes = max(int(float64(limits.StallBytes)*float64(limits.WriteTime)/float64(limits.StallTime)), 1)
 		limits.StallTime = limits.WriteTime
 	}
 	return &admission{
-		balancers: s.Balancers, proxies: s.Proxies, headerTime: limits.HeaderTime, stallTime: limits.StallTime, stallBytes: limits.StallBytes,
-		limit: limits.Connections, perAddress: limits.ConnectionsPerAddress, perNetwork: max(limits.Connections/2, limits.ConnectionsPerAddress),
-		counts: &s.counts, notices: &notices{tell: s.OnLimit}, epoch: time.Now(), freed: make(chan struct{}, 1),
-		addresses: map[netip.Prefix]*group{}, networks: map[netip.Prefix]*group{}, shared: newGroup(netip.Prefix{}, ofNetwork),
+		balancers: s.Balancers, proxies: s.Proxies, headerTime: limits.HeaderTime,
+		stallTime: limits.StallTime, stallBytes: limits.StallBytes,
+		limit: limits.Connections, perAddress: limits.ConnectionsPerAddress,
+		perNetwork: max(limits.Connections/2, limits.ConnectionsPerAddress),
+		counts:     &s.counts, notices: &notices{onLimit: s.OnLimit}, epoch: time.Now(), freed: make(chan struct{}, 1),
+		addresses: map[netip.Prefix]*group{}, networks: map[netip.Prefix]*group{},
+		shared: newGroup(netip.Prefix{}, ofNetwork),
 	}
 }
 
-// address is what one client can be expected to have: an IPv4 address, or an IPv6 /64.
+// address is the prefix that one client is expected to have: an IPv4 address, or an IPv6 /64.
 func address(client netip.Addr) netip.Prefix { return prefix(client, 32, 64) }
 
-// network is what one site or provider hands out to many: an IPv4 /24, or an IPv6 /48.
+// network is the prefix that one site or provider is expected to have: an IPv4 /24, or an IPv6 /48.
 func network(client netip.Addr) netip.Prefix { return prefix(client, 24, 48) }
 
-// prefix is the zero Prefix for no address.
+// prefix is the zero Prefix for an invalid address.
 func prefix(client netip.Addr, bits4, bits6 int) netip.Prefix {
 	bits := bits6
 	if client.Is4() {
@@ -71,12 +74,11 @@ func prefix(client netip.Addr, bits4, bits6 int) netip.Prefix {
 	return p
 }
 
-// carrierNAT is what providers number their customers from who share an address (RFC 6598); whoever comes from there has come
-// through something that does the same.
+// carrierNAT is the shared address space of carrier-grade NAT (RFC 6598): many customers are behind each address.
 func carrierNAT() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) }
 
-// single says whether an address can be taken for one visitor's. Within a machine, a container's network or a company's it is as
-// likely that of a balancer or of a NAT.
+// single says whether an address can be taken for one client's. Loopback, private and link-local addresses are as
+// likely those of a balancer or a NAT.
 func (a *admission) single(client netip.Addr) bool {
 	return client.IsValid() && !client.IsLoopback() && !client.IsPrivate() && !client.IsLinkLocalUnicast() &&
 		!carrierNAT().Contains(client) && !within(a.proxies, client)
@@ -91,22 +93,22 @@ func within(networks []netip.Prefix, client netip.Addr) bool {
 	return false
 }
 
-// enter takes a slot for a connection of a client. It returns false where there is none, and full where the client has all that it
-// may have.
-func (a *admission) enter(c *conn, client netip.Addr) (entered, full bool) {
+// admit takes a slot for a connection. entered is false if there is none; full says that the client has as many
+// connections as it may have, so that waiting does not help.
+func (a *admission) admit(c *conn, client netip.Addr) (entered, full bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	address, network := a.groups(client)
-	if a.crowded(address, network, client) {
+	if a.atLimit(address, network, client) {
 		return false, true
 	}
 	if a.open >= a.limit {
-		if !a.makeRoom() {
+		if !a.evict() {
 			return false, false
 		}
 		a.notices.add(limitedConnections, netip.Prefix{})
 	}
-	a.join(c, address, network)
+	a.register(c, address, network)
 	c.place.since = time.Now()
 	a.young.add(c)
 	if a.waiting > 0 && a.open < a.limit {
@@ -115,67 +117,68 @@ func (a *admission) enter(c *conn, client netip.Addr) (entered, full bool) {
 	return true, false
 }
 
-// force takes a slot that may not be there.
-func (a *admission) force(c *conn) {
+// admitAnyway takes a slot beyond all limits.
+func (a *admission) admitAnyway(c *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.join(c, nil, a.shared)
+	a.register(c, nil, a.shared)
 }
 
-// move counts a connection that has entered for a client who was not known then. It returns false where that client has all that it
-// may have, or the connection has been closed or told to make way meanwhile.
-func (a *admission) move(c *conn, client netip.Addr) bool {
+// reassign counts an admitted connection for its client, once a PROXY header has named that. It returns false if the
+// client has as many connections as it may have, or if the connection was closed or evicted meanwhile.
+func (a *admission) reassign(c *conn, client netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	address, network := a.groups(client)
-	if c.place.state != inside || a.crowded(address, network, client) {
+	if c.place.state != stateOpen || a.atLimit(address, network, client) {
 		return false
 	}
-	if network == c.place.groups[ofNetwork] { // shared, still
+	if network == c.place.groups[ofNetwork] { // no single client: both are shared
 		return true
 	}
 	a.unlist(c)
-	a.part(c)
-	a.release(c)
-	a.join(c, address, network)
+	a.freeSlot(c)
+	a.forget(c)
+	a.register(c, address, network)
 	return true
 }
 
-// join counts a connection; part takes back what it holds, and release what remembers it.
-func (a *admission) join(c *conn, address, network *group) {
+// register counts a connection in its groups and gives it a slot.
+func (a *admission) register(c *conn, address, network *group) {
 	c.place.groups = [2]*group{address, network}
 	if address != nil {
 		address.all++
 		network.all++
 		a.addresses[address.prefix], a.networks[network.prefix] = address, network
 	}
-	a.stay(c)
+	a.takeSlot(c)
 }
 
-// stay gives a connection a slot.
-func (a *admission) stay(c *conn) {
-	c.place.state = inside
-	c.place.tell.Store(tellIdle)
+// takeSlot gives a connection a slot, freeSlot takes it back.
+func (a *admission) takeSlot(c *conn) {
+	c.place.state = stateOpen
+	c.place.notify.Store(notifyWhenIdle)
 	a.open++
 	for _, g := range c.place.groups {
 		if g != nil {
 			g.open++
 		}
 	}
-	a.settle(c.place.groups[ofNetwork])
+	a.reorder(c.place.groups[ofNetwork])
 }
 
-func (a *admission) part(c *conn) {
+func (a *admission) freeSlot(c *conn) {
 	a.open--
 	for _, g := range c.place.groups {
 		if g != nil {
 			g.open--
 		}
 	}
-	a.settle(c.place.groups[ofNetwork])
+	a.reorder(c.place.groups[ofNetwork])
 }
 
-func (a *admission) release(c *conn) {
+// forget removes a connection from its groups, and groups without connections.
+func (a *admission) forget(c *conn) {
 	address, network := c.place.groups[ofAddress], c.place.groups[ofNetwork]
 	if address == nil {
 		return
@@ -188,8 +191,8 @@ func (a *admission) release(c *conn) {
 	}
 }
 
-// groups are those that a client's connections count in. Both are new where it has none; address is nil for a client that is no
-// single visitor.
+// groups returns the groups that a client's connections count in, new ones where it has none. address is nil for a
+// client that is no single one.
 func (a *admission) groups(client netip.Addr) (of, in *group) {
 	if !a.single(client) {
 		return nil, a.shared
@@ -204,15 +207,16 @@ func (a *admission) groups(client netip.Addr) (of, in *group) {
 	return find(a.addresses, address(client), ofAddress), find(a.networks, network(client), ofNetwork)
 }
 
-// crowded says whether a client has as many connections as it may, with nothing among them that makes way.
-func (a *admission) crowded(address, network *group, client netip.Addr) bool {
+// atLimit says whether a client has as many connections as it may have and none of them can be evicted. Otherwise one
+// may have been evicted.
+func (a *admission) atLimit(address, network *group, client netip.Addr) bool {
 	switch {
 	case address == nil:
-	case address.open >= a.perAddress && !a.makeWay(address):
+	case address.open >= a.perAddress && !a.evictFrom(address):
 		a.counts.limited[limitedAddress].Add(1)
 		a.notices.add(limitedAddress, address.prefix)
 		return true
-	case network.open >= a.perNetwork && !a.makeWay(network):
+	case network.open >= a.perNetwork && !a.evictFrom(network):
 		a.counts.limited[limitedNetwork].Add(1)
 		a.notices.add(limitedNetwork, network.prefix)
 		return true
@@ -220,21 +224,21 @@ func (a *admission) crowded(address, network *group, client netip.Addr) bool {
 	return false
 }
 
-// exit gives back what enter has taken.
-func (a *admission) exit(c *conn) {
+// release gives back what admit has taken. It may be called again.
+func (a *admission) release(c *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	state := c.place.state
-	if state == outside {
+	if state == stateOut {
 		return
 	}
 	a.unlist(c)
 	c.place.queue.remove(c)
-	c.place.state = outside
-	if state == inside {
-		a.part(c)
+	c.place.state = stateOut
+	if state == stateOpen {
+		a.freeSlot(c)
 	}
-	a.release(c)
+	a.forget(c)
 	if a.waiting > 0 {
 		a.wake()
 	}
@@ -247,7 +251,7 @@ func (a *admission) wake() {
 	}
 }
 
-// wait enters as soon as there is a slot. It returns false when closed is closed before.
+// wait admits the connection as soon as there is a slot. It returns false if closed is closed before.
 func (a *admission) wait(c *conn, client netip.Addr, closed <-chan struct{}) (entered, full bool) {
 	a.mu.Lock()
 	a.waiting++
@@ -260,7 +264,7 @@ func (a *admission) wait(c *conn, client netip.Addr, closed <-chan struct{}) (en
 	retry := time.NewTicker(retryTime)
 	defer retry.Stop()
 	for {
-		if entered, full = a.enter(c, client); entered || full {
+		if entered, full = a.admit(c, client); entered || full {
 			return entered, full
 		}
 		select {

@@ -49,13 +49,13 @@ func newVisit(a *admission, client string) *visit {
 
 func (v *visit) show(of class) {
 	time.Sleep(time.Microsecond)
-	v.become(of)
+	v.setClass(of)
 	v.class, v.busy, v.since = of, false, time.Now()
 	v.settled = v.settled || of == classIdle
 }
 
 func (v *visit) ask() {
-	v.conn.busy()
+	v.conn.setBusy()
 	v.busy = true
 }
 
@@ -83,7 +83,7 @@ func (c *crowd) count(of func(netip.Addr) netip.Prefix, client netip.Addr) (n in
 // first is who is expected to make way among those that are wanted; nil: nobody can.
 func (c *crowd) first(wanted func(*visit) bool) (first *visit) {
 	for _, v := range c.visits {
-		if !v.busy && (v.settled || time.Since(v.entered) >= settleTime || v.class == classSilent && time.Since(v.entered) >= silentTime) && wanted(v) && v.before(first) {
+		if !v.busy && (v.settled || time.Since(v.entered) >= graceTime || v.class == classSilent && time.Since(v.entered) >= silentTime) && wanted(v) && v.before(first) {
 			first = v
 		}
 	}
@@ -165,7 +165,7 @@ func makesWay(t *rapid.T, clients []string) {
 		"enter": func(t *rapid.T) {
 			v := newVisit(c.admission, rapid.SampledFrom(clients).Draw(t, "client"))
 			made, wanted, wantedFull := c.expect(v.client)
-			entered, full := c.enter(v.conn, v.client)
+			entered, full := c.admit(v.conn, v.client)
 			if entered != wanted || full != wantedFull {
 				t.Fatalf("%s: entered %v, full %v; want %v, %v", v.client, entered, full, wanted, wantedFull)
 			}
@@ -196,18 +196,18 @@ func makesWay(t *rapid.T, clients []string) {
 		},
 		"close": func(t *rapid.T) {
 			if v := c.any(t); v != nil {
-				c.exit(v.conn)
+				c.release(v.conn)
 				c.remove(v)
 			}
 		},
 		"leave": func(t *rapid.T) {
 			for _, v := range c.leaving {
-				c.exit(v.conn)
+				c.release(v.conn)
 			}
 			c.leaving = nil
 		},
 		"wait": func(t *rapid.T) {
-			time.Sleep(time.Duration(rapid.IntRange(1, int(settleTime/3)).Draw(t, "time")))
+			time.Sleep(time.Duration(rapid.IntRange(1, int(graceTime/3)).Draw(t, "time")))
 		},
 		"": func(t *rapid.T) {
 			if c.open != len(c.visits) || c.admission.leaving.len != len(c.leaving) {
@@ -219,10 +219,10 @@ func makesWay(t *rapid.T, clients []string) {
 		t.Repeat(actions)
 	}
 	for _, v := range append(c.visits, c.leaving...) {
-		c.exit(v.conn)
+		c.release(v.conn)
 	}
 	a := c.admission
-	if a.open+len(a.addresses)+len(a.networks)+len(a.greedy)+a.young.len+a.settling.len+a.leaving.len+a.shared.open+a.shared.idle.Len() > 0 {
+	if a.open+len(a.addresses)+len(a.networks)+len(a.evictable)+a.young.len+a.inGrace.len+a.leaving.len+a.shared.open+a.shared.idle.Len() > 0 {
 		t.Errorf("it remembers %+v", a)
 	}
 }
@@ -281,30 +281,30 @@ func TestWhoAsksStays(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 2}.withDefaults())
 		first, second := newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1")
 		for _, v := range []*visit{first, second} {
-			a.enter(v.conn, v.client)
+			a.admit(v.conn, v.client)
 			v.ask()
 			v.show(classIdle)
 		}
 		told := 0
-		first.yields(func() bool { told++; return true })
+		first.setEvict(func() bool { told++; return true })
 		third, fourth, fifth := newVisit(a, "203.0.113.1"), newVisit(a, "203.0.113.2"), newVisit(a, "203.0.113.3")
-		if entered, _ := a.enter(third.conn, third.client); !entered || told != 1 || second.socket.closed {
+		if entered, _ := a.admit(third.conn, third.client); !entered || told != 1 || second.socket.closed {
 			t.Fatalf("entered %v, told %d, the second closed %v", entered, told, second.socket.closed)
 		}
 		first.ask()
 		if a.open != 3 || a.leaving.len != 0 {
 			t.Errorf("%d open, %d leaving; want 3, 0", a.open, a.leaving.len)
 		}
-		if entered, _ := a.enter(fourth.conn, fourth.client); !entered || !second.socket.closed {
+		if entered, _ := a.admit(fourth.conn, fourth.client); !entered || !second.socket.closed {
 			t.Errorf("entered %v, the second closed %v", entered, second.socket.closed)
 		}
 		third.ask()
 		fourth.ask()
-		if entered, full := a.enter(fifth.conn, fifth.client); entered || full {
+		if entered, full := a.admit(fifth.conn, fifth.client); entered || full {
 			t.Errorf("entered %v, full %v, where everybody is busy", entered, full)
 		}
 		first.show(classIdle)
-		if entered, _ := a.enter(fifth.conn, fifth.client); !entered || told != 2 {
+		if entered, _ := a.admit(fifth.conn, fifth.client); !entered || told != 2 {
 			t.Errorf("entered %v, told %d", entered, told)
 		}
 	})
@@ -316,25 +316,25 @@ func TestWhoIsAboutToAskStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())
 		slow, next := newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1")
-		a.enter(slow.conn, slow.client)
+		a.admit(slow.conn, slow.client)
 		slow.show(classIdle)
 		asking := true
-		slow.yields(func() bool { return !asking })
+		slow.setEvict(func() bool { return !asking })
 		for range 3 {
-			if entered, _ := a.enter(next.conn, next.client); entered {
+			if entered, _ := a.admit(next.conn, next.client); entered {
 				t.Fatal("it had to make way")
 			}
 		}
 		asking = false
-		time.Sleep(settleTime)
-		if entered, _ := a.enter(next.conn, next.client); !entered {
+		time.Sleep(graceTime)
+		if entered, _ := a.admit(next.conn, next.client); !entered {
 			t.Error("it stays")
 		}
 	})
 }
 
 // Connections that were opened a moment ago count like those with requests under way: the next ones of their address are closed, and
-// the notice is of that. After settleTime they make way.
+// the notice is of that. After graceTime they make way.
 func TestWhoHasJustComeCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestWhoHasJustComeCounts(t *testing.T) {
 		const client = "192.0.2.1"
 		for n := range 4 {
 			v := newVisit(a, client)
-			if entered, full := a.enter(v.conn, v.client); !entered || full {
+			if entered, full := a.admit(v.conn, v.client); !entered || full {
 				t.Fatalf("connection %d: entered %v, full %v; want it in", n, entered, full)
 			}
 			v.show(classHandshake)
@@ -353,15 +353,15 @@ func TestWhoHasJustComeCounts(t *testing.T) {
 			}
 		}
 		next := newVisit(a, client)
-		if entered, full := a.enter(next.conn, next.client); entered || !full {
+		if entered, full := a.admit(next.conn, next.client); entered || !full {
 			t.Errorf("at once: entered %v, full %v; want it closed", entered, full)
 		}
 		if got := <-told; got.Limit != "address" || got.Client.String() != client+"/32" {
 			t.Errorf("got notice %+v, want one of the address", got)
 		}
-		time.Sleep(settleTime)
-		if entered, full := a.enter(next.conn, next.client); !entered || full {
-			t.Errorf("after %v: entered %v, full %v; want it in", settleTime, entered, full)
+		time.Sleep(graceTime)
+		if entered, full := a.admit(next.conn, next.client); !entered || full {
+			t.Errorf("after %v: entered %v, full %v; want it in", graceTime, entered, full)
 		}
 	})
 }
@@ -372,25 +372,25 @@ func TestWhoSaysHelloAtLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 2}.withDefaults())
 		first, second, third, fourth := newVisit(a, "192.0.2.1"), newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1"), newVisit(a, "198.51.100.1")
-		a.enter(first.conn, first.client)
-		a.enter(second.conn, second.client)
-		if entered, _ := a.enter(third.conn, third.client); entered {
+		a.admit(first.conn, first.client)
+		a.admit(second.conn, second.client)
+		if entered, _ := a.admit(third.conn, third.client); entered {
 			t.Fatal("one that has just come makes way")
 		}
 		time.Sleep(silentTime)
 		a.mu.Lock()
-		a.grow()
+		a.listEligible()
 		a.mu.Unlock()
 		first.show(classHandshake)
-		if entered, _ := a.enter(third.conn, third.client); !entered || first.socket.closed || !second.socket.closed {
+		if entered, _ := a.admit(third.conn, third.client); !entered || first.socket.closed || !second.socket.closed {
 			t.Errorf("entered %v, the first closed %v, the second %v", entered, first.socket.closed, second.socket.closed)
 		}
 		third.ask()
-		if entered, _ := a.enter(fourth.conn, fourth.client); entered {
+		if entered, _ := a.admit(fourth.conn, fourth.client); entered {
 			t.Error("one in its handshake makes way at once")
 		}
-		time.Sleep(settleTime)
-		if entered, _ := a.enter(fourth.conn, fourth.client); !entered || !first.socket.closed {
+		time.Sleep(graceTime)
+		if entered, _ := a.admit(fourth.conn, fourth.client); !entered || !first.socket.closed {
 			t.Errorf("entered %v, the first closed %v", entered, first.socket.closed)
 		}
 	})
@@ -403,17 +403,17 @@ func TestWhoIsBeingHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())
 		first, second := newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1")
-		a.enter(first.conn, first.client)
+		a.admit(first.conn, first.client)
 		time.Sleep(silentTime)
 		a.mu.Lock()
-		a.grow()
+		a.listEligible()
 		a.mu.Unlock()
-		first.heard.Store(true)
-		if entered, _ := a.enter(second.conn, second.client); entered || first.socket.closed {
+		first.gotBytes.Store(true)
+		if entered, _ := a.admit(second.conn, second.client); entered || first.socket.closed {
 			t.Fatalf("entered %v, the first closed %v", entered, first.socket.closed)
 		}
-		time.Sleep(settleTime)
-		if entered, _ := a.enter(second.conn, second.client); !entered || !first.socket.closed {
+		time.Sleep(graceTime)
+		if entered, _ := a.admit(second.conn, second.client); !entered || !first.socket.closed {
 			t.Errorf("entered %v, the first closed %v", entered, first.socket.closed)
 		}
 	})
@@ -427,28 +427,28 @@ func TestWhoDoesNotLeaveIsClosed(t *testing.T) {
 		var visits []*visit
 		for range 2*leastLeaving + 1 {
 			v := newVisit(a, "192.0.2.1")
-			v.yields(func() bool { return true })
-			if entered, _ := a.enter(v.conn, v.client); !entered {
+			v.setEvict(func() bool { return true })
+			if entered, _ := a.admit(v.conn, v.client); !entered {
 				t.Fatal("it has to wait")
 			}
 			v.show(classIdle)
 			visits = append(visits, v)
 		}
 		last := newVisit(a, "192.0.2.1")
-		if entered, _ := a.enter(last.conn, last.client); entered || visits[0].socket.closed {
+		if entered, _ := a.admit(last.conn, last.client); entered || visits[0].socket.closed {
 			t.Fatalf("entered %v, the first closed %v", entered, visits[0].socket.closed)
 		}
 		time.Sleep(2 * leaveTime)
-		a.enter(last.conn, last.client)
+		a.admit(last.conn, last.client)
 		for i, v := range visits {
 			if want := i < leastLeaving; v.socket.closed != want {
 				t.Errorf("%d: closed %v, want %v", i, v.socket.closed, want)
 			}
 			if v.socket.closed {
-				a.exit(v.conn)
+				a.release(v.conn)
 			}
 		}
-		if entered, _ := a.enter(last.conn, last.client); !entered {
+		if entered, _ := a.admit(last.conn, last.client); !entered {
 			t.Error("it has to wait")
 		}
 	})
@@ -461,15 +461,15 @@ func TestWhoWasToldToMakeWayIsNotMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())
 		first, second := newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1")
-		a.enter(first.conn, netip.Addr{})
-		time.Sleep(settleTime)
-		if entered, _ := a.enter(second.conn, netip.Addr{}); !entered || !first.socket.closed {
+		a.admit(first.conn, netip.Addr{})
+		time.Sleep(graceTime)
+		if entered, _ := a.admit(second.conn, netip.Addr{}); !entered || !first.socket.closed {
 			t.Fatalf("entered %v, the first closed %v", entered, first.socket.closed)
 		}
-		if a.move(first.conn, first.client) {
+		if a.reassign(first.conn, first.client) {
 			t.Error("it is moved")
 		}
-		a.exit(first.conn)
+		a.release(first.conn)
 		if a.open != 1 || a.shared.open != 1 {
 			t.Errorf("%d open, %d of no single visitor; want 1, 1", a.open, a.shared.open)
 		}

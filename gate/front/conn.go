@@ -14,57 +14,57 @@ import (
 	"sync/atomic"
 )
 
-// conn is a client's connection and what its certificate covers.
+// conn is a client's connection.
 type conn struct {
 	net.Conn
-	tls   *tls.Conn                        // on top of it; set before the first request
-	shown chosen                           // the handshake's own
-	leaf  atomic.Pointer[x509.Certificate] // nil: none is known
-	last  atomic.Pointer[answer]           // connections ask about the same host again and again
+	tls          *tls.Conn                        // on top of it; set before the first request
+	choice       certificateChoice                // of this handshake
+	leaf         atomic.Pointer[x509.Certificate] // the certificate shown; nil: unknown
+	lastCoverage atomic.Pointer[coverage]         // of the last host asked about: mostly the same one
 
-	counts   *counts
-	heard    atomic.Bool  // something came, behind a balancer's introduction
-	greeted  bool         // a ClientHello came
-	shaken   bool         // the handshake was completed
-	protocol atomic.Int32 // what is spoken on it
+	counts     *counts
+	gotBytes   atomic.Bool  // the client has sent something, behind a PROXY header
+	gotHello   bool         // a ClientHello has come
+	handshaken bool         // the handshake was completed
+	protocol   atomic.Int32 // one of the protocol constants
 
-	admission *admission // nil in a test of something else
-	place     place
-	makeWay   atomic.Pointer[func() bool] // ends it gently, unless a request has begun to come; nil: there is nothing to be gentle with
-	accepted  func(netip.Addr)            // is told the client's address once that is known
-	left      sync.Once
-	fate      sync.Mutex
-	closed    bool
-	onClose   func() // Server.ConnContext's; nil: there is none
-	after     func() // what is left to do when a handler that has taken it closes it; nil: nobody has, or nothing is
-	begun     sync.Once
-	writes    pace
-	windows   windows
-	cork      *cork    // nil: not HTTP/2
-	streams   *streams // nil: not HTTP/2
+	admission  *admission // nil in other tests
+	place      place
+	evict      atomic.Pointer[func() bool] // see setEvict; nil: just close it
+	onAccept   func(netip.Addr)            // called with the client's address once that is known; nil: not called
+	closeOnce  sync.Once
+	mu         sync.Mutex
+	closed     bool
+	onClose    func() // from Server.ConnContext; nil: not called
+	afterClose func() // called when a handler that has hijacked the connection closes it; nil: none has
+	beginOnce  sync.Once
+	writes     pace
+	windows    windows
+	cork       *cork    // nil: not HTTP/2
+	streams    *streams // nil: not HTTP/2
 
-	slots   *slots // nil in a test of something else
-	turns   turns  // in slots.mu, as what follows
-	asked   bool
-	visitor netip.Prefix // in slots.addresses; the zero Prefix: many may be behind it
+	slots        *slots    // nil in other tests
+	requests     semaphore // guarded by slots.mu, as are the next two
+	prefixKnown  bool
+	clientPrefix netip.Prefix // key in slots.addresses; the zero Prefix: no single client
 
-	brought atomic.Int64 // bytes of HTTP/2 from the client
-	spent   atomic.Int64 // of them, by Paid
+	receivedBytes atomic.Int64 // HTTP/2 bytes from the client
+	spentBytes    atomic.Int64 // by SpendCredit
 
-	balanced     bool // a PROXY header comes first, and introduction reads it
-	introduction sync.Once
-	client       net.Addr      // whom it names, or the balancer
-	unknown      bool          // it cannot be believed
-	rest         *bufio.Reader // what came with it; nil: nothing
+	behindBalancer bool // a PROXY header comes first
+	headerOnce     sync.Once
+	client         net.Addr      // named by the header, else the balancer
+	rejected       bool          // the header is malformed, or the client has too many connections
+	buffered       *bufio.Reader // bytes read behind the header; nil: none
 }
 
-// chosen is what Server.Certificate returned.
-type chosen struct {
+// certificateChoice is what Server.Certificate returned.
+type certificateChoice struct {
 	certificate *tls.Certificate
 	err         error
 }
 
-type answer struct {
+type coverage struct {
 	host    string
 	covered bool
 }
@@ -77,7 +77,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, c.writes.named(err)
 }
 
-// CloseWrite ends our side, where the socket can.
+// CloseWrite ends our side of the connection, if the socket supports that.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -85,28 +85,28 @@ func (c *conn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// stalled ends a connection whose client takes nothing.
+// stalled closes a connection whose client does not read.
 func (c *conn) stalled() {
 	c.counts.limited[limitedWrite].Add(1)
 	c.Conn.Close()
 }
 
-// hello picks the certificate, and notes which it is. It runs for every handshake; GetCertificate would not, where a TLS
-// 1.3 session is resumed.
-func (s *Server) hello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+// chooseCertificate picks the certificate and remembers it. It runs for every handshake as GetConfigForClient;
+// GetCertificate is not called when a TLS 1.3 session is resumed.
+func (s *Server) chooseCertificate(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := hello.Conn.(*conn)
-	c.greeted = true
-	c.become(classHandshake)
-	c.shown.certificate, c.shown.err = s.Certificate(hello)
-	if c.shown.err == nil && c.shown.certificate != nil {
-		c.leaf.Store(leaf(c.shown.certificate))
+	c.gotHello = true
+	c.setClass(classHandshake)
+	c.choice.certificate, c.choice.err = s.Certificate(hello)
+	if c.choice.err == nil && c.choice.certificate != nil {
+		c.leaf.Store(leaf(c.choice.certificate))
 	}
 	return nil, nil
 }
 
-// certificate hands over what hello picked.
-func certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	shown := hello.Conn.(*conn).shown
+// chosenCertificate returns what chooseCertificate picked.
+func chosenCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	shown := hello.Conn.(*conn).choice
 	return shown.certificate, shown.err
 }
 
@@ -123,7 +123,8 @@ func leaf(certificate *tls.Certificate) *x509.Certificate {
 
 type connKey struct{}
 
-// connContext is a context with a connection as its value. It is asked several times a request, and faster than a WithValue.
+// connContext is a context with a connection as its value. It is looked up several times per request, and faster than
+// context.WithValue.
 type connContext struct {
 	context.Context
 	conn *conn
@@ -139,65 +140,66 @@ func (c *connContext) Value(key any) any {
 
 func withConn(ctx context.Context, c *conn) context.Context { return &connContext{ctx, c} }
 
-// context is that of the connection's requests.
-func (v *serving) context(c *conn) context.Context {
-	ctx := withConn(v.base, c)
-	if v.ConnContext != nil {
-		ctx, c.onClose = v.ConnContext(ctx, addressOf(c.RemoteAddr()))
+// context is the context of the connection's requests.
+func (s *serving) context(c *conn) context.Context {
+	ctx := withConn(s.base, c)
+	if s.ConnContext != nil {
+		ctx, c.onClose = s.ConnContext(ctx, addressOf(c.RemoteAddr()))
 	}
 	return ctx
 }
 
-// yields says how the connection is ended gently. The admission calls that with its mu held, so that it must not come to Close.
-func (c *conn) yields(makeWay func() bool) { c.makeWay.Store(&makeWay) }
+// setEvict sets how the connection is closed gracefully. evict returns false, and leaves it open, if a request has
+// begun to arrive. The admission calls it with its mu held, so it must not call conn.Close.
+func (c *conn) setEvict(makeWay func() bool) { c.evict.Store(&makeWay) }
 
-// begin notes that the first request has begun, or HTTP/2.
-func (c *conn) begin() { c.begun.Do(func() { c.counts.fresh.Add(-1) }) }
+// countBegun notes that the first request, or HTTP/2, has begun. It may be called again.
+func (c *conn) countBegun() { c.beginOnce.Do(func() { c.counts.fresh.Add(-1) }) }
 
-// connOf is a request's connection, nil where there is none of ours.
+// connOf is a request's connection, nil if it did not come through a Server.
 func connOf(r *http.Request) *conn {
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	return c
 }
 
-// Covers says whether the certificate of a request's connection covers a host, a lower-case name without port. On a
-// session that was resumed it is the certificate that the client would be shown now for the name it gave. It is true
-// where there is no certificate to look at: a request is never turned away for what is not known.
+// Covers says whether the certificate of a request's connection covers host, a lower-case name without port. In a
+// resumed session it is the certificate that the client would be shown now for the name it gave. Covers is true if no
+// certificate is known: a request is never rejected for want of knowledge.
 func Covers(r *http.Request, host string) bool {
 	c := connOf(r)
 	if c == nil || r.TLS == nil || host != "" && strings.EqualFold(host, r.TLS.ServerName) {
 		return true
 	}
-	if last := c.last.Load(); last != nil && last.host == host {
+	if last := c.lastCoverage.Load(); last != nil && last.host == host {
 		return last.covered
 	}
 	shown := c.leaf.Load()
 	covered := shown == nil || shown.VerifyHostname(host) == nil
-	c.last.Store(&answer{host, covered})
+	c.lastCoverage.Store(&coverage{host, covered})
 	return covered
 }
 
-// Paid says whether the HTTP/2 connection of a request has brought so many bytes that nobody has asked for yet, and takes them.
-// Each that it brought is worth two, because the client may have packed them, and it begins with a few. Over HTTP/1.x every
-// request brings all that it says.
-func Paid(r *http.Request, bytes int) bool {
+// SpendCredit says whether the HTTP/2 connection of a request has brought enough bytes to pay for so many more of
+// headers, and spends them. Each byte received is worth two, because headers may be compressed, and a connection
+// begins with 16 KiB of credit. Over HTTP/1.x it is always true: there headers are not compressed.
+func SpendCredit(r *http.Request, bytes int) bool {
 	const begins = 16 << 10
 	c := connOf(r)
 	if c == nil || c.cork == nil {
 		return true
 	}
 	for {
-		spent := c.spent.Load()
-		if spent+int64(bytes) > begins+2*c.brought.Load() {
+		spent := c.spentBytes.Load()
+		if spent+int64(bytes) > begins+2*c.receivedBytes.Load() {
 			return false
 		}
-		if c.spent.CompareAndSwap(spent, spent+int64(bytes)) {
+		if c.spentBytes.CompareAndSwap(spent, spent+int64(bytes)) {
 			return true
 		}
 	}
 }
 
-// tlsOf is the TLS state of a request's connection, nil where there is none.
+// tlsOf is the TLS state of a request's connection, nil if there is none.
 func tlsOf(r *http.Request) *tls.ConnectionState {
 	c := connOf(r)
 	if c == nil || c.tls == nil {

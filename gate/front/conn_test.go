@@ -108,7 +108,7 @@ func TestCoversWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest("GET", "https://one.example/", nil)
 	if !Covers(r, "other.example") {
-		t.Error("a request that came through no door of ours is turned away")
+		t.Error("a request that came through no deployment of ours is turned away")
 	}
 	if got := leaf(&tls.Certificate{Certificate: [][]byte{{1, 2, 3}}}); got != nil {
 		t.Errorf("%v out of nonsense", got)

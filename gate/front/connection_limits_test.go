@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-func (d *door) dial(t *testing.T, to string) net.Conn {
+func (d *deployment) dial(t *testing.T, to string) net.Conn {
 	t.Helper()
 	c, err := d.dialTo(to)
 	if err != nil {
@@ -36,19 +36,19 @@ type guest struct {
 }
 
 // plain connects as a client of that address.
-func (d *door) guest(t *testing.T, client string) *guest {
+func (d *deployment) guest(t *testing.T, client string) *guest {
 	t.Helper()
 	g := &guest{Conn: d.dial(t, d.plain), t: t}
-	io.WriteString(g, introduction(client))
+	io.WriteString(g, proxyHeader(client))
 	g.r = bufio.NewReader(g)
 	return g
 }
 
 // secureGuest connects over TLS.
-func (d *door) secureGuest(t *testing.T, client string, protocol string) *guest {
+func (d *deployment) secureGuest(t *testing.T, client string, protocol string) *guest {
 	t.Helper()
 	raw := d.dial(t, d.secure)
-	io.WriteString(raw, introduction(client))
+	io.WriteString(raw, proxyHeader(client))
 	c := tls.Client(raw, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true, NextProtos: []string{protocol}})
 	if err := c.Handshake(); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func (d *door) secureGuest(t *testing.T, client string, protocol string) *guest 
 	return &guest{Conn: c, t: t, r: bufio.NewReader(c)}
 }
 
-func introduction(client string) string {
+func proxyHeader(client string) string {
 	family := "TCP4"
 	if strings.Contains(client, ":") {
 		family = "TCP6"
@@ -291,24 +291,26 @@ func TestIdleConnectionsMakeWay(t *testing.T) {
 // A connection that says nothing, or begins a request and does not go on, makes way after a second.
 func TestSilentConnectionsMakeWay(t *testing.T) {
 	t.Parallel()
-	for name, hold := range map[string]func(*testing.T, *door){
-		"no hello": func(t *testing.T, d *door) { io.WriteString(d.dial(t, d.secure), introduction("192.0.2.1")) },
-		"half a hello": func(t *testing.T, d *door) {
-			io.WriteString(d.dial(t, d.secure), introduction("192.0.2.1")+"\x16\x03\x01\x02")
+	for name, hold := range map[string]func(*testing.T, *deployment){
+		"no hello": func(t *testing.T, d *deployment) { io.WriteString(d.dial(t, d.secure), proxyHeader("192.0.2.1")) },
+		"half a hello": func(t *testing.T, d *deployment) {
+			io.WriteString(d.dial(t, d.secure), proxyHeader("192.0.2.1")+"\x16\x03\x01\x02")
 		},
-		"no request":      func(t *testing.T, d *door) { d.guest(t, "192.0.2.1") },
-		"half a head":     func(t *testing.T, d *door) { io.WriteString(d.guest(t, "192.0.2.1"), "GET / HTTP/1.1\r\nHo") },
-		"no request, TLS": func(t *testing.T, d *door) { d.secureGuest(t, "192.0.2.1", "http/1.1") },
-		"no preface":      func(t *testing.T, d *door) { d.secureGuest(t, "192.0.2.1", "h2") },
-		"preface":         func(t *testing.T, d *door) { io.WriteString(d.secureGuest(t, "192.0.2.1", "h2"), http2.ClientPreface) },
-		"settings":        func(t *testing.T, d *door) { speak(t, d.secureGuest(t, "192.0.2.1", "h2").Conn.(*tls.Conn)) },
-		"half a second head": func(t *testing.T, d *door) {
+		"no request":      func(t *testing.T, d *deployment) { d.guest(t, "192.0.2.1") },
+		"half a head":     func(t *testing.T, d *deployment) { io.WriteString(d.guest(t, "192.0.2.1"), "GET / HTTP/1.1\r\nHo") },
+		"no request, TLS": func(t *testing.T, d *deployment) { d.secureGuest(t, "192.0.2.1", "http/1.1") },
+		"no preface":      func(t *testing.T, d *deployment) { d.secureGuest(t, "192.0.2.1", "h2") },
+		"preface": func(t *testing.T, d *deployment) {
+			io.WriteString(d.secureGuest(t, "192.0.2.1", "h2"), http2.ClientPreface)
+		},
+		"settings": func(t *testing.T, d *deployment) { speak(t, d.secureGuest(t, "192.0.2.1", "h2").Conn.(*tls.Conn)) },
+		"half a second head": func(t *testing.T, d *deployment) {
 			g := d.guest(t, "192.0.2.1")
 			g.ask("/")
 			g.served()
 			io.WriteString(g, "GET / HTTP/1.1\r\n")
 		},
-		"no introduction": func(t *testing.T, d *door) { d.dial(t, d.plain) },
+		"no introduction": func(t *testing.T, d *deployment) { d.dial(t, d.plain) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// running counts what has not ended: requests whose handlers have not returned, connections.
+// running counts what is open, requests or connections, and can wait for none to be.
 type running struct {
 	mu   sync.Mutex
 	open int
 	none []chan struct{} // closed when open falls to zero
 }
 
-func (r *running) enter() {
+func (r *running) add() {
 	r.mu.Lock()
 	r.open++
 	r.mu.Unlock()
 }
 
-func (r *running) leave() {
+func (r *running) done() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.open--; r.open > 0 {
@@ -31,7 +31,7 @@ func (r *running) leave() {
 	r.none = nil
 }
 
-// wait waits until nothing is open or ctx ends.
+// wait returns when nothing is open or ctx has ended.
 func (r *running) wait(ctx context.Context) {
 	none := make(chan struct{})
 	r.mu.Lock()
@@ -47,37 +47,39 @@ func (r *running) wait(ctx context.Context) {
 	}
 }
 
-// drain ends the service: gently for as long as Limits.DrainTime, then by force. What was cut off has a last second to return, so
-// that its record is written.
+// drain ends the service: gracefully for Limits.DrainTime, then by closing all connections. Handlers that were cut off
+// have one more second to return, so that their records are written.
 //
-// Whoever was let in is answered: connections that have not asked yet are waited for before those that are idle are closed.
-func (v *serving) drain(listeners []*listener) {
-	gentle, cancel := context.WithTimeout(context.Background(), v.limits.DrainTime)
+// Every accepted connection gets a response: idle ones are closed only after those without a request yet had time to
+// send one.
+func (s *serving) drain(listeners []*listener) {
+	gentle, cancel := context.WithTimeout(context.Background(), s.limits.DrainTime)
 	defer cancel()
-	v.draining.Store(true) // from now on every answer says that it is the connection's last
-	v.http1.End()
-	v.plain.End()
+	s.draining.Store(true) // from now on every response announces the end of its connection
+	s.http1.End()
+	s.plain.End()
 	for _, l := range listeners {
 		l.Close()
 	}
-	v.accepting.Wait() // a connection that has left the kernel's queue is counted then
-	v.goodbye()
-	v.counts.settle(gentle)
-	v.goodbye() // to those who came last
-	v.http1.CloseIdle()
-	v.plain.CloseIdle()
-	v.requests.wait(gentle)
-	v.connections.wait(gentle)
-	v.cut()
-	v.end() // after the connections: what is cut must not look whole
+	s.accepting.Wait() // connections already accepted are counted by now
+	s.sendGoAway()
+	s.counts.waitForFirstRequests(gentle)
+	s.sendGoAway() // to connections that began HTTP/2 meanwhile
+	s.http1.CloseIdle()
+	s.plain.CloseIdle()
+	s.requests.wait(gentle)
+	s.connections.wait(gentle)
+	s.closeAll()
+	s.end() // after the connections: a response that is cut off must not look complete
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	v.requests.wait(last)
-	v.connections.wait(last)
+	s.requests.wait(last)
+	s.connections.wait(last)
 }
 
-// settle waits until every connection has begun its first request, or spoken HTTP/2. Who takes longer may not mean to.
-func (c *counts) settle(ctx context.Context) {
+// waitForFirstRequests waits until every connection has begun its first request or HTTP/2, for 2 s at most: slower
+// connections may never send anything.
+func (c *counts) waitForFirstRequests(ctx context.Context) {
 	const patience, look = 2 * time.Second, 5 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -34,8 +34,8 @@ func gone(t *testing.T, address string) {
 	}
 }
 
-// gone says that nobody listens on a door any more.
-func (d *door) gone(t *testing.T) {
+// gone says that nobody listens on a deployment any more.
+func (d *deployment) gone(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
 	for _, address := range []string{d.secure, d.plain} {
@@ -367,7 +367,7 @@ func TestListenerThatFailsForAMoment(t *testing.T) {
 		s := &Server{Handler: text(func(http.ResponseWriter, *http.Request) string { return "well" }), Certificate: one(t)}
 		served <- s.Serve(ctx, short{l, errs}, nil)
 	}()
-	d := &door{dialTo: func(string) (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }}
+	d := &deployment{dialTo: func(string) (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }}
 	if _, body := get(t, d.client(t, false), "https://one.example/"); body != "well" {
 		t.Errorf("%q", body)
 	}

@@ -13,7 +13,7 @@ import (
 func TestHTTP2IsServedByXNet(t *testing.T) {
 	t.Parallel()
 	d := open(t, &Server{Handler: text(func(w http.ResponseWriter, _ *http.Request) string {
-		if ours, ok := w.(*stream); ok {
+		if ours, ok := w.(*http2Response); ok {
 			w = ours.Unwrap()
 		}
 		return fmt.Sprintf("%T of %s", w, reflect.TypeOf(w).Elem().PkgPath())

@@ -55,7 +55,7 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 	}}
 	f.streams.after, f.streams.stuck = limits.StallTime/2, ours.stalled
 	ours.cork, ours.streams = &f.cork, &f.streams
-	ours.yields(f.makeWay)
+	ours.setEvict(f.makeWay)
 	return f
 }
 
@@ -71,7 +71,7 @@ func (c *framed) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		n, err := c.Conn.Read(p)
-		c.ours.brought.Add(int64(n))
+		c.ours.receivedBytes.Add(int64(n))
 		c.in.follow(p[:n])
 		if calm := c.streams.calm(); calm != nil {
 			return 0, calm

@@ -59,7 +59,7 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	trouble := &lines{}
 	own := one(t)
-	d := open(t, &Server{Handler: http.NotFoundHandler(), Trouble: trouble, Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	d := open(t, &Server{Handler: http.NotFoundHandler(), ErrorLog: trouble, Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if hello.ServerName == "broken.example" {
 			return nil, errors.New("no certificate yet")
 		}
@@ -184,7 +184,7 @@ func TestQuiet(t *testing.T) {
 		{"accepting a connection: too many open files; trying again in 5ms\n", true},
 	} {
 		heard := &lines{}
-		if n, err := (quiet{heard}).Write([]byte(test.line)); n != len(test.line) || err != nil {
+		if n, err := (noiseFilter{heard}).Write([]byte(test.line)); n != len(test.line) || err != nil {
 			t.Errorf("%q: %d, %v", test.line, n, err)
 		}
 		want := strings.Replace(test.line, "panic serving 192.0.2.1:5: ", "panic serving a client: ", 1) // nobody's address
@@ -192,7 +192,7 @@ func TestQuiet(t *testing.T) {
 			t.Errorf("%q: heard %q", test.line, heard)
 		}
 	}
-	if n, err := (quiet{}).Write([]byte("x")); n != 1 || err != nil {
+	if n, err := (noiseFilter{}).Write([]byte("x")); n != 1 || err != nil {
 		t.Errorf("without a writer: %d, %v", n, err)
 	}
 }
@@ -200,7 +200,7 @@ func TestQuiet(t *testing.T) {
 func TestTroubleIsHeard(t *testing.T) {
 	t.Parallel()
 	trouble := &lines{}
-	d := open(t, &Server{Trouble: trouble, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	d := open(t, &Server{ErrorLog: trouble, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/abort" {
 			panic(http.ErrAbortHandler)
 		}

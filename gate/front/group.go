@@ -2,22 +2,22 @@ package front
 
 import "net/netip"
 
-// group are the connections of one address or of one network.
+// group is the connections of one address or of one network.
 type group struct {
-	prefix netip.Prefix // the zero Prefix: they are no single visitor's
-	open   int          // those with a slot
-	all    int          // those that are leaving, too
+	prefix netip.Prefix // the zero Prefix: addresses with many clients behind them
+	open   int          // with a slot
+	all    int          // with those evicted and not closed yet
 	idle   ranking
-	at     int // in greediest
+	at     int // index in admission.evictable
 }
 
-const nowhere = -1
+const notInHeap = -1
 
 func newGroup(p netip.Prefix, which int) *group {
-	return &group{prefix: p, at: nowhere, idle: ranking{which: which}}
+	return &group{prefix: p, at: notInHeap, idle: ranking{which: which}}
 }
 
-// weight is what a group has taken, compared with others.
+// weight is the number of connections that the group is compared with others by.
 func (g *group) weight() int {
 	if !g.prefix.IsValid() {
 		return 1
@@ -25,11 +25,11 @@ func (g *group) weight() int {
 	return g.open
 }
 
-// ranking has those of a group that could make way when they were last looked at, the first one first. A rank only grows while its
-// connection is listed, so that the first one's is looked at again and put right before anything is made of it.
+// ranking is a heap of a group's connections that can be evicted, the lowest listedRank first. The rank of a listed
+// connection only grows, so tryEvict compares that of the first one before it evicts it.
 type ranking struct {
 	conns []*conn
-	which int // of a place's at
+	which int // index in place.at: ofAddress or ofNetwork
 }
 
 const (
@@ -37,71 +37,73 @@ const (
 	ofNetwork
 )
 
-// Len serves heap.Interface, and so do the next four.
-func (h *ranking) Len() int { return len(h.conns) }
+// Len serves heap.Interface, as do the next four methods.
+func (r *ranking) Len() int { return len(r.conns) }
 
-// Less has the connection first that makes way first.
-func (h *ranking) Less(i, j int) bool { return h.conns[i].place.filed < h.conns[j].place.filed }
-
-// Swap keeps places.
-func (h *ranking) Swap(i, j int) {
-	h.conns[i], h.conns[j] = h.conns[j], h.conns[i]
-	h.conns[i].place.at[h.which], h.conns[j].place.at[h.which] = i, j
+// Less puts the connection first that is evicted first.
+func (r *ranking) Less(i, j int) bool {
+	return r.conns[i].place.listedRank < r.conns[j].place.listedRank
 }
 
-// Push takes a *conn.
-func (h *ranking) Push(c any) {
-	c.(*conn).place.at[h.which] = len(h.conns)
-	h.conns = append(h.conns, c.(*conn))
+// Swap keeps the indexes in place.at.
+func (r *ranking) Swap(i, j int) {
+	r.conns[i], r.conns[j] = r.conns[j], r.conns[i]
+	r.conns[i].place.at[r.which], r.conns[j].place.at[r.which] = i, j
 }
 
-// Pop gives the last one.
-func (h *ranking) Pop() any {
-	last := len(h.conns) - 1
-	c := h.conns[last]
-	h.conns[last] = nil
-	h.conns = h.conns[:last]
+// Push adds a *conn.
+func (r *ranking) Push(c any) {
+	c.(*conn).place.at[r.which] = len(r.conns)
+	r.conns = append(r.conns, c.(*conn))
+}
+
+// Pop removes the last connection.
+func (r *ranking) Pop() any {
+	last := len(r.conns) - 1
+	c := r.conns[last]
+	r.conns[last] = nil
+	r.conns = r.conns[:last]
 	return c
 }
 
-// greediest has the networks in which something can make way, the one with most connections first, and among equals the one whose
-// connection makes way first.
-type greediest []*group
+// networkHeap is a heap of networks with a connection that can be evicted: most connections first, then the lowest
+// rank.
+type networkHeap []*group
 
-// Len serves heap.Interface, and so do the next four.
-func (g greediest) Len() int { return len(g) }
+// Len serves heap.Interface, as do the next four methods.
+func (n networkHeap) Len() int { return len(n) }
 
-// Less has the group first that is to give something back first.
-func (g greediest) Less(i, j int) bool {
-	if a, b := g[i].weight(), g[j].weight(); a != b {
+// Less puts the network first from which is evicted first.
+func (n networkHeap) Less(i, j int) bool {
+	if a, b := n[i].weight(), n[j].weight(); a != b {
 		return a > b
 	}
-	return g[i].idle.conns[0].place.filed < g[j].idle.conns[0].place.filed
+	return n[i].idle.conns[0].place.listedRank < n[j].idle.conns[0].place.listedRank
 }
 
-// Swap keeps places.
-func (g greediest) Swap(i, j int) {
-	g[i], g[j] = g[j], g[i]
-	g[i].at, g[j].at = i, j
+// Swap keeps group.at.
+func (n networkHeap) Swap(i, j int) {
+	n[i], n[j] = n[j], n[i]
+	n[i].at, n[j].at = i, j
 }
 
-// Push takes a *group.
-func (g *greediest) Push(one any) {
-	one.(*group).at = len(*g)
-	*g = append(*g, one.(*group))
+// Push adds a *group.
+func (n *networkHeap) Push(one any) {
+	one.(*group).at = len(*n)
+	*n = append(*n, one.(*group))
 }
 
-// Pop gives the last one.
-func (g *greediest) Pop() any {
-	last := len(*g) - 1
-	one := (*g)[last]
-	(*g)[last] = nil
-	*g = (*g)[:last]
-	one.at = nowhere
+// Pop removes the last group.
+func (n *networkHeap) Pop() any {
+	last := len(*n) - 1
+	one := (*n)[last]
+	(*n)[last] = nil
+	*n = (*n)[:last]
+	one.at = notInHeap
 	return one
 }
 
-// queue are connections in the order of their since. The zero value is ready for use.
+// queue is a linked list of connections in the order of place.since. The zero value is ready for use.
 type queue struct {
 	first, last *conn
 	len         int
@@ -119,7 +121,7 @@ func (q *queue) add(c *conn) {
 	q.len++
 }
 
-// remove takes out a connection that was added. A nil queue has none.
+// remove removes a connection that was added. A nil queue is valid and has none.
 func (q *queue) remove(c *conn) {
 	if q == nil {
 		return

@@ -64,8 +64,8 @@ func one(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 }
 
-// door is a Server that serves.
-type door struct {
+// deployment is a Server that serves.
+type deployment struct {
 	secure, plain string // addresses
 	dialTo        func(address string) (net.Conn, error)
 	stop          context.CancelFunc
@@ -73,12 +73,12 @@ type door struct {
 }
 
 // open serves s on loopback addresses, with the certificates of one unless it has others, until the test ends.
-func open(t *testing.T, s *Server) *door {
+func open(t *testing.T, s *Server) *deployment {
 	t.Helper()
 	if s.Certificate == nil {
 		s.Certificate = one(t)
 	}
-	d := &door{dialTo: func(address string) (net.Conn, error) { return net.Dial("tcp", address) }}
+	d := &deployment{dialTo: func(address string) (net.Conn, error) { return net.Dial("tcp", address) }}
 	listeners := [2]net.Listener{}
 	for i, address := range []*string{&d.secure, &d.plain} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,7 +92,7 @@ func open(t *testing.T, s *Server) *door {
 }
 
 // serve serves until the test ends.
-func (d *door) serve(t *testing.T, s *Server, listeners [2]net.Listener) {
+func (d *deployment) serve(t *testing.T, s *Server, listeners [2]net.Listener) {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop, d.served = stop, make(chan error, 1)
 	ended := make(chan struct{})
@@ -107,7 +107,7 @@ func (d *door) serve(t *testing.T, s *Server, listeners [2]net.Listener) {
 }
 
 // tls connects; a client's own wishes are in c.
-func (d *door) tls(t *testing.T, c *tls.Config) (*tls.Conn, error) {
+func (d *deployment) tls(t *testing.T, c *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	c.InsecureSkipVerify = true
 	raw, err := d.dialTo(d.secure)
@@ -121,7 +121,7 @@ func (d *door) tls(t *testing.T, c *tls.Config) (*tls.Conn, error) {
 }
 
 // http1 connects to speak HTTP/1.1 by hand.
-func (d *door) http1(t *testing.T) (*tls.Conn, *bufio.Reader) {
+func (d *deployment) http1(t *testing.T) (*tls.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := d.tls(t, &tls.Config{ServerName: "one.example", NextProtos: []string{"http/1.1"}})
 	if err != nil {
@@ -131,7 +131,7 @@ func (d *door) http1(t *testing.T) (*tls.Conn, *bufio.Reader) {
 }
 
 // client speaks HTTP/2 or HTTP/1.1 to the door, whatever the URL's host.
-func (d *door) client(t *testing.T, http2 bool) *http.Client {
+func (d *deployment) client(t *testing.T, http2 bool) *http.Client {
 	t.Helper()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!http2)

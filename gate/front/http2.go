@@ -7,21 +7,23 @@ import (
 	"net/http"
 	"sync"
 
-	//lint:file-ignore SA1019 x/net's engine is wanted: the copy in Go 1.26's net/http has published holes that x/net has mended.
+	//lint:file-ignore SA1019 x/net's engine is wanted: net/http's copy in Go 1.26 has published holes.
 	"golang.org/x/net/http2"
 )
 
-// serveHTTP2 makes x/net's engine the server of HTTP/2. The engine takes what it may know from an http.Server that serves nothing
-// itself: from its HTTP2, which wins over fields of the engine's own, and its IdleTimeout.
+// serveHTTP2 serves HTTP/2 with x/net's engine. The engine takes its settings from an http.Server that serves nothing
+// itself: from its HTTP2, which overrides the engine's own fields, and from its IdleTimeout.
 //
-// goodbye sends GOAWAY to every connection. The engine does that when the server shuts down that it was configured with; so that
-// is another one, which can be shut down at any time.
-func serveHTTP2(handler http.Handler, limits Limits, counts *counts, trouble *log.Logger) (serve func(context.Context, *tls.Conn), goodbye func()) {
+// sendGoAway sends GOAWAY to every connection. The engine does that when the http.Server that it was configured with
+// shuts down; shutdownHook is that one, and can be shut down at any time.
+func serveHTTP2(handler http.Handler, limits Limits, counts *counts, errorLog *log.Logger) (
+	serve func(context.Context, *tls.Conn), sendGoAway func(),
+) {
 	base := &http.Server{
 		MaxHeaderBytes: limits.HeaderBytes,
 		IdleTimeout:    limits.IdleTime,
-		ConnState:      counts.connected,
-		ErrorLog:       trouble,
+		ConnState:      counts.onHTTP2State,
+		ErrorLog:       errorLog,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          int(limits.Streams),
 			MaxReadFrameSize:              int(limits.FrameBytes),
@@ -29,12 +31,12 @@ func serveHTTP2(handler http.Handler, limits Limits, counts *counts, trouble *lo
 			MaxReceiveBufferPerConnection: int(limits.ConnectionWindow),
 			SendPingTimeout:               limits.PingAfter,
 			PingTimeout:                   limits.PingTime,
-			CountError:                    counts.troubled,
+			CountError:                    counts.onEngineError,
 		},
 	}
 	engine := &http2.Server{}
-	told := &http.Server{IdleTimeout: limits.IdleTime}
-	if err := http2.ConfigureServer(told, engine); err != nil {
+	shutdownHook := &http.Server{IdleTimeout: limits.IdleTime}
+	if err := http2.ConfigureServer(shutdownHook, engine); err != nil {
 		panic("front: " + err.Error()) // it objects to cipher suites only, and the configuration names none
 	}
 	spare := &sync.Pool{New: func() any { return new([heldBytes]byte) }}
@@ -42,5 +44,5 @@ func serveHTTP2(handler http.Handler, limits Limits, counts *counts, trouble *lo
 		along := follow(c, counts, limits, len(http2.ClientPreface), spare)
 		engine.ServeConn(along, &http2.ServeConnOpts{Context: ctx, Handler: handler, BaseConfig: base})
 	}
-	return serve, func() { told.Shutdown(context.Background()) }
+	return serve, func() { shutdownHook.Shutdown(context.Background()) }
 }

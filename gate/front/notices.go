@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// LimitNotice says that a limit is being enforced. There is one when that begins, at most one a minute while it goes on, and a last
-// one when it has not happened for a minute.
+// LimitNotice says that a limit is being enforced. There is one when that begins, at most one per minute while it goes
+// on, and a last one when the limit has not been enforced for a minute.
 type LimitNotice struct {
-	// Limit is a word of Stats.Limits: address and network (of whom new connections are closed), connections (all slots are taken:
-	// idle connections make way, or new ones wait), files (this process has no file descriptor left), requests (an address
-	// has as many under way at the sites' own servers as it may have, and more wait), proxy_protocol (a balancer's
-	// connection did not begin with a sound PROXY header).
+	// Limit is a word of Stats.Limits: address and network (new connections of them are closed), connections (all
+	// slots are taken: idle connections are closed, or new ones wait), files (this process has no file descriptors
+	// left), requests (an address has as many under way at the sites' own servers as it may have, and more wait),
+	// proxy_protocol (a balancer's connection did not begin with a valid PROXY header).
 	Limit string
-	// Client is one of those whom it concerns: an address or a network. The zero Prefix: it concerns everybody.
+	// Client is an address or network that the limit was enforced on. The zero Prefix: it concerns everybody.
 	Client netip.Prefix
 	// Times that it was enforced since the last notice.
 	Times uint64
@@ -23,15 +23,15 @@ type LimitNotice struct {
 	Ended bool      // this is the last one
 }
 
-// noticeTime is between two notices of a limit.
+// noticeTime is the time between two notices of a limit.
 const noticeTime = time.Minute
 
-// notices collects what is to be told of limits, however often they are enforced, and tells it in goroutines of its own.
+// notices collects enforcements of limits and calls onLimit about them, in goroutines of its own.
 type notices struct {
-	tell func(LimitNotice) // nil: nobody is told
+	onLimit func(LimitNotice) // nil: not called
 
 	mu      sync.Mutex
-	current [limitations]*notice // nil: it is not being enforced
+	current [limitations]*notice // nil: not being enforced
 	ended   bool
 	telling sync.WaitGroup
 }
@@ -41,9 +41,9 @@ type notice struct {
 	timer *time.Timer
 }
 
-// add notes that a limit was enforced. It never waits.
+// add notes that a limit was enforced. It does not block.
 func (n *notices) add(limit int, client netip.Prefix) {
-	if n.tell == nil {
+	if n.onLimit == nil {
 		return
 	}
 	n.mu.Lock()
@@ -53,7 +53,9 @@ func (n *notices) add(limit int, client netip.Prefix) {
 	case n.ended:
 		return
 	case one == nil:
-		one = &notice{LimitNotice: LimitNotice{Limit: limitWords()[limit], Client: client, Since: time.Now(), Began: true}}
+		one = &notice{LimitNotice: LimitNotice{
+			Limit: limitWords()[limit], Client: client, Since: time.Now(), Began: true,
+		}}
 		n.current[limit] = one
 		one.timer = time.AfterFunc(0, func() { n.due(limit) })
 	case one.Times == 0:
@@ -62,7 +64,7 @@ func (n *notices) add(limit int, client netip.Prefix) {
 	one.Times++
 }
 
-// due tells of a limit, and looks again after a while.
+// due sends the notice of a limit, and schedules the next one.
 func (n *notices) due(limit int) {
 	n.mu.Lock()
 	if n.ended {
@@ -72,28 +74,28 @@ func (n *notices) due(limit int) {
 	n.telling.Add(1)
 	defer n.telling.Done()
 	one := n.current[limit]
-	said := one.take()
-	if said.Ended {
+	due := one.take()
+	if due.Ended {
 		n.current[limit] = nil
 	}
 	n.mu.Unlock()
-	n.tell(said)
+	n.onLimit(due)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !said.Ended && !n.ended {
+	if !due.Ended && !n.ended {
 		one.timer.Reset(noticeTime)
 	}
 }
 
-// take is what is to be told now.
+// take returns the notice that is due now, and begins the next one.
 func (n *notice) take() LimitNotice {
-	said := n.LimitNotice
-	said.Ended = said.Times == 0
+	due := n.LimitNotice
+	due.Ended = due.Times == 0
 	n.Times, n.Began = 0, false
-	return said
+	return due
 }
 
-// end tells what has not been told yet.
+// end sends the last notices and waits for onLimit to return. After it there are none.
 func (n *notices) end() {
 	n.mu.Lock()
 	n.ended = true
@@ -103,18 +105,18 @@ func (n *notices) end() {
 			continue
 		}
 		one.timer.Stop()
-		said := one.take()
-		said.Ended = true
-		last = append(last, said)
+		due := one.take()
+		due.Ended = true
+		last = append(last, due)
 	}
 	n.mu.Unlock()
 	n.telling.Wait()
-	for _, said := range last {
-		n.tell(said)
+	for _, due := range last {
+		n.onLimit(due)
 	}
 }
 
-// Enforced are the limits that are being enforced at this moment, as the last notices said. A nil Server enforces none.
+// Enforced returns the limits that are being enforced now, as the last notices said. A nil Server enforces none.
 func (s *Server) Enforced() []LimitNotice {
 	if s == nil {
 		return nil

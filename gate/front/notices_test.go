@@ -15,7 +15,7 @@ func TestLimitNotices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var told []LimitNotice
-		n := &notices{tell: func(one LimitNotice) {
+		n := &notices{onLimit: func(one LimitNotice) {
 			mu.Lock()
 			defer mu.Unlock()
 			told = append(told, one)

@@ -37,7 +37,7 @@ func tlv(kind byte, value string) []byte {
 
 // introductions are what a balancer may send first, and the client that is then seen; "" is the balancer itself, "none" that
 // the connection is closed.
-func introductions() map[string][2]string {
+func proxyHeaders() map[string][2]string {
 	long := strings.Repeat("x", 5000)
 	return map[string][2]string{
 		"v1 IPv4":                {"PROXY TCP4 192.0.2.7 10.0.0.1 12345 443\r\n", "192.0.2.7:12345"},
@@ -80,7 +80,7 @@ func introductions() map[string][2]string {
 }
 
 // asked sends an introduction and then a request, over TLS or not, and returns the address that the handler saw.
-func (d *door) asked(t *testing.T, first string, secure bool) string {
+func (d *deployment) asked(t *testing.T, first string, secure bool) string {
 	t.Helper()
 	address := d.plain
 	if secure {
@@ -117,13 +117,13 @@ func remote() http.Handler {
 
 func TestBalancersSayWhoTheClientIs(t *testing.T) {
 	t.Parallel()
-	for name, test := range introductions() {
+	for name, test := range proxyHeaders() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seen := make(chan netip.Addr, 2)
 			d := open(t, &Server{
 				Handler: remote(), Plain: remote(), Balancers: loopbackNetworks(), Limits: Limits{HeaderTime: 500 * time.Millisecond},
-				Accepted: func(a netip.Addr) { seen <- a },
+				OnAccept: func(a netip.Addr) { seen <- a },
 			})
 			for _, secure := range []bool{true, false} {
 				if got := d.asked(t, test[0], secure); got != test[1] {
@@ -145,7 +145,7 @@ func TestBalancersSayWhoTheClientIs(t *testing.T) {
 func TestStrangersCannotIntroduce(t *testing.T) {
 	t.Parallel()
 	d := open(t, &Server{Handler: remote(), Plain: remote(), Balancers: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
-	for name, test := range introductions() {
+	for name, test := range proxyHeaders() {
 		if test[0] == "" {
 			continue
 		}
@@ -215,7 +215,7 @@ func TestBalancerLooksAtThePort(t *testing.T) {
 func TestIntroductionInPieces(t *testing.T) {
 	t.Parallel()
 	d := open(t, &Server{Handler: remote(), Plain: remote(), Balancers: loopbackNetworks()})
-	for _, first := range []string{introductions()["v1 IPv4"][0], introductions()["v2 IPv4"][0]} {
+	for _, first := range []string{proxyHeaders()["v1 IPv4"][0], proxyHeaders()["v2 IPv4"][0]} {
 		c, err := net.Dial("tcp", d.plain)
 		if err != nil {
 			t.Fatal(err)
@@ -233,7 +233,7 @@ func TestIntroductionInPieces(t *testing.T) {
 
 // Whatever a balancer sends, it is an address of a client, nobody's, or an error, and no more is read of it than there may be.
 func FuzzIntroduction(f *testing.F) {
-	for _, test := range introductions() {
+	for _, test := range proxyHeaders() {
 		f.Add([]byte(test[0] + "GET / HTTP/1.1\r\n\r\n"))
 	}
 	f.Fuzz(func(t *testing.T, sent []byte) {
@@ -277,10 +277,10 @@ func TestIntroducedWhenClosed(t *testing.T) {
 	a := newAdmission(&Server{}, Limits{}.withDefaults())
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
-	c := &conn{Conn: ours, admission: a, counts: a.counts, accepted: func(netip.Addr) { t.Error("it was let in") }}
-	a.force(c)
+	c := &conn{Conn: ours, admission: a, counts: a.counts, onAccept: func(netip.Addr) { t.Error("it was let in") }}
+	a.admitAnyway(c)
 	c.Close()
-	if c.arrive(netip.MustParseAddr("192.0.2.7")) || a.open > 0 || len(a.addresses) > 0 {
+	if c.setClient(netip.MustParseAddr("192.0.2.7")) || a.open > 0 || len(a.addresses) > 0 {
 		t.Errorf("%d open, %v", a.open, a.addresses)
 	}
 }

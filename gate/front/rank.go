@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// class is what a connection has shown. Of two the lower one makes way first.
+// class is how far a connection has come. Lower classes are evicted first.
 type class uint64
 
 const (
@@ -22,99 +22,100 @@ func classWords() [classes]string { return [...]string{"silent", "handshake", "i
 // busy is the rank of a connection with a request under way.
 const busy = math.MaxUint64
 
-// rank orders connections: the lowest makes way first. It is the class and, below it, since when.
+// rank orders connections: the lowest is evicted first. It is the class in the high bits and, below it, since when.
 func (a *admission) rank(of class) uint64 { return uint64(of)<<60 | uint64(time.Since(a.epoch)) }
 
 func classOf(rank uint64) class { return class(rank >> 60) }
 
-// place is where a connection stands among the others.
+// place is what the admission knows of a connection.
 type place struct {
-	rank atomic.Uint64 // as it is now
-	tell atomic.Int32  // who changes rank tells the admission: never, when it is idle again, or always
+	rank   atomic.Uint64 // current
+	notify atomic.Int32  // when a change of rank calls admission.onRank: one of the notify constants
 
-	// The rest is the admission's, under its mu.
+	// Guarded by admission.mu.
 	state          state
 	listed         bool      // in the heaps of its groups
-	filed          uint64    // the rank that it has there; never above rank while it is listed
-	at             [2]int    // where in them
-	groups         [2]*group // of its address, nil for no single visitor, and of its network
-	queue          *queue    // that it waits in; nil: none
-	previous, next *conn     // in that
-	since          time.Time // since then
+	listedRank     uint64    // rank in those heaps; never above rank while listed
+	at             [2]int    // index in those heaps
+	groups         [2]*group // of its address, nil for no single client, and of its network
+	queue          *queue    // the queue that it is in; nil: none
+	previous, next *conn     // in queue
+	since          time.Time // when it entered queue
 }
 
-// state says what a connection takes of the admission.
+// state is what a connection holds of the admission.
 type state int
 
 const (
-	outside state = iota // nothing
-	inside               // a slot
-	leaving              // none any more, but it is not closed yet
+	stateOut     state = iota // nothing
+	stateOpen                 // a slot
+	stateEvicted              // no slot any more, but it is not closed yet
 )
 
 // What a connection tells the admission.
 const (
-	tellNothing = iota
-	tellIdle
-	tellAll
+	notifyNever = iota
+	notifyWhenIdle
+	notifyAlways
 )
 
-// become gives a connection without a request its rank, busy one with a request. Both are called by whoever serves the connection.
-func (c *conn) become(of class) {
+// setClass gives a connection without a request the rank of its class, setBusy that of one with a request. The
+// connection's server calls both.
+func (c *conn) setClass(of class) {
 	if c.admission == nil { // in a test
 		return
 	}
 	c.place.rank.Store(c.admission.rank(of))
-	if c.place.tell.Load() != tellNothing {
-		c.admission.ranked(c)
+	if c.place.notify.Load() != notifyNever {
+		c.admission.onRank(c)
 	}
 }
 
-func (c *conn) busy() {
+func (c *conn) setBusy() {
 	c.place.rank.Store(busy)
-	if c.place.tell.Load() == tellAll {
-		c.admission.ranked(c)
+	if c.place.notify.Load() == notifyAlways {
+		c.admission.onRank(c)
 	}
 }
 
-// ranked is told that a connection which is not listed has a new rank.
-func (a *admission) ranked(c *conn) {
+// onRank is called when the rank of a connection that is not listed has changed.
+func (a *admission) onRank(c *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	rank := c.place.rank.Load()
 	switch p := &c.place; {
-	case p.state == leaving && rank == busy: // its client was faster
+	case p.state == stateEvicted && rank == busy: // a request arrived before the connection was closed
 		p.queue.remove(c)
-		a.stay(c)
-	case p.state == inside && !p.listed && rank != busy && classOf(rank) == classIdle:
+		a.takeSlot(c)
+	case p.state == stateOpen && !p.listed && rank != busy && classOf(rank) == classIdle:
 		p.queue.remove(c)
 		a.list(c, rank)
 	}
 }
 
-// settle puts a network where it belongs among the others.
-func (a *admission) settle(network *group) {
+// reorder puts a network at its position in evictable.
+func (a *admission) reorder(network *group) {
 	switch {
-	case network.at == nowhere && network.idle.Len() > 0:
-		heap.Push(&a.greedy, network)
-	case network.at != nowhere && network.idle.Len() == 0:
-		heap.Remove(&a.greedy, network.at)
-	case network.at != nowhere:
-		heap.Fix(&a.greedy, network.at)
+	case network.at == notInHeap && network.idle.Len() > 0:
+		heap.Push(&a.evictable, network)
+	case network.at != notInHeap && network.idle.Len() == 0:
+		heap.Remove(&a.evictable, network.at)
+	case network.at != notInHeap:
+		heap.Fix(&a.evictable, network.at)
 	}
 }
 
-// list makes a connection of so low a rank one that can make way; unlist takes that back.
+// list makes a connection one that can be evicted, unlist takes that back.
 func (a *admission) list(c *conn, rank uint64) {
 	p := &c.place
-	p.listed, p.filed = true, rank
-	p.tell.Store(tellNothing)
+	p.listed, p.listedRank = true, rank
+	p.notify.Store(notifyNever)
 	for _, g := range p.groups {
 		if g != nil {
 			heap.Push(&g.idle, c)
 		}
 	}
-	a.settle(p.groups[ofNetwork])
+	a.reorder(p.groups[ofNetwork])
 }
 
 func (a *admission) unlist(c *conn) {
@@ -123,11 +124,11 @@ func (a *admission) unlist(c *conn) {
 		return
 	}
 	p.listed = false
-	p.tell.Store(tellIdle)
+	p.notify.Store(notifyWhenIdle)
 	for which, g := range p.groups {
 		if g != nil {
 			heap.Remove(&g.idle, p.at[which])
 		}
 	}
-	a.settle(p.groups[ofNetwork])
+	a.reorder(p.groups[ofNetwork])
 }

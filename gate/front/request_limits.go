@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// bounded keeps requests within the limits that the HTTP/1 server and the HTTP/2 engine know nothing of.
-func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
+// limitRequests enforces the limits that neither the HTTP/1 server nor the HTTP/2 engine knows: header fields, and the
+// pace of bodies and responses.
+func (s *Server) limitRequests(next http.Handler, limits Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		in := s.pacedBody(w, r, limits)
 		if in != nil {
@@ -15,7 +16,7 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			defer in.pace.stop()
 		}
 		if r.ProtoMajor == 2 {
-			out := &stream{ResponseWriter: w, request: r, conn: connOf(r)}
+			out := &http2Response{ResponseWriter: w, request: r, conn: connOf(r)}
 			out.pace = pace{time: limits.StallTime, bytes: limits.StallBytes, cut: func() {
 				s.counts.limited[limitedWrite].Add(1)
 				http.NewResponseController(w).SetWriteDeadline(longAgo())
@@ -23,27 +24,27 @@ func (s *Server) bounded(next http.Handler, limits Limits) http.Handler {
 			defer out.end()
 			w = out
 		}
-		if fields(r.Header) > limits.HeaderFields {
+		if countFields(r.Header) > limits.HeaderFields {
 			s.rejectFields(w, r)
 			return
 		}
 		if in != nil && r.ContentLength < 0 {
-			w = &conversation{w, &in.pace}
+			w = &streamedResponse{w, &in.pace}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// rejectFields answers a request with too many header fields, within the limits of every response. They are let go of before a
-// client is waited for that may not take the response.
+// rejectFields responds to a request with too many header fields. It drops them first, because the client may be slow
+// to read the response.
 func (s *Server) rejectFields(w http.ResponseWriter, r *http.Request) {
 	clear(r.Header)
 	s.counts.limited[limitedFields].Add(1)
-	s.counts.rejected(http.StatusRequestHeaderFieldsTooLarge)
+	s.counts.onReject(http.StatusRequestHeaderFieldsTooLarge)
 	http.Error(w, "431: the request has too many header fields.", http.StatusRequestHeaderFieldsTooLarge)
 }
 
-// pacedBody is a request's body that has to come at a pace; nil where there is none.
+// pacedBody is the request's body with its pace enforced, nil if there is none.
 func (s *Server) pacedBody(w http.ResponseWriter, r *http.Request, limits Limits) *body {
 	if r.ContentLength == 0 {
 		return nil
@@ -53,17 +54,17 @@ func (s *Server) pacedBody(w http.ResponseWriter, r *http.Request, limits Limits
 		s.counts.limited[limit].Add(1)
 		http.NewResponseController(w).SetReadDeadline(longAgo())
 	}}
-	if r.ContentLength < 0 { // any byte will do
-		limit = limitedSilence
+	if r.ContentLength < 0 { // one byte in StreamIdleTime is enough
+		limit = limitedStreamIdle
 		in.pace.time, in.pace.bytes = limits.StreamIdleTime, 1
 	}
 	return in
 }
 
-// longAgo is a deadline that has passed: the engine then ends what is under way and resets the stream.
+// longAgo is a deadline that has passed: it makes the engine abort what is under way and reset the stream.
 func longAgo() time.Time { return time.Unix(1, 0) }
 
-func fields(header http.Header) int {
+func countFields(header http.Header) int {
 	n := len(header)
 	for _, values := range header {
 		n += len(values) - 1
@@ -71,7 +72,7 @@ func fields(header http.Header) int {
 	return n
 }
 
-// body is a request's body that has to come at a pace.
+// body is a request's body with its pace enforced.
 type body struct {
 	io.ReadCloser
 	pace pace
@@ -85,110 +86,110 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, b.pace.named(err)
 }
 
-// conversation is the response to a request whose body has no length: once it has begun, both sides know that the other is there
-// and means to go on, and the client may be silent for as long as it likes.
-type conversation struct {
+// streamedResponse is the response to a request whose body has no length. Once it has begun, both sides know that the
+// other is there, and the client may be silent for as long as it likes.
+type streamedResponse struct {
 	http.ResponseWriter
-	silence *pace // of the body
+	bodyPace *pace // of the body
 }
 
 // Unwrap serves http.ResponseController.
-func (c *conversation) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+func (s *streamedResponse) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // WriteHeader serves http.ResponseWriter.
-func (c *conversation) WriteHeader(status int) {
+func (s *streamedResponse) WriteHeader(status int) {
 	if status >= 200 {
-		c.silence.stop()
+		s.bodyPace.stop()
 	}
-	c.ResponseWriter.WriteHeader(status)
+	s.ResponseWriter.WriteHeader(status)
 }
 
 // Write serves io.Writer.
-func (c *conversation) Write(p []byte) (int, error) {
-	c.silence.stop()
-	return c.ResponseWriter.Write(p)
+func (s *streamedResponse) Write(p []byte) (int, error) {
+	s.bodyPace.stop()
+	return s.ResponseWriter.Write(p)
 }
 
 // Flush serves http.Flusher.
-func (c *conversation) Flush() { c.FlushError() }
+func (s *streamedResponse) Flush() { s.FlushError() }
 
 // FlushError serves http.ResponseController.
-func (c *conversation) FlushError() error {
-	c.silence.stop()
-	return http.NewResponseController(c.ResponseWriter).Flush()
+func (s *streamedResponse) FlushError() error {
+	s.bodyPace.stop()
+	return http.NewResponseController(s.ResponseWriter).Flush()
 }
 
-// stream is an HTTP/2 answer that has to be taken at a pace. A closed window holds up a stream and not the socket, which is
-// watched below TLS and for HTTP/1.x is enough.
-type stream struct {
+// http2Response is an HTTP/2 response that the client has to take at a pace. A closed flow-control window stalls a
+// stream and not the socket; conn watches the socket, which is enough for HTTP/1.x.
+type http2Response struct {
 	http.ResponseWriter
 	request *http.Request
-	conn    *conn // nil in a test of a handler alone
+	conn    *conn // nil in tests of a handler alone
 	pace    pace
 	total   int64 // bytes written
-	held    bool  // some of them by the engine's buffer, perhaps
+	held    bool  // some of them may be in the engine's buffer
 	flushed bool
 }
 
 // Unwrap serves http.ResponseController.
-func (w *stream) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (r *http2Response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// Write serves io.Writer. What is large goes in parts, each of which has its time. What stays in the engine's buffer cannot
-// stall.
-func (w *stream) Write(p []byte) (n int, err error) {
-	if !w.flushed && w.total+int64(len(p)) <= smallBytes {
-		n, err = w.ResponseWriter.Write(p)
-		w.total += int64(n)
-		w.held = true
+// Write serves io.Writer. It writes large responses in parts, each with its own time. A small one stays in the
+// engine's buffer and cannot stall.
+func (r *http2Response) Write(p []byte) (n int, err error) {
+	if !r.flushed && r.total+int64(len(p)) <= smallBytes {
+		n, err = r.ResponseWriter.Write(p)
+		r.total += int64(n)
+		r.held = true
 		return n, err
 	}
 	for {
-		part := p[n:min(len(p), n+w.pace.bytes)]
-		w.pace.begin()
-		written, err := w.ResponseWriter.Write(part)
-		w.pace.end(written)
+		part := p[n:min(len(p), n+r.pace.bytes)]
+		r.pace.begin()
+		written, err := r.ResponseWriter.Write(part)
+		r.pace.end(written)
 		n += written
-		w.total += int64(written)
-		w.held = true
+		r.total += int64(written)
+		r.held = true
 		if err != nil || n == len(p) {
-			return n, w.pace.named(err)
+			return n, r.pace.named(err)
 		}
 	}
 }
 
-// WriteString saves a short text's copy.
-func (w *stream) WriteString(text string) (int, error) {
-	if w.flushed || w.total+int64(len(text)) > smallBytes {
-		return w.Write([]byte(text))
+// WriteString avoids a copy of a short text.
+func (r *http2Response) WriteString(text string) (int, error) {
+	if r.flushed || r.total+int64(len(text)) > smallBytes {
+		return r.Write([]byte(text))
 	}
-	n, err := io.WriteString(w.ResponseWriter, text)
-	w.total += int64(n)
-	w.held = true
+	n, err := io.WriteString(r.ResponseWriter, text)
+	r.total += int64(n)
+	r.held = true
 	return n, err
 }
 
 // Flush serves http.Flusher.
-func (w *stream) Flush() { w.FlushError() }
+func (r *http2Response) Flush() { r.FlushError() }
 
 // FlushError serves http.ResponseController.
-func (w *stream) FlushError() error {
-	w.pace.begin()
-	err := http.NewResponseController(w.ResponseWriter).Flush()
-	w.pace.end(0)
-	w.held, w.flushed = false, true
-	return w.pace.named(err)
+func (r *http2Response) FlushError() error {
+	r.pace.begin()
+	err := http.NewResponseController(r.ResponseWriter).Flush()
+	r.pace.end(0)
+	r.held, r.flushed = false, true
+	return r.pace.named(err)
 }
 
-// end sends what the engine has in its buffer while the stream is still watched, unless there is sure to be room in the
-// client's windows: after the handler nothing could reset the stream any more. Where there is, and all of the answer is there,
-// header and body can leave together.
-func (w *stream) end() {
+// end flushes the engine's buffer while the stream is still watched, unless the client's windows are sure to have
+// room: after the handler has returned nothing could reset the stream. Where they have, and the whole response is in
+// the buffer, header and body can leave together.
+func (r *http2Response) end() {
 	switch {
-	case !w.held || w.conn == nil:
-	case w.conn.narrow(w.total):
-		w.FlushError()
-	case w.small():
-		w.conn.cork.expect()
+	case !r.held || r.conn == nil:
+	case r.conn.narrow(r.total):
+		r.FlushError()
+	case r.small():
+		r.conn.cork.expect()
 	}
-	w.pace.stop()
+	r.pace.stop()
 }

@@ -29,7 +29,7 @@ func site(ended chan<- error) http.Handler {
 }
 
 // closed connects with this initial window for streams.
-func (d *door) closed(t *testing.T, window uint32) *wire {
+func (d *deployment) closed(t *testing.T, window uint32) *wire {
 	t.Helper()
 	w := d.wire(t)
 	w.until("SETTINGS", func(f frame) bool { return f.kind == http2.FrameSettings && !f.ack })

@@ -41,7 +41,7 @@ func TestSlots(t *testing.T) {
 		never := func(ask func() (Slot, bool)) {
 			t.Helper()
 			began := time.Now()
-			if _, ok := ask(); ok || time.Since(began) != s.patience {
+			if _, ok := ask(); ok || time.Since(began) != s.waitTime {
 				t.Errorf("admitted %v after %v", ok, time.Since(began))
 			}
 		}
@@ -110,8 +110,8 @@ func TestSlotOfWhoLeaves(t *testing.T) {
 			t.Error("admitted")
 		}
 		slot.Release()
-		if c.turns.held != 0 || c.turns.waiting.Len() != 0 || len(s.addresses) != 0 {
-			t.Errorf("%d held, %d waiting, %d addresses", c.turns.held, c.turns.waiting.Len(), len(s.addresses))
+		if c.requests.held != 0 || c.requests.waiting.Len() != 0 || len(s.addresses) != 0 {
+			t.Errorf("%d held, %d waiting, %d addresses", c.requests.held, c.requests.waiting.Len(), len(s.addresses))
 		}
 	})
 }

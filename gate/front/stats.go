@@ -8,42 +8,44 @@ import (
 	"sync/atomic"
 )
 
-// Stats is what a Server has counted since it was made. Numbers of one Stats may be some events apart from each other. Every
-// word is in its map from the start. The caller may change the maps.
+// Stats is what a Server has counted since it was made. Numbers of one Stats may be some events apart from each other.
+// Every word is in its map from the start. The caller may change the maps.
 //
-// A connection to the https listener has its protocol from an HTTP/2 preface or the first byte of an HTTP/1.x request on, and
-// keeps it when it is upgraded. So each connection that was accepted is open, or it has been counted once, under Connections
-// or Handshakes.
+// A connection to the https listener has its protocol from an HTTP/2 preface or the first byte of an HTTP/1.x request
+// on, and keeps it when it is upgraded. So each accepted connection is either open, or has been counted once under
+// Connections or Handshakes.
 type Stats struct {
-	// Open are the connections that are open now: http1, http2, plain (to the plain listener) and none (no protocol yet, most
+	// Open are the connections open now: http1, http2, plain (to the plain listener) and none (no protocol yet, most
 	// of them in their handshake).
 	Open map[string]uint64
-	// Connections are all that there have been, open ones with a protocol included, by the same words; none: they ended after
-	// the handshake and before a protocol was spoken.
+	// Connections are all that there have been, with open ones that have a protocol, by the same words; none: ended
+	// after the handshake and without a protocol.
 	Connections map[string]uint64
-	// Handshakes are those that failed: no_hello (the client said nothing that is TLS, or too late), unknown_name (no site has
-	// that name), certificate (there was none for a name that a site has), other (the two did not agree, or the client left).
+	// Handshakes are those that failed: no_hello (the client sent nothing that is TLS, or too late), unknown_name (no
+	// site has that name), certificate (there was none for a site's name), other (no common parameters, or the client
+	// left).
 	Handshakes map[string]uint64
 	// Requests are those whose handlers have not returned: http1, http2, plain.
 	Requests map[string]uint64
 	// Resets are RST_STREAM frames: client (received, whatever their code), server (sent, with any code but NO_ERROR).
 	Resets map[string]uint64
-	// Errors are the HTTP/2 connections that the server ended for an error: the code of the GOAWAY frame that it sent, in lower
-	// case (RFC 9113 section 7), ping_timeout (a ping was not answered; there is no GOAWAY), or other.
+	// Errors are the HTTP/2 connections that the server ended for an error: the code of its GOAWAY frame in lower case
+	// (RFC 9113 section 7), ping_timeout (a ping was not answered; there is no GOAWAY), or other.
 	Errors map[string]uint64
-	// Limits are the times that a limit was enforced: connections (one had to wait for a slot), address and network (a client, or
-	// an IPv4 /24 or IPv6 /48, had too many, and a new one was closed), files (one could not be accepted for want of a file
-	// descriptor), header_fields (431), stall_read (a request's body came too slowly), stall_write (an answer was taken too
-	// slowly), stream_idle (a request's body without a length was silent for too long), requests (one had to wait, because
-	// its connection or its client had too many under way at the sites' own servers), proxy_protocol (a balancer's connection did
-	// not begin with a sound PROXY header and was closed).
+	// Limits are the times that a limit was enforced: connections (one had to wait for a slot), address and network (a
+	// client, or an IPv4 /24 or IPv6 /48, had too many, and a new one was closed), files (one could not be accepted
+	// for want of a file descriptor), header_fields (431), stall_read (a request's body came too slowly), stall_write
+	// (a response was taken too slowly), stream_idle (a request's body without a length was silent for too long),
+	// requests (one had to wait, because its connection or its client had too many under way at the sites' own
+	// servers), proxy_protocol (a balancer's connection did not begin with a valid PROXY header and was closed).
 	Limits map[string]uint64
-	// MadeWay are connections without a request that were ended for a new one, by what they had shown: silent (no TLS hello; in
-	// plain HTTP no request), handshake (a hello and no request), idle (their requests had been answered).
+	// MadeWay are connections that were closed at a limit to make way for new ones, by how far they had come: silent
+	// (no TLS hello; over plain HTTP no request), handshake (a hello and no request), idle (all requests had their
+	// responses).
 	MadeWay map[string]uint64
-	// Rejections are requests over HTTP/1.x that could not be read in one way only, or whose head was too long, and requests over
-	// either protocol with too many header fields, answered before any site was asked, by the status of the answer: 400, 414, 417,
-	// 431, 501, 505. What the HTTP/2 engine answers by itself is not among them.
+	// Rejections are requests over HTTP/1.x that are ambiguous or malformed or have too long a head, and requests over
+	// either protocol with too many header fields, by the status of the response that was made before any handler was
+	// asked: 400, 414, 417, 431, 501, 505. Responses that the HTTP/2 engine makes itself are not among them.
 	Rejections map[string]uint64
 }
 
@@ -71,7 +73,7 @@ func failureWords() [failures]string {
 	return [...]string{"no_hello", "unknown_name", "certificate", "other"}
 }
 
-// Who resets streams.
+// The sides that reset streams.
 const (
 	resetByClient = iota
 	resetByServer
@@ -89,8 +91,10 @@ const (
 
 func errorWords() [errorKinds]string {
 	return [...]string{
-		"no_error", "protocol_error", "internal_error", "flow_control_error", "settings_timeout", "stream_closed", "frame_size_error",
-		"refused_stream", "cancel", "compression_error", "connect_error", "enhance_your_calm", "inadequate_security", "http_1_1_required",
+		"no_error", "protocol_error", "internal_error", "flow_control_error", "settings_timeout", "stream_closed",
+		"frame_size_error",
+		"refused_stream", "cancel", "compression_error", "connect_error", "enhance_your_calm", "inadequate_security",
+		"http_1_1_required",
 		"ping_timeout", "other",
 	}
 }
@@ -102,8 +106,8 @@ const (
 	limitedFields
 	limitedRead
 	limitedWrite
-	limitedIntroduction
-	limitedSilence
+	limitedProxyHeader
+	limitedStreamIdle
 	limitedNetwork
 	limitedFiles
 	limitedRequests
@@ -111,7 +115,10 @@ const (
 )
 
 func limitWords() [limitations]string {
-	return [...]string{"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol", "stream_idle", "network", "files", "requests"}
+	return [...]string{
+		"connections", "address", "header_fields", "stall_read", "stall_write", "proxy_protocol", "stream_idle",
+		"network", "files", "requests",
+	}
 }
 
 // rejections is how many statuses there are for requests that are rejected unread.
@@ -121,7 +128,7 @@ func rejectionWords() [rejections]string {
 	return [...]string{"400", "414", "417", "431", "501", "505"}
 }
 
-// counts is Stats while it is counted. The zero value is ready for use.
+// counts is what Stats is made from. The zero value is ready for use.
 type counts struct {
 	open       [protocols]atomic.Int64
 	total      [protocols]atomic.Uint64
@@ -132,7 +139,7 @@ type counts struct {
 	limited    [limitations]atomic.Uint64
 	madeWay    [classes]atomic.Uint64
 	rejections [rejections]atomic.Uint64
-	fresh      atomic.Int64 // connections that have not begun to ask
+	fresh      atomic.Int64 // connections without a first request yet
 }
 
 // Stats may be called at any time. A nil Server has counted nothing.
@@ -172,8 +179,8 @@ func gauges(words []string, counted []atomic.Int64) map[string]uint64 {
 	return out
 }
 
-// came notes a connection.
-func (c *counts) came(ours *conn, protocol int) {
+// onAccept counts an accepted connection.
+func (c *counts) onAccept(ours *conn, protocol int) {
 	ours.protocol.Store(int32(protocol))
 	c.open[protocol].Add(1)
 	if protocol == protocolPlain {
@@ -181,17 +188,17 @@ func (c *counts) came(ours *conn, protocol int) {
 	}
 }
 
-// begun is told of the first byte of an HTTP/1.x connection.
-func (c *counts) begun(socket net.Conn) {
+// onFirstByte is called by the HTTP/1 servers when the first byte of a connection has come.
+func (c *counts) onFirstByte(socket net.Conn) {
 	if ours, ok := socket.(*conn); ok {
-		ours.begin()
+		ours.countBegun()
 		return
 	}
-	c.spoke(under(socket), protocolHTTP1)
+	c.onProtocol(connUnder(socket), protocolHTTP1)
 }
 
-// rejected is told by the HTTP/1 server of the status of an answer that it gave by itself.
-func (c *counts) rejected(status int) {
+// onReject is called with the status of a response that is made before any handler is asked.
+func (c *counts) onReject(status int) {
 	word := strconv.Itoa(status)
 	for i, known := range rejectionWords() {
 		if word == known {
@@ -200,58 +207,59 @@ func (c *counts) rejected(status int) {
 	}
 }
 
-// connected is told by the HTTP/2 engine whenever a connection begins or ends to be idle.
-func (c *counts) connected(socket net.Conn, state http.ConnState) {
-	ours := under(socket)
+// onHTTP2State is called by the HTTP/2 engine when a connection becomes active or idle.
+func (c *counts) onHTTP2State(socket net.Conn, state http.ConnState) {
+	ours := connUnder(socket)
 	switch {
 	case ours == nil:
 	case state == http.StateActive && ours.protocol.Load() == protocolNone: // the preface
-		c.spoke(ours, protocolHTTP2)
+		c.onProtocol(ours, protocolHTTP2)
 	case state == http.StateActive:
-		ours.busy()
+		ours.setBusy()
 	case ours.place.rank.Load() == busy:
-		ours.become(classIdle)
+		ours.setClass(classIdle)
 	}
 }
 
-// answered is told by the HTTP/1 servers when a request has begun to be handled and when the next one is waited for.
-func (c *counts) answered(socket net.Conn, state http.ConnState) {
-	switch ours := under(socket); {
+// onHTTP1State is called by the HTTP/1 servers when a request is handed to its handler and when the next one is waited
+// for.
+func (c *counts) onHTTP1State(socket net.Conn, state http.ConnState) {
+	switch ours := connUnder(socket); {
 	case ours == nil:
 	case state == http.StateActive:
-		ours.busy()
+		ours.setBusy()
 	default:
-		ours.become(classIdle)
+		ours.setClass(classIdle)
 	}
 }
 
-// spoke notes a connection's protocol.
-func (c *counts) spoke(ours *conn, protocol int) {
+// onProtocol counts a connection's protocol, once that is known.
+func (c *counts) onProtocol(ours *conn, protocol int) {
 	if ours == nil {
 		return
 	}
 	ours.protocol.Store(int32(protocol))
-	ours.begin()
+	ours.countBegun()
 	c.open[protocolNone].Add(-1)
 	c.open[protocol].Add(1)
 	c.total[protocol].Add(1)
 }
 
-// went notes the end of a connection.
-func (c *counts) went(ours *conn) {
+// onClose counts the end of a connection.
+func (c *counts) onClose(ours *conn) {
 	protocol := ours.protocol.Load()
 	c.open[protocol].Add(-1)
 	switch {
 	case protocol != protocolNone:
-	case ours.shaken:
+	case ours.handshaken:
 		c.total[protocolNone].Add(1)
 	default:
 		c.handshakes[ours.failure()].Add(1)
 	}
 }
 
-// under finds our connection below TLS.
-func under(socket net.Conn) *conn {
+// connUnder returns our connection below TLS, nil if there is none.
+func connUnder(socket net.Conn) *conn {
 	if along, ok := socket.(*framed); ok {
 		socket = along.Conn
 	}
@@ -262,48 +270,48 @@ func under(socket net.Conn) *conn {
 	return ours
 }
 
-// failure is why a handshake that failed did so.
+// failure is why the handshake failed.
 func (c *conn) failure() int {
 	switch {
-	case !c.greeted:
+	case !c.gotHello:
 		return failedNoHello
-	case c.shown.err != nil:
+	case c.choice.err != nil:
 		return failedCertificate
-	case c.shown.certificate == nil:
+	case c.choice.certificate == nil:
 		return failedUnknownName
 	}
 	return failedOther
 }
 
-// Close gives the connection's slot to another.
+// Close also gives the connection's slot back.
 func (c *conn) Close() error {
-	c.left.Do(func() {
+	c.closeOnce.Do(func() {
 		c.writes.stop()
-		c.begin()
+		c.countBegun()
 		if c.admission != nil {
-			c.admission.exit(c)
+			c.admission.release(c)
 		}
-		c.fate.Lock()
-		defer c.fate.Unlock()
-		if c.closed = true; c.after != nil {
-			c.after()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.closed = true; c.afterClose != nil {
+			c.afterClose()
 		}
 	})
 	return c.Conn.Close()
 }
 
-// whenClosed has something done when whoever has taken the connection over closes it.
+// whenClosed has after called when a handler that has hijacked the connection closes it, at once if it has.
 func (c *conn) whenClosed(after func()) {
-	c.fate.Lock()
-	defer c.fate.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed {
 		after()
 		return
 	}
-	c.after = after
+	c.afterClose = after
 }
 
-// requestsOf is the count that a request belongs to while it is open.
+// requestsOf is the gauge that counts a request while it is open.
 func (c *counts) requestsOf(r *http.Request) *atomic.Int64 {
 	protocol := protocolHTTP1
 	switch {
@@ -336,8 +344,9 @@ func (c *counts) sent(h *frameHead) {
 	}
 }
 
-// troubled is told by the HTTP/2 engine of errors. Those that it sends a frame for have been seen.
-func (c *counts) troubled(what string) {
+// onEngineError is called by the HTTP/2 engine with a word for an error. Errors with a GOAWAY frame are counted by
+// sent.
+func (c *counts) onEngineError(what string) {
 	if what == "conn_close_lost_ping" {
 		c.errors[errorPing].Add(1)
 	}

@@ -13,12 +13,12 @@ import (
 
 // openVirtual is open in a bubble of synctest: connections are pipes with room for what is written, from 127.0.0.1, and waits
 // cost no time. The test must be in the bubble.
-func openVirtual(t *testing.T, s *Server) *door {
+func openVirtual(t *testing.T, s *Server) *deployment {
 	t.Helper()
 	if s.Certificate == nil {
 		s.Certificate = one(t)
 	}
-	d := &door{secure: "secure", plain: "plain"}
+	d := &deployment{secure: "secure", plain: "plain"}
 	n := &pipeNetwork{}
 	t.Cleanup(func() { // after the server has ended
 		n.close()
@@ -36,7 +36,7 @@ func openVirtual(t *testing.T, s *Server) *door {
 }
 
 // plainClient speaks HTTP/1.1 to the plain listener, whatever the URL's host.
-func (d *door) plainClient(t *testing.T) *http.Client {
+func (d *deployment) plainClient(t *testing.T) *http.Client {
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return d.dialTo(d.plain) }}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 2 * patience}

@@ -41,7 +41,7 @@ type frame struct {
 }
 
 // wire connects and says hello; the server's SETTINGS are the first frame to read.
-func (d *door) wire(t *testing.T) *wire {
+func (d *deployment) wire(t *testing.T) *wire {
 	t.Helper()
 	conn, err := d.tls(t, &tls.Config{ServerName: "one.example", NextProtos: []string{"h2"}})
 	if err != nil {

@@ -66,7 +66,7 @@ func (g *Gateway) newFront() *front.Server {
 			return certificate, err
 		},
 		Challenge: func(w http.ResponseWriter, r *http.Request) bool { return g.certs.Load().Challenge(w, r) },
-		Accepted: func(client netip.Addr) {
+		OnAccept: func(client netip.Addr) {
 			if !g.proxies.Trusts(client) { // whose own client is not known yet
 				g.verifier.Prefetch(client)
 			}
@@ -81,7 +81,7 @@ func (g *Gateway) newFront() *front.Server {
 		Balancers: g.config.Listen.ProxyProtocol,
 		Proxies:   g.config.Listen.TrustedProxies,
 		OnLimit:   g.onLimit,
-		Trouble:   g.stderr,
+		ErrorLog:  g.stderr,
 		Limits:    g.frontLimits,
 	}
 }

@@ -102,7 +102,7 @@ func Open(ctx context.Context, c *config.Config, stdout, stderr io.Writer) (_ *G
 	g.proxies = gate.NewProxies(c.Listen.TrustedProxies, c.Listen.ClientIPHeader, c.Listen.ClientProtocolHeader)
 	g.handler = &gate.Handler{
 		Live: &g.live, Verifier: g.verifier, Guard: g.guard, Log: &g.log, Proxies: g.proxies,
-		Covers: front.Covers, Paid: front.Paid, Admit: admit,
+		Covers: front.Covers, Paid: front.SpendCredit, Admit: admit,
 	}
 	g.openAdmin()
 	return g, nil
