@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	// These tests wait for timers and sockets more than for a processor.
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		flag.Set("test.parallel", "32")
+		flag.Set("test.parallel", "16")
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -121,8 +121,8 @@ func TestConnectionIsReusedAfterABody(t *testing.T) {
 // Only what the origin holds up is bounded, not what the client takes its time over.
 func TestSlowUpload(t *testing.T) {
 	t.Parallel()
-	const wait = 100 * time.Millisecond
-	both(t, Config{Wait: wait, Servers: []string{handling(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })}}, func(t *testing.T, g *gateway) {
+	const wait = 500 * time.Millisecond
+	bothAtOnce(t, Config{Wait: wait, Servers: []string{handling(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })}}, func(t *testing.T, g *gateway) {
 		reader, writer := io.Pipe()
 		go func() {
 			for range 3 {

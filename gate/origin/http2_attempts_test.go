@@ -186,7 +186,7 @@ func TestUnprocessedForEver(t *testing.T) {
 // The time is one for all attempts: none of them gets a time of its own.
 func TestOneTimeForAllAttempts(t *testing.T) {
 	t.Parallel()
-	const wait = 600 * time.Millisecond
+	const wait = 1200 * time.Millisecond
 	o := serveFrames(t, nil, nil, func(s stream) {
 		time.Sleep(2 * wait / 3)
 		s.reset(http2.ErrCodeRefusedStream)

@@ -35,28 +35,30 @@ func TestBodyStalls(t *testing.T) {
 		ended <- r.RemoteAddr
 	})
 	for name, c := range everywhere {
-		c.Wait = 400 * time.Millisecond
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			bothAtOnce(t, c, func(t *testing.T, g *gateway) {
-				for _, target := range []string{"/", "/sized", "/events", "/upload"} {
+		c.Wait = 1500 * time.Millisecond
+		for _, target := range []string{"/", "/sized", "/events", "/upload"} {
+			t.Run(name+" "+target, func(t *testing.T) {
+				t.Parallel()
+				bothAtOnce(t, c, func(t *testing.T, g *gateway) {
 					var sent io.Reader
 					if target == "/upload" {
 						sent = strings.NewReader("body")
 					}
-					if answer, err := g.Client().Do(g.request(t, "POST", target, sent)); err == nil { // the client may have heard of it already
+					// The client may have heard of it already.
+					if answer, err := g.Client().Do(g.request(t, "POST", target, sent)); err == nil {
 						if body, err := io.ReadAll(answer.Body); err == nil {
-							t.Errorf("%s: %q was taken for the whole answer", target, body)
+							t.Errorf("%q was taken for the whole response", body)
 						}
 						answer.Body.Close()
 					}
-					if result := receive(t, g.outcomes); result.status != 200 || result.word() != Timeout || !result.cut() || !timeout(result.err) {
-						t.Errorf("%s: %+v", target, result)
+					result := receive(t, g.outcomes)
+					if result.status != 200 || result.word() != Timeout || !result.cut() || !timeout(result.err) {
+						t.Errorf("%+v, want status 200, %q and a response that is cut", result, Timeout)
 					}
 					receive(t, ended) // the origin does not work for nobody
-				}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -109,7 +111,7 @@ func TestClientIsSlowToTakeTheBody(t *testing.T) {
 // While the client has more to send, a server that has begun its answer may wait for it; not for longer.
 func TestBodyWaitsForTheClient(t *testing.T) {
 	t.Parallel()
-	const wait = 400 * time.Millisecond
+	const wait = time.Second
 	h := func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		begin(w)
@@ -153,7 +155,7 @@ func TestBodyWaitsForTheClient(t *testing.T) {
 // The engine keeps the last piece of a body back until it has seen the end: the server cannot go on before.
 func TestBodyWaitsForTheEndOfTheClients(t *testing.T) {
 	t.Parallel()
-	const wait = 400 * time.Millisecond
+	const wait = time.Second
 	h := func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		begin(w)
@@ -183,7 +185,7 @@ func TestBodyWaitsForTheEndOfTheClients(t *testing.T) {
 // A server that neither takes what the client sends nor goes on with its answer has stalled.
 func TestUploadThatAnHTTP2OriginHoldsUp(t *testing.T) {
 	t.Parallel()
-	both(t, Config{Wait: 400 * time.Millisecond, Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+	bothAtOnce(t, Config{Wait: time.Second, Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
 		begin(w)
 		<-r.Context().Done()
 	})}}, func(t *testing.T, g *gateway) {
