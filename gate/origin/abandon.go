@@ -30,11 +30,11 @@ type abandoned struct{ count atomic.Int64 }
 
 // close closes a connection for whoever reads from it, and then our side of it. It closes over when the server has ended its own, or
 // the time is up.
-func (a *abandoned) close(raw net.Conn, files *Files, most time.Duration, over chan struct{}) {
+func (a *abandoned) close(raw net.Conn, files *Descriptors, most time.Duration, over chan struct{}) {
 	var rest *os.File
-	if a.count.Add(1) <= abandonedConns && files.spare() {
+	if a.count.Add(1) <= abandonedConns && files.acquireSpare() {
 		if rest = duplicate(raw); rest == nil {
-			files.give()
+			files.release()
 		}
 	}
 	raw.Close()
@@ -47,7 +47,7 @@ func (a *abandoned) close(raw net.Conn, files *Files, most time.Duration, over c
 	go func() {
 		defer close(over)
 		defer a.count.Add(-1)
-		defer files.give()
+		defer files.release()
 		defer rest.Close()
 		rest.SetReadDeadline(time.Now().Add(most))
 		if _, err := rest.Read(make([]byte, 1)); err == nil {
@@ -69,12 +69,12 @@ func (u *unfinished) Unwrap() error { return u.Failure }
 // Ended is closed when the server has let go of the request.
 func (u *unfinished) Ended() <-chan struct{} { return u.over }
 
-// left is the failure of a request as Serve returns it.
-func (c *call) left() error {
-	if c.over != nil {
-		return &unfinished{c.failure, *c.over}
+// result is the failure of a request as Serve returns it.
+func (c *call) result() error {
+	if c.released != nil {
+		return &unfinished{c.failure, *c.released}
 	}
-	if c.failure.word != ClientGone && c.failure.word != ClientSlow || !c.sent && c.server.proxy == nil {
+	if c.failure.word != ClientGone && c.failure.word != ClientSlow || !c.sent && c.server.http2 == nil {
 		return c.failure
 	}
 	over := make(chan struct{})
@@ -82,8 +82,8 @@ func (c *call) left() error {
 	return &unfinished{c.failure, over}
 }
 
-// letGo waits until the server has let go of a request whose connection was hung up, or the request has ended.
-func (c *conn) letGo() {
+// waitReleased waits until the server has let go of a request whose connection was hung up, or the request has ended.
+func (c *conn) waitReleased() {
 	if over := c.over.Load(); over != nil {
 		select {
 		case <-*over:

@@ -23,8 +23,8 @@ func TestServerWorksOnForNobody(t *testing.T) {
 		asked <- struct{}{}
 		<-release // and the client's leaving is not looked for
 	}
-	files := NewFiles(3)
-	o, err := New(Config{Servers: []string{handling(t, h)}, Files: files})
+	files := NewDescriptors(3)
+	o, err := New(Config{Servers: []string{handling(t, h)}, Descriptors: files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,15 +92,15 @@ func TestServerWithoutEndNotices(t *testing.T) {
 // Where descriptors are scarce nobody has one for a server that works on: the time is short then.
 func TestServerWorksOnWhereFilesAreScarce(t *testing.T) {
 	t.Parallel()
-	files, release := NewFiles(4), make(chan struct{})
+	files, release := NewDescriptors(4), make(chan struct{})
 	defer close(release)
 	address := listen(t, nil, func(net.Conn, *bufio.Reader) { <-release })
 	for range 2 { // one for another connection
-		if err := files.take(t.Context()); err != nil {
+		if err := files.acquire(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	raw, err := files.dial(t.Context(), connector(nil).or(&net.Dialer{}), "tcp", address)
+	raw, err := files.dial(t.Context(), dialFunc(nil).or(&net.Dialer{}), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestServerWorksOnAfterwards(t *testing.T) {
 				if got := (outcome{err: err}).word(); got != way.word || !errors.As(err, &later) {
 					t.Fatalf("got %q, want %q with its end: %v", got, way.word, err)
 				}
-				waited := o.list.servers[0].direct.abandoned.count.Load()
+				waited := o.list.servers[0].http1.abandoned.count.Load()
 				select {
 				case <-later.Ended():
 					t.Error("it has ended while the server works")

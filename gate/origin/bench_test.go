@@ -93,8 +93,8 @@ func BenchmarkPost(b *testing.B) {
 	}))
 	defer server.Close()
 	ours, theirs := rivals(b, strings.TrimPrefix(server.URL, "http://"))
-	ours.list.servers[0].direct.idle.closed = false
-	theirs.list.servers[0].proxy.reverse.Transport.(twice).DisableKeepAlives = false
+	ours.list.servers[0].http1.idle.closed = false
+	theirs.list.servers[0].http2.reverse.Transport.(twice).DisableKeepAlives = false
 	for name, o := range map[string]*Origin{"ours": ours, "theirs": theirs} {
 		b.Run(name, func(b *testing.B) {
 			form := strings.Repeat("x", 1024)

@@ -133,7 +133,7 @@ func TestHostileTrialThatNeverEnds(t *testing.T) {
 		var trial call
 		for trial.server == nil || trial.server.address != "a" {
 			trial = call{list: l}
-			l.pick(&trial, nil)
+			l.choose(&trial, nil)
 		}
 		time.Sleep(time.Hour) // a client's body, byte by byte
 		for range 8 {

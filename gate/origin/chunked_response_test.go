@@ -47,7 +47,7 @@ func TestTrailersOfChunkedBody(t *testing.T) {
 	} {
 		for _, piece := range []int{1, 7, 1 << 20} {
 			said := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum,\tx-gone\r\nX-Sum: early\r\nX-Gone: early\r\nX-Late: early\r\n\r\n2 \t\r\nok\r\n0 \r\n" + test.behind
-			d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
+			d := &http1Proxy{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
 			d.idle.put(newConn(&tape{said: []byte(said), piece: piece}, "", d.wait))
 			w := &wire{header: http.Header{}}
 			_, _, _, err := alone(d).Serve(w, httptest.NewRequest("GET", "/", nil).WithContext(t.Context()))
@@ -76,7 +76,7 @@ func TestExtensionsOfAnswers(t *testing.T) {
 	chunk := "1;" + strings.Repeat("x", 3900) + "\r\nx\r\n"
 	said := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat(chunk, 20_000) + "0\r\n\r\n"
 	origin := &tape{said: []byte(said), piece: 16 << 10}
-	d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
+	d := &http1Proxy{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
 	d.idle.put(newConn(origin, "", d.wait))
 	w := &wire{header: http.Header{}}
 	_, _, _, err := alone(d).Serve(w, httptest.NewRequest("GET", "/", nil).WithContext(t.Context()))

@@ -18,29 +18,29 @@ import (
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := NewFiles(2)
+		f := NewDescriptors(2)
 		asked := 0
 		f.add("pool", func() {
 			if asked++; asked == 1 {
-				f.give()
+				f.release()
 			}
 		})
 		for range 3 { // the third one has an idle connection closed
-			if err := f.take(t.Context()); err != nil {
+			if err := f.acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		start := time.Now()
-		if err := f.take(t.Context()); !errors.Is(err, errNoFiles) || time.Since(start) != connectTime {
+		if err := f.acquire(t.Context()); !errors.Is(err, errNoFiles) || time.Since(start) != connectTime {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		gone, leave := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, leave)
-		if err := f.take(gone); !errors.Is(err, context.Canceled) || time.Since(start) != connectTime+time.Second {
+		if err := f.acquire(gone); !errors.Is(err, context.Canceled) || time.Since(start) != connectTime+time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
-		time.AfterFunc(time.Second, f.give)
-		if err := f.take(t.Context()); err != nil {
+		time.AfterFunc(time.Second, f.release)
+		if err := f.acquire(t.Context()); err != nil {
 			t.Errorf("when one is free: %v", err)
 		}
 		f.remove("pool")
@@ -48,11 +48,11 @@ func TestFiles(t *testing.T) {
 			t.Errorf("asked %d times, %d pools", asked, len(f.pools))
 		}
 	})
-	var none *Files
-	if err := none.take(t.Context()); err != nil {
+	var none *Descriptors
+	if err := none.acquire(t.Context()); err != nil {
 		t.Error(err)
 	}
-	none.give()
+	none.release()
 }
 
 // However many requests come, to servers of every kind and a folder, no more descriptors are open than there may be; who cannot
@@ -60,7 +60,7 @@ func TestFiles(t *testing.T) {
 func TestOriginsShareFiles(t *testing.T) {
 	t.Parallel()
 	const most = 4
-	files := NewFiles(most)
+	files := NewDescriptors(most)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "page.txt"), []byte("page"), 0o600); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestOriginsShareFiles(t *testing.T) {
 		"h2c://" + over("tcp", "127.0.0.1:0", func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }),
 		"unix:" + over("unix", filepath.Join(dir, "socket"), http1), "file:" + dir,
 	} {
-		o, err := New(Config{Servers: []string{server}, Files: files})
+		o, err := New(Config{Servers: []string{server}, Descriptors: files})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,13 +131,13 @@ func TestTimeToConnectBeginsWithADescriptor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, scheme := range []string{"http", "h2c"} {
-			files := NewFiles(1)
-			if err := files.take(t.Context()); err != nil {
+			files := NewDescriptors(1)
+			if err := files.acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			time.AfterFunc(connectTime-time.Second, files.give)
+			time.AfterFunc(connectTime-time.Second, files.release)
 			var left time.Duration
-			o, err := New(Config{Servers: []string{scheme + "://192.0.2.1"}, Files: files,
+			o, err := New(Config{Servers: []string{scheme + "://192.0.2.1"}, Descriptors: files,
 				Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 					until, _ := ctx.Deadline()
 					left = time.Until(until)

@@ -177,7 +177,7 @@ func TestExpectingClientLeaves(t *testing.T) {
 		if got := receive(t, outcomes); got.word() != ClientGone || got.first >= gatherAskedTime {
 			t.Errorf("behind %q: %+v", part, got)
 		}
-		if n := o.list.servers[0].direct.held.Load(); n != 0 || len(heads) > 0 {
+		if n := o.list.servers[0].http1.held.Load(); n != 0 || len(heads) > 0 {
 			t.Errorf("behind %q: %d are held, and the origin got %d requests", part, n, len(heads))
 		}
 	}

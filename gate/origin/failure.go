@@ -48,11 +48,11 @@ const (
 	ClientSlow  = "client_slow"        // a limit on the client's pace cut off its body, or the answer to it
 )
 
-// cut is the cause of a failure that leaves a client with half an answer.
-func cut(cause error) error { return errors.Join(http.ErrAbortHandler, cause) }
+// aborted is the cause of a failure that leaves a client with half an answer.
+func aborted(cause error) error { return errors.Join(http.ErrAbortHandler, cause) }
 
-// answer is what the client of a failed request gets. last says that its connection ends with it.
-func (f *Failure) answer(w http.ResponseWriter, last bool) {
+// respond is what the client of a failed request gets. last says that its connection ends with it.
+func (f *Failure) respond(w http.ResponseWriter, last bool) {
 	status, text := http.StatusBadGateway, "502: the site's own server did not answer properly. Please try again later.\n"
 	switch f.word {
 	case Timeout:
@@ -73,8 +73,8 @@ func (f *Failure) answer(w http.ResponseWriter, last bool) {
 	io.WriteString(w, text)
 }
 
-// name finds the word for what went wrong before an answer began.
-func name(err error, gone bool) *Failure {
+// failureOf finds the word for what went wrong before an answer began.
+func failureOf(err error, gone bool) *Failure {
 	var failure *Failure
 	var network net.Error
 	var op *net.OpError

@@ -239,12 +239,12 @@ func TestFailureSaysItsCause(t *testing.T) {
 			t.Errorf("%q, want %q", test.failure.Error(), test.want)
 		}
 	}
-	if err := error(&Failure{Reset, cut(cause)}); !errors.Is(err, http.ErrAbortHandler) || !errors.Is(err, cause) {
+	if err := error(&Failure{Reset, aborted(cause)}); !errors.Is(err, http.ErrAbortHandler) || !errors.Is(err, cause) {
 		t.Errorf("%v hides something", err)
 	}
 	// A connection that is not made in time is not an answer that does not come in time.
 	timeout := &net.OpError{Op: "dial", Err: context.DeadlineExceeded}
-	if got := name(timeout, false).Word(); got != Unreachable {
+	if got := failureOf(timeout, false).Word(); got != Unreachable {
 		t.Errorf("%v is %q", timeout, got)
 	}
 }

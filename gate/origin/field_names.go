@@ -6,9 +6,9 @@ import (
 	"gate421/gate/http1"
 )
 
-// spell has the client's side write the names of the fields that come next as the server did, where it can: names
+// spellNames has the client's side write the names of the fields that come next as the server did, where it can: names
 // mean the same in any case, but some clients compare them as bytes. Over HTTP/2 they are in lower case.
-func spell(w http.ResponseWriter, names http1.Spelling) {
+func spellNames(w http.ResponseWriter, names http1.Spelling) {
 	if len(names) == 0 {
 		return
 	}

@@ -31,9 +31,9 @@ type folder struct {
 	path       string    // absolute
 	beginnings sync.Pool // of *[lookedAt]byte, of texts
 	name       string    // as configured
-	trouble    trouble
-	told       func(Health) // nil: nobody is
-	files      *Files
+	outage     outage
+	onHealth   func(Health) // nil: nobody is
+	files      *Descriptors
 }
 
 func newFolder(dir string) (*folder, error) {
@@ -57,38 +57,38 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	start := time.Now()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		return refuseFile(w, http.StatusMethodNotAllowed, start)
+		return rejectFile(w, http.StatusMethodNotAllowed, start)
 	}
-	if err := f.files.take(r.Context()); err != nil {
+	if err := f.files.acquire(r.Context()); err != nil {
 		w.Header().Set("Retry-After", "10")
-		refuseFile(w, http.StatusServiceUnavailable, start)
-		return 0, time.Since(start), name(err, r.Context().Err() != nil)
+		rejectFile(w, http.StatusServiceUnavailable, start)
+		return 0, time.Since(start), failureOf(err, r.Context().Err() != nil)
 	}
-	defer f.files.give()
+	defer f.files.release()
 	name := path.Clean("/" + r.URL.Path)[1:]
 	if hidden(name) {
-		return refuseFile(w, http.StatusNotFound, start)
+		return rejectFile(w, http.StatusNotFound, start)
 	}
 	if name == "" {
 		name = "."
 	}
 	// What a file system of its own mind takes for a separator, a stream or a device is no name here.
 	if _, err := filepath.Localize(name); err != nil {
-		return refuseFile(w, http.StatusNotFound, start)
+		return rejectFile(w, http.StatusNotFound, start)
 	}
 	root, err := f.root()
 	if err != nil { // it is being replaced, or gone: no page of it is missing for that
 		w.Header().Set("Retry-After", "10")
-		refuseFile(w, http.StatusServiceUnavailable, start)
+		rejectFile(w, http.StatusServiceUnavailable, start)
 		failure := &Failure{Unreachable, err}
-		if news, said := f.trouble.failed(f.name, failure); said && f.told != nil {
-			f.told(news)
+		if news, said := f.outage.failed(f.name, failure); said && f.onHealth != nil {
+			f.onHealth(news)
 		}
 		return 0, time.Since(start), failure
 	}
 	defer root.Close()
-	if news, said := f.trouble.answered(f.name); said && f.told != nil {
-		f.told(news)
+	if news, said := f.outage.answered(f.name); said && f.onHealth != nil {
+		f.onHealth(news)
 	}
 	file, info, err := f.open(root, name)
 	if err == nil && info.IsDir() {
@@ -108,13 +108,13 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrPermission):
-		return refuseFile(w, http.StatusForbidden, start)
+		return rejectFile(w, http.StatusForbidden, start)
 	case unreadable(err):
 		w.Header().Set("Retry-After", "10")
-		refuseFile(w, http.StatusServiceUnavailable, start)
+		rejectFile(w, http.StatusServiceUnavailable, start)
 		return 0, time.Since(start), &Failure{Unreachable, err}
 	default:
-		return refuseFile(w, http.StatusNotFound, start)
+		return rejectFile(w, http.StatusNotFound, start)
 	}
 	defer file.Close()
 	header := w.Header()
@@ -123,22 +123,22 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	cleanRange(r, info.Size())
 	root.Close() // a slow client holds one descriptor, as counted
 	first := time.Since(start)
-	content := &whole{file: file}
+	content := &wholeFile{file: file}
 	http.ServeContent(w, r, info.Name(), info.ModTime(), content)
 	if content.short.Load() {
-		return 0, first, &Failure{Reset, cut(io.ErrUnexpectedEOF)}
+		return 0, first, &Failure{Reset, aborted(io.ErrUnexpectedEOF)}
 	}
 	return 0, first, nil
 }
 
-// whole is a file whose end nobody should meet: the answer says how long it is.
-type whole struct {
+// wholeFile is a file whose end nobody should meet: the answer says how long it is.
+type wholeFile struct {
 	file  *os.File
 	short atomic.Bool // it has become shorter since
 }
 
 // Read serves io.Reader.
-func (c *whole) Read(p []byte) (int, error) {
+func (c *wholeFile) Read(p []byte) (int, error) {
 	n, err := c.file.Read(p)
 	if err == io.EOF {
 		c.short.Store(true)
@@ -147,7 +147,7 @@ func (c *whole) Read(p []byte) (int, error) {
 }
 
 // Seek serves io.Seeker.
-func (c *whole) Seek(offset int64, whence int) (int64, error) { return c.file.Seek(offset, whence) }
+func (c *wholeFile) Seek(offset int64, whence int) (int64, error) { return c.file.Seek(offset, whence) }
 
 // open opens a regular file or a folder; anything else might block. os.Root follows no link that is absolute or
 // leaves the folder on its way: where such a link leads is found out first, and opened by a name without links.
@@ -218,10 +218,10 @@ func redirectToFolder(w http.ResponseWriter, r *http.Request, start time.Time) (
 		target += "?" + query
 	}
 	w.Header().Set("Location", target)
-	return refuseFile(w, http.StatusMovedPermanently, start)
+	return rejectFile(w, http.StatusMovedPermanently, start)
 }
 
-func refuseFile(w http.ResponseWriter, status int, start time.Time) (int, time.Duration, error) {
+func rejectFile(w http.ResponseWriter, status int, start time.Time) (int, time.Duration, error) {
 	http.Error(w, fmt.Sprintf("%d: %s.", status, strings.ToLower(http.StatusText(status))), status)
 	return 0, time.Since(start), nil
 }

@@ -11,7 +11,7 @@ import (
 	"gate421/gate/http1"
 )
 
-// gathered is a client's body of unknown length that was waited for a moment: where all of it has come by then, its
+// bufferedBody is a client's body of unknown length that was waited for a moment: where all of it has come by then, its
 // length is known.
 //
 // HTTP/1.1 has chunked bodies for the others. But many an application reads no body without a Content-Length (CGI and
@@ -19,7 +19,7 @@ import (
 //
 // A goroutine reads until the body has ended, it is longer than gatherBytes, or nobody waits any more and what it was
 // reading has come. Then reading is the caller's.
-type gathered struct {
+type bufferedBody struct {
 	io.ReadCloser               // the client's
 	held          *atomic.Int64 // bodies that are held
 	done          chan struct{} // closed when the goroutine has ended
@@ -41,23 +41,23 @@ const (
 	gatherMost      = 1024 // bodies that are held for one server at a time: 64 MiB
 )
 
-// gather waits for a body of unknown length where that may help. It returns nil where it does not: where fields are to
+// bufferBody waits for a body of unknown length where that may help. It returns nil where it does not: where fields are to
 // come behind the body, and for gRPC, whose messages may be far apart.
 //
 // A client that expects a go-ahead gets it here: servers of HTTP give it when the body is read first. So the expectation
 // ends here, too: who hears of one that is met may wait for what is on its way already, or reject it with 417.
-func (d *direct) gather(r *http.Request) *gathered {
+func (p *http1Proxy) bufferBody(r *http.Request) *bufferedBody {
 	if r.ContentLength >= 0 || len(r.Trailer) > 0 || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 		return nil
 	}
-	if g, again := r.Body.(*gathered); again { // another server was asked before
+	if g, again := r.Body.(*bufferedBody); again { // another server was asked before
 		return g
 	}
-	if d.held.Add(1) > gatherMost {
-		d.held.Add(-1)
+	if p.held.Add(1) > gatherMost {
+		p.held.Add(-1)
 		return nil
 	}
-	g := &gathered{ReadCloser: r.Body, held: &d.held, done: make(chan struct{}), room: make([]byte, 4<<10)}
+	g := &bufferedBody{ReadCloser: r.Body, held: &p.held, done: make(chan struct{}), room: make([]byte, 4<<10)}
 	r.Body = g
 	most := gatherTime
 	if http1.Lists(r.Header["Expect"], "100-continue") {
@@ -83,7 +83,7 @@ func (d *direct) gather(r *http.Request) *gathered {
 
 // whole ends the waiting and says whether all of the body is there. If it is not, the fields behind it may come at
 // any moment.
-func (g *gathered) whole() bool {
+func (g *bufferedBody) whole() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.hurry = true
@@ -91,7 +91,7 @@ func (g *gathered) whole() bool {
 }
 
 // broke says why the body cannot come whole any more, as far as that is known.
-func (g *gathered) broke() error {
+func (g *bufferedBody) broke() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err == io.EOF {
@@ -101,14 +101,14 @@ func (g *gathered) broke() error {
 }
 
 // read is the goroutine.
-func (g *gathered) read() {
+func (g *bufferedBody) read() {
 	defer close(g.done)
 	for g.more() {
 	}
 }
 
 // more reads once, and says whether to go on.
-func (g *gathered) more() bool {
+func (g *bufferedBody) more() bool {
 	n, err := g.ReadCloser.Read(g.room[g.there:])
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -123,7 +123,7 @@ func (g *gathered) more() bool {
 }
 
 // Read serves io.Reader.
-func (g *gathered) Read(p []byte) (int, error) {
+func (g *bufferedBody) Read(p []byte) (int, error) {
 	if n := g.take(p); n > 0 || len(p) == 0 {
 		return n, nil
 	}
@@ -140,7 +140,7 @@ func (g *gathered) Read(p []byte) (int, error) {
 }
 
 // take takes of what is there.
-func (g *gathered) take(p []byte) (n int) {
+func (g *bufferedBody) take(p []byte) (n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n = copy(p, g.room[g.given:g.there])
@@ -149,15 +149,15 @@ func (g *gathered) take(p []byte) (n int) {
 }
 
 // end is for when the server has been asked; another one may want the rest.
-func (g *gathered) end(w http.ResponseWriter, r *http.Request, c *call) {
-	if !c.elsewhere {
+func (g *bufferedBody) end(w http.ResponseWriter, r *http.Request, c *call) {
+	if !c.retryable {
 		g.interrupt(w, r)
 	}
 	g.leave()
 }
 
 // leave ends its counting. Whoever has not read it may still do so.
-func (g *gathered) leave() {
+func (g *bufferedBody) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.left {
@@ -168,7 +168,7 @@ func (g *gathered) leave() {
 
 // interrupt ends the goroutine where nobody has begun to send the body, so that an HTTP/1 server finds nobody reading
 // it. What comes later cannot be read any more: the reader of chunks may have stopped anywhere.
-func (g *gathered) interrupt(w http.ResponseWriter, r *http.Request) {
+func (g *bufferedBody) interrupt(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-g.done:
 		return

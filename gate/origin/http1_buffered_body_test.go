@@ -176,20 +176,20 @@ func TestTrailersOfAGatheredBody(t *testing.T) {
 
 // Nobody waits where waiting would hold something up, or where too many wait already.
 func TestBodiesThatAreNotWaitedFor(t *testing.T) {
-	for name, change := range map[string]func(*http.Request, *direct){
-		"a length": func(r *http.Request, _ *direct) { r.ContentLength = 4 },
-		"no body":  func(r *http.Request, _ *direct) { r.ContentLength = 0 },
-		"trailers": func(r *http.Request, _ *direct) { r.Trailer = http.Header{"X": nil} },
-		"gRPC":     func(r *http.Request, _ *direct) { r.Header.Set("Content-Type", "application/grpc+proto") },
-		"too many": func(_ *http.Request, d *direct) { d.held.Store(gatherMost) },
+	for name, change := range map[string]func(*http.Request, *http1Proxy){
+		"a length": func(r *http.Request, _ *http1Proxy) { r.ContentLength = 4 },
+		"no body":  func(r *http.Request, _ *http1Proxy) { r.ContentLength = 0 },
+		"trailers": func(r *http.Request, _ *http1Proxy) { r.Trailer = http.Header{"X": nil} },
+		"gRPC":     func(r *http.Request, _ *http1Proxy) { r.Header.Set("Content-Type", "application/grpc+proto") },
+		"too many": func(_ *http.Request, d *http1Proxy) { d.held.Store(gatherMost) },
 	} {
-		d := &direct{}
+		d := &http1Proxy{}
 		r := httptest.NewRequest("POST", "/", nil)
 		r.ContentLength, r.Body = -1, io.NopCloser(strings.NewReader("body"))
 		r.Header.Set("Expect", "100-continue")
 		change(r, d)
 		body, held, length := r.Body, d.held.Load(), r.ContentLength
-		if g := d.gather(r); g != nil || r.Body != body || d.held.Load() != held || r.ContentLength != length {
+		if g := d.bufferBody(r); g != nil || r.Body != body || d.held.Load() != held || r.ContentLength != length {
 			t.Errorf("%s: waited", name)
 		}
 		if r.Header["Expect"] == nil {
@@ -226,7 +226,7 @@ func TestGatheredBodyForTheNextServer(t *testing.T) {
 		}
 	}
 	for _, s := range o.list.servers {
-		if n := s.direct.held.Load(); n != 0 {
+		if n := s.http1.held.Load(); n != 0 {
 			t.Errorf("%d are held", n)
 		}
 	}
@@ -276,7 +276,7 @@ func TestGatheredBodyBreaks(t *testing.T) {
 		if got := (outcome{err: err}); got.word() != ClientGone || w.Code != 400 || asked != url {
 			t.Errorf("%d, %v of %s", w.Code, err, asked)
 		}
-		if n := o.list.servers[0].direct.held.Load(); n != 0 || len(heads) > 0 {
+		if n := o.list.servers[0].http1.held.Load(); n != 0 || len(heads) > 0 {
 			t.Errorf("%d are held, and the origin got %d requests", n, len(heads))
 		}
 	}

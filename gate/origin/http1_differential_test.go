@@ -164,7 +164,7 @@ type got struct {
 // own.
 func rivals(t testing.TB, address string) (ours, theirs *Origin) {
 	t.Helper()
-	d := &direct{network: "tcp", address: address, wait: patience}
+	d := &http1Proxy{network: "tcp", address: address, wait: patience}
 	d.idle.close()
 	p, err := newProxy(address, nil, patience)
 	if err != nil {
@@ -174,7 +174,7 @@ func rivals(t testing.TB, address string) (ours, theirs *Origin) {
 		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return net.Dial("tcp", address) },
 		ResponseHeaderTimeout: patience, ExpectContinueTimeout: continueWait, DisableCompression: true, DisableKeepAlives: true,
 	}}
-	return alone(d), &Origin{list: &list{wait: patience, servers: []*server{{proxy: p}}}}
+	return alone(d), &Origin{list: &list{wait: patience, servers: []*server{{http2: p}}}}
 }
 
 // twice asks again where the answer is a 421, as is promised of every kind of server.
@@ -187,7 +187,7 @@ func (t twice) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	answer.Body.Close()
 	if answer, err = t.Transport.RoundTrip(r); err != nil {
-		r.Context().Value(flightKey{}).(*flight).call.status = http.StatusMisdirectedRequest
+		r.Context().Value(http2RequestKey{}).(*http2Request).call.status = http.StatusMisdirectedRequest
 		return nil, &Failure{Misdirected, err}
 	}
 	return answer, nil

@@ -15,20 +15,20 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// direct asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are used
+// http1Proxy asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are used
 // again. Only a request with a body has a second goroutine, which sends it.
 //
 // It is strict where it reads: an answer whose length can be understood in two ways is no answer. A connection is used
 // again only if its request was sent and its answer was read to the end, and nothing came behind it.
-type direct struct {
+type http1Proxy struct {
 	network   string      // tcp or unix
 	address   string      // host:port, or the path of a socket
 	secure    *tls.Config // nil: no TLS; ServerName "": the request's host
 	wait      time.Duration
-	pace      pace
+	pace      minRate
 	dialer    net.Dialer
-	connector connector // nil: dialer
-	files     *Files
+	connector dialFunc // nil: dialer
+	files     *Descriptors
 	idle      pool
 	abandoned abandoned
 	copies    sync.Pool    // of *[copySize]byte, for bodies
@@ -42,44 +42,44 @@ const (
 )
 
 // serve asks the server, and passes its answer on if there is one.
-func (d *direct) serve(w http.ResponseWriter, r *http.Request, c *call) {
+func (p *http1Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	if r.Header["Expect"] != nil && !r.ProtoAtLeast(1, 1) {
 		delete(r.Header, "Expect") // HTTP/1.0 knows none (RFC 9110 section 10.1.1)
 	}
-	if g := d.gather(r); g != nil {
+	if g := p.bufferBody(r); g != nil {
 		c.gathered = g
 		defer g.end(w, r, c)
 		if err := g.broke(); err != nil { // who reads no chunks would take it for an empty one, and act
-			c.first, c.unread, c.failure = time.Since(c.start), true, &Failure{ClientGone, err}
+			c.timeToFirstByte, c.unread, c.failure = time.Since(c.start), true, &Failure{ClientGone, err}
 			return
 		}
 	}
-	k, h, failure := d.ask(w, r, c)
+	k, h, failure := p.roundTrip(w, r, c)
 	if failure != nil {
-		c.status, c.first, c.failure = h.Status, time.Since(c.start), failure
+		c.status, c.timeToFirstByte, c.failure = h.Status, time.Since(c.start), failure
 		return
 	}
-	c.answered(h.Status)
-	c.begun = true
+	c.responded(h.Status)
+	c.responseBegun = true
 	if h.Status == http.StatusSwitchingProtocols {
 		c.failure = k.tunnel(w, h)
 	} else {
-		c.failure = d.pass(w, r, c, k, h)
+		c.failure = p.copyResponse(w, r, c, k, h)
 	}
-	c.sent, c.over = true, k.over.Load()
+	c.sent, c.released = true, k.over.Load()
 }
 
-// ask sends the request and reads the head of the answer. A request that met a dead connection is sent again on a
+// roundTrip sends the request and reads the head of the answer. A request that met a dead connection is sent again on a
 // new one if nothing was heard of it and it may be repeated, not where the server is only slow; a 421 is asked
 // again once, because a server that shares connections between its sites may have meant this connection only (RFC
 // 9110 section 15.5.20). The next step of a login is sent on its own connection or not at all.
-func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, client.Head, *Failure) {
+func (p *http1Proxy) roundTrip(w http.ResponseWriter, r *http.Request, c *call) (*conn, client.Head, *Failure) {
 	ctx := r.Context()
 	var misdirected client.Head
 	for again := false; ; again = true {
-		k, h, err := d.attempt(c, again, w, r)
+		k, h, err := p.attempt(c, again, w, r)
 		if k == nil {
-			c.elsewhere = misdirected.Status == 0
+			c.retryable = misdirected.Status == 0
 			return nil, misdirected, misdirectedOr(misdirected, err, ctx.Err() != nil)
 		}
 		if err == nil && h.Status != http.StatusMisdirectedRequest {
@@ -97,7 +97,7 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, cl
 		gone := ctx.Err() != nil
 		if k.up != nil {
 			gone = gone || k.up.broke.Load()
-			c.waited = k.up.waiting.Load()
+			c.waitedForClient = k.up.waiting.Load()
 		}
 		if err != nil && (gone || timeout(err)) {
 			k.HangUp() // before anybody closes the socket
@@ -106,12 +106,12 @@ func (d *direct) ask(w http.ResponseWriter, r *http.Request, c *call) (*conn, cl
 			c.unread = !k.up.stop(w, r) // which may end ctx
 		}
 		k.close()
-		c.sent, c.over = true, k.over.Load()
-		c.anew = halfDone
+		c.sent, c.released = true, k.over.Load()
+		c.loginLost = halfDone
 		if err == nil {
 			return nil, h, &Failure{Misdirected, nil}
 		}
-		c.elsewhere = !lost && !halfDone && r.ContentLength == 0 && misdirected.Status == 0
+		c.retryable = !lost && !halfDone && r.ContentLength == 0 && misdirected.Status == 0
 		failure := misdirectedOr(misdirected, err, gone)
 		if misdirected.Status != 0 {
 			h = misdirected
@@ -126,7 +126,7 @@ func misdirectedOr(h client.Head, err error, gone bool) *Failure {
 	if h.Status != 0 {
 		return &Failure{Misdirected, err}
 	}
-	return name(err, gone)
+	return failureOf(err, gone)
 }
 
 // replayable says whether a request without a body may be sent twice (RFC 9110 section 9.2.2).
@@ -150,9 +150,9 @@ func timeout(err error) bool {
 
 // attempt asks over one connection, without one if there is none to be had. One that has gone bad while it was idle has heard
 // nothing of the request: then there is another.
-func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, client.Head, error) {
+func (p *http1Proxy) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, client.Head, error) {
 	for {
-		k, err := d.connect(c, r, fresh)
+		k, err := p.connect(c, r, fresh)
 		if err != nil {
 			return nil, client.Head{}, err
 		}
@@ -163,7 +163,7 @@ func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Req
 		h, err := client.Head{}, client.ErrStale
 		if !k.closed {
 			k.begin(r.Context(), r.ContentLength != 0)
-			h, err = d.converse(k, w, r)
+			h, err = p.converse(k, w, r)
 		}
 		if err != client.ErrStale || c.login && k.halfDone {
 			return k, h, err
@@ -175,13 +175,13 @@ func (d *direct) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Req
 // converse writes the head of the request in one piece, begins to send the body if there is one, and reads heads
 // until the final one. It passes informational ones on, however many: they are bounded by the time that the answer
 // may take, and by what they are long.
-func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (client.Head, error) {
-	_, open := r.Body.(*gathered) // its trailer fields were not announced, and may come meanwhile
+func (p *http1Proxy) converse(c *conn, w http.ResponseWriter, r *http.Request) (client.Head, error) {
+	_, open := r.Body.(*bufferedBody) // its trailer fields were not announced, and may come meanwhile
 	if err := c.WriteRequest(r, !open); err != nil {
 		return client.Head{}, err
 	}
 	if r.ContentLength != 0 {
-		d.upload(c, w, r)
+		p.upload(c, w, r)
 	}
 	for early := 0; early <= maxEarly; {
 		h, err := c.ReadHead(w.Header(), r.Method)
@@ -201,7 +201,7 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (clie
 				c.up.proceed() // reading the body makes the server tell the client so
 			}
 		case r.ProtoAtLeast(1, 1):
-			spell(w, h.Names)
+			spellNames(w, h.Names)
 			w.WriteHeader(h.Status)
 		}
 		clear(w.Header())
@@ -210,8 +210,8 @@ func (d *direct) converse(c *conn, w http.ResponseWriter, r *http.Request) (clie
 	return client.Head{}, fmt.Errorf("%w: informational responses of more than %d bytes", client.ErrMalformed, maxEarly)
 }
 
-// pass copies the answer to the client and keeps the connection, or closes it.
-func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *conn, h client.Head) *Failure {
+// copyResponse copies the answer to the client and keeps the connection, or closes it.
+func (p *http1Proxy) copyResponse(w http.ResponseWriter, r *http.Request, asked *call, c *conn, h client.Head) *Failure {
 	header := w.Header()
 	if header["Content-Type"] == nil {
 		header["Content-Type"] = nil // keeps a server from guessing one
@@ -228,11 +228,11 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 	if h.LoginHalfDone() && r.ProtoMajor == 1 && (!h.Keep || unusual(r)) {
 		header["Connection"] = []string{"close"} // the client has to begin anew, as the server has it
 	}
-	spell(w, h.Names)
+	spellNames(w, h.Names)
 	w.WriteHeader(h.Status)
 	c.BeginBody()
-	lost, gone := d.copyBody(w, c, h, r.ProtoMajor)
-	spell(w, c.TrailerNames)
+	lost, gone := p.copyBody(w, c, h, r.ProtoMajor)
+	spellNames(w, c.TrailerNames)
 	whole, left := true, r.Context().Err() != nil
 	if c.up != nil {
 		left = left || c.up.broke.Load()
@@ -246,18 +246,18 @@ func (d *direct) pass(w http.ResponseWriter, r *http.Request, asked *call, c *co
 	}
 	switch {
 	case lost == nil && gone == nil:
-		d.keep(c, asked, r, h, whole && h.Keep && !unusual(r) && c.Clean() && c.Release())
+		p.keep(c, asked, r, h, whole && h.Keep && !unusual(r) && c.Clean() && c.Release())
 		return nil
 	case gone != nil || left:
 		c.close()
-		return &Failure{ClientGone, cut(errors.Join(gone, lost))}
+		return &Failure{ClientGone, aborted(errors.Join(gone, lost))}
 	}
 	c.close()
 	word := Reset
 	if timeout(lost) {
 		word = Timeout
 	}
-	return &Failure{word, cut(lost)}
+	return &Failure{word, aborted(lost)}
 }
 
 // unusual says that a request has a body which some servers do not read, whatever its length says: what is left of it would be
@@ -269,7 +269,7 @@ func unusual(r *http.Request) bool {
 // copyBody copies as it comes: what is there is sent on before more is waited for, where nobody knows how much will come
 // or every event counts.
 // lost is what ended the origin's body too early, gone what ended the client.
-func (d *direct) copyBody(w http.ResponseWriter, c *conn, h client.Head, protocol int) (lost, gone error) {
+func (p *http1Proxy) copyBody(w http.ResponseWriter, c *conn, h client.Head, protocol int) (lost, gone error) {
 	if h.Length == 0 {
 		return nil, nil
 	}
@@ -285,16 +285,16 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h client.Head, protoco
 		source = c.Chunked(w.Header())
 	}
 	stream := h.Length < 0 || eventStream(w.Header())
-	lent, _ := d.copies.Get().(*[copySize]byte)
+	lent, _ := p.copies.Get().(*[copySize]byte)
 	if lent == nil {
 		lent = new([copySize]byte)
 	}
 	defer func() {
 		if gone == nil { // the HTTP/2 server may still be sending what a failed Write was given
-			d.copies.Put(lent)
+			p.copies.Put(lent)
 		}
 	}()
-	buffer, left, slow := lent[:], h.Length, d.pace.drip(w.Header(), h.Length, d.wait)
+	buffer, left, slow := lent[:], h.Length, p.pace.watch(w.Header(), h.Length, p.wait)
 	unsent, sent := stream, false
 	for {
 		if unsent && !source.Ready() {
@@ -313,7 +313,7 @@ func (d *direct) copyBody(w http.ResponseWriter, c *conn, h client.Head, protoco
 		}
 		n, err := source.Read(room)
 		if slow != nil && paced && err == nil {
-			err = slow.came(n, time.Since(began))
+			err = slow.read(n, time.Since(began))
 		}
 		if n > 0 {
 			left -= int64(n)

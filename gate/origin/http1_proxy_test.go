@@ -13,19 +13,19 @@ import (
 )
 
 // alone is an Origin of one server.
-func alone(d *direct) *Origin {
-	return &Origin{list: &list{wait: d.wait, servers: []*server{{direct: d}}}}
+func alone(d *http1Proxy) *Origin {
+	return &Origin{list: &list{wait: d.wait, servers: []*server{{http1: d}}}}
 }
 
 // straight is an Origin with its direct.
-func straight(t *testing.T, address string) (*Origin, *direct) {
+func straight(t *testing.T, address string) (*Origin, *http1Proxy) {
 	t.Helper()
 	o, err := New(Config{Servers: []string{address}, Wait: patience, InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.Close)
-	return o, o.list.servers[0].direct
+	return o, o.list.servers[0].http1
 }
 
 // ask sends one request without a client.
@@ -120,7 +120,7 @@ func TestSlowClientIsNotTheOriginsFault(t *testing.T) {
 	const answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n"
 	for piece := range len(answer) {
 		synctest.Test(t, func(t *testing.T) {
-			d := &direct{wait: time.Minute}
+			d := &http1Proxy{wait: time.Minute}
 			o := alone(d)
 			defer o.Close()
 			d.idle.put(newConn(&tape{said: []byte(answer), piece: piece + 1}, "", d.wait))

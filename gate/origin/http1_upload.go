@@ -41,7 +41,7 @@ const (
 var errBodyTooShort = errors.New("the body is shorter than its length")
 
 // upload begins to send r's body over c, whose head has been sent.
-func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
+func (p *http1Proxy) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 	// Without it a server may swallow what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
 	http.NewResponseController(w).EnableFullDuplex()
 	u := &upload{conn: c, quit: make(chan struct{}), done: make(chan struct{})}
@@ -51,7 +51,7 @@ func (d *direct) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 	u.active.Store(true)
 	c.up, c.Sending = u, &u.active
 	c.Conn.SetReadDeadline(time.Time{})
-	go u.send(d, r)
+	go u.send(p, r)
 }
 
 // proceed gives the go-ahead that a client asked for with its Expect. It says so to the client itself: net/http would do it when
@@ -132,7 +132,7 @@ func (u *upload) stop(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // send is the goroutine.
-func (u *upload) send(d *direct, r *http.Request) {
+func (u *upload) send(d *http1Proxy, r *http.Request) {
 	defer close(u.done)
 	defer u.active.Store(false)
 	if !u.wait() {

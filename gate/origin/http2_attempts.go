@@ -35,10 +35,10 @@ const (
 //   - where a connection that others had used before was closed without a word, as in direct.ask;
 //   - once where the server has answered 421, on a new connection: a server that shares connections between its sites may
 //     have meant this one only (RFC 9110 section 15.5.20).
-func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
-	f := r.Context().Value(flightKey{}).(*flight)
+func (p *http2Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	f := r.Context().Value(http2RequestKey{}).(*http2Request)
 	f.stall.begin(f.call.start.Add(p.wait))
-	defer f.stall.read(false)
+	defer f.stall.waitForServer(false)
 	o := owner{client: f.request.RemoteAddr}
 	if p.scheme == "https" {
 		o.host = hostname(f.request.Host)
@@ -97,12 +97,12 @@ func lost(err error) bool {
 }
 
 // again says whether the request may be sent once more.
-func (f *flight) again() bool {
+func (f *http2Request) again() bool {
 	return !f.gone() && !f.stall.expired() && (f.source == nil || f.source.again())
 }
 
 // pause waits before the attempt that follows the n-th one. It says whether there is to be one.
-func (f *flight) pause(ctx context.Context, n int) bool {
+func (f *http2Request) pause(ctx context.Context, n int) bool {
 	if n == 1 {
 		return true
 	}
@@ -119,8 +119,8 @@ func (f *flight) pause(ctx context.Context, n int) bool {
 
 // attempt is one way of a request to the server.
 type attempt struct {
-	proxy  *proxy
-	flight *flight
+	proxy  *http2Proxy
+	flight *http2Request
 	owner  owner
 	fresh  bool
 	not    []*h2conn
@@ -146,9 +146,9 @@ func (a *attempt) do(r *http.Request) (*http.Response, error) {
 	}
 	a.conn = c
 	a.used = c.used.Swap(true)
-	var u *upstream
+	var u *attemptBody
 	if f.source != nil {
-		u = &upstream{source: f.source}
+		u = &attemptBody{replayBody: f.source}
 	}
 	var written, heard atomic.Bool
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{

@@ -35,8 +35,8 @@ type h2conn struct {
 	gone     bool  // it is closed
 }
 
-// most is how many requests it carries, unless the server allows fewer.
-func (c *h2conn) most() int {
+// maxStreams is how many requests it carries, unless the server allows fewer.
+func (c *h2conn) maxStreams() int {
 	if c.wide {
 		return wideStreams
 	}
@@ -70,12 +70,12 @@ func (p *h2pool) dial(ctx context.Context, c *h2conn) error {
 	}
 	p.mu.Unlock()
 	c.reads.Store(engine)
-	c.look()
+	c.checkSettings()
 	return nil
 }
 
 func (p *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error) {
-	if err := p.files.take(ctx); err != nil {
+	if err := p.files.acquire(ctx); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
@@ -86,7 +86,7 @@ func (p *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error)
 	}
 	c.Conn, c.raw = raw, raw
 	if p.secure != nil {
-		if c.Conn, err = p.shake(ctx, raw, c.owner.host); err != nil {
+		if c.Conn, err = p.handshake(ctx, raw, c.owner.host); err != nil {
 			raw.Close()
 			return nil, &unconnected{err}
 		}
@@ -97,8 +97,8 @@ func (p *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error)
 	return p.narrow.NewClientConn(c)
 }
 
-// shake does the handshake, and insists on HTTP/2.
-func (p *h2pool) shake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
+// handshake does the handshake, and insists on HTTP/2.
+func (p *h2pool) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
 	config := p.secure.Clone()
 	config.NextProtos = []string{http2.NextProtoTLS}
 	if config.ServerName == "" {
@@ -123,17 +123,17 @@ func (u *unconnected) Unwrap() error { return u.error }
 // Read serves the engine. By the time that it reads on it has dealt with what came before.
 func (c *h2conn) Read(b []byte) (int, error) {
 	if c.reads.Load() != nil {
-		c.look()
+		c.checkSettings()
 	}
 	return c.Conn.Read(b)
 }
 
-// look looks whether the server's first settings have come.
-func (c *h2conn) look() {
+// checkSettings looks whether the server's first settings have come.
+func (c *h2conn) checkSettings() {
 	if engine := c.reads.Load(); engine != nil {
 		if allows := engine.State().MaxConcurrentStreams; allows > 0 {
 			c.reads.Store(nil)
-			c.pool.settle(c, allows)
+			c.pool.setStreamLimit(c, allows)
 		}
 	}
 }

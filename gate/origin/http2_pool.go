@@ -29,19 +29,19 @@ type h2pool struct {
 	address   string      // host:port of the server
 	secure    *tls.Config // nil: no TLS; ServerName "": the request's host
 	dialer    net.Dialer
-	connector connector // nil: dialer
-	files     *Files
+	connector dialFunc // nil: dialer
+	files     *Descriptors
 	wide      *http2.Transport
 	narrow    *http2.Transport
 
-	mu     sync.Mutex
-	busy   map[owner][]*h2conn
-	idle   map[kind][]*h2conn // the one used last at the end
-	count  int                // of idle ones: hosts may be the clients' choice
-	broad  int                // wide ones that are busy
-	allows int                // streams on a connection, as the server last said
-	known  bool               // it has said so
-	closed bool
+	mu          sync.Mutex
+	busy        map[owner][]*h2conn
+	idle        map[kind][]*h2conn // the one used last at the end
+	count       int                // of idle ones: hosts may be the clients' choice
+	broad       int                // wide ones that are busy
+	streamLimit int                // streams on a connection, as the server last said
+	known       bool               // it has said so
+	closed      bool
 }
 
 // owner is whose requests a connection carries.
@@ -70,7 +70,7 @@ const (
 func newH2Pool(address string, secure *tls.Config, wait time.Duration) (*h2pool, error) {
 	p := &h2pool{
 		address: address, secure: secure, dialer: net.Dialer{Timeout: connectTime, KeepAlive: 30 * time.Second},
-		busy: map[owner][]*h2conn{}, idle: map[kind][]*h2conn{}, allows: narrowStreams,
+		busy: map[owner][]*h2conn{}, idle: map[kind][]*h2conn{}, streamLimit: narrowStreams,
 	}
 	for engine, window := range map[**http2.Transport]int{&p.wide: wideWindow, &p.narrow: narrowWindow} {
 		// No pings at intervals: gRPC's servers end connections for them, and a server that is gone shows by what it does not
@@ -134,13 +134,13 @@ func (p *h2pool) choose(o owner, fresh bool, not []*h2conn) (c *h2conn, open boo
 	}
 	busy := p.busy[o]
 	for _, c := range busy {
-		if c.isReady && !c.single && c.requests < min(c.most(), p.allows) && !slices.Contains(not, c) && c.engine.ReserveNewRequest() {
+		if c.isReady && !c.single && c.requests < min(c.maxStreams(), p.streamLimit) && !slices.Contains(not, c) && c.engine.ReserveNewRequest() {
 			c.requests++
 			return c, true
 		}
 	}
 	for _, c := range busy {
-		if !c.isReady && !c.single && c.requests+c.waiting < min(c.most(), p.allows) {
+		if !c.isReady && !c.single && c.requests+c.waiting < min(c.maxStreams(), p.streamLimit) {
 			c.waiting++
 			return c, false
 		}
@@ -262,11 +262,11 @@ func (p *h2pool) drop(c *h2conn) {
 	c.beReady()
 }
 
-// settle notes how many streams the server allows on c, and lets who waits for that go on.
-func (p *h2pool) settle(c *h2conn, allows uint32) {
+// setStreamLimit notes how many streams the server allows on c, and lets who waits for that go on.
+func (p *h2pool) setStreamLimit(c *h2conn, allows uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.allows, p.known = int(min(allows, narrowStreams)), true
+	p.streamLimit, p.known = int(min(allows, narrowStreams)), true
 	c.beReady()
 }
 

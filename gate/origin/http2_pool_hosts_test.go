@@ -32,7 +32,7 @@ func TestHostileHostsWithoutEndOverHTTP2(t *testing.T) {
 	}
 	defer o.Close()
 	const hosts, room = 60, 20
-	o.list.servers[0].proxy.pool.count = idleConns - room // the others are elsewhere
+	o.list.servers[0].http2.pool.count = idleConns - room // the others are elsewhere
 	for i := range hosts {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Host = fmt.Sprintf("h%d.shop.example", i)

@@ -18,20 +18,20 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// proxy asks an HTTP/2 server.
-type proxy struct {
+// http2Proxy asks an HTTP/2 server.
+type http2Proxy struct {
 	scheme  string        // http or https
 	address string        // host:port of the server
 	wait    time.Duration // the longest without progress
-	pace    pace
+	pace    minRate
 	pool    *h2pool
 	held    atomic.Int64 // bytes of clients' bodies, kept to be sent again
 	reverse *httputil.ReverseProxy
 }
 
 // newProxy prepares a proxy; secure is nil where there is no TLS.
-func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, error) {
-	p := &proxy{address: address, scheme: "http", wait: wait}
+func newProxy(address string, secure *tls.Config, wait time.Duration) (*http2Proxy, error) {
+	p := &http2Proxy{address: address, scheme: "http", wait: wait}
 	if secure != nil {
 		p.scheme = "https"
 	}
@@ -41,30 +41,30 @@ func newProxy(address string, secure *tls.Config, wait time.Duration) (*proxy, e
 	return p, err
 }
 
-func (p *proxy) forward() {
+func (p *http2Proxy) forward() {
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      p,
 		ErrorLog:       log.New(io.Discard, "", 0), // every failure is named in the record
-		ModifyResponse: inspect,
-		ErrorHandler:   fail,
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   handleError,
 	}
 }
 
 // serve asks the server, and passes its answer on if there is one.
-func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &flight{call: *c, pace: p.pace, client: w, request: r, source: c.source}
+func (p *http2Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
+	f := &http2Request{call: *c, pace: p.pace, client: w, request: r, source: c.source}
 	// Stopping the body of an HTTP/1 client ends its request's context, and the answer must not end with it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	f.cancel = cancel
-	f.stall.wait, f.stall.end, f.stall.late = p.wait, f.abandon, f.ping
+	f.stall.wait, f.stall.onStall, f.stall.onLate = p.wait, f.abandon, f.ping
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).EnableFullDuplex() // see upload
 		if f.source == nil {
 			f.source = newSource(w, r, &p.held)
 		}
-		f.source.belong(f)
+		f.source.assign(f)
 	}
 	defer context.AfterFunc(r.Context(), func() {
 		if !f.stopped() {
@@ -74,7 +74,7 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	if ctx.Value(http.ServerContextKey) == nil {
 		ctx = context.WithValue(ctx, http.ServerContextKey, f) // without it ReverseProxy passes half an answer off as whole
 	}
-	out := r.WithContext(context.WithValue(ctx, flightKey{}, f))
+	out := r.WithContext(context.WithValue(ctx, http2RequestKey{}, f))
 	paced := &pacedWriter{ResponseWriter: w}
 	w = paced
 	defer func() {
@@ -88,15 +88,15 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		switch {
 		case c.failure != nil:
 		case f.broke != nil && !f.gone():
-			c.failure = &Failure{Reset, cut(f.broke)}
+			c.failure = &Failure{Reset, aborted(f.broke)}
 			if timeout(f.broke) {
 				c.failure.word = Timeout
 			}
 		case caught != nil: // the server is well: it was the client that took no more
-			c.failure = &Failure{ClientGone, cut(errors.Join(paced.slow, context.Cause(r.Context())))}
+			c.failure = &Failure{ClientGone, aborted(errors.Join(paced.slow, context.Cause(r.Context())))}
 		}
-		if c.elsewhere && f.source != nil {
-			r.Body = &upstream{source: f.source, last: true}
+		if c.retryable && f.source != nil {
+			r.Body = &attemptBody{replayBody: f.source, last: true}
 		}
 	}()
 	if !r.ProtoAtLeast(1, 1) {
@@ -118,10 +118,10 @@ func (f final) WriteHeader(status int) {
 // Unwrap serves http.ResponseController.
 func (f final) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
-func (p *proxy) close() { p.pool.close() }
+func (p *http2Proxy) close() { p.pool.close() }
 
 // rewrite makes the request that the origin gets. ReverseProxy has removed hop-by-hop fields already.
-func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
+func (p *http2Proxy) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	out.URL.Scheme, out.URL.Host = p.scheme, p.address
 	if p.scheme == "https" {

@@ -12,18 +12,18 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// flight is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
-type flight struct {
+// http2Request is what the callbacks of one forwarded request leave for serve; it travels in the request's context.
+type http2Request struct {
 	call    call
 	client  http.ResponseWriter
 	request *http.Request          // the client's
-	source  *source                // the client's body; nil: it has none
+	source  *replayBody            // the client's body; nil: it has none
 	conn    *h2conn                // that the answer comes over; nil: there is none
 	asked   atomic.Pointer[h2conn] // that the request went over, for ping; nil: none
 	broke   error                  // what ended the server's body too early
 	ended   bool                   // the server's body was read to its end
 	stall   stall
-	pace    pace
+	pace    minRate
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
@@ -31,15 +31,15 @@ type flight struct {
 	abandoned bool
 }
 
-type flightKey struct{}
+type http2RequestKey struct{}
 
 // gone says whether the client has left, or its body broke. Where the body was stopped, it only looks so.
-func (f *flight) gone() bool {
+func (f *http2Request) gone() bool {
 	return f.source != nil && f.source.broke() || !f.stopped() && f.request.Context().Err() != nil
 }
 
 // stopped says whether nobody wants the rest of the client's body.
-func (f *flight) stopped() bool {
+func (f *http2Request) stopped() bool {
 	if f.source == nil {
 		return false
 	}
@@ -50,7 +50,7 @@ func (f *flight) stopped() bool {
 
 // abandon ends the request. Where the engine waits for the server to take more, it looks at no context: closing the answer
 // ends that.
-func (f *flight) abandon() {
+func (f *http2Request) abandon() {
 	f.cancel() // first: Close would wait for the stream's end otherwise
 	f.mu.Lock()
 	f.abandoned = true
@@ -62,15 +62,15 @@ func (f *flight) abandon() {
 }
 
 // ping is what stall does about a late byte.
-func (f *flight) ping() {
+func (f *http2Request) ping() {
 	if c := f.asked.Load(); c != nil {
 		c.ping(f.stall.wait)
 	}
 }
 
 // answer takes the body of the server's answer.
-func (f *flight) answer(answer *http.Response) *downstream {
-	d := &downstream{body: answer.Body, flight: f, answer: answer, drip: f.pace.drip(answer.Header, answer.ContentLength, f.stall.wait)}
+func (f *http2Request) answer(answer *http.Response) *http2ResponseBody {
+	d := &http2ResponseBody{body: answer.Body, flight: f, answer: answer, drip: f.pace.watch(answer.Header, answer.ContentLength, f.stall.wait)}
 	f.mu.Lock()
 	f.body = d
 	abandoned := f.abandoned
@@ -82,7 +82,7 @@ func (f *flight) answer(answer *http.Response) *downstream {
 }
 
 // release gives the connection back.
-func (f *flight) release() {
+func (f *http2Request) release() {
 	f.asked.Store(nil)
 	if f.conn != nil {
 		f.conn.pool.release(f.conn, f.ended && (f.source == nil || f.source.whole()))
@@ -90,29 +90,29 @@ func (f *flight) release() {
 	}
 }
 
-// downstream is a server's body; it notes that it broke, or stalled.
-type downstream struct {
+// http2ResponseBody is a server's body; it notes that it broke, or stalled.
+type http2ResponseBody struct {
 	body   io.ReadCloser
-	flight *flight
+	flight *http2Request
 	answer *http.Response
-	drip   *drip
+	drip   *rateWatch
 	closed atomic.Bool
 }
 
 // Read serves io.Reader.
-func (d *downstream) Read(p []byte) (int, error) {
+func (d *http2ResponseBody) Read(p []byte) (int, error) {
 	var since time.Time
 	if d.drip != nil {
 		since = time.Now()
 	}
-	d.flight.stall.read(true)
+	d.flight.stall.waitForServer(true)
 	n, err := d.body.Read(p)
-	over := d.flight.stall.read(false)
+	over := d.flight.stall.waitForServer(false)
 	if c := d.flight.asked.Load(); n > 0 && c != nil {
 		c.heard()
 	}
 	if d.drip != nil && err == nil && (d.flight.source == nil || d.flight.source.whole()) {
-		err = d.drip.came(n, time.Since(since))
+		err = d.drip.read(n, time.Since(since))
 	}
 	switch {
 	case err == io.EOF:
@@ -128,7 +128,7 @@ func (d *downstream) Read(p []byte) (int, error) {
 }
 
 // Close serves io.Closer. The engine would count what nobody reads twice otherwise.
-func (d *downstream) Close() error {
+func (d *http2ResponseBody) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}

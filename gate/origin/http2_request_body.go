@@ -12,21 +12,21 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// source is a client's body on its way to HTTP/2 servers, one after another where the first ones do nothing about the request.
+// replayBody is a client's body on its way to HTTP/2 servers, one after another where the first ones do nothing about the request.
 //
 // What was read of it is kept for that while it is small: a server that has not looked at a request has given no more window
 // than the 64 KiB that it begins with, as a rule. A server that took more, or has begun to answer, is the last one.
-type source struct {
+type replayBody struct {
 	body    io.ReadCloser
 	client  http.ResponseWriter
 	request *http.Request // the client's
 	held    *atomic.Int64 // what all sources of a server keep
 
 	mu      sync.Mutex
-	free    sync.Cond // nobody waits for the client any more, or an attempt is over
-	flight  *flight   // whose time it is
-	reading bool      // the client is waited for
-	read    bool      // it was
+	free    sync.Cond     // nobody waits for the client any more, or an attempt is over
+	flight  *http2Request // whose time it is
+	reading bool          // the client is waited for
+	read    bool          // it was
 	kept    []byte
 	spent   bool  // its beginning is not there any more, or not wanted
 	err     error // how it ended
@@ -41,22 +41,22 @@ const (
 
 var errEnded = errors.New("the attempt is over")
 
-func newSource(w http.ResponseWriter, r *http.Request, held *atomic.Int64) *source {
-	s := &source{body: r.Body, client: w, request: r, held: held}
+func newSource(w http.ResponseWriter, r *http.Request, held *atomic.Int64) *replayBody {
+	s := &replayBody{body: r.Body, client: w, request: r, held: held}
 	s.free.L = &s.mu
 	return s
 }
 
-// upstream is a source as one attempt reads it.
-type upstream struct {
-	*source
+// attemptBody is a source as one attempt reads it.
+type attemptBody struct {
+	*replayBody
 	at   int  // of what is kept
 	over bool // the attempt is
 	last bool // closing it closes the client's body
 }
 
 // Read serves io.Reader.
-func (u *upstream) Read(p []byte) (int, error) {
+func (u *attemptBody) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for {
@@ -91,13 +91,13 @@ func (u *upstream) Read(p []byte) (int, error) {
 }
 
 // ask and got are called with mu held, before and after the client is waited for.
-func (s *source) ask() {
+func (s *replayBody) ask() {
 	s.reading, s.read = true, true
-	s.flight.stall.send(!s.stopped)
+	s.flight.stall.waitForClient(!s.stopped)
 }
 
-func (s *source) got(err error) {
-	s.flight.stall.send(false)
+func (s *replayBody) got(err error) {
+	s.flight.stall.waitForClient(false)
 	s.reading, s.err = false, err
 	if err == io.EOF {
 		client.StripTrailer(s.request.Trailer)
@@ -106,7 +106,7 @@ func (s *source) got(err error) {
 }
 
 // piece is how much is fetched at once.
-func (s *source) piece() int {
+func (s *replayBody) piece() int {
 	if length := s.request.ContentLength; length >= 0 {
 		return int(min(copySize, length+1))
 	}
@@ -114,7 +114,7 @@ func (s *source) piece() int {
 }
 
 // fetch waits for the client in a goroutine of its own, so that an attempt can end meanwhile. What comes is for the next one.
-func (s *source) fetch(kept []byte) {
+func (s *replayBody) fetch(kept []byte) {
 	n, err := s.body.Read(kept[len(kept):cap(kept)])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,13 +124,13 @@ func (s *source) fetch(kept []byte) {
 }
 
 // drop is called with mu held.
-func (s *source) drop() {
+func (s *replayBody) drop() {
 	s.held.Add(-int64(len(s.kept)))
 	s.kept = nil
 }
 
 // Close serves the engine: the attempt is over. A client's body that no other attempt will read is not waited for.
-func (u *upstream) Close() error {
+func (u *attemptBody) Close() error {
 	u.mu.Lock()
 	u.over = true
 	u.free.Broadcast()
@@ -143,7 +143,7 @@ func (u *upstream) Close() error {
 }
 
 // answered says that the server has begun its answer: there is no other attempt.
-func (u *upstream) answered() {
+func (u *attemptBody) answered() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.spent = true
@@ -154,52 +154,52 @@ func (u *upstream) answered() {
 }
 
 // again says whether another attempt may have the body from its beginning.
-func (s *source) again() bool {
+func (s *replayBody) again() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.spent && !s.stopped && (s.err == nil || s.err == io.EOF)
 }
 
 // whole says whether it was read to its end, or nobody has begun.
-func (s *source) whole() bool {
+func (s *replayBody) whole() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.read || s.err == io.EOF
 }
 
 // untouched says whether nobody has asked the client for it.
-func (s *source) untouched() bool {
+func (s *replayBody) untouched() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.read
 }
 
 // pending says whether the client is waited for, or was until it was stopped.
-func (s *source) pending() bool {
+func (s *replayBody) pending() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reading || s.waited
 }
 
 // broke says whether the client broke it off. Where it was stopped, it only looks so.
-func (s *source) broke() bool {
+func (s *replayBody) broke() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.stopped && s.err != nil && s.err != io.EOF
 }
 
-// belong makes f the one whose time it is.
-func (s *source) belong(f *flight) {
+// assign makes f the one whose time it is.
+func (s *replayBody) assign(f *http2Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flight = f
-	f.stall.send(s.reading)
+	f.stall.waitForClient(s.reading)
 }
 
 // stop lets nobody wait for a client that says no more.
-func (s *source) stop() {
+func (s *replayBody) stop() {
 	s.mu.Lock()
-	s.flight.stall.send(false)
+	s.flight.stall.waitForClient(false)
 	s.waited = s.waited || s.reading && !s.stopped
 	done := !s.read || s.err != nil || s.stopped
 	s.stopped = s.stopped || !done && s.request.Context().Err() == nil
@@ -213,7 +213,7 @@ func (s *source) stop() {
 }
 
 // finish waits until nobody reads any more, and lets the server of an HTTP/1 client read on.
-func (s *source) finish() {
+func (s *replayBody) finish() {
 	s.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,9 +11,9 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// inspect sees the final answer before the client does.
-func inspect(answer *http.Response) error {
-	f := answer.Request.Context().Value(flightKey{}).(*flight)
+// modifyResponse sees the final answer before the client does.
+func modifyResponse(answer *http.Response) error {
+	f := answer.Request.Context().Value(http2RequestKey{}).(*http2Request)
 	if status, _, _ := strings.Cut(answer.Status, " "); answer.StatusCode < 200 || answer.StatusCode > 999 || len(status) != 3 {
 		return &Failure{Garbage, fmt.Errorf("status %q", status)} // a server would panic
 	}
@@ -21,8 +21,8 @@ func inspect(answer *http.Response) error {
 		f.call.status = answer.StatusCode
 		return &Failure{Misdirected, nil}
 	}
-	f.call.answered(answer.StatusCode)
-	f.call.begun = true
+	f.call.responded(answer.StatusCode)
+	f.call.responseBegun = true
 	switch answer.StatusCode {
 	case http.StatusNoContent, http.StatusNotModified:
 		// They have no body, whatever their length says (RFC 9110 section 8.6): the engine would miss it.
@@ -46,18 +46,18 @@ func inspect(answer *http.Response) error {
 	return nil
 }
 
-// fail notes why a server did not answer.
-func fail(_ http.ResponseWriter, r *http.Request, err error) {
-	f := r.Context().Value(flightKey{}).(*flight)
+// handleError notes why a server did not answer.
+func handleError(_ http.ResponseWriter, r *http.Request, err error) {
+	f := r.Context().Value(http2RequestKey{}).(*http2Request)
 	c := &f.call
-	c.failure = name(err, f.gone())
-	c.first = time.Since(c.start)
+	c.failure = failureOf(err, f.gone())
+	c.timeToFirstByte = time.Since(c.start)
 	if f.source != nil {
-		c.unread, c.waited = !f.source.whole(), f.source.pending()
+		c.unread, c.waitedForClient = !f.source.whole(), f.source.pending()
 	}
 	var op *net.OpError
 	var never *unconnected
 	dialed := errors.As(err, &op) && op.Op == "dial" || errors.As(err, &never)
 	broke := c.failure.word == Reset && f.source == nil && replayable(r.Method)
-	c.elsewhere = c.status == 0 && f.again() && (dialed || broke || unprocessed(err))
+	c.retryable = c.status == 0 && f.again() && (dialed || broke || unprocessed(err))
 }

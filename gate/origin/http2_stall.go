@@ -9,9 +9,9 @@ import (
 // server's next byte may take one wait. Only that time counts. While the client is slow to take what has come, or while more
 // of its own body is waited for, nothing is bounded.
 type stall struct {
-	wait time.Duration
-	end  func() // ends the request
-	late func() // called when the byte has taken lateAfter, twice as long, four times …; may block; nil: nothing is called
+	wait    time.Duration
+	onStall func() // ends the request
+	onLate  func() // called when the byte has taken lateAfter, twice as long, four times …; may block; nil: nothing is called
 
 	mu      sync.Mutex
 	timer   *time.Timer // nil: nothing was waited for yet
@@ -24,8 +24,8 @@ type stall struct {
 // lateAfter is how long a byte is waited for before late is called. Answers that go on are quicker.
 const lateAfter = time.Second
 
-// read says that the server's next byte is waited for, or no more. It returns whether the answer was ended.
-func (s *stall) read(waiting bool) (over bool) {
+// waitForServer says that the server's next byte is waited for, or no more. It returns whether the answer was ended.
+func (s *stall) waitForServer(waiting bool) (over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reading = waiting
@@ -50,8 +50,8 @@ func (s *stall) expired() bool {
 	return s.over
 }
 
-// send says that the client's next byte is waited for, or no more: it is with the server now, or nobody wants it.
-func (s *stall) send(waiting bool) {
+// waitForClient says that the client's next byte is waited for, or no more: it is with the server now, or nobody wants it.
+func (s *stall) waitForClient(waiting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sending = waiting
@@ -91,8 +91,8 @@ func (s *stall) expire() {
 	s.mu.Unlock()
 	switch {
 	case over:
-		s.end()
-	case late && s.late != nil:
-		s.late()
+		s.onStall()
+	case late && s.onLate != nil:
+		s.onLate()
 	}
 }

@@ -212,39 +212,61 @@ func TestStall(t *testing.T) {
 		run  func(s *stall)
 		over bool
 	}{
-		{"in time", func(s *stall) { s.read(true); time.Sleep(wait - 1); s.read(false) }, false},
-		{"too late", func(s *stall) { s.read(true); time.Sleep(wait + 1) }, true},
-		{"too late again", func(s *stall) { s.read(true); s.read(false); s.read(true); time.Sleep(wait + 1) }, true},
-		{"nobody reads", func(s *stall) { s.read(true); s.read(false); time.Sleep(9 * wait) }, false},
+		{"in time", func(s *stall) { s.waitForServer(true); time.Sleep(wait - 1); s.waitForServer(false) }, false},
+		{"too late", func(s *stall) { s.waitForServer(true); time.Sleep(wait + 1) }, true},
+		{"too late again", func(s *stall) {
+			s.waitForServer(true)
+			s.waitForServer(false)
+			s.waitForServer(true)
+			time.Sleep(wait + 1)
+		}, true},
+		{"nobody reads", func(s *stall) { s.waitForServer(true); s.waitForServer(false); time.Sleep(9 * wait) }, false},
 		{"every read begins anew", func(s *stall) {
 			for range 9 {
-				s.read(true)
+				s.waitForServer(true)
 				time.Sleep(wait - 1)
-				s.read(false)
+				s.waitForServer(false)
 			}
 		}, false},
-		{"the client sends", func(s *stall) { s.send(true); s.read(true); time.Sleep(9 * wait) }, false},
-		{"it has sent", func(s *stall) { s.send(true); s.read(true); time.Sleep(9 * wait); s.send(false); time.Sleep(wait - 1) }, false},
-		{"and the server has nothing to say", func(s *stall) { s.send(true); s.read(true); s.send(false); time.Sleep(wait + 1) }, true},
+		{"the client sends", func(s *stall) { s.waitForClient(true); s.waitForServer(true); time.Sleep(9 * wait) }, false},
+		{"it has sent", func(s *stall) {
+			s.waitForClient(true)
+			s.waitForServer(true)
+			time.Sleep(9 * wait)
+			s.waitForClient(false)
+			time.Sleep(wait - 1)
+		}, false},
+		{"and the server has nothing to say", func(s *stall) {
+			s.waitForClient(true)
+			s.waitForServer(true)
+			s.waitForClient(false)
+			time.Sleep(wait + 1)
+		}, true},
 		{"it sends now and then", func(s *stall) {
-			s.read(true)
+			s.waitForServer(true)
 			for range 9 {
-				s.send(false)
+				s.waitForClient(false)
 				time.Sleep(wait - 1)
-				s.send(true)
+				s.waitForClient(true)
 				time.Sleep(wait)
 			}
 		}, false},
-		{"the timer is late", func(s *stall) { s.read(true); time.Sleep(wait - 1); s.read(false); s.read(true); s.expire() }, false},
-		{"the timer is very late", func(s *stall) { s.read(true); time.Sleep(wait - 1); s.read(false); s.expire() }, false},
+		{"the timer is late", func(s *stall) {
+			s.waitForServer(true)
+			time.Sleep(wait - 1)
+			s.waitForServer(false)
+			s.waitForServer(true)
+			s.expire()
+		}, false},
+		{"the timer is very late", func(s *stall) { s.waitForServer(true); time.Sleep(wait - 1); s.waitForServer(false); s.expire() }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ended := false
-				s := &stall{wait: wait, end: func() { ended = true }}
+				s := &stall{wait: wait, onStall: func() { ended = true }}
 				test.run(s)
 				synctest.Wait()
-				if over := s.read(false); over != test.over || ended != test.over {
+				if over := s.waitForServer(false); over != test.over || ended != test.over {
 					t.Errorf("over %v, ended %v", over, ended)
 				}
 			})
@@ -260,43 +282,48 @@ func TestStallSaysThatAByteIsLate(t *testing.T) {
 		run  func(s *stall)
 		want []time.Duration // after the beginning
 	}{
-		{"in time", func(s *stall) { s.read(true); time.Sleep(lateAfter - 1); s.read(false); time.Sleep(wait) }, nil},
+		{"in time", func(s *stall) {
+			s.waitForServer(true)
+			time.Sleep(lateAfter - 1)
+			s.waitForServer(false)
+			time.Sleep(wait)
+		}, nil},
 		{"the head", func(s *stall) { s.begin(time.Now().Add(wait)); time.Sleep(5 * time.Second) },
 			[]time.Duration{1 * time.Second, 2 * time.Second, 4 * time.Second}},
-		{"the body, to the end", func(s *stall) { s.read(true); time.Sleep(9 * wait) },
+		{"the body, to the end", func(s *stall) { s.waitForServer(true); time.Sleep(9 * wait) },
 			[]time.Duration{1 * time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second}},
 		{"every read begins anew", func(s *stall) {
 			for range 2 {
-				s.read(true)
+				s.waitForServer(true)
 				time.Sleep(1500 * time.Millisecond)
-				s.read(false)
+				s.waitForServer(false)
 			}
 		}, []time.Duration{1 * time.Second, 2500 * time.Millisecond}},
 		{"the client sends", func(s *stall) {
-			s.send(true)
+			s.waitForClient(true)
 			s.begin(time.Now().Add(wait))
 			time.Sleep(wait)
-			s.send(false)
+			s.waitForClient(false)
 			time.Sleep(1500 * time.Millisecond)
 		},
 			[]time.Duration{wait + time.Second}},
 		{"the timer is late", func(s *stall) {
-			s.read(true)
+			s.waitForServer(true)
 			time.Sleep(lateAfter - 1)
-			s.read(false)
-			s.read(true)
+			s.waitForServer(false)
+			s.waitForServer(true)
 			s.expire()
-			s.read(false)
+			s.waitForServer(false)
 		}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				late := make(chan time.Duration, 64)
-				s := &stall{wait: wait, end: func() {}, late: func() { late <- time.Since(began) }}
+				s := &stall{wait: wait, onStall: func() {}, onLate: func() { late <- time.Since(began) }}
 				test.run(s)
 				synctest.Wait()
-				s.read(false)
+				s.waitForServer(false)
 				close(late)
 				var got []time.Duration
 				for after := range late {

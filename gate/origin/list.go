@@ -15,11 +15,11 @@ import (
 
 // list is the servers of one origin: it chooses whom a request goes to.
 type list struct {
-	servers []*server
-	wait    time.Duration
-	kept    keptConns
-	files   *Files
-	told    func(Health) // nil: nobody is
+	servers  []*server
+	wait     time.Duration
+	kept     keptConns
+	files    *Descriptors
+	onHealth func(Health) // nil: nobody is
 
 	mu   sync.Mutex // guards next and every server's health
 	next int        // where the search begins, so that ties go round
@@ -27,10 +27,10 @@ type list struct {
 
 // health is what the latest failures say of a server.
 type health struct {
-	latest [failuresAtMost]time.Time // the last failures, the oldest first
-	until  time.Time                 // it is left out until then; zero: it is not
-	span   time.Duration             // how long it is left out
-	trying time.Time                 // its time is over, and until then one request alone finds out
+	latest  [failuresAtMost]time.Time // the last failures, the oldest first
+	until   time.Time                 // it is left out until then; zero: it is not
+	span    time.Duration             // how long it is left out
+	probing time.Time                 // its time is over, and until then one request alone finds out
 }
 
 const (
@@ -45,33 +45,33 @@ type call struct {
 	list   *list
 	server *server
 	start  time.Time
-	trial  bool // the server is out: it is found out whether it is well again
+	probe  bool // the server is out: it is found out whether it is well again
 
 	login bool  // the request presents a login of its connection: it goes on no connection that is anybody else's
 	own   *conn // the client's own, to begin with; nil: it has none
 
-	status    int            // of the server's final answer; 0: none came
-	first     time.Duration  // until it came, or until it was given up
-	failure   *Failure       // nil: the client has a whole answer
-	begun     bool           // the client has the beginning of an answer
-	elsewhere bool           // with failure: another server may be asked
-	source    *source        // the client's body, where an HTTP/2 server was asked
-	gathered  *gathered      // the client's body, where it was waited for
-	unread    bool           // with failure: the client's body was not read to its end
-	waited    bool           // with failure: the client's body was waited for
-	anew      bool           // with failure: the client has to begin its login anew, on another connection
-	sent      bool           // the server has heard of the request, perhaps
-	over      *chan struct{} // closed when it has let go of it, which was given up; nil: nobody knows
+	status          int            // of the server's final answer; 0: none came
+	timeToFirstByte time.Duration  // until it came, or until it was given up
+	failure         *Failure       // nil: the client has a whole answer
+	responseBegun   bool           // the client has the beginning of an answer
+	retryable       bool           // with failure: another server may be asked
+	source          *replayBody    // the client's body, where an HTTP/2 server was asked
+	gathered        *bufferedBody  // the client's body, where it was waited for
+	unread          bool           // with failure: the client's body was not read to its end
+	waitedForClient bool           // with failure: the client's body was waited for
+	loginLost       bool           // with failure: the client has to begin its login anew, on another connection
+	sent            bool           // the server has heard of the request, perhaps
+	released        *chan struct{} // closed when it has let go of it, which was given up; nil: nobody knows
 }
 
-// answered notes the head of a final answer: whatever comes after it, the server is there.
-func (c *call) answered(status int) {
-	c.status, c.first = status, time.Since(c.start)
-	if c.trial {
+// responded notes the head of a final answer: whatever comes after it, the server is there.
+func (c *call) responded(status int) {
+	c.status, c.timeToFirstByte = status, time.Since(c.start)
+	if c.probe {
 		c.list.restore(c.server)
 	}
-	if news, said := c.server.trouble.answered(c.server.address); said && c.list.told != nil {
-		c.list.told(news)
+	if news, said := c.server.outage.answered(c.server.address); said && c.list.onHealth != nil {
+		c.list.onHealth(news)
 	}
 }
 
@@ -79,7 +79,7 @@ func (c *call) answered(status int) {
 func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
 	c := call{list: l, start: time.Now(), login: client.PresentsLogin(r.Header)}
 	if !l.resume(&c, r) {
-		l.pick(&c, nil)
+		l.choose(&c, nil)
 	}
 	l = c.list
 	var body *pacedBody
@@ -94,10 +94,10 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 		}
 	}()
 	if c.failure == nil {
-		return c.server.address, c.status, c.first, nil
+		return c.server.address, c.status, c.timeToFirstByte, nil
 	}
 	l.failed(&c)
-	if c.elsewhere {
+	if c.retryable {
 		l.retry(w, r, &c)
 		if c.gathered != nil {
 			if c.source != nil {
@@ -107,15 +107,15 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, stat
 		}
 	}
 	if c.failure == nil {
-		return c.server.address, c.status, c.first, nil
+		return c.server.address, c.status, c.timeToFirstByte, nil
 	}
 	if c.failure.word == ClientGone && (clientStalled(c.failure) || body != nil && body.slow.Load()) {
 		c.failure = &Failure{ClientSlow, c.failure.cause}
 	}
-	if !c.begun {
-		c.failure.answer(w, (c.unread || c.anew) && r.ProtoMajor == 1)
+	if !c.responseBegun {
+		c.failure.respond(w, (c.unread || c.loginLost) && r.ProtoMajor == 1)
 	}
-	return c.server.address, c.status, c.first, c.left()
+	return c.server.address, c.status, c.timeToFirstByte, c.result()
 }
 
 // resume chooses the connection that is the client's own, and with it the server.
@@ -132,16 +132,16 @@ func (l *list) resume(c *call, r *http.Request) bool {
 		return false
 	}
 	c.own, c.list, c.server = k.conn, k.list, k.server
-	k.server.flying.Add(1)
+	k.server.inFlight.Add(1)
 	return true
 }
 
 // retry asks others, each once, until one answers or the time that an answer may take is over.
 func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
 	tried := []*server{c.server}
-	for c.failure != nil && c.elsewhere && !c.begun && time.Since(c.start) < l.wait && r.Context().Err() == nil {
+	for c.failure != nil && c.retryable && !c.responseBegun && time.Since(c.start) < l.wait && r.Context().Err() == nil {
 		next := call{list: l, start: c.start, login: c.login, source: c.source, gathered: c.gathered}
-		if l.pick(&next, tried); next.server == nil {
+		if l.choose(&next, tried); next.server == nil {
 			return
 		}
 		next.server.serve(w, r, &next)
@@ -152,9 +152,9 @@ func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 }
 
-// pick chooses the server that has the fewest requests in flight of those that are well and not tried yet; where none is,
+// choose chooses the server that has the fewest requests in flight of those that are well and not tried yet; where none is,
 // the one whose failure is longest ago.
-func (l *list) pick(c *call, tried []*server) {
+func (l *list) choose(c *call, tried []*server) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var best, last *server
@@ -162,11 +162,11 @@ func (l *list) pick(c *call, tried []*server) {
 		s := l.servers[(l.next+i)%len(l.servers)]
 		switch {
 		case tried != nil && slices.Contains(tried, s):
-		case !s.until.IsZero() && (time.Now().Before(s.trying) || time.Now().Before(s.until)):
+		case !s.until.IsZero() && (time.Now().Before(s.probing) || time.Now().Before(s.until)):
 			if last == nil || s.latest[failuresAtMost-1].Before(last.latest[failuresAtMost-1]) {
 				last = s
 			}
-		case best == nil || s.flying.Load() < best.flying.Load():
+		case best == nil || s.inFlight.Load() < best.inFlight.Load():
 			best = s
 		}
 	}
@@ -177,10 +177,10 @@ func (l *list) pick(c *call, tried []*server) {
 	case best == nil:
 		best = last
 	case !best.until.IsZero():
-		best.trying = time.Now().Add(best.span) // who takes longer, such as with a body of hours, is not waited for
+		best.probing = time.Now().Add(best.span) // who takes longer, such as with a body of hours, is not waited for
 	}
-	c.server, c.trial = best, !best.until.IsZero()
-	best.flying.Add(1)
+	c.server, c.probe = best, !best.until.IsZero()
+	best.inFlight.Add(1)
 }
 
 // failed notes a failure that the server is to blame for. While a server is out, those of requests that had nowhere else to
@@ -188,10 +188,10 @@ func (l *list) pick(c *call, tried []*server) {
 func (l *list) failed(c *call) {
 	s, now := c.server, time.Now()
 	// A body that the client has not sent, or an answer that it has not taken, may be why a server gave up.
-	blamed := c.failure.blames() && !c.waited && !c.begun
+	blamed := c.failure.blames() && !c.waitedForClient && !c.responseBegun
 	if blamed && c.status == 0 {
-		if news, said := s.trouble.failed(s.address, c.failure); said && l.told != nil {
-			l.told(news)
+		if news, said := s.outage.failed(s.address, c.failure); said && l.onHealth != nil {
+			l.onHealth(news)
 		}
 	}
 	l.mu.Lock()
@@ -203,8 +203,8 @@ func (l *list) failed(c *call) {
 	}
 	switch {
 	case !s.until.IsZero() && now.Before(s.until):
-	case !s.until.IsZero() && c.trial:
-		s.trying = time.Time{} // the next request tries, if this one has found out nothing
+	case !s.until.IsZero() && c.probe:
+		s.probing = time.Time{} // the next request tries, if this one has found out nothing
 		if blamed && c.status == 0 {
 			s.span = min(2*s.span, outAtMost)
 			s.until = now.Add(s.span)
@@ -228,12 +228,12 @@ func (f *Failure) blames() bool {
 	var host x509.HostnameError
 	var fields *client.FieldsError
 	return f.word != ClientGone && f.word != Misdirected && !errors.As(f, &host) && !errors.As(f, &fields) &&
-		!refusedName(f) && !errors.Is(f, client.ErrStale) && !errors.Is(f, errNoFiles) &&
+		!rejectedName(f) && !errors.Is(f, client.ErrStale) && !errors.Is(f, errNoFiles) &&
 		!errors.Is(f, syscall.EMFILE) && !errors.Is(f, syscall.ENFILE)
 }
 
-// refusedName says whether a server has refused the name in the handshake (RFC 6066 section 3).
-func refusedName(err error) bool {
+// rejectedName says whether a server has refused the name in the handshake (RFC 6066 section 3).
+func rejectedName(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error" && op.Err.Error() == "tls: unrecognized name"
 }
@@ -243,8 +243,8 @@ func (l *list) status() []Status {
 	defer l.mu.Unlock()
 	out := make([]Status, len(l.servers))
 	for i, s := range l.servers {
-		out[i] = Status{Address: s.address, InFlight: int(s.flying.Load()), Failures: s.failures.Load(), OutUntil: s.until}
-		out[i].Down, out[i].Since, out[i].Err = s.trouble.status()
+		out[i] = Status{Address: s.address, InFlight: int(s.inFlight.Load()), Failures: s.failures.Load(), OutUntil: s.until}
+		out[i].Down, out[i].Since, out[i].Err = s.outage.status()
 	}
 	return out
 }

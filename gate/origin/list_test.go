@@ -59,7 +59,7 @@ func TestLeastBusyIsAsked(t *testing.T) {
 	l := &list{servers: []*server{{address: "a"}, {address: "b"}, {address: "c"}}}
 	pick := func() string {
 		var c call
-		l.pick(&c, nil)
+		l.choose(&c, nil)
 		return c.server.address
 	}
 	var ties []string
@@ -69,8 +69,8 @@ func TestLeastBusyIsAsked(t *testing.T) {
 	if want := []string{"a", "b", "c", "a", "b", "c"}; !reflect.DeepEqual(ties, want) {
 		t.Errorf("%v, want %v", ties, want)
 	}
-	l.servers[1].flying.Store(0)
-	l.servers[2].flying.Store(1)
+	l.servers[1].inFlight.Store(0)
+	l.servers[2].inFlight.Store(1)
 	if got := []string{pick(), pick()}; got[0] != "b" {
 		t.Errorf("%v, but b was idle", got)
 	}
@@ -169,13 +169,13 @@ type bench struct {
 // ask sends a request to whoever is picked and says who that was.
 func (b bench) ask(failing bool) string {
 	c := call{list: b.l, start: time.Now()}
-	b.l.pick(&c, nil)
-	c.server.flying.Add(-1)
+	b.l.choose(&c, nil)
+	c.server.inFlight.Add(-1)
 	if failing && c.server.address == "a" {
 		c.failure = &Failure{Refused, nil}
 		b.l.failed(&c)
 	} else {
-		c.answered(200)
+		c.responded(200)
 	}
 	return c.server.address
 }
@@ -251,19 +251,19 @@ func TestOneRequestTries(t *testing.T) {
 		var trial call
 		for range 8 {
 			c := call{list: l}
-			if l.pick(&c, nil); c.server.address == "a" {
+			if l.choose(&c, nil); c.server.address == "a" {
 				tries++
 				trial = c
 			}
 		}
-		if tries != 1 || !trial.trial {
+		if tries != 1 || !trial.probe {
 			t.Fatalf("%d requests try", tries)
 		}
 		trial.failure = &Failure{ClientGone, nil} // it has found out nothing
 		l.failed(&trial)
 		var c call
 		for range 8 {
-			if l.pick(&c, nil); c.server.address == "a" {
+			if l.choose(&c, nil); c.server.address == "a" {
 				return
 			}
 		}
@@ -284,14 +284,14 @@ func TestAllAreOut(t *testing.T) {
 		}
 		for _, want := range []string{"c", "a", "b", "c"} {
 			c := call{list: l}
-			if l.pick(&c, nil); c.server.address != want || !c.trial {
+			if l.choose(&c, nil); c.server.address != want || !c.probe {
 				t.Errorf("%s, want %s", c.server.address, want)
 			}
 			fail(c.server)
 		}
 		c := call{list: l}
-		l.pick(&c, nil)
-		c.answered(200) // it was the last resort, and is well
+		l.choose(&c, nil)
+		c.responded(200) // it was the last resort, and is well
 		if s := l.status()[0]; !s.OutUntil.IsZero() {
 			t.Errorf("%+v", s)
 		}

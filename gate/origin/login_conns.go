@@ -20,12 +20,12 @@ type Client struct {
 	context.Context
 
 	mu    sync.Mutex
-	kept  []kept // idle; the one used last at the end
+	conns []keptConn // idle; the one used last at the end
 	ended bool
 }
 
-// kept is a connection that waits for its client's next request.
-type kept struct {
+// keptConn is a connection that waits for its client's next request.
+type keptConn struct {
 	list   *list
 	server *server
 	conn   *conn
@@ -52,10 +52,10 @@ func (c *Client) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
-	for _, k := range c.kept {
+	for _, k := range c.conns {
 		k.close()
 	}
-	c.kept = nil
+	c.conns = nil
 }
 
 // clientOf is the connection that a request came on, nil where nothing is kept. The requests of an HTTP/2 connection
@@ -73,15 +73,15 @@ func clientOf(r *http.Request) *Client {
 // take returns the client's own connection to one of a list's servers, nil where it has none for a host. The next
 // step of a login also goes to a server of another list, if it has the same address: the configuration has changed
 // meanwhile.
-func (c *Client) take(l *list, login bool, authority string) *kept {
+func (c *Client) take(l *list, login bool, authority string) *keptConn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, k := range slices.Backward(c.kept) {
+	for i, k := range slices.Backward(c.conns) {
 		ours := k.list == l || login && k.conn.halfDone && l.has(k.server.address)
-		if !ours || k.conn.host != k.server.direct.pooledBy(authority) {
+		if !ours || k.conn.host != k.server.http1.pooledBy(authority) {
 			continue
 		}
-		c.kept = slices.Delete(c.kept, i, i+1)
+		c.conns = slices.Delete(c.conns, i, i+1)
 		there := k.list.kept.remove(k.conn)
 		if !there && login && k.conn.halfDone {
 			k.conn.closed, there = true, true // it made way: the login cannot go on
@@ -99,7 +99,7 @@ func (l *list) has(address string) bool {
 }
 
 // put keeps a connection.
-func (c *Client) put(k kept) {
+func (c *Client) put(k keptConn) {
 	k.conn.own, k.conn.Used, k.conn.since = true, true, time.Now()
 	k.conn.Shrink()
 	c.mu.Lock()
@@ -108,25 +108,25 @@ func (c *Client) put(k kept) {
 		k.conn.Raw.Close()
 		return
 	}
-	if len(c.kept) == keptAtMost {
-		c.kept[0].close()
-		c.kept = slices.Delete(c.kept, 0, 1)
+	if len(c.conns) == keptAtMost {
+		c.conns[0].close()
+		c.conns = slices.Delete(c.conns, 0, 1)
 	}
-	c.kept = append(c.kept, k)
+	c.conns = append(c.conns, k)
 }
 
-func (k kept) close() {
+func (k keptConn) close() {
 	k.list.kept.remove(k.conn)
 	k.conn.Raw.Close()
 }
 
 // keep gives the connection back: to everybody, or to its client where it may have been told who that is. One that
 // is not whole is closed; that it was is remembered where a login is half done.
-func (d *direct) keep(c *conn, asked *call, r *http.Request, h client.Head, whole bool) {
+func (p *http1Proxy) keep(c *conn, asked *call, r *http.Request, h client.Head, whole bool) {
 	own := asked.login || c.own || h.Login.Bound
-	c.answered, c.keptFor = asked.start.Add(asked.first), h.KeptFor
+	c.answered, c.keptFor = asked.start.Add(asked.timeToFirstByte), h.KeptFor
 	if whole && !own {
-		d.idle.put(c)
+		p.idle.put(c)
 		return
 	}
 	c.halfDone = h.LoginHalfDone()
@@ -135,7 +135,7 @@ func (d *direct) keep(c *conn, asked *call, r *http.Request, h client.Head, whol
 		c.close()
 	}
 	if client != nil && (whole || c.halfDone) {
-		client.put(kept{asked.list, asked.server, c})
+		client.put(keptConn{asked.list, asked.server, c})
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 func TestLoginsMakeWay(t *testing.T) {
 	t.Parallel()
 	p := &personal{scheme: "NTLM"}
-	o, err := New(Config{Servers: []string{"http://" + listen(t, nil, p.converse)}, Files: NewFiles(3)})
+	o, err := New(Config{Servers: []string{"http://" + listen(t, nil, p.converse)}, Descriptors: NewDescriptors(3)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// pace is how slowly the body of an answer may come whose length is known: so many bytes in so much time, as long as it is
+// minRate is how slowly the body of an answer may come whose length is known: so many bytes in so much time, as long as it is
 // waited for. It may be behind by one wait, so that silence alone is bounded by the wait only. A body of unknown length may
 // come as it likes, and so may an event stream: that one byte comes in an hour may be all there is to say.
-type pace struct {
+type minRate struct {
 	time  time.Duration
 	bytes int
 }
 
-// drip watches one body.
-type drip struct {
-	pace
+// rateWatch watches one body.
+type rateWatch struct {
+	minRate
 	most time.Duration // behind
 	left time.Duration // of it
 }
 
-// drip begins a watch; a nil one lets everything pass.
-func (p pace) drip(header http.Header, length int64, wait time.Duration) *drip {
+// watch begins a watch; a nil one lets everything pass.
+func (p minRate) watch(header http.Header, length int64, wait time.Duration) *rateWatch {
 	if length <= 0 || p.bytes == 0 || eventStream(header) {
 		return nil
 	}
 	most := max(wait, p.time)
-	return &drip{p, most, most}
+	return &rateWatch{p, most, most}
 }
 
 func eventStream(header http.Header) bool {
@@ -37,8 +37,8 @@ func eventStream(header http.Header) bool {
 	return len(kind) > 0 && strings.HasPrefix(kind[0], "text/event-stream")
 }
 
-// came notes that n bytes were waited for so long. Its error, a timeout, says that they came too slowly.
-func (d *drip) came(n int, waited time.Duration) error {
+// read notes that n bytes were waited for so long. Its error, a timeout, says that they read too slowly.
+func (d *rateWatch) read(n int, waited time.Duration) error {
 	if d == nil {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 
 // What counts, without a clock.
 func TestDrip(t *testing.T) {
-	p := pace{time: time.Minute, bytes: 60_000} // a byte a millisecond
+	p := minRate{time: time.Minute, bytes: 60_000} // a byte a millisecond
 	for _, test := range []struct {
 		name   string
 		wait   time.Duration
@@ -29,22 +29,22 @@ func TestDrip(t *testing.T) {
 		{"a shorter wait", time.Second, 1, 900 * time.Millisecond, 66},
 		{"nobody waits", time.Minute, 0, 0, -1},
 	} {
-		d := p.drip(http.Header{}, 1<<40, test.wait)
+		d := p.watch(http.Header{}, 1<<40, test.wait)
 		n := 0
-		for n < 10_000 && d.came(test.bytes, test.each) == nil {
+		for n < 10_000 && d.read(test.bytes, test.each) == nil {
 			n++
 		}
 		if test.passes < 0 && n < 10_000 || test.passes >= 0 && n != test.passes {
 			t.Errorf("%s: cut after %d, want %d", test.name, n, test.passes)
 		}
 	}
-	for _, free := range []*drip{p.drip(http.Header{}, -1, time.Second), p.drip(http.Header{}, 0, time.Second), pace{}.drip(http.Header{}, 5, time.Second),
-		p.drip(http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}, 1<<40, time.Second)} {
-		if err := free.came(1, 24*time.Hour); err != nil {
+	for _, free := range []*rateWatch{p.watch(http.Header{}, -1, time.Second), p.watch(http.Header{}, 0, time.Second), minRate{}.watch(http.Header{}, 5, time.Second),
+		p.watch(http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}, 1<<40, time.Second)} {
+		if err := free.read(1, 24*time.Hour); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := p.drip(http.Header{}, 5, time.Second).came(1, time.Hour); !timeout(err) {
+	if err := p.watch(http.Header{}, 5, time.Second).read(1, time.Hour); !timeout(err) {
 		t.Errorf("%v is no timeout", err)
 	}
 }

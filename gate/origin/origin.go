@@ -109,7 +109,7 @@ type Config struct {
 	ClientCert         string        // over TLS: a PEM file of the certificate to show, with its chain; "": none
 	ClientKey          string        // the PEM file of its key
 	Wait               time.Duration // the longest until an answer begins, and between its bytes; 0: 60 s
-	Files              *Files        // shared with the other origins; nil: no bound
+	Descriptors        *Descriptors  // shared with the other origins; nil: no bound
 	StallTime          time.Duration // an answer of known length has to come so fast: in so much time …; 0: 60 s
 	StallBytes         int           // … so many bytes, see pace; 0: 64 KiB
 	// Dial connects to a server: tcp and its host:port, or unix and its path. nil: net.Dialer.
@@ -132,7 +132,7 @@ func New(c Config) (*Origin, error) {
 	if len(c.Servers) == 0 {
 		return nil, errors.New("origin: has no servers")
 	}
-	l := &list{wait: c.Wait, told: c.OnHealth}
+	l := &list{wait: c.Wait, onHealth: c.OnHealth}
 	for _, written := range c.Servers {
 		where, err := parse(written)
 		switch {
@@ -148,14 +148,14 @@ func New(c Config) (*Origin, error) {
 		default:
 			var f *folder
 			if f, err = newFolder(where.dial); err == nil {
-				f.name, f.told, f.files = written, c.OnHealth, c.Files
+				f.name, f.onHealth, f.files = written, c.OnHealth, c.Descriptors
 				return &Origin{folder: f, name: written}, nil
 			}
 		}
 		l.close()
 		return nil, fmt.Errorf("origin %q: %w", written, err)
 	}
-	l.files = c.Files
+	l.files = c.Descriptors
 	l.files.add(l, l.kept.closeIdle)
 	return &Origin{list: l, name: c.Servers[0]}, nil
 }
@@ -166,7 +166,7 @@ func New(c Config) (*Origin, error) {
 func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
 	switch {
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace && o.folder == nil: // a folder refuses it itself
-		o.refuseMethod(w, r)
+		o.rejectMethod(w, r)
 		return "", 0, 0, nil
 	case !client.WellFormed(r):
 		if r.ProtoMajor == 1 {
@@ -181,8 +181,8 @@ func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, st
 	return o.list.serve(w, r)
 }
 
-// refuseMethod names the methods that are served (RFC 9110 section 15.5.6); a server may know more.
-func (o *Origin) refuseMethod(w http.ResponseWriter, r *http.Request) {
+// rejectMethod names the methods that are served (RFC 9110 section 15.5.6); a server may know more.
+func (o *Origin) rejectMethod(w http.ResponseWriter, r *http.Request) {
 	allow := "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 	if o.folder != nil {
 		allow = "GET, HEAD"
@@ -219,7 +219,7 @@ type Status struct {
 func (o *Origin) Status() []Status {
 	if o.list == nil {
 		s := Status{Address: o.name}
-		if s.Down, s.Since, s.Err = o.folder.trouble.status(); s.Down {
+		if s.Down, s.Since, s.Err = o.folder.outage.status(); s.Down {
 			return []Status{s}
 		}
 		return nil

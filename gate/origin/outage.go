@@ -21,8 +21,8 @@ const (
 	wellFor   = 10 * time.Second
 )
 
-// trouble notices that a server, or a folder, does not answer. The zero value has seen nothing.
-type trouble struct {
+// outage notices that a server, or a folder, does not answer. The zero value has seen nothing.
+type outage struct {
 	inARow atomic.Int32 // failures since it last answered
 
 	mu        sync.Mutex
@@ -33,7 +33,7 @@ type trouble struct {
 }
 
 // failed notes a failure. said is false unless the server is down with it.
-func (t *trouble) failed(server string, err error) (news Health, said bool) {
+func (t *outage) failed(server string, err error) (news Health, said bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -49,7 +49,7 @@ func (t *trouble) failed(server string, err error) (news Health, said bool) {
 }
 
 // answered notes an answer. said is false unless the server was down. It costs next to nothing where all is well.
-func (t *trouble) answered(server string) (news Health, said bool) {
+func (t *outage) answered(server string) (news Health, said bool) {
 	if t.inARow.Load() == 0 {
 		return Health{}, false
 	}
@@ -65,7 +65,7 @@ func (t *trouble) answered(server string) (news Health, said bool) {
 }
 
 // status is the news that was said last, if it still holds.
-func (t *trouble) status() (down bool, since time.Time, err error) {
+func (t *outage) status() (down bool, since time.Time, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.down {

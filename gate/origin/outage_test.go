@@ -120,7 +120,7 @@ func TestHealthIsSaidOnce(t *testing.T) {
 // A server that comes and goes is news now and then, not with every change.
 func TestFlappingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var tr trouble
+		var tr outage
 		said := 0
 		for range 600 { // one second each
 			for range downAfter {
@@ -141,7 +141,7 @@ func TestFlappingIsBounded(t *testing.T) {
 
 // A failure here and there is no news.
 func TestSingleFailuresAreNoNews(t *testing.T) {
-	var tr trouble
+	var tr outage
 	for range 100 {
 		for range downAfter - 1 {
 			if _, said := tr.failed("s", client.ErrStale); said {

@@ -115,7 +115,7 @@ func FuzzAnswer(f *testing.F) {
 			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
 		}
 		origin := &tape{said: said, piece: int(piece) + 1, silent: silent}
-		d := &direct{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
+		d := &http1Proxy{address: "127.0.0.1:0", wait: time.Minute} // nobody can listen there
 		d.idle.put(newConn(origin, "", d.wait))
 		defer d.idle.close()
 		d.idle.oldest.Used = false

@@ -16,39 +16,39 @@ import (
 	"gate421/gate/files"
 )
 
-// place is where a server is, or a folder.
-type place struct {
+// location is where a server is, or a folder.
+type location struct {
 	scheme string
 	dial   string // host:port; the path of a socket or a folder
 }
 
-func parse(written string) (place, error) {
+func parse(written string) (location, error) {
 	scheme, rest, _ := strings.Cut(written, ":")
 	switch scheme {
 	case "file", "unix":
-		return place{scheme, strings.TrimPrefix(rest, "//")}, nil
+		return location{scheme, strings.TrimPrefix(rest, "//")}, nil
 	}
 	u, err := url.Parse(written)
 	if err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	ports := map[string]string{"http": "80", "h2c": "80", "https": "443", "h2": "443"}
 	port := ports[u.Scheme]
 	switch {
 	case port == "":
-		return place{}, errors.New("not an http://, https://, h2c:// or h2:// URL, and neither unix: nor file: before a path")
+		return location{}, errors.New("not an http://, https://, h2c:// or h2:// URL, and neither unix: nor file: before a path")
 	case u.Host == "":
-		return place{}, errors.New("has no host")
+		return location{}, errors.New("has no host")
 	case u.Port() != "":
 		port = u.Port()
 	}
-	return place{u.Scheme, net.JoinHostPort(u.Hostname(), port)}, nil
+	return location{u.Scheme, net.JoinHostPort(u.Hostname(), port)}, nil
 }
 
-// connector is a Config's Dial.
-type connector func(ctx context.Context, network, address string) (net.Conn, error)
+// dialFunc is a Config's Dial.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-func (c connector) or(dialer *net.Dialer) connector {
+func (c dialFunc) or(dialer *net.Dialer) dialFunc {
 	if c == nil {
 		return dialer.DialContext
 	}
@@ -57,19 +57,19 @@ func (c connector) or(dialer *net.Dialer) connector {
 
 // server is one of an origin's servers and what is known of its health.
 type server struct {
-	address string  // as configured
-	direct  *direct // for HTTP/1.1
-	proxy   *proxy  // for HTTP/2; nil: direct
-	files   *Files
+	address string      // as configured
+	http1   *http1Proxy // for HTTP/1.1
+	http2   *http2Proxy // for HTTP/2; nil: direct
+	files   *Descriptors
 
-	flying   atomic.Int64  // requests
+	inFlight atomic.Int64  // requests
 	failures atomic.Uint64 // since New
-	trouble  trouble
+	outage   outage
 	health
 }
 
-func newServer(written string, where place, c Config) (*server, error) {
-	s, slow := &server{address: written, files: c.Files}, pace{c.StallTime, c.StallBytes}
+func newServer(written string, where location, c Config) (*server, error) {
+	s, slow := &server{address: written, files: c.Descriptors}, minRate{c.StallTime, c.StallBytes}
 	var secure *tls.Config
 	var err error
 	if where.scheme == "https" || where.scheme == "h2" {
@@ -79,47 +79,47 @@ func newServer(written string, where place, c Config) (*server, error) {
 	}
 	switch where.scheme {
 	case "h2", "h2c":
-		if s.proxy, err = newProxy(where.dial, secure, c.Wait); err != nil {
+		if s.http2, err = newProxy(where.dial, secure, c.Wait); err != nil {
 			return nil, err
 		}
-		s.proxy.pace = slow
-		s.proxy.pool.connector, s.proxy.pool.files = c.Dial, c.Files
-		c.Files.add(s, s.proxy.pool.closeIdle)
+		s.http2.pace = slow
+		s.http2.pool.connector, s.http2.pool.files = c.Dial, c.Descriptors
+		c.Descriptors.add(s, s.http2.pool.closeIdle)
 		return s, nil
 	case "unix":
 		if where.dial == "" {
 			return nil, errors.New("has no path")
 		}
-		s.direct = &direct{network: "unix", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Files}
-		c.Files.add(s, s.direct.idle.closeIdle)
+		s.http1 = &http1Proxy{network: "unix", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Descriptors}
+		c.Descriptors.add(s, s.http1.idle.closeIdle)
 		return s, nil
 	}
-	s.direct = &direct{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Files, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
-	c.Files.add(s, s.direct.idle.closeIdle)
+	s.http1 = &http1Proxy{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Descriptors, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
+	c.Descriptors.add(s, s.http1.idle.closeIdle)
 	if secure != nil {
 		secure.NextProtos = []string{"http/1.1"}
-		s.direct.secure = secure
+		s.http1.secure = secure
 	}
 	return s, nil
 }
 
 // serve asks this server, and passes its answer on if there is one.
 func (s *server) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	defer s.flying.Add(-1)
-	if s.proxy != nil {
-		s.proxy.serve(w, r, c)
+	defer s.inFlight.Add(-1)
+	if s.http2 != nil {
+		s.http2.serve(w, r, c)
 		return
 	}
-	s.direct.serve(w, r, c)
+	s.http1.serve(w, r, c)
 }
 
 func (s *server) close() {
 	s.files.remove(s)
-	if s.proxy != nil {
-		s.proxy.close()
+	if s.http2 != nil {
+		s.http2.close()
 		return
 	}
-	s.direct.idle.close()
+	s.http1.idle.close()
 }
 
 // maxPEM is the largest file of certificates or a key that is read.

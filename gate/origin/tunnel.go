@@ -21,14 +21,14 @@ func (c *conn) tunnel(w http.ResponseWriter, h client.Head) *Failure {
 	client, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		c.HangUp()
-		return &Failure{ClientGone, cut(err)}
+		return &Failure{ClientGone, aborted(err)}
 	}
 	defer client.Close()
 	client.SetDeadline(time.Time{})
 	c.Conn.SetDeadline(time.Time{})
 	if err := announce(buffered.Writer, w.Header(), h); err != nil {
 		c.HangUp()
-		return &Failure{ClientGone, cut(err)}
+		return &Failure{ClientGone, aborted(err)}
 	}
 	early := make([]byte, buffered.Reader.Buffered()) // what the client has said behind its request already
 	io.ReadFull(buffered.Reader, early)
@@ -53,7 +53,7 @@ func (c *conn) tunnel(w http.ResponseWriter, h client.Head) *Failure {
 	client.Close()
 	if !well { // the client takes no more of a server that may work on; one that has broken off is seen to have
 		c.HangUp()
-		c.letGo()
+		c.waitReleased()
 	}
 	c.Raw.Close()
 	for ; left > 0; left-- {

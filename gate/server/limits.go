@@ -73,12 +73,12 @@ func (g *Gateway) connections(files uint64) int {
 
 // newOriginDescriptors bounds the descriptors of all origins together, so that new clients and the log get theirs. nil:
 // no bound, because the process's own is unknown.
-func newOriginDescriptors(files uint64, connections int) *origin.Files {
+func newOriginDescriptors(files uint64, connections int) *origin.Descriptors {
 	descriptors := originDescriptors(files, connections)
 	if descriptors == 0 {
 		return nil
 	}
-	return origin.NewFiles(descriptors)
+	return origin.NewDescriptors(descriptors)
 }
 
 // originDescriptors is how many descriptors origins may have in a process that may open so many files: what is left

@@ -58,7 +58,7 @@ type Gateway struct {
 	admin       *admin.Admin
 	front       atomic.Pointer[front.Server] // nil before Serve
 	frontLimits front.Limits
-	descriptors *origin.Files // of all origins; nil: unbounded, as the limit of the process is unknown
+	descriptors *origin.Descriptors // of all origins; nil: unbounded, as the limit of the process is unknown
 
 	httpsListener, httpListener, adminListener net.Listener // the last two are nil where they are off
 

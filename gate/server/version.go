@@ -72,7 +72,7 @@ func (g *Gateway) buildPolicy(v *version) error {
 	for i, site := range rules.Sites() {
 		s := v.config.Sites[i]
 		wanted := OriginConfig(s, s.Origin, v.config.Limits)
-		wanted.Files = g.descriptors
+		wanted.Descriptors = g.descriptors
 		wanted.OnHealth = func(h origin.Health) { g.onOriginHealth(site.Name, h) }
 		o, err := origin.New(wanted)
 		if err != nil {
