@@ -171,12 +171,12 @@ func makesWay(t *rapid.T, clients []string) {
 			}
 			for _, one := range made {
 				if !one.socket.closed {
-					t.Errorf("%s (%+v) stays", one.client, one)
+					t.Errorf("%s (%+v): got open, want evicted", one.client, one)
 				}
 			}
 			for _, one := range c.visits {
 				if one.socket.closed {
-					t.Errorf("%s (%+v) made way", one.client, one)
+					t.Errorf("%s (%+v): got evicted, want open", one.client, one)
 				}
 			}
 			if entered {
@@ -223,7 +223,7 @@ func makesWay(t *rapid.T, clients []string) {
 	}
 	a := c.admission
 	if a.open+len(a.addresses)+len(a.networks)+len(a.evictable)+a.young.len+a.inGrace.len+a.leaving.len+a.shared.open+a.shared.idle.Len() > 0 {
-		t.Errorf("it remembers %+v", a)
+		t.Errorf("got %+v, want nothing in memory", a)
 	}
 }
 
@@ -289,23 +289,23 @@ func TestWhoAsksStays(t *testing.T) {
 		first.setEvict(func() bool { told++; return true })
 		third, fourth, fifth := newVisit(a, "203.0.113.1"), newVisit(a, "203.0.113.2"), newVisit(a, "203.0.113.3")
 		if entered, _ := a.admit(third.conn, third.client); !entered || told != 1 || second.socket.closed {
-			t.Fatalf("entered %v, told %d, the second closed %v", entered, told, second.socket.closed)
+			t.Fatalf("got entered %v, told %d, the second closed %v; want true, 1, false", entered, told, second.socket.closed)
 		}
 		first.ask()
 		if a.open != 3 || a.leaving.len != 0 {
 			t.Errorf("%d open, %d leaving; want 3, 0", a.open, a.leaving.len)
 		}
 		if entered, _ := a.admit(fourth.conn, fourth.client); !entered || !second.socket.closed {
-			t.Errorf("entered %v, the second closed %v", entered, second.socket.closed)
+			t.Errorf("got entered %v, the second closed %v; want true, true", entered, second.socket.closed)
 		}
 		third.ask()
 		fourth.ask()
 		if entered, full := a.admit(fifth.conn, fifth.client); entered || full {
-			t.Errorf("entered %v, full %v, where everybody is busy", entered, full)
+			t.Errorf("all busy: got entered %v, full %v; want false, false", entered, full)
 		}
 		first.show(classIdle)
 		if entered, _ := a.admit(fifth.conn, fifth.client); !entered || told != 2 {
-			t.Errorf("entered %v, told %d", entered, told)
+			t.Errorf("got entered %v, told %d; want true, 2", entered, told)
 		}
 	})
 }
@@ -383,7 +383,8 @@ func TestWhoSaysHelloAtLast(t *testing.T) {
 		a.mu.Unlock()
 		first.show(classHandshake)
 		if entered, _ := a.admit(third.conn, third.client); !entered || first.socket.closed || !second.socket.closed {
-			t.Errorf("entered %v, the first closed %v, the second %v", entered, first.socket.closed, second.socket.closed)
+			t.Errorf("got entered %v, closed %v and %v; want true, false, true",
+				entered, first.socket.closed, second.socket.closed)
 		}
 		third.ask()
 		if entered, _ := a.admit(fourth.conn, fourth.client); entered {
@@ -391,7 +392,7 @@ func TestWhoSaysHelloAtLast(t *testing.T) {
 		}
 		time.Sleep(graceTime)
 		if entered, _ := a.admit(fourth.conn, fourth.client); !entered || !first.socket.closed {
-			t.Errorf("entered %v, the first closed %v", entered, first.socket.closed)
+			t.Errorf("got entered %v, the first closed %v; want true, true", entered, first.socket.closed)
 		}
 	})
 }
@@ -410,11 +411,11 @@ func TestWhoIsBeingHeard(t *testing.T) {
 		a.mu.Unlock()
 		first.gotBytes.Store(true)
 		if entered, _ := a.admit(second.conn, second.client); entered || first.socket.closed {
-			t.Fatalf("entered %v, the first closed %v", entered, first.socket.closed)
+			t.Fatalf("got entered %v, the first closed %v; want false, false", entered, first.socket.closed)
 		}
 		time.Sleep(graceTime)
 		if entered, _ := a.admit(second.conn, second.client); !entered || !first.socket.closed {
-			t.Errorf("entered %v, the first closed %v", entered, first.socket.closed)
+			t.Errorf("got entered %v, the first closed %v; want true, true", entered, first.socket.closed)
 		}
 	})
 }
@@ -436,7 +437,7 @@ func TestWhoDoesNotLeaveIsClosed(t *testing.T) {
 		}
 		last := newVisit(a, "192.0.2.1")
 		if entered, _ := a.admit(last.conn, last.client); entered || visits[0].socket.closed {
-			t.Fatalf("entered %v, the first closed %v", entered, visits[0].socket.closed)
+			t.Fatalf("got entered %v, the first closed %v; want false, false", entered, visits[0].socket.closed)
 		}
 		time.Sleep(2 * leaveTime)
 		a.admit(last.conn, last.client)
@@ -464,7 +465,7 @@ func TestWhoWasToldToMakeWayIsNotMoved(t *testing.T) {
 		a.admit(first.conn, netip.Addr{})
 		time.Sleep(graceTime)
 		if entered, _ := a.admit(second.conn, netip.Addr{}); !entered || !first.socket.closed {
-			t.Fatalf("entered %v, the first closed %v", entered, first.socket.closed)
+			t.Fatalf("got entered %v, the first closed %v; want true, true", entered, first.socket.closed)
 		}
 		if a.reassign(first.conn, first.client) {
 			t.Error("it is moved")

@@ -62,12 +62,12 @@ func TestCovers(t *testing.T) {
 					t.Fatalf("%s: %v", about, err)
 				}
 				if state := conn.ConnectionState(); state.DidResume != resumed || state.Version != version {
-					t.Fatalf("%s: %v, %x", about, state.DidResume, state.Version)
+					t.Fatalf("%s: got resumed %v, version %x; want %v, %x", about, state.DidResume, state.Version, resumed, version)
 				}
 				fmt.Fprintf(conn, "GET /?hosts=%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", test.host)
 				answer, err := io.ReadAll(conn)
 				if err != nil || !strings.HasSuffix(string(answer), fmt.Sprint("\r\n\r\n", test.covered, test.covered, " ")) {
-					t.Errorf("%s: %q, %v", about, answer, err)
+					t.Errorf("%s: got %q, %v; want %v", about, answer, err, test.covered)
 				}
 			}
 		}
@@ -144,7 +144,7 @@ func TestConnContext(t *testing.T) {
 			ConnContext: func(ctx context.Context, client netip.Addr) (context.Context, func()) {
 				n := connections.Add(1)
 				if client != netip.MustParseAddr("127.0.0.1") {
-					t.Errorf("client %v", client)
+					t.Errorf("got client %v, want 127.0.0.1", client)
 				}
 				if n == 3 {
 					return ctx, nil

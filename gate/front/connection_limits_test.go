@@ -140,18 +140,18 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 			g.ask("/busy")
 			receive(t, begun)
 		}
-		refused := d.guest(t, "192.0.2.7")
-		if refused.ask("/"); refused.served() {
-			t.Error("a third connection is served")
+		rejected := d.guest(t, "192.0.2.7")
+		if rejected.ask("/"); rejected.served() {
+			t.Errorf("a third busy connection of one address: got a response, want it closed")
 		}
 		if n := receive(t, notices); n.Limit != "address" || n.Client != netip.MustParsePrefix("192.0.2.7/32") || n.Times != 1 || !n.Began || n.Ended {
-			t.Errorf("told %+v", n)
+			t.Errorf("got notice %+v, want the first one of the address", n)
 		}
 		if got := s.Enforced(); len(got) != 1 || got[0].Limit != "address" {
-			t.Errorf("enforced %+v", got)
+			t.Errorf("got enforced %+v, want the address alone", got)
 		}
 		if got := s.Stats(); got.Limits["address"] != 1 || got.MadeWay["idle"] != 2 {
-			t.Errorf("counted %v, %v", got.Limits, got.MadeWay)
+			t.Errorf("got limits %v, made way %v; want 1 address, 2 idle", got.Limits, got.MadeWay)
 		}
 		if neighbour := d.guest(t, "192.0.2.8"); true {
 			if neighbour.ask("/"); !neighbour.served() {
@@ -231,7 +231,7 @@ func TestConnectionsOfOneNetwork(t *testing.T) {
 			receive(t, begun)
 		}
 		if got := s.Stats().Limits["network"]; got != 2 {
-			t.Errorf("%d counted", got)
+			t.Errorf("got %d closed for their network, want 2", got)
 		}
 	})
 }
@@ -270,20 +270,20 @@ func TestIdleConnectionsMakeWay(t *testing.T) {
 			settled()
 		}
 		if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v, want GOAWAY with NO_ERROR and last stream 1", f)
 		}
 		w.ended()
 		first.ends()
 		for _, g := range []*guest{other, plain, newcomers[0], newcomers[1]} {
 			if g.ask("/"); !g.served() {
-				t.Error("somebody else had to make way")
+				t.Errorf("got a connection closed that is not the longest idle one of its network, want it open")
 			}
 		}
 		if n := receive(t, notices); n.Limit != "connections" || n.Client.IsValid() || !n.Began {
-			t.Errorf("told %+v", n)
+			t.Errorf("got notice %+v, want the first one of connections", n)
 		}
 		if got := s.Stats(); got.MadeWay["idle"] != 2 || got.Limits["connections"] != 0 {
-			t.Errorf("counted %v, %v", got.MadeWay, got.Limits)
+			t.Errorf("got made way %v, limits %v; want 2 idle, and nobody waiting", got.MadeWay, got.Limits)
 		}
 	})
 }
@@ -388,7 +388,7 @@ func TestWhoMakesWayEndsItsHeader(t *testing.T) {
 	get(t, d.client(t, true), "https://one.example/")
 	w.must(w.framer.WriteContinuation(3, true, w.packed.Bytes()[1:]))
 	if status := w.headers(3).fields[":status"]; status != "200" {
-		t.Error(status)
+		t.Errorf("got status %q, want 200", status)
 	}
 }
 
@@ -415,21 +415,21 @@ func TestConnectionsWaitForASlot(t *testing.T) {
 			waiting = append(waiting, c)
 		}
 		if n := receive(t, notices); n.Limit != "connections" || !n.Began {
-			t.Errorf("told %+v", n)
+			t.Errorf("got notice %+v, want the first one of connections", n)
 		}
 		waiting[0].SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		if n, err := waiting[0].Read(make([]byte, 1)); n > 0 || !err.(net.Error).Timeout() {
-			t.Errorf("one too many: %d bytes, %v", n, err)
+			t.Errorf("a connection beyond the limit: got %d bytes, %v; want a timeout", n, err)
 		}
 		close(release)
 		for _, c := range waiting {
 			c.SetReadDeadline(time.Now().Add(patience))
 			if answer, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
-				t.Errorf("%q, %v", answer, err)
+				t.Errorf("got %q, %v; want a response 200", answer, err)
 			}
 		}
 		if got := s.Stats().Limits["connections"]; got == 0 {
-			t.Error("not counted")
+			t.Errorf("got 0 connections that waited, want some")
 		}
 		w.headers(1)
 	})

@@ -75,15 +75,15 @@ func TestCloseOnAnAnswerSendsGoAway(t *testing.T) {
 			}
 		}
 		if away.kind != http2.FrameGoAway || away.code != http2.ErrCodeNo || away.last != 3 {
-			t.Errorf("%+v", away)
+			t.Errorf("got %+v, want GOAWAY with NO_ERROR and last stream 3", away)
 		}
 		if _, sent := answer.fields["connection"]; answer.stream != 3 || answer.fields[":status"] != "421" || sent {
-			t.Errorf("%+v", answer)
+			t.Errorf("got %+v, want 421 on stream 3 without a Connection field", answer)
 		}
 		w.request(5, "/") // too late: the client has been told
 		close(release)
 		if slow := w.headers(1); slow.fields[":status"] != "200" {
-			t.Errorf("%+v", slow)
+			t.Errorf("got %+v, want status 200", slow)
 		}
 		for f, more := w.read(); more; f, more = w.read() {
 			if f.stream == 5 {
@@ -107,11 +107,11 @@ func TestDrainEndsIdleConnections(t *testing.T) {
 		}
 		d.stop()
 		if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v, want GOAWAY with NO_ERROR and last stream 1", f)
 		}
 		w.ended()
 		if rest, err := io.ReadAll(conn); err != nil {
-			t.Errorf("HTTP/1.1: %q, %v", rest, err)
+			t.Errorf("HTTP/1.1: got %q, %v; want the end", rest, err)
 		}
 		if err := receive(t, d.served); err != nil {
 			t.Error(err)
@@ -156,7 +156,7 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 		}
 		d.stop()
 		if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v, want GOAWAY with NO_ERROR and last stream 1", f)
 		}
 		d.gone(t)
 		select {
@@ -167,11 +167,11 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 		close(release)
 		for range 3 {
 			if got := receive(t, answers); !strings.HasPrefix(got, "whole, HTTP/") || !strings.HasSuffix(got, " <nil>") {
-				t.Error(got)
+				t.Errorf("got %q, want a whole response and no error", got)
 			}
 		}
 		if f := w.headers(1); f.fields[":status"] != "200" {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v, want status 200", f)
 		}
 		if err := receive(t, d.served); err != nil {
 			t.Error(err)
@@ -204,7 +204,7 @@ func TestDrainCutsWhatHangs(t *testing.T) {
 		d.stop()
 		for range 2 {
 			if err := receive(t, cut); err == nil {
-				t.Error("an answer came out of nothing")
+				t.Errorf("got a response, want an error")
 			}
 		}
 		close(noticed)
@@ -212,7 +212,7 @@ func TestDrainCutsWhatHangs(t *testing.T) {
 			t.Error(err)
 		}
 		if len(ended) != 2 { // Serve waited for them, so that they could say their last
-			t.Errorf("%d handlers have ended", len(ended))
+			t.Errorf("got %d handlers that have returned, want 2", len(ended))
 		}
 	})
 }
@@ -269,7 +269,7 @@ func TestDrainAndUpgradedConnections(t *testing.T) {
 				io.WriteString(conn, "echo")
 				got := make([]byte, 4)
 				if _, err := io.ReadFull(r, got); err != nil || string(got) != "echo" {
-					t.Errorf("%q, %v", got, err)
+					t.Errorf("got %q, %v; want echo", got, err)
 				}
 				select {
 				case err := <-d.served:
@@ -328,7 +328,7 @@ func TestListenerThatFails(t *testing.T) {
 		}()
 		close(fail)
 		if err := receive(t, served); !errors.Is(err, broken) {
-			t.Errorf("%s: %v", which, err)
+			t.Errorf("%s: got %v, want %v", which, err, broken)
 		}
 		gone(t, addresses[0])
 		gone(t, addresses[1])
@@ -369,7 +369,7 @@ func TestListenerThatFailsForAMoment(t *testing.T) {
 	}()
 	d := &deployment{dialTo: func(string) (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }}
 	if _, body := get(t, d.client(t, false), "https://one.example/"); body != "well" {
-		t.Errorf("%q", body)
+		t.Errorf("got %q, want well", body)
 	}
 	stop()
 	if err := receive(t, served); err != nil {
@@ -455,7 +455,7 @@ func TestDrainAnswersWhoIsBeingLetIn(t *testing.T) {
 		}
 		for range listeners {
 			if line := receive(t, heard); line != "HTTP/1.1 200 OK\r\n" {
-				t.Errorf("%q", line)
+				t.Errorf("got %q, want a response 200", line)
 			}
 		}
 	})

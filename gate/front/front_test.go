@@ -44,18 +44,18 @@ func TestProtocols(t *testing.T) {
 		case "", "http/1.1":
 			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n")
 			if answer, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nHTTP/1.1") {
-				t.Errorf("%q: %q, %v", test.offers, answer, err)
+				t.Errorf("%q: got %q, %v; want a response over HTTP/1.1", test.offers, answer, err)
 			}
 		}
 	}
 	both(t, func(t *testing.T, http2 bool) {
 		if answer, body := get(t, d.client(t, http2), "https://one.example/"); answer.Proto != body || (answer.ProtoMajor == 2) != http2 {
-			t.Errorf("%s, %s", answer.Proto, body)
+			t.Errorf("got %s, and %s at the handler; want the same, HTTP/2 %v", answer.Proto, body, http2)
 		}
 	})
 }
 
-func TestHandshakesThatAreRefused(t *testing.T) {
+func TestHandshakesThatAreRejected(t *testing.T) {
 	t.Parallel()
 	trouble := &lines{}
 	own := one(t)
@@ -88,7 +88,7 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 	}
 	d.stop()
 	if err := receive(t, d.served); err != nil || trouble.String() != "" {
-		t.Errorf("error %v, trouble %q", err, trouble)
+		t.Errorf("got error %v, log %q; want none", err, trouble)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestOptionsOfTheServer(t *testing.T) {
 	conn, _ := d.http1(t)
 	io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n")
 	if answer, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nOPTIONS*") {
-		t.Errorf("%q, %v", answer, err)
+		t.Errorf("got %q, %v; want OPTIONS* at the handler", answer, err)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestPlain(t *testing.T) {
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 		answer, body := get(t, client, "http://"+open(t, test.s).plain+test.path)
 		if answer.StatusCode != test.status || body != test.want || answer.ProtoMajor != 1 {
-			t.Errorf("%s: %s %q", test.name, answer.Status, body)
+			t.Errorf("%s: got %s %q, want %d %q", test.name, answer.Status, body, test.status, test.want)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestHTTP2IsSpokenByALPNOnly(t *testing.T) {
 				status = "HTTP/1.1 505 "
 			}
 			if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), status) || !strings.Contains(string(answer), "\r\n\r\n"+want) {
-				t.Errorf("%.10q over %T: %q", sent, conn, answer)
+				t.Errorf("%.10q over %T: got %q, want %s and %q", sent, conn, answer, status, want)
 			}
 		}
 	}
@@ -185,15 +185,15 @@ func TestQuiet(t *testing.T) {
 	} {
 		heard := &lines{}
 		if n, err := (noiseFilter{heard}).Write([]byte(test.line)); n != len(test.line) || err != nil {
-			t.Errorf("%q: %d, %v", test.line, n, err)
+			t.Errorf("%q: got %d, %v; want %d, nil", test.line, n, err, len(test.line))
 		}
 		want := strings.Replace(test.line, "panic serving 192.0.2.1:5: ", "panic serving a client: ", 1) // nobody's address
 		if (heard.String() == want) != test.heard {
-			t.Errorf("%q: heard %q", test.line, heard)
+			t.Errorf("%q: got %q, want %q, %v", test.line, heard, want, test.heard)
 		}
 	}
 	if n, err := (noiseFilter{}).Write([]byte("x")); n != 1 || err != nil {
-		t.Errorf("without a writer: %d, %v", n, err)
+		t.Errorf("without a writer: got %d, %v; want 1, nil", n, err)
 	}
 }
 
@@ -221,6 +221,6 @@ func TestTroubleIsHeard(t *testing.T) {
 	d.stop()
 	receive(t, d.served)
 	if len(said) != 2 || !strings.HasSuffix(said[0], "out of HTTP/1.1") || !strings.HasSuffix(said[1], "out of HTTP/2.0") {
-		t.Errorf("%q", said)
+		t.Errorf("got %q, want one panic over each protocol", said)
 	}
 }

@@ -59,7 +59,7 @@ func TestStreamsAreLimited(t *testing.T) {
 		w.request(stream, "/")
 	}
 	if reset := w.until("a reset", func(f frame) bool { return f.kind == http2.FrameRSTStream }); reset.stream != 5 || reset.code != http2.ErrCodeProtocol {
-		t.Errorf("%+v", reset)
+		t.Errorf("got %+v, want stream 5 reset with PROTOCOL_ERROR", reset)
 	}
 	close(release)
 	w.headers(1)
@@ -71,7 +71,7 @@ func TestFramesAreLimited(t *testing.T) {
 		w := openVirtual(t, &Server{Handler: http.NotFoundHandler()}).wire(t)
 		w.must(w.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 16<<10+1)))
 		if f := w.goAway(); f.code != http2.ErrCodeFrameSize {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v, want FRAME_SIZE_ERROR", f)
 		}
 	})
 }
@@ -97,17 +97,17 @@ func TestHeaderBytes(t *testing.T) {
 			conn, r := d.http1(t)
 			go fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n%s\r\n", strings.Repeat("X: "+value+"\r\n", test.fields))
 			if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 "+test.http1) {
-				t.Errorf("%d of %d bytes over HTTP/1.1: %q, %v", test.fields, test.size, line, err)
+				t.Errorf("%d of %d bytes over HTTP/1.1: got %q, %v; want %s", test.fields, test.size, line, err, test.http1)
 			}
 			w := d.wire(t)
 			w.request(1, "/", slices.Repeat([]string{"x", value}, test.fields)...)
 			answer := w.until("any answer", func(f frame) bool { return f.kind == http2.FrameHeaders || f.kind == http2.FrameGoAway })
 			if answer.fields[":status"] != test.http2 || test.http2 == "" && answer.code == http2.ErrCodeNo {
-				t.Errorf("%d of %d bytes over HTTP/2: %+v", test.fields, test.size, answer)
+				t.Errorf("%d of %d bytes over HTTP/2: got %+v, want %q", test.fields, test.size, answer, test.http2)
 			}
 		}
 		if a, b := receive(t, served), receive(t, served); a != 7 || b != a || len(served) != 0 {
-			t.Errorf("handlers saw %d and %d fields, and %d requests more", a, b, len(served))
+			t.Errorf("got %d and %d fields at the handlers, and %d requests more; want 7, 7, 0", a, b, len(served))
 		}
 	})
 }
@@ -129,7 +129,7 @@ func TestHeaderTime(t *testing.T) {
 			}
 			c.SetDeadline(time.Now().Add(patience))
 			if answer, err := io.ReadAll(c); err != nil || len(answer) != 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
-				t.Errorf("%s: %q, %v", name, answer, err)
+				t.Errorf("%s: got %q, %v; want nothing, or 400", name, answer, err)
 			}
 			c.Close()
 		}
@@ -143,13 +143,13 @@ func TestIdleTime(t *testing.T) {
 		conn, r := d.http1(t)
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
 		if answer, err := io.ReadAll(r); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nok") {
-			t.Errorf("%q, %v", answer, err)
+			t.Errorf("got %q, %v; want one response and the end", answer, err)
 		}
 		w := d.wire(t)
 		w.request(1, "/")
 		w.headers(1)
 		if f := w.goAway(); f.code != http2.ErrCodeNo || f.last != 1 {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v, want GOAWAY with NO_ERROR and last stream 1", f)
 		}
 		w.ended()
 	})

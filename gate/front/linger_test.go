@@ -39,7 +39,7 @@ func TestEarlyAnswerIsNotResetAway(t *testing.T) {
 				}
 			}
 			if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 413 {
-				t.Fatal(answer, err)
+				t.Fatalf("got %v, %v; want status 413", answer, err)
 			}
 			c.SetReadDeadline(time.Now().Add(patience / 2))
 			if _, err := io.Copy(io.Discard, r); err != nil {

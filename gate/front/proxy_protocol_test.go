@@ -225,7 +225,7 @@ func TestIntroductionInPieces(t *testing.T) {
 			c.Write([]byte{b})
 		}
 		if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\n192.0.2.7:12345") {
-			t.Errorf("%q, %v", answer, err)
+			t.Errorf("got %q, %v; want a response to the whole request", answer, err)
 		}
 		c.Close()
 	}
@@ -267,7 +267,7 @@ func TestLocalWithAnything(t *testing.T) {
 		"nobody, no more": header2(0x20, 0x11, make([]byte, 12)...),
 	} {
 		if got := d.asked(t, header, true); got != "" {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: got %q, want the balancer itself", name, got)
 		}
 	}
 }
@@ -281,6 +281,6 @@ func TestIntroducedWhenClosed(t *testing.T) {
 	a.admitAnyway(c)
 	c.Close()
 	if c.setClient(netip.MustParseAddr("192.0.2.7")) || a.open > 0 || len(a.addresses) > 0 {
-		t.Errorf("%d open, %v", a.open, a.addresses)
+		t.Errorf("got %d open, addresses %v; want none", a.open, a.addresses)
 	}
 }

@@ -19,12 +19,12 @@ func TestAnswerWithoutTheBodyThatWasOffered(t *testing.T) {
 		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: one.example\r\nExpect: 100-continue\r\n%s\r\n\r\n", framing)
 		answer, err := http.ReadResponse(r, nil)
 		if err != nil {
-			t.Errorf("%s: %v", framing, err)
+			t.Errorf("%s: got %v, want a response", framing, err)
 			continue
 		}
 		// What the client says next might be the body or another request.
 		if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "no" || !answer.Close {
-			t.Errorf("%s: %q, %v, the connection stays: %v", framing, body, err, !answer.Close)
+			t.Errorf("%s: got %q, %v, close %v; want no, nil, true", framing, body, err, answer.Close)
 		}
 	}
 }
@@ -45,10 +45,10 @@ func TestBodiesComeWhole(t *testing.T) {
 			io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: one.example\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n")
 			answer, err := http.ReadResponse(r, nil)
 			if err != nil {
-				t.Fatal(i, err)
+				t.Fatalf("request %d: got %v, want a response", i, err)
 			}
 			if body, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(body), "body map[X-Sum:[1]] <nil>") {
-				t.Errorf("%d: %q, %v", i, body, err)
+				t.Errorf("request %d: got %q, %v; want the body and its trailer", i, body, err)
 			}
 		}
 	})

@@ -64,14 +64,14 @@ func TestClosedWindows(t *testing.T) {
 						case f.kind == http2.FrameRSTStream && f.stream == 1 && f.code == http2.ErrCodeInternal:
 							reset = time.Since(begun)
 						default:
-							t.Fatalf("%+v", f)
+							t.Fatalf("got %+v, want data of stream 3, or stream 1 reset with INTERNAL_ERROR", f)
 						}
 					}
 					got += 2000
 					time.Sleep(stall / 4)
 				}
 				if reset < stall {
-					t.Errorf("reset after %v", reset)
+					t.Errorf("got a reset after %v, want it after %v at least", reset, stall)
 				}
 				w.request(5, "/0")
 				w.headers(5)
@@ -93,7 +93,7 @@ func TestClosedWindowOfTheConnection(t *testing.T) {
 	resets := 0
 	for resets < 29 {
 		if f := w.until("a reset", func(f frame) bool { return f.kind == http2.FrameRSTStream }); f.code != http2.ErrCodeInternal {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v, want INTERNAL_ERROR", f)
 		}
 		resets++
 	}
@@ -110,7 +110,7 @@ func TestOpenWindowsCostNothing(t *testing.T) {
 	w.until("the pong", func(f frame) bool { return f.kind == http2.FramePing })
 	w.request(1, "/10")
 	if f := w.until("data", func(f frame) bool { return f.kind == http2.FrameData }); !f.end || len(f.data) != 10 {
-		t.Errorf("%+v", f)
+		t.Errorf("got %+v, want 10 bytes and the end in one frame", f)
 	}
 }
 
@@ -163,13 +163,13 @@ func TestBodiesThatStall(t *testing.T) {
 				answered <- err
 			}()
 			if err := receive(t, ended); (err == nil) != test.ok {
-				t.Errorf("%d bytes each %v: %v", test.size, stall/3, err)
+				t.Errorf("%d bytes each %v: got %v, want success %v", test.size, stall/3, err, test.ok)
 			}
 			stop()
 			receive(t, answered)
 		}
 		if got := s.Stats().Limits["stall_read"]; got != 1 {
-			t.Errorf("%d counted", got)
+			t.Errorf("got %d stalls, want 1", got)
 		}
 	})
 }
@@ -209,7 +209,7 @@ func TestSilenceIsNoStall(t *testing.T) {
 		}
 		defer answer.Body.Close()
 		if text, err := io.ReadAll(answer.Body); err != nil || strings.Count(string(text), "news") != 3 {
-			t.Errorf("%q, %v", text, err)
+			t.Errorf("got %q, %v; want news three times", text, err)
 		}
 		shows(t, s, map[string]map[string]uint64{"Connections": {map[bool]string{true: "http2", false: "http1"}[over2]: 1}, "Open": {map[bool]string{true: "http2", false: "http1"}[over2]: 1}})
 	})
@@ -229,7 +229,7 @@ func TestSilenceIsNoStall(t *testing.T) {
 			c, _ := d.http1(t)
 			io.WriteString(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
 			if text, err := io.ReadAll(c); err != nil || string(text) != "news" {
-				t.Errorf("%q, %v", text, err)
+				t.Errorf("got %q, %v; want news", text, err)
 			}
 		})
 	})

@@ -34,7 +34,7 @@ func TestSlots(t *testing.T) {
 			began := time.Now()
 			slot, ok := ask()
 			if !ok || time.Since(began) > 0 {
-				t.Errorf("admitted %v after %v", ok, time.Since(began))
+				t.Errorf("got admitted %v after %v, want it at once", ok, time.Since(began))
 			}
 			return slot
 		}
@@ -42,7 +42,7 @@ func TestSlots(t *testing.T) {
 			t.Helper()
 			began := time.Now()
 			if _, ok := ask(); ok || time.Since(began) != s.waitTime {
-				t.Errorf("admitted %v after %v", ok, time.Since(began))
+				t.Errorf("got admitted %v after %v, want false after %v", ok, time.Since(began), s.waitTime)
 			}
 		}
 		first, second, other := asker(s, "192.0.2.1:1"), asker(s, "192.0.2.1:2"), asker(s, "198.51.100.1:1")
@@ -52,7 +52,7 @@ func TestSlots(t *testing.T) {
 		never(second) // and now the address
 		others := []Slot{now(other), now(other)}
 		if got := server.Stats().Limits["requests"]; got != 2 {
-			t.Errorf("%d counted", got)
+			t.Errorf("got %d that waited, want 2", got)
 		}
 
 		// Who waits is let in in the order of coming.
@@ -70,13 +70,13 @@ func TestSlots(t *testing.T) {
 		one.Release()
 		time.Sleep(5 * time.Second)
 		if len(order) != 3 || <-order != 0 {
-			t.Errorf("%d let in, or the wrong one first", len(order))
+			t.Errorf("got %d admitted or the wrong one first, want 3, the first one first", len(order))
 		}
 		for _, slot := range append(others, two, three) {
 			slot.Release()
 		}
 		if len(s.addresses) > 0 {
-			t.Errorf("%d addresses are remembered", len(s.addresses))
+			t.Errorf("got %d addresses in memory, want 0", len(s.addresses))
 		}
 
 		// Many may be behind such an address, so only connections have a share.
@@ -107,11 +107,11 @@ func TestSlotOfWhoLeaves(t *testing.T) {
 			leave()
 		}()
 		if _, ok := Admit(r); ok {
-			t.Error("admitted")
+			t.Errorf("got a slot, want none")
 		}
 		slot.Release()
 		if c.requests.held != 0 || c.requests.waiting.Len() != 0 || len(s.addresses) != 0 {
-			t.Errorf("%d held, %d waiting, %d addresses", c.requests.held, c.requests.waiting.Len(), len(s.addresses))
+			t.Errorf("got %d held, %d waiting, %d addresses; want 0, 0, 0", c.requests.held, c.requests.waiting.Len(), len(s.addresses))
 		}
 	})
 }

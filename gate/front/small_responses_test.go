@@ -134,7 +134,7 @@ func TestSmallAnswersLeaveAtOnce(t *testing.T) {
 						t.Errorf("%d writes, want %d at most", n, test.most)
 					}
 					if waited := time.Since(begun); waited > 0 {
-						t.Errorf("something waited for %v", waited)
+						t.Errorf("got a wait of %v, want none", waited)
 					}
 				})
 			})
@@ -186,10 +186,10 @@ func TestNothingStaysExpected(t *testing.T) {
 					}
 					synctest.Wait()
 					if n := asked.cork.expected.Load(); n != 0 {
-						t.Errorf("%d expected", n)
+						t.Errorf("got %d expected, want 0", n)
 					}
 					if waited := time.Since(begun); waited > 0 {
-						t.Errorf("something waited for %v", waited)
+						t.Errorf("got a wait of %v, want none", waited)
 					}
 				})
 			})
@@ -292,12 +292,12 @@ func TestAnswersComeWhole(t *testing.T) {
 					}
 				}
 				if waited := time.Since(begun); waited > time.Duration(resets)*heldTime {
-					t.Errorf("%d resets, and something waited for %v", resets, waited)
+					t.Errorf("%d resets: got a wait of %v, want %v at most", resets, waited, time.Duration(resets)*heldTime)
 				}
 			})
 			for id, a := range streams {
 				if !a.reset && a.got != a.size {
-					t.Errorf("stream %d: %d bytes of %d", id, a.got, a.size)
+					t.Errorf("stream %d: got %d bytes, want %d", id, a.got, a.size)
 				}
 			}
 		})

@@ -231,7 +231,7 @@ func TestStatsOfPings(t *testing.T) {
 func TestStatsOfNobody(t *testing.T) {
 	var s *Server
 	if got := s.Stats(); len(got.Open) != protocols || len(got.Requests) != protocols-1 || len(got.Errors) != errorKinds-1 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want every word", got)
 	}
 }
 
@@ -321,7 +321,7 @@ func TestStatsOfRejections(t *testing.T) {
 		conn, r := d.http1(t)
 		fmt.Fprint(conn, said)
 		if _, err := io.ReadAll(r); err != nil {
-			t.Errorf("%.60q: %v", said, err)
+			t.Errorf("%.60q: got %v, want a response", said, err)
 		}
 		conn.Close()
 	}

@@ -86,11 +86,11 @@ func TestConversation(t *testing.T) {
 					got := <-ended
 					var named interface{ ClientStalled() bool }
 					if cut := errors.As(got.err, &named); cut != (test.limit != "") || !cut && (got.err != nil || got.bytes != int64(test.parts)) {
-						t.Errorf("%d bytes, %v", got.bytes, got.err)
+						t.Errorf("got %d bytes, %v; want %d, cut off %v", got.bytes, got.err, test.parts, test.limit != "")
 					}
 					for limit, n := range s.Stats().Limits {
 						if (n > 0) != (limit == test.limit) {
-							t.Errorf("%s: %d", limit, n)
+							t.Errorf("limit %s: got %d, want it enforced: %v", limit, n, limit == test.limit)
 						}
 					}
 				})

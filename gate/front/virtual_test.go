@@ -51,27 +51,29 @@ func bubbles(t *testing.T, test func(t *testing.T, http2 bool)) {
 	})
 }
 
-// pipeNetwork is all pipes of a test.
+// pipeNetwork is all connections of a test.
 type pipeNetwork struct {
-	mu    sync.Mutex
-	pipes []net.Conn
+	mu   sync.Mutex
+	ends []*buffered
 }
 
 // connect returns the two ends of a new connection.
 func (n *pipeNetwork) connect() (client, server net.Conn) {
 	a, b := net.Pipe()
+	ours, theirs := buffer(a), buffer(b)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.pipes = append(n.pipes, a, b)
-	return buffer(a), at{Conn: buffer(b), address: "127.0.0.1:12345"}
+	n.ends = append(n.ends, ours, theirs)
+	return ours, at{Conn: theirs, address: "127.0.0.1:12345"}
 }
 
-// close ends what is still being sent.
+// close closes what is open, also connections that were never accepted.
 func (n *pipeNetwork) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, p := range n.pipes {
-		p.Close()
+	for _, end := range n.ends {
+		end.Close()
+		end.Conn.Close()
 	}
 }
 

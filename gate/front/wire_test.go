@@ -165,6 +165,6 @@ func TestSchemeDoesNotHideTheProtocol(t *testing.T) {
 	w.scheme = "http"
 	w.request(1, "/")
 	if got := w.until("the answer's body", func(f frame) bool { return f.kind == http2.FrameData }).data; got != "h2 one.example HTTP/2.0" {
-		t.Errorf("the handler saw %q", got)
+		t.Errorf("got %q at the handler, want h2 one.example HTTP/2.0", got)
 	}
 }
