@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// fakeSocket knows only that it was closed.
+// fakeSocket only remembers that it was closed.
 type fakeSocket struct {
 	net.Conn
 	closed bool
@@ -25,7 +25,7 @@ func (s *fakeSocket) Close() error {
 // RemoteAddr serves net.Conn.
 func (s *fakeSocket) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 
-// visit is a connection as tests of the admission alone have it, with what is expected of it.
+// visit is a connection in tests of the admission alone, and what is expected of it.
 type visit struct {
 	*conn
 	socket  *fakeSocket
@@ -59,12 +59,12 @@ func (v *visit) ask() {
 	v.busy = true
 }
 
-// before says whether v makes way before other.
+// before says whether v is evicted before other.
 func (v *visit) before(other *visit) bool {
 	return other == nil || v.class < other.class || v.class == other.class && v.since.Before(other.since)
 }
 
-// crowd is the admission looked at as a whole, again for every question.
+// crowd is a model of the admission: it looks at all connections for every question.
 type crowd struct {
 	*admission
 	visits  []*visit // that have a slot
@@ -80,17 +80,19 @@ func (c *crowd) count(of func(netip.Addr) netip.Prefix, client netip.Addr) (n in
 	return n
 }
 
-// first is who is expected to make way among those that are wanted; nil: nobody can.
+// first is the one of the wanted connections that is expected to be evicted; nil: none.
 func (c *crowd) first(wanted func(*visit) bool) (first *visit) {
 	for _, v := range c.visits {
-		if !v.busy && (v.settled || time.Since(v.entered) >= graceTime || v.class == classSilent && time.Since(v.entered) >= silentTime) && wanted(v) && v.before(first) {
+		eligible := v.settled || time.Since(v.entered) >= graceTime ||
+			v.class == classSilent && time.Since(v.entered) >= silentTime
+		if !v.busy && eligible && wanted(v) && v.before(first) {
 			first = v
 		}
 	}
 	return first
 }
 
-// greediest is how many connections the network has that is to give something back; 0: none can.
+// greediest is the number of connections of the network to evict from; 0: none can be evicted.
 func (c *crowd) greediest() (most int) {
 	for _, v := range c.visits {
 		if c.first(func(other *visit) bool { return other == v }) != nil {
@@ -107,7 +109,7 @@ func (c *crowd) weight(v *visit) int {
 	return c.count(network, v.client)
 }
 
-// expect says what has to become of a new connection, and removes who makes way for it.
+// expect says what has to become of a new connection, and removes the connections evicted for it.
 func (c *crowd) expect(client netip.Addr) (made []*visit, entered, full bool) {
 	way := func(v *visit) bool {
 		if v == nil {
@@ -148,11 +150,12 @@ func (c *crowd) remove(v *visit) {
 	}
 }
 
-// Who makes way is whom a look at all of them finds, and the admission forgets who has gone.
-func TestWhoMakesWay(t *testing.T) {
+// The admission evicts the connections that the model does, and keeps nothing of closed ones.
+func TestEvictionMatchesModel(t *testing.T) {
 	t.Parallel()
 	clients := []string{
-		"192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1", "203.0.113.9", "2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:1::1",
+		"192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1", "203.0.113.9",
+		"2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:1::1",
 		"10.0.0.1", "127.0.0.1", "100.64.0.1", "fd00::1", "169.254.1.1", "fe80::1", "198.18.0.1",
 	}
 	synctest.Test(t, func(t *testing.T) { rapid.Check(noDeadline{t}, func(t *rapid.T) { makesWay(t, clients) }) })
@@ -184,7 +187,7 @@ func makesWay(t *rapid.T, clients []string) {
 			}
 		},
 		"show": func(t *rapid.T) {
-			// Who has been silent for a while and then says hello gets some more time; see TestWhoSaysHelloAtLast.
+			// Who has been silent for a while and then says hello gets some more time; see TestLateHelloHasGraceTime.
 			if v := c.any(t); v != nil && (v.busy || v.class == classSilent && time.Since(v.entered) < silentTime) {
 				v.show(map[bool]class{true: classIdle, false: classHandshake}[v.busy])
 			}
@@ -222,7 +225,8 @@ func makesWay(t *rapid.T, clients []string) {
 		c.release(v.conn)
 	}
 	a := c.admission
-	if a.open+len(a.addresses)+len(a.networks)+len(a.evictable)+a.young.len+a.inGrace.len+a.leaving.len+a.shared.open+a.shared.idle.Len() > 0 {
+	if a.open+len(a.addresses)+len(a.networks)+len(a.evictable) > 0 ||
+		a.young.len+a.inGrace.len+a.leaving.len+a.shared.open+a.shared.idle.Len() > 0 {
 		t.Errorf("got %+v, want nothing in memory", a)
 	}
 }
@@ -234,10 +238,10 @@ func (c *crowd) any(t *rapid.T) *visit {
 	return rapid.SampledFrom(c.visits).Draw(t, "visit")
 }
 
-// noDeadline is a test in a bubble: its deadline is of another clock.
+// noDeadline hides a test's deadline, which is not in the bubble's time.
 type noDeadline struct{ testing.TB }
 
-func TestWhoIsSingleAndWhatIsANetwork(t *testing.T) {
+func TestSingleAddressesAndNetworks(t *testing.T) {
 	t.Parallel()
 	a := newAdmission(&Server{Proxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}, Limits{}.withDefaults())
 	for _, test := range []struct {
@@ -274,8 +278,8 @@ func TestWhoIsSingleAndWhatIsANetwork(t *testing.T) {
 	}
 }
 
-// A connection that was told to make way and asks before it has gone keeps its slot, and the next one makes way.
-func TestWhoAsksStays(t *testing.T) {
+// An evicted connection that sends a request before it is closed keeps its slot, and the next one is evicted.
+func TestRequestUndoesEviction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 2}.withDefaults())
@@ -310,8 +314,8 @@ func TestWhoAsksStays(t *testing.T) {
 	})
 }
 
-// One whose request has begun to come does not make way; when that takes too long it does.
-func TestWhoIsAboutToAskStays(t *testing.T) {
+// A connection whose request has begun to arrive is not evicted, until that takes too long.
+func TestArrivingRequestIsNotEvicted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())
@@ -333,13 +337,14 @@ func TestWhoIsAboutToAskStays(t *testing.T) {
 	})
 }
 
-// Connections that were opened a moment ago count like those with requests under way: the next ones of their address are closed, and
-// the notice is of that. After graceTime they make way.
-func TestWhoHasJustComeCounts(t *testing.T) {
+// Connections opened a moment ago count like those with requests under way: the next ones of their address are closed,
+// with a notice. After graceTime they are evicted.
+func TestNewConnectionsCount(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		told := make(chan LimitNotice, 1)
-		a := newAdmission(&Server{OnLimit: func(n LimitNotice) { told <- n }}, Limits{Connections: 16, ConnectionsPerAddress: 4}.withDefaults())
+		limits := Limits{Connections: 16, ConnectionsPerAddress: 4}.withDefaults()
+		a := newAdmission(&Server{OnLimit: func(n LimitNotice) { told <- n }}, limits)
 		defer a.notices.end()
 		const client = "192.0.2.1"
 		for n := range 4 {
@@ -366,12 +371,13 @@ func TestWhoHasJustComeCounts(t *testing.T) {
 	})
 }
 
-// A client that was silent and says hello when it is its turn to make way has the time that a handshake takes.
-func TestWhoSaysHelloAtLast(t *testing.T) {
+// A silent client that sends its ClientHello when it is about to be evicted has graceTime for its handshake.
+func TestLateHelloHasGraceTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 2}.withDefaults())
-		first, second, third, fourth := newVisit(a, "192.0.2.1"), newVisit(a, "192.0.2.1"), newVisit(a, "198.51.100.1"), newVisit(a, "198.51.100.1")
+		first, second := newVisit(a, "192.0.2.1"), newVisit(a, "192.0.2.1")
+		third, fourth := newVisit(a, "198.51.100.1"), newVisit(a, "198.51.100.1")
 		a.admit(first.conn, first.client)
 		a.admit(second.conn, second.client)
 		if entered, _ := a.admit(third.conn, third.client); entered {
@@ -397,9 +403,9 @@ func TestWhoSaysHelloAtLast(t *testing.T) {
 	})
 }
 
-// A client whose hello has been read, and not understood yet, has the time that a handshake takes, too, also where it was silent
-// before; who says no more does not have it twice.
-func TestWhoIsBeingHeard(t *testing.T) {
+// So has a client whose ClientHello has been read and not parsed yet. If it sends no more, it does not get graceTime
+// twice.
+func TestUnparsedHelloHasGraceTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())
@@ -420,8 +426,8 @@ func TestWhoIsBeingHeard(t *testing.T) {
 	})
 }
 
-// Who does not leave in time is closed when others wait for it.
-func TestWhoDoesNotLeaveIsClosed(t *testing.T) {
+// Evicted connections that are not closed in time are closed when others wait.
+func TestEvictedConnectionsAreClosedInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: leastLeaving + 1}.withDefaults())
@@ -455,9 +461,9 @@ func TestWhoDoesNotLeaveIsClosed(t *testing.T) {
 	})
 }
 
-// A balancer's connection that was told to make way before it said whose it is does not come back with that, nor gives its slot back
-// twice.
-func TestWhoWasToldToMakeWayIsNotMoved(t *testing.T) {
+// A balancer's connection that was evicted before its PROXY header came is not counted for its client, and gives its
+// slot back once.
+func TestEvictedConnectionIsNotReassigned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(&Server{}, Limits{Connections: 1}.withDefaults())

@@ -134,7 +134,8 @@ func TestPanicInAHandshake(t *testing.T) {
 	}
 }
 
-// All requests of a connection have the context that ConnContext made for it, and it is told when the connection has ended.
+// All requests of a connection have the context that ConnContext made for it, and onClose is called when the
+// connection has ended.
 func TestConnContext(t *testing.T) {
 	both(t, func(t *testing.T, http2 bool) {
 		type number struct{}

@@ -35,7 +35,7 @@ type guest struct {
 	r *bufio.Reader
 }
 
-// plain connects as a client of that address.
+// guest connects to the plain listener as a client of that address.
 func (d *deployment) guest(t *testing.T, client string) *guest {
 	t.Helper()
 	g := &guest{Conn: d.dial(t, d.plain), t: t}
@@ -68,7 +68,7 @@ func (g *guest) ask(path string) {
 	fmt.Fprintf(g, "GET %s HTTP/1.1\r\nHost: one.example\r\n\r\n", path)
 }
 
-// served says whether the answer comes.
+// served reads a response and says whether it came.
 func (g *guest) served() bool {
 	answer, err := http.ReadResponse(g.r, nil)
 	if err != nil {
@@ -86,7 +86,7 @@ func (g *guest) ends() {
 	}
 }
 
-// slow answers /busy when release is closed, takes /taken over, and all else at once.
+// slow responds to /busy when release is closed, hijacks /taken, and responds to all else at once.
 func slow(release <-chan struct{}, begun chan<- string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -107,14 +107,14 @@ func slow(release <-chan struct{}, begun chan<- string) http.Handler {
 	})
 }
 
-// settled waits until the server knows that whoever was answered is idle, and a moment more, for the order of these moments counts.
-// A client may have its response before the server knows.
+// settled waits until the server knows which connections are idle: a client may have its response before. It also lets
+// a moment pass, so that the times since which they are idle differ.
 func settled() {
 	synctest.Wait()
 	time.Sleep(time.Millisecond)
 }
 
-// Idle connections of an address make way for its next ones; those with requests under way do not.
+// Idle connections of an address are closed for its next ones; those with requests under way are not.
 func TestConnectionsOfOneAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -173,7 +173,8 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 	})
 }
 
-// Behind a balancer it is the client that is counted, an IPv6 client with its /64; who may be many is not.
+// Behind a balancer the client is counted, an IPv6 client by its /64. Addresses with many clients behind them are not
+// limited.
 func TestConnectionsOfOneAddressBehindOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -209,7 +210,7 @@ func TestConnectionsOfOneAddressBehindOthers(t *testing.T) {
 	})
 }
 
-// A network of many addresses is one where it takes all there is.
+// Many addresses of one network may together have half of all connections.
 func TestConnectionsOfOneNetwork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -236,8 +237,9 @@ func TestConnectionsOfOneNetwork(t *testing.T) {
 	})
 }
 
-// When all slots are taken, the longest idle connection of the network with most of them makes way, over HTTP/2 with GOAWAY.
-func TestIdleConnectionsMakeWay(t *testing.T) {
+// When all slots are taken, the longest idle connection of the network with most connections is closed, over HTTP/2
+// with GOAWAY.
+func TestIdleConnectionsAreEvicted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		notices := make(chan LimitNotice, 8)
@@ -288,8 +290,8 @@ func TestIdleConnectionsMakeWay(t *testing.T) {
 	})
 }
 
-// A connection that says nothing, or begins a request and does not go on, makes way after a second.
-func TestSilentConnectionsMakeWay(t *testing.T) {
+// A connection that sends nothing, or begins a request and does not go on, is closed for a new one after a second.
+func TestSilentConnectionsAreEvicted(t *testing.T) {
 	t.Parallel()
 	for name, hold := range map[string]func(*testing.T, *deployment){
 		"no hello": func(t *testing.T, d *deployment) { io.WriteString(d.dial(t, d.secure), proxyHeader("192.0.2.1")) },
@@ -333,8 +335,8 @@ func TestSilentConnectionsMakeWay(t *testing.T) {
 	}
 }
 
-// Clients that ask for something while they are told to make way are answered, by this connection or by the next one.
-func TestWhoMakesWayIsAnswered(t *testing.T) {
+// Clients that send a request while they are evicted get a response, on this connection or on the next one.
+func TestEvictedClientsGetResponses(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, http2 bool) {
 		t.Parallel()
@@ -372,8 +374,8 @@ func TestWhoMakesWayIsAnswered(t *testing.T) {
 	})
 }
 
-// A client that is told to make way amid a header of several frames is answered when the rest has come.
-func TestWhoMakesWayEndsItsHeader(t *testing.T) {
+// A client that is evicted amid a header of several frames gets its response when the rest has come.
+func TestEvictionAmidAHeader(t *testing.T) {
 	t.Parallel()
 	d := open(t, &Server{Handler: remote(), Limits: Limits{Connections: 1}})
 	w := d.wire(t)
@@ -392,7 +394,7 @@ func TestWhoMakesWayEndsItsHeader(t *testing.T) {
 	}
 }
 
-// Where every connection is busy the next one waits, and is served when there is a slot.
+// When every connection is busy the next one waits, and is served when there is a slot.
 func TestConnectionsWaitForASlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

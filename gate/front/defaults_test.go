@@ -6,8 +6,8 @@ import (
 	"gate421/gate/config"
 )
 
-// TestDefaultsAreTheConfigurations holds what a zero limit means to what a key that was left out means.
-func TestDefaultsAreTheConfigurations(t *testing.T) {
+// TestDefaultsMatchConfiguration holds what a zero limit means to what a key that was left out means.
+func TestDefaultsMatchConfiguration(t *testing.T) {
 	least, err := config.Parse("least.yaml", []byte("sites: [{hosts: [example.com], origin: http://127.0.0.1:3000, http2_crawl: observe}]"), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func gone(t *testing.T, address string) {
 	}
 }
 
-// gone says that nobody listens on a deployment any more.
+// gone checks that nobody listens any more.
 func (d *deployment) gone(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
@@ -179,7 +179,7 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 	})
 }
 
-func TestDrainCutsWhatHangs(t *testing.T) {
+func TestDrainCutsRequestsThatHang(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		started, ended, noticed := make(chan struct{}, 2), make(chan error, 2), make(chan struct{})
@@ -217,8 +217,8 @@ func TestDrainCutsWhatHangs(t *testing.T) {
 	})
 }
 
-// A handler that does not even notice keeps nobody.
-func TestDrainLeavesWhatIsDeaf(t *testing.T) {
+// A handler that ignores its context does not keep Serve from returning.
+func TestDrainLeavesHandlersThatIgnoreIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		started, release := make(chan struct{}, 1), make(chan struct{})
@@ -237,7 +237,7 @@ func TestDrainLeavesWhatIsDeaf(t *testing.T) {
 	})
 }
 
-// A connection that a handler took over, such as a WebSocket's, is an open request as long as the handler runs.
+// A hijacked connection, such as a WebSocket's, is an open request as long as its handler runs.
 func TestDrainAndUpgradedConnections(t *testing.T) {
 	for name, cut := range map[string]bool{"it ends by itself": false, "it is cut": true} {
 		t.Run(name, func(t *testing.T) {
@@ -335,7 +335,7 @@ func TestListenerThatFails(t *testing.T) {
 	}
 }
 
-// short is a listener that the kernel has no memory for, a few times.
+// short is a listener whose Accept fails a few times, as for want of memory.
 type short struct {
 	net.Listener
 	errs chan error
@@ -350,7 +350,7 @@ func (s short) Accept() (net.Conn, error) {
 	}
 }
 
-// What keeps the kernel from handing over one connection ends no service.
+// Serve survives errors of accept(2) that concern one connection.
 func TestListenerThatFailsForAMoment(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -390,7 +390,8 @@ func TestServeWithoutPlainAndWithoutTime(t *testing.T) {
 	gone(t, l.Addr().String())
 }
 
-// late is a listener that hands on what the kernel gave it only a moment after it was closed, as one may that is being scheduled.
+// late is a listener that returns an accepted connection only a moment after it was closed, as if its goroutine had
+// not been scheduled.
 type late struct {
 	net.Listener
 	given, closed chan struct{}
@@ -412,8 +413,8 @@ func (l *late) Close() error {
 	return err
 }
 
-// Whoever has left the kernel's queue is answered, although nobody had counted him when the end began.
-func TestDrainAnswersWhoIsBeingLetIn(t *testing.T) {
+// Every accepted connection gets a response, also one that was not counted yet when the drain began.
+func TestDrainServesWhatIsBeingAccepted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		listeners := [2]*late{}

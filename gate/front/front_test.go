@@ -167,7 +167,7 @@ func TestHTTP2IsSpokenByALPNOnly(t *testing.T) {
 	}
 }
 
-func TestQuiet(t *testing.T) {
+func TestNoiseFilter(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		line  string
@@ -197,7 +197,7 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-func TestTroubleIsHeard(t *testing.T) {
+func TestErrorLog(t *testing.T) {
 	t.Parallel()
 	trouble := &lines{}
 	d := open(t, &Server{ErrorLog: trouble, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

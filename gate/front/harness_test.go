@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second
 
-// receive waits for what has to come.
+// receive waits for a value.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
 	select {
@@ -53,7 +53,7 @@ func selfSigned(t *testing.T, names ...string) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// one is a Server.Certificate for two.example and one.example, and for no other name.
+// one is a Server.Certificate for one.example and two.example, and for no other name.
 func one(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	certificate := selfSigned(t, "one.example", "two.example")
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -72,7 +72,7 @@ type deployment struct {
 	served        chan error
 }
 
-// open serves s on loopback addresses, with the certificates of one unless it has others, until the test ends.
+// open serves s on loopback addresses until the test ends. The certificates are those of one unless s has others.
 func open(t *testing.T, s *Server) *deployment {
 	t.Helper()
 	if s.Certificate == nil {
@@ -106,7 +106,7 @@ func (d *deployment) serve(t *testing.T, s *Server, listeners [2]net.Listener) {
 	})
 }
 
-// tls connects; a client's own wishes are in c.
+// tls connects over TLS with the configuration c.
 func (d *deployment) tls(t *testing.T, c *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	c.InsecureSkipVerify = true
@@ -130,7 +130,7 @@ func (d *deployment) http1(t *testing.T) (*tls.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
-// client speaks HTTP/2 or HTTP/1.1 to the door, whatever the URL's host.
+// client speaks HTTP/2 or HTTP/1.1 to the https listener, whatever the URL's host.
 func (d *deployment) client(t *testing.T, http2 bool) *http.Client {
 	t.Helper()
 	protocols := new(http.Protocols)
@@ -168,12 +168,12 @@ func get(t *testing.T, c *http.Client, url string) (answer *http.Response, body 
 	return answer, string(text)
 }
 
-// text is a handler that answers with what say says.
+// text is a handler whose response is what say returns.
 func text(say func(w http.ResponseWriter, r *http.Request) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, say(w, r)) })
 }
 
-// lines is a Server.Trouble that can be read while it is written.
+// lines is a Server.ErrorLog that can be read while it is written.
 type lines struct {
 	mu  sync.Mutex
 	all strings.Builder

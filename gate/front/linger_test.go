@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A client that is still sending when it is answered has time to read the answer: a connection that is closed at once over
-// unread bytes is reset, and the answer may be lost with it (RFC 9112 section 9.6).
-func TestEarlyAnswerIsNotResetAway(t *testing.T) {
+// A client that is still sending has time to read the response: closing a connection over unread bytes resets it, and
+// the response may be lost (RFC 9112 section 9.6).
+func TestEarlyResponseIsNotResetAway(t *testing.T) {
 	d := open(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		control.EnableFullDuplex()

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// A limit is told of when it begins to be enforced, once a minute while that goes on, and when it has ended, however often it is.
+// There is a notice when a limit begins to be enforced, one a minute while that goes on, and one when it has ended,
+// however often it is enforced.
 func TestLimitNotices(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -35,8 +35,8 @@ func tlv(kind byte, value string) []byte {
 	return append(binary.BigEndian.AppendUint16([]byte{kind}, uint16(len(value))), value...)
 }
 
-// introductions are what a balancer may send first, and the client that is then seen; "" is the balancer itself, "none" that
-// the connection is closed.
+// proxyHeaders are what a balancer may send first, and the client that is then seen; "" is the balancer itself, "none"
+// that the connection is closed.
 func proxyHeaders() map[string][2]string {
 	long := strings.Repeat("x", 5000)
 	return map[string][2]string{
@@ -79,7 +79,7 @@ func proxyHeaders() map[string][2]string {
 	}
 }
 
-// asked sends an introduction and then a request, over TLS or not, and returns the address that the handler saw.
+// asked sends a PROXY header and then a request, over TLS or not, and returns the address that the handler saw.
 func (d *deployment) asked(t *testing.T, first string, secure bool) string {
 	t.Helper()
 	address := d.plain

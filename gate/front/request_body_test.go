@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// A client that waits for leave to send its body gets an answer that needs no body at once, as from net/http's bare server.
-func TestAnswerWithoutTheBodyThatWasOffered(t *testing.T) {
+// A client that waits for 100 Continue before its body gets a response that needs no body at once, as from net/http's
+// server.
+func TestResponseWithoutTheExpectedBody(t *testing.T) {
 	d := open(t, &Server{Handler: text(func(http.ResponseWriter, *http.Request) string { return "no" })})
 	for _, framing := range []string{"Content-Length: 4", "Content-Length: 400000", "Transfer-Encoding: chunked"} {
 		c, r := d.http1(t)

@@ -16,7 +16,7 @@ import (
 
 const stall = 300 * time.Millisecond
 
-// site answers /N with N bytes in one write, and says when a handler has ended.
+// site responds to /N with N bytes in one write, and says when a handler has ended.
 func site(ended chan<- error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var size int
@@ -100,7 +100,7 @@ func TestClosedWindowOfTheConnection(t *testing.T) {
 	shows(t, s, map[string]map[string]uint64{"Limits": {"stall_write": 29}, "Resets": {"server": 29}, "Connections": {"http2": 1}, "Open": {"http2": 1}})
 }
 
-// Ordinary clients get small answers in as few frames as ever.
+// Ordinary clients get small responses in as few frames as without limits.
 func TestOpenWindowsCostNothing(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
@@ -115,7 +115,7 @@ func TestOpenWindowsCostNothing(t *testing.T) {
 }
 
 // Over HTTP/1.1 it is the socket that takes nothing.
-func TestAnswerThatIsNotTaken(t *testing.T) {
+func TestResponseThatIsNotTaken(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
 	s := &Server{Limits: Limits{StallTime: stall}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +189,7 @@ func trickle(size int, pause time.Duration, parts int) (body io.Reader, stop fun
 	return r, func() { r.Close() }
 }
 
-// Who waits for news waits as long as it takes: a long poll, a stream of events, a connection that was taken over.
+// A response may pause for as long as it likes: a long poll, a stream of events, a hijacked connection.
 func TestSilenceIsNoStall(t *testing.T) {
 	t.Parallel()
 	bubbles(t, func(t *testing.T, over2 bool) {

@@ -95,7 +95,7 @@ func TestSlots(t *testing.T) {
 }
 
 // A client that leaves while it waits does not wait any longer, and holds nothing.
-func TestSlotOfWhoLeaves(t *testing.T) {
+func TestSlotOfAClientThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(&Server{}, Limits{Streams: 1}.withDefaults())
 		c := &conn{Conn: at{address: "192.0.2.1:1"}, slots: s}

@@ -19,7 +19,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// shows waits until a Server's counts are those wanted, by the names of Stats' fields; what is not named is 0.
+// shows waits until a Server's counts are as wanted, by the names of Stats' fields; a word that is not named must be
+// 0.
 func shows(t *testing.T, s *Server, want map[string]map[string]uint64) {
 	t.Helper()
 	var got map[string]map[string]uint64
@@ -228,7 +229,7 @@ func TestStatsOfPings(t *testing.T) {
 	})
 }
 
-func TestStatsOfNobody(t *testing.T) {
+func TestStatsOfNilServer(t *testing.T) {
 	var s *Server
 	if got := s.Stats(); len(got.Open) != protocols || len(got.Requests) != protocols-1 || len(got.Errors) != errorKinds-1 {
 		t.Errorf("got %+v, want every word", got)

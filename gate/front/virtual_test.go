@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// openVirtual is open in a bubble of synctest: connections are pipes with room for what is written, from 127.0.0.1, and waits
-// cost no time. The test must be in the bubble.
+// openVirtual is open in a bubble of synctest: connections are pipes with a buffer, from 127.0.0.1, and waiting costs
+// no time. The caller must be in the bubble.
 func openVirtual(t *testing.T, s *Server) *deployment {
 	t.Helper()
 	if s.Certificate == nil {
@@ -112,7 +112,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { l.closing.Do(func() { close(l.closed) }); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
 
-// buffered is an end of a pipe that takes what is written at once, as a socket does that has room.
+// buffered is an end of a pipe with a buffer for what is written, as a socket has.
 type buffered struct {
 	net.Conn
 	queue   chan []byte

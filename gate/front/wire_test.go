@@ -15,7 +15,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// wire is an HTTP/2 client made of frames.
+// wire is an HTTP/2 client that reads and writes frames.
 type wire struct {
 	t      *testing.T
 	conn   *tls.Conn
@@ -26,7 +26,7 @@ type wire struct {
 	method string // "": GET
 }
 
-// frame is what a test asks of a frame.
+// frame is what tests look at in a frame.
 type frame struct {
 	kind     http2.FrameType
 	stream   uint32
@@ -40,7 +40,7 @@ type frame struct {
 	opaque   [8]byte
 }
 
-// wire connects and says hello; the server's SETTINGS are the first frame to read.
+// wire connects and sends the preface and SETTINGS; the server's SETTINGS are the first frame to read.
 func (d *deployment) wire(t *testing.T) *wire {
 	t.Helper()
 	conn, err := d.tls(t, &tls.Config{ServerName: "one.example", NextProtos: []string{"h2"}})
@@ -50,7 +50,7 @@ func (d *deployment) wire(t *testing.T) *wire {
 	return speak(t, conn)
 }
 
-// speak says hello on a connection.
+// speak sends the preface and SETTINGS on a connection.
 func speak(t *testing.T, conn *tls.Conn) *wire {
 	t.Helper()
 	w := &wire{t: t, conn: conn, framer: http2.NewFramer(conn, conn), scheme: "https"}
@@ -68,7 +68,7 @@ func (w *wire) must(err error) {
 	}
 }
 
-// request asks for path on a stream, with further fields in pairs.
+// request sends a request for path on a stream, with more header fields in pairs.
 func (w *wire) request(stream uint32, path string, fields ...string) {
 	w.t.Helper()
 	w.packed.Reset()
@@ -122,7 +122,7 @@ func (w *wire) read() (frame, bool) {
 	return f, true
 }
 
-// until reads up to the first frame that is wanted; what was read before it is passed over.
+// until reads up to the first frame that is wanted and drops those before it.
 func (w *wire) until(what string, wanted func(frame) bool) frame {
 	w.t.Helper()
 	for {
