@@ -214,7 +214,8 @@ func makesWay(t *rapid.T, clients []string) {
 		},
 		"": func(t *rapid.T) {
 			if c.open != len(c.visits) || c.admission.leaving.len != len(c.leaving) {
-				t.Fatalf("%d open, %d leaving; want %d, %d", c.open, c.admission.leaving.len, len(c.visits), len(c.leaving))
+				t.Fatalf("%d open, %d leaving; want %d, %d", c.open, c.admission.leaving.len, len(c.visits),
+					len(c.leaving))
 			}
 		},
 	}
@@ -243,7 +244,8 @@ type noDeadline struct{ testing.TB }
 
 func TestSingleAddressesAndNetworks(t *testing.T) {
 	t.Parallel()
-	a := newAdmission(&Server{Proxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}, Limits{}.withDefaults())
+	a := newAdmission(&Server{Proxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}},
+		Limits{}.withDefaults())
 	for _, test := range []struct {
 		client, address, network string
 		single                   bool
@@ -293,7 +295,8 @@ func TestRequestUndoesEviction(t *testing.T) {
 		first.setEvict(func() bool { told++; return true })
 		third, fourth, fifth := newVisit(a, "203.0.113.1"), newVisit(a, "203.0.113.2"), newVisit(a, "203.0.113.3")
 		if entered, _ := a.admit(third.conn, third.client); !entered || told != 1 || second.socket.closed {
-			t.Fatalf("got entered %v, told %d, the second closed %v; want true, 1, false", entered, told, second.socket.closed)
+			t.Fatalf("got entered %v, told %d, the second closed %v; want true, 1, false", entered, told,
+				second.socket.closed)
 		}
 		first.ask()
 		if a.open != 3 || a.leaving.len != 0 {

@@ -56,17 +56,20 @@ func TestCovers(t *testing.T) {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			cache := tls.NewLRUClientSessionCache(4)
 			for _, resumed := range []bool{false, true} {
-				about := fmt.Sprintf("%s for %q, %q, resumed %v", tls.VersionName(version), test.sni, test.host, resumed)
+				about := fmt.Sprintf("%s for %q, %q, resumed %v", tls.VersionName(version), test.sni, test.host,
+					resumed)
 				conn, err := d.tls(t, &tls.Config{ServerName: test.sni, MaxVersion: version, ClientSessionCache: cache})
 				if err != nil {
 					t.Fatalf("%s: %v", about, err)
 				}
 				if state := conn.ConnectionState(); state.DidResume != resumed || state.Version != version {
-					t.Fatalf("%s: got resumed %v, version %x; want %v, %x", about, state.DidResume, state.Version, resumed, version)
+					t.Fatalf("%s: got resumed %v, version %x; want %v, %x", about, state.DidResume, state.Version,
+						resumed, version)
 				}
 				fmt.Fprintf(conn, "GET /?hosts=%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", test.host)
 				answer, err := io.ReadAll(conn)
-				if err != nil || !strings.HasSuffix(string(answer), fmt.Sprint("\r\n\r\n", test.covered, test.covered, " ")) {
+				if err != nil || !strings.HasSuffix(string(answer), fmt.Sprint("\r\n\r\n", test.covered, test.covered,
+					" ")) {
 					t.Errorf("%s: got %q, %v; want %v", about, answer, err, test.covered)
 				}
 			}
@@ -74,7 +77,8 @@ func TestCovers(t *testing.T) {
 	}
 	// One connection may be asked about many hosts.
 	both(t, func(t *testing.T, http2 bool) {
-		_, got := get(t, d.client(t, http2), "https://one.example/?hosts=two.example,single.example,two.example,single.example,one.example")
+		_, got := get(t, d.client(t, http2),
+			"https://one.example/?hosts=two.example,single.example,two.example,single.example,one.example")
 		if want := "true true false false true true false false true true "; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -89,7 +93,9 @@ func TestCoversAfterAChangeOfCertificates(t *testing.T) {
 	shown <- selfSigned(t, "one.example")
 	d := open(t, &Server{
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return <-shown, nil },
-		Handler:     text(func(_ http.ResponseWriter, r *http.Request) string { return fmt.Sprint(Covers(r, "two.example")) }),
+		Handler: text(func(_ http.ResponseWriter, r *http.Request) string {
+			return fmt.Sprint(Covers(r, "two.example"))
+		}),
 	})
 	cache := tls.NewLRUClientSessionCache(1)
 	for _, want := range []string{"true", "false"} {

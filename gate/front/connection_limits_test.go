@@ -49,7 +49,8 @@ func (d *deployment) secureGuest(t *testing.T, client string, protocol string) *
 	t.Helper()
 	raw := d.dial(t, d.secure)
 	io.WriteString(raw, proxyHeader(client))
-	c := tls.Client(raw, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true, NextProtos: []string{protocol}})
+	c := tls.Client(raw, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true,
+		NextProtos: []string{protocol}})
 	if err := c.Handshake(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,8 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 		if rejected.ask("/"); rejected.served() {
 			t.Errorf("a third busy connection of one address: got a response, want it closed")
 		}
-		if n := receive(t, notices); n.Limit != "address" || n.Client != netip.MustParsePrefix("192.0.2.7/32") || n.Times != 1 || !n.Began || n.Ended {
+		if n := receive(t, notices); n.Limit != "address" || n.Client != netip.MustParsePrefix("192.0.2.7/32") ||
+			n.Times != 1 || !n.Began || n.Ended {
 			t.Errorf("got notice %+v, want the first one of the address", n)
 		}
 		if got := s.Enforced(); len(got) != 1 || got[0].Limit != "address" {
@@ -179,7 +181,8 @@ func TestConnectionsOfOneAddressBehindOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release, begun := make(chan struct{}), make(chan string)
-		s := &Server{Plain: slow(release, begun), Balancers: loopbackNetworks(), Limits: Limits{ConnectionsPerAddress: 2},
+		s := &Server{Plain: slow(release, begun), Balancers: loopbackNetworks(),
+			Limits:  Limits{ConnectionsPerAddress: 2},
 			Proxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}
 		s.Handler = s.Plain
 		d := openVirtual(t, s)
@@ -215,7 +218,8 @@ func TestConnectionsOfOneNetwork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release, begun := make(chan struct{}), make(chan string)
-		s := &Server{Plain: slow(release, begun), Balancers: loopbackNetworks(), Limits: Limits{Connections: 8, ConnectionsPerAddress: 2}}
+		s := &Server{Plain: slow(release, begun), Balancers: loopbackNetworks(), Limits: Limits{Connections: 8,
+			ConnectionsPerAddress: 2}}
 		s.Handler = s.Plain
 		d := openVirtual(t, s)
 		t.Cleanup(func() { close(release) })
@@ -298,14 +302,18 @@ func TestSilentConnectionsAreEvicted(t *testing.T) {
 		"half a hello": func(t *testing.T, d *deployment) {
 			io.WriteString(d.dial(t, d.secure), proxyHeader("192.0.2.1")+"\x16\x03\x01\x02")
 		},
-		"no request":      func(t *testing.T, d *deployment) { d.guest(t, "192.0.2.1") },
-		"half a head":     func(t *testing.T, d *deployment) { io.WriteString(d.guest(t, "192.0.2.1"), "GET / HTTP/1.1\r\nHo") },
+		"no request": func(t *testing.T, d *deployment) { d.guest(t, "192.0.2.1") },
+		"half a head": func(t *testing.T, d *deployment) {
+			io.WriteString(d.guest(t, "192.0.2.1"), "GET / HTTP/1.1\r\nHo")
+		},
 		"no request, TLS": func(t *testing.T, d *deployment) { d.secureGuest(t, "192.0.2.1", "http/1.1") },
 		"no preface":      func(t *testing.T, d *deployment) { d.secureGuest(t, "192.0.2.1", "h2") },
 		"preface": func(t *testing.T, d *deployment) {
 			io.WriteString(d.secureGuest(t, "192.0.2.1", "h2"), http2.ClientPreface)
 		},
-		"settings": func(t *testing.T, d *deployment) { speak(t, d.secureGuest(t, "192.0.2.1", "h2").Conn.(*tls.Conn)) },
+		"settings": func(t *testing.T, d *deployment) {
+			speak(t, d.secureGuest(t, "192.0.2.1", "h2").Conn.(*tls.Conn))
+		},
 		"half a second head": func(t *testing.T, d *deployment) {
 			g := d.guest(t, "192.0.2.1")
 			g.ask("/")
@@ -382,10 +390,12 @@ func TestEvictionAmidAHeader(t *testing.T) {
 	w.request(1, "/")
 	w.headers(1)
 	w.packed.Reset()
-	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "one.example"}, {":path", "/"}} {
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "one.example"}, {":path",
+		"/"}} {
 		w.must(w.packer.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
 	}
-	w.must(w.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: w.packed.Bytes()[:1], EndStream: true}))
+	w.must(w.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: w.packed.Bytes()[:1],
+		EndStream: true}))
 	time.Sleep(50 * time.Millisecond) // until that is read: what comes later is not answered here
 	get(t, d.client(t, true), "https://one.example/")
 	w.must(w.framer.WriteContinuation(3, true, w.packed.Bytes()[1:]))
@@ -399,7 +409,8 @@ func TestConnectionsWaitForASlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release, begun, notices := make(chan struct{}), make(chan string), make(chan LimitNotice, 8)
-		s := &Server{Limits: Limits{Connections: 3}, Plain: slow(release, begun), OnLimit: func(n LimitNotice) { notices <- n }}
+		s := &Server{Limits: Limits{Connections: 3}, Plain: slow(release, begun),
+			OnLimit: func(n LimitNotice) { notices <- n }}
 		s.Handler = s.Plain
 		d := openVirtual(t, s)
 		w := d.wire(t)

@@ -72,7 +72,8 @@ func TestCork(t *testing.T) {
 		{"its end", 1, func(_ *cork, f *http2.Framer) { f.WriteData(1, true, []byte("d")) }, 1},
 		{"its trailers", 1, func(_ *cork, f *http2.Framer) {
 			f.WriteData(1, false, []byte("d"))
-			f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("t"), EndHeaders: true, EndStream: true})
+			f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("t"), EndHeaders: true,
+				EndStream: true})
 		}, 1},
 		{"the ends of two", 2, func(_ *cork, f *http2.Framer) {
 			head(f, 3)
@@ -99,9 +100,13 @@ func TestCork(t *testing.T) {
 			f.WriteData(3, false, []byte("d"))
 			c.received(&frameHead{kind: frameResetStream, id: 1, initial: -1})
 		}, 1},
-		{"the end of the connection announced", 1, func(_ *cork, f *http2.Framer) { f.WriteGoAway(1, http2.ErrCodeProtocol, nil) }, 1},
+		{"the end of the connection announced", 1, func(_ *cork, f *http2.Framer) {
+			f.WriteGoAway(1, http2.ErrCodeProtocol, nil)
+		}, 1},
 		{"the end of the connection", 1, func(c *cork, _ *http2.Framer) { c.close() }, 1},
-		{"windows made narrow", 1, func(c *cork, _ *http2.Framer) { c.received(&frameHead{kind: frameSettings, initial: smallBytes - 1}) }, 1},
+		{"windows made narrow", 1, func(c *cork, _ *http2.Framer) {
+			c.received(&frameHead{kind: frameSettings, initial: smallBytes - 1})
+		}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -189,7 +194,8 @@ func TestCorkLosesNothing(t *testing.T) {
 				case 0, 1:
 					c.expect()
 				case 2, 3:
-					f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: body[:min(len(body), 1000)], EndHeaders: true, EndStream: end})
+					f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: body[:min(len(body), 1000)],
+						EndHeaders: true, EndStream: end})
 				case 4:
 					f.WriteData(stream, end, body)
 				case 5:

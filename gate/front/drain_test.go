@@ -166,7 +166,8 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 		}
 		close(release)
 		for range 3 {
-			if got := receive(t, answers); !strings.HasPrefix(got, "whole, HTTP/") || !strings.HasSuffix(got, " <nil>") {
+			if got := receive(t, answers); !strings.HasPrefix(got, "whole, HTTP/") ||
+				!strings.HasSuffix(got, " <nil>") {
 				t.Errorf("got %q, want a whole response and no error", got)
 			}
 		}
@@ -183,12 +184,13 @@ func TestDrainCutsRequestsThatHang(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		started, ended, noticed := make(chan struct{}, 2), make(chan error, 2), make(chan struct{})
-		d := openVirtual(t, &Server{Limits: Limits{DrainTime: 100 * time.Millisecond}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			started <- struct{}{}
-			<-r.Context().Done()
-			<-noticed // the connections are closed by now
-			ended <- r.Context().Err()
-		})})
+		d := openVirtual(t, &Server{Limits: Limits{DrainTime: 100 * time.Millisecond},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				started <- struct{}{}
+				<-r.Context().Done()
+				<-noticed // the connections are closed by now
+				ended <- r.Context().Err()
+			})})
 		cut := make(chan error, 2)
 		for _, http2 := range []bool{true, false} {
 			client := d.client(t, http2)
@@ -223,10 +225,11 @@ func TestDrainLeavesHandlersThatIgnoreIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		started, release := make(chan struct{}, 1), make(chan struct{})
 		defer close(release)
-		d := openVirtual(t, &Server{Limits: Limits{DrainTime: 50 * time.Millisecond}, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			started <- struct{}{}
-			<-release
-		})})
+		d := openVirtual(t, &Server{Limits: Limits{DrainTime: 50 * time.Millisecond},
+			Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				started <- struct{}{}
+				<-release
+			})})
 		conn, _ := d.http1(t)
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
 		receive(t, started)
@@ -246,20 +249,22 @@ func TestDrainAndUpgradedConnections(t *testing.T) {
 				limits.DrainTime = 100 * time.Millisecond
 			}
 			returned := make(chan struct{}, 1)
-			d := open(t, &Server{Limits: limits, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				defer func() { returned <- struct{}{} }()
-				conn, _, err := http.NewResponseController(w).Hijack()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer conn.Close()
-				defer context.AfterFunc(r.Context(), func() { conn.Close() })()
-				io.WriteString(conn, "x")
-				io.Copy(conn, conn)
-			})})
+			d := open(t, &Server{Limits: limits,
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					defer func() { returned <- struct{}{} }()
+					conn, _, err := http.NewResponseController(w).Hijack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer conn.Close()
+					defer context.AfterFunc(r.Context(), func() { conn.Close() })()
+					io.WriteString(conn, "x")
+					io.Copy(conn, conn)
+				})})
 			conn, r := d.http1(t)
-			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: one.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			io.WriteString(conn,
+				"GET / HTTP/1.1\r\nHost: one.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 			if _, err := r.ReadByte(); err != nil {
 				t.Fatal(err)
 			}
@@ -364,7 +369,8 @@ func TestListenerThatFailsForAMoment(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		s := &Server{Handler: text(func(http.ResponseWriter, *http.Request) string { return "well" }), Certificate: one(t)}
+		s := &Server{Handler: text(func(http.ResponseWriter, *http.Request) string { return "well" }),
+			Certificate: one(t)}
 		served <- s.Serve(ctx, short{l, errs}, nil)
 	}()
 	d := &deployment{dialTo: func(string) (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }}

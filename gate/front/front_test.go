@@ -49,7 +49,8 @@ func TestProtocols(t *testing.T) {
 		}
 	}
 	both(t, func(t *testing.T, http2 bool) {
-		if answer, body := get(t, d.client(t, http2), "https://one.example/"); answer.Proto != body || (answer.ProtoMajor == 2) != http2 {
+		if answer, body := get(t, d.client(t, http2), "https://one.example/"); answer.Proto != body ||
+			(answer.ProtoMajor == 2) != http2 {
 			t.Errorf("got %s, and %s at the handler; want the same, HTTP/2 %v", answer.Proto, body, http2)
 		}
 	})
@@ -59,25 +60,30 @@ func TestHandshakesThatAreRejected(t *testing.T) {
 	t.Parallel()
 	trouble := &lines{}
 	own := one(t)
-	d := open(t, &Server{Handler: http.NotFoundHandler(), ErrorLog: trouble, Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if hello.ServerName == "broken.example" {
-			return nil, errors.New("no certificate yet")
-		}
-		return own(hello)
-	}})
+	d := open(t, &Server{Handler: http.NotFoundHandler(), ErrorLog: trouble,
+		Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if hello.ServerName == "broken.example" {
+				return nil, errors.New("no certificate yet")
+			}
+			return own(hello)
+		}})
 	for _, test := range []struct {
 		name, want string
 		c          *tls.Config
 	}{
-		{"TLS 1.1", "protocol version", &tls.Config{ServerName: "one.example", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}},
+		{"TLS 1.1", "protocol version", &tls.Config{ServerName: "one.example", MinVersion: tls.VersionTLS10,
+			MaxVersion: tls.VersionTLS11}},
 		{"a host that is not served", "unrecognized name", &tls.Config{ServerName: "other.example"}},
-		{"the same in TLS 1.2", "unrecognized name", &tls.Config{ServerName: "other.example", MaxVersion: tls.VersionTLS12}},
+		{"the same in TLS 1.2", "unrecognized name", &tls.Config{ServerName: "other.example",
+			MaxVersion: tls.VersionTLS12}},
 		{"no name", "unrecognized name", &tls.Config{}},
 		{"trouble with the certificate", "internal error", &tls.Config{ServerName: "broken.example"}},
-		{"no protocol in common", "no application protocol", &tls.Config{ServerName: "one.example", NextProtos: []string{"h3"}}},
+		{"no protocol in common", "no application protocol", &tls.Config{ServerName: "one.example",
+			NextProtos: []string{"h3"}}},
 	} {
 		_, err := d.tls(t, test.c)
-		if err == nil || err.Error() != "remote error: tls: "+test.want && !strings.HasSuffix(err.Error(), test.want+" not supported") {
+		if err == nil || err.Error() != "remote error: tls: "+test.want &&
+			!strings.HasSuffix(err.Error(), test.want+" not supported") {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -95,7 +101,9 @@ func TestHandshakesThatAreRejected(t *testing.T) {
 // "OPTIONS *" is for the handler too: nothing is answered behind its back.
 func TestOptionsOfTheServer(t *testing.T) {
 	t.Parallel()
-	d := open(t, &Server{Handler: text(func(_ http.ResponseWriter, r *http.Request) string { return r.Method + r.RequestURI })})
+	d := open(t, &Server{Handler: text(func(_ http.ResponseWriter, r *http.Request) string {
+		return r.Method + r.RequestURI
+	})})
 	conn, _ := d.http1(t)
 	io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n")
 	if answer, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nOPTIONS*") {
@@ -127,7 +135,9 @@ func TestPlain(t *testing.T) {
 		{"nothing else", &Server{Challenge: challenge}, "/other", 404, "404 page not found\n"},
 		{"nothing at all", &Server{}, "/challenge", 404, "404 page not found\n"},
 	} {
-		test.s.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Errorf("%s: went to https", test.name) })
+		test.s.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			t.Errorf("%s: went to https", test.name)
+		})
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 		answer, body := get(t, client, "http://"+open(t, test.s).plain+test.path)
 		if answer.StatusCode != test.status || body != test.want || answer.ProtoMajor != 1 {
@@ -144,7 +154,8 @@ func TestHTTP2IsSpokenByALPNOnly(t *testing.T) {
 	})
 	d := open(t, &Server{Handler: say, Plain: say})
 	for sent, want := range map[string]string{
-		"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n": "GETHTTP/1.11 1",
+		"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n" +
+			"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n": "GETHTTP/1.11 1",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": "",
 	} {
 		plain, err := net.Dial("tcp", d.plain)
@@ -160,7 +171,8 @@ func TestHTTP2IsSpokenByALPNOnly(t *testing.T) {
 			if want == "" {
 				status = "HTTP/1.1 505 "
 			}
-			if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), status) || !strings.Contains(string(answer), "\r\n\r\n"+want) {
+			if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), status) ||
+				!strings.Contains(string(answer), "\r\n\r\n"+want) {
 				t.Errorf("%.10q over %T: got %q, want %s and %q", sent, conn, answer, status, want)
 			}
 		}
@@ -187,7 +199,8 @@ func TestNoiseFilter(t *testing.T) {
 		if n, err := (noiseFilter{heard}).Write([]byte(test.line)); n != len(test.line) || err != nil {
 			t.Errorf("%q: got %d, %v; want %d, nil", test.line, n, err, len(test.line))
 		}
-		want := strings.Replace(test.line, "panic serving 192.0.2.1:5: ", "panic serving a client: ", 1) // nobody's address
+		want := strings.Replace(test.line, "panic serving 192.0.2.1:5: ", "panic serving a client: ",
+			1) // nobody's address
 		if (heard.String() == want) != test.heard {
 			t.Errorf("%q: got %q, want %q, %v", test.line, heard, want, test.heard)
 		}
@@ -214,13 +227,15 @@ func TestErrorLog(t *testing.T) {
 		}
 	})
 	var said []string
-	for deadline := time.Now().Add(patience); len(said) < 2 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(said) < 2 &&
+		time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		got := strings.Split(trouble.String(), "\n")
 		said = slices.DeleteFunc(got, func(line string) bool { return !strings.Contains(line, "panic serving") })
 	}
 	d.stop()
 	receive(t, d.served)
-	if len(said) != 2 || !strings.HasSuffix(said[0], "out of HTTP/1.1") || !strings.HasSuffix(said[1], "out of HTTP/2.0") {
+	if len(said) != 2 || !strings.HasSuffix(said[0], "out of HTTP/1.1") ||
+		!strings.HasSuffix(said[1], "out of HTTP/2.0") {
 		t.Errorf("got %q, want one panic over each protocol", said)
 	}
 }

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A client that is still sending reads its whole response before anything else: the reset that ends its upload comes a second later,
-// and what it sends until then is not answered with resets. If it has ended the stream by then there is none.
+// A client that is still sending reads its whole response before anything else: the reset that ends its upload comes a
+// second later, and what it sends until then is not answered with resets. If it has ended the stream by then there is
+// none.
 func TestUploadEndsAfterItsResponse(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -28,9 +29,10 @@ func TestUploadEndsAfterItsResponse(t *testing.T) {
 			t.Parallel()
 			certificate := one(t)
 			synctest.Test(t, func(t *testing.T) {
-				s := &Server{Certificate: certificate, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					http.Error(w, "no", http.StatusRequestEntityTooLarge)
-				})}
+				s := &Server{Certificate: certificate,
+					Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						http.Error(w, "no", http.StatusRequestEntityTooLarge)
+					})}
 				bubble(t, s, func(w *wire, _ *atomic.Int64) {
 					w.greet(1<<20, 1<<20)
 					w.must(w.ask(1, true, "100000"))
@@ -71,8 +73,8 @@ func TestUploadEndsAfterItsResponse(t *testing.T) {
 	}
 }
 
-// A reset that is to follow a frame of which the client has taken a part only is given up with the connection, and no timer goes on
-// asking for the rest of that frame.
+// A reset that is to follow a frame of which the client has taken a part only is given up with the connection, and no
+// timer goes on asking for the rest of that frame.
 func TestPostponedResetEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -61,21 +61,23 @@ func proxyHeaders() map[string][2]string {
 		"v2 LOCAL":               {header2(0x20, 0x00), ""},
 		"v2 LOCAL with more":     {header2(0x20, 0x11, addresses4()...), ""},
 		"v2 Unix":                {header2(0x21, 0x31, make([]byte, 216)...), ""},
-		"v2 ALPN and authority":  {header2(0x21, 0x11, addresses4(append(tlv(1, "h2"), tlv(2, "one.example")...)...)...), "192.0.2.7:12345"},
-		"v2 large TLV":           {header2(0x21, 0x11, addresses4(tlv(0xe0, long[:3000])...)...), "192.0.2.7:12345"},
-		"v2 oversized":           {header2(0x21, 0x11, addresses4(tlv(0xe0, long)...)...), "none"},
-		"v2 torn TLV":            {header2(0x21, 0x11, addresses4(1, 0, 9, 'h')...), "none"},
-		"v2 datagram":            {header2(0x21, 0x12, addresses4()...), "none"},
-		"v2 unspecified":         {header2(0x21, 0x00), "none"},
-		"v2 unknown family":      {header2(0x21, 0x41, addresses4()...), "none"},
-		"v2 unknown transport":   {header2(0x21, 0x13, addresses4()...), "none"},
-		"v2 unknown command":     {header2(0x22, 0x11, addresses4()...), "none"},
-		"v2 version 3":           {header2(0x31, 0x11, addresses4()...), "none"},
-		"v2 too short":           {header2(0x21, 0x11, addresses4()[:8]...), "none"},
-		"v2 torn":                {header2(0x21, 0x11, addresses4()...)[:14], "none"},
-		"v2 mapped":              {header2(0x21, 0x21, append(bytes.Repeat([]byte{0}, 10), append([]byte{0xff, 0xff, 192, 0, 2, 7}, addresses6()[16:]...)...)...), "192.0.2.7:12345"},
-		"nothing":                {"", "none"},
-		"something else":         {"GET / HTTP/1.1\r\nHost: one.example\r\n\r\n", "none"},
+		"v2 ALPN and authority": {header2(0x21, 0x11, addresses4(append(tlv(1, "h2"), tlv(2,
+			"one.example")...)...)...), "192.0.2.7:12345"},
+		"v2 large TLV":         {header2(0x21, 0x11, addresses4(tlv(0xe0, long[:3000])...)...), "192.0.2.7:12345"},
+		"v2 oversized":         {header2(0x21, 0x11, addresses4(tlv(0xe0, long)...)...), "none"},
+		"v2 torn TLV":          {header2(0x21, 0x11, addresses4(1, 0, 9, 'h')...), "none"},
+		"v2 datagram":          {header2(0x21, 0x12, addresses4()...), "none"},
+		"v2 unspecified":       {header2(0x21, 0x00), "none"},
+		"v2 unknown family":    {header2(0x21, 0x41, addresses4()...), "none"},
+		"v2 unknown transport": {header2(0x21, 0x13, addresses4()...), "none"},
+		"v2 unknown command":   {header2(0x22, 0x11, addresses4()...), "none"},
+		"v2 version 3":         {header2(0x31, 0x11, addresses4()...), "none"},
+		"v2 too short":         {header2(0x21, 0x11, addresses4()[:8]...), "none"},
+		"v2 torn":              {header2(0x21, 0x11, addresses4()...)[:14], "none"},
+		"v2 mapped": {header2(0x21, 0x21, append(bytes.Repeat([]byte{0}, 10), append([]byte{0xff, 0xff,
+			192, 0, 2, 7}, addresses6()[16:]...)...)...), "192.0.2.7:12345"},
+		"nothing":        {"", "none"},
+		"something else": {"GET / HTTP/1.1\r\nHost: one.example\r\n\r\n", "none"},
 	}
 }
 
@@ -122,7 +124,8 @@ func TestBalancersSayWhoTheClientIs(t *testing.T) {
 			t.Parallel()
 			seen := make(chan netip.Addr, 2)
 			d := open(t, &Server{
-				Handler: remote(), Plain: remote(), Balancers: loopbackNetworks(), Limits: Limits{HeaderTime: 500 * time.Millisecond},
+				Handler: remote(), Plain: remote(), Balancers: loopbackNetworks(),
+				Limits:   Limits{HeaderTime: 500 * time.Millisecond},
 				OnAccept: func(a netip.Addr) { seen <- a },
 			})
 			for _, secure := range []bool{true, false} {
@@ -144,7 +147,8 @@ func TestBalancersSayWhoTheClientIs(t *testing.T) {
 // What a balancer says is what anybody can say: from elsewhere it is not believed, and not even TLS.
 func TestStrangersCannotIntroduce(t *testing.T) {
 	t.Parallel()
-	d := open(t, &Server{Handler: remote(), Plain: remote(), Balancers: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+	d := open(t, &Server{Handler: remote(), Plain: remote(),
+		Balancers: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 	for name, test := range proxyHeaders() {
 		if test[0] == "" {
 			continue
@@ -165,7 +169,8 @@ func TestStrangersCannotIntroduce(t *testing.T) {
 // A balancer that keeps silent holds up nobody but itself, and not for long.
 func TestSilentBalancer(t *testing.T) {
 	t.Parallel()
-	s := &Server{Handler: remote(), Plain: remote(), Balancers: loopbackNetworks(), Limits: Limits{HeaderTime: 300 * time.Millisecond}}
+	s := &Server{Handler: remote(), Plain: remote(), Balancers: loopbackNetworks(),
+		Limits: Limits{HeaderTime: 300 * time.Millisecond}}
 	d := open(t, s)
 	var silent []net.Conn
 	for range 20 {
@@ -231,7 +236,8 @@ func TestIntroductionInPieces(t *testing.T) {
 	}
 }
 
-// Whatever a balancer sends, it is an address of a client, nobody's, or an error, and no more is read of it than there may be.
+// Whatever a balancer sends, it is an address of a client, nobody's, or an error, and no more is read of it than there
+// may be.
 func FuzzIntroduction(f *testing.F) {
 	for _, test := range proxyHeaders() {
 		f.Add([]byte(test[0] + "GET / HTTP/1.1\r\n\r\n"))
@@ -251,7 +257,8 @@ func FuzzIntroduction(f *testing.F) {
 		if a := addressOf(named); !a.IsValid() || a.IsUnspecified() || a.Is4In6() || a.Zone() != "" {
 			t.Fatalf("%q: %v", sent, named)
 		}
-		if v1 := bytes.HasPrefix(sent, []byte("PROXY TCP")); !v1 && !bytes.HasPrefix(sent, []byte("\r\n\r\n\x00\r\nQUIT\n\x21")) {
+		if v1 := bytes.HasPrefix(sent, []byte("PROXY TCP")); !v1 &&
+			!bytes.HasPrefix(sent, []byte("\r\n\r\n\x00\r\nQUIT\n\x21")) {
 			t.Fatalf("%q: %v", sent, named)
 		}
 	})

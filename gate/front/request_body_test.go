@@ -34,21 +34,24 @@ func TestResponseWithoutTheExpectedBody(t *testing.T) {
 func TestBodiesComeWhole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := openVirtual(t, &Server{Limits: Limits{StallTime: stall}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/late" {
-				time.Sleep(2 * stall)
-			}
-			body, err := io.ReadAll(r.Body)
-			fmt.Fprintf(w, "%s %v %v", body, r.Trailer, err)
-		})})
+		d := openVirtual(t, &Server{Limits: Limits{StallTime: stall},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/late" {
+					time.Sleep(2 * stall)
+				}
+				body, err := io.ReadAll(r.Body)
+				fmt.Fprintf(w, "%s %v %v", body, r.Trailer, err)
+			})})
 		c, r := d.http1(t)
 		for i, path := range []string{"/", "/late", "/"} {
-			io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: one.example\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n")
+			io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: one.example\r\n"+
+				"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n")
 			answer, err := http.ReadResponse(r, nil)
 			if err != nil {
 				t.Fatalf("request %d: got %v, want a response", i, err)
 			}
-			if body, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(body), "body map[X-Sum:[1]] <nil>") {
+			if body, err := io.ReadAll(answer.Body); err != nil ||
+				!strings.Contains(string(body), "body map[X-Sum:[1]] <nil>") {
 				t.Errorf("request %d: got %q, %v; want the body and its trailer", i, body, err)
 			}
 		}
@@ -61,12 +64,13 @@ func TestUnwantedBodyThatStalls(t *testing.T) {
 		for _, framing := range []string{"Content-Length: 100", "Transfer-Encoding: chunked"} {
 			t.Run(fmt.Sprint(framing, duplex), func(t *testing.T) {
 				t.Parallel()
-				d := open(t, &Server{Limits: Limits{StallTime: stall}, Handler: text(func(w http.ResponseWriter, _ *http.Request) string {
-					if duplex {
-						http.NewResponseController(w).EnableFullDuplex()
-					}
-					return "no"
-				})})
+				d := open(t, &Server{Limits: Limits{StallTime: stall},
+					Handler: text(func(w http.ResponseWriter, _ *http.Request) string {
+						if duplex {
+							http.NewResponseController(w).EnableFullDuplex()
+						}
+						return "no"
+					})})
 				c, r := d.http1(t)
 				fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: one.example\r\n%s\r\n\r\n", framing)
 				c.SetReadDeadline(time.Now().Add(stall + 2*time.Second))

@@ -57,7 +57,10 @@ func TestClosedWindows(t *testing.T) {
 				for step := 0; got < 16_000; step++ {
 					w.must(w.framer.WriteWindowUpdate(3, 2000))
 					for part := 0; part < 2000; {
-						f := w.until("data or a reset", func(f frame) bool { return f.kind == http2.FrameData || f.kind == http2.FrameRSTStream })
+						f := w.until("data or a reset", func(f frame) bool {
+							return f.kind == http2.FrameData ||
+								f.kind == http2.FrameRSTStream
+						})
 						switch {
 						case f.kind == http2.FrameData && f.stream == 3:
 							part += len(f.data)
@@ -75,7 +78,8 @@ func TestClosedWindows(t *testing.T) {
 				}
 				w.request(5, "/0")
 				w.headers(5)
-				shows(t, s, map[string]map[string]uint64{"Limits": {"stall_write": 1}, "Resets": {"server": 1}, "Connections": {"http2": 1}, "Open": {"http2": 1}})
+				shows(t, s, map[string]map[string]uint64{"Limits": {"stall_write": 1}, "Resets": {"server": 1},
+					"Connections": {"http2": 1}, "Open": {"http2": 1}})
 			})
 		})
 	}
@@ -92,12 +96,14 @@ func TestClosedWindowOfTheConnection(t *testing.T) {
 	}
 	resets := 0
 	for resets < 29 {
-		if f := w.until("a reset", func(f frame) bool { return f.kind == http2.FrameRSTStream }); f.code != http2.ErrCodeInternal {
+		if f := w.until("a reset",
+			func(f frame) bool { return f.kind == http2.FrameRSTStream }); f.code != http2.ErrCodeInternal {
 			t.Errorf("got %+v, want INTERNAL_ERROR", f)
 		}
 		resets++
 	}
-	shows(t, s, map[string]map[string]uint64{"Limits": {"stall_write": 29}, "Resets": {"server": 29}, "Connections": {"http2": 1}, "Open": {"http2": 1}})
+	shows(t, s, map[string]map[string]uint64{"Limits": {"stall_write": 29}, "Resets": {"server": 29},
+		"Connections": {"http2": 1}, "Open": {"http2": 1}})
 }
 
 // Ordinary clients get small responses in as few frames as without limits.
@@ -118,14 +124,15 @@ func TestOpenWindowsCostNothing(t *testing.T) {
 func TestResponseThatIsNotTaken(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
-	s := &Server{Limits: Limits{StallTime: stall}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for part := make([]byte, 64<<10); ; {
-			if _, err := w.Write(part); err != nil {
-				ended <- err
-				return
+	s := &Server{Limits: Limits{StallTime: stall},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for part := make([]byte, 64<<10); ; {
+				if _, err := w.Write(part); err != nil {
+					ended <- err
+					return
+				}
 			}
-		}
-	})}
+		})}
 	d := open(t, s)
 	c, _ := d.http1(t)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
@@ -138,10 +145,11 @@ func TestBodiesThatStall(t *testing.T) {
 	t.Parallel()
 	bubbles(t, func(t *testing.T, over2 bool) {
 		ended := make(chan error, 1)
-		s := &Server{Limits: Limits{StallTime: stall, StallBytes: 10}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, err := io.Copy(io.Discard, r.Body)
-			ended <- err
-		})}
+		s := &Server{Limits: Limits{StallTime: stall, StallBytes: 10},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, err := io.Copy(io.Discard, r.Body)
+				ended <- err
+			})}
 		d := openVirtual(t, s)
 		for _, test := range []struct {
 			size int
@@ -193,17 +201,19 @@ func trickle(size int, pause time.Duration, parts int) (body io.Reader, stop fun
 func TestSilenceIsNoStall(t *testing.T) {
 	t.Parallel()
 	bubbles(t, func(t *testing.T, over2 bool) {
-		s := &Server{Limits: Limits{StallTime: stall / 3}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body)
-			for range 3 {
+		s := &Server{Limits: Limits{StallTime: stall / 3},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				for range 3 {
+					time.Sleep(stall)
+					io.WriteString(w, "data: news\n\n")
+					http.NewResponseController(w).Flush()
+				}
 				time.Sleep(stall)
-				io.WriteString(w, "data: news\n\n")
-				http.NewResponseController(w).Flush()
-			}
-			time.Sleep(stall)
-		})}
+			})}
 		d := openVirtual(t, s)
-		answer, err := d.client(t, over2).Post("https://one.example/", "text/plain", strings.NewReader("since yesterday"))
+		answer, err := d.client(t, over2).Post("https://one.example/", "text/plain",
+			strings.NewReader("since yesterday"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,21 +221,23 @@ func TestSilenceIsNoStall(t *testing.T) {
 		if text, err := io.ReadAll(answer.Body); err != nil || strings.Count(string(text), "news") != 3 {
 			t.Errorf("got %q, %v; want news three times", text, err)
 		}
-		shows(t, s, map[string]map[string]uint64{"Connections": {map[bool]string{true: "http2", false: "http1"}[over2]: 1}, "Open": {map[bool]string{true: "http2", false: "http1"}[over2]: 1}})
+		shows(t, s, map[string]map[string]uint64{"Connections": {map[bool]string{true: "http2",
+			false: "http1"}[over2]: 1}, "Open": {map[bool]string{true: "http2", false: "http1"}[over2]: 1}})
 	})
 	t.Run("taken over", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			d := openVirtual(t, &Server{Limits: Limits{StallTime: stall / 3}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, _, err := http.NewResponseController(w).Hijack()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer c.Close()
-				time.Sleep(stall)
-				io.WriteString(c, "news")
-			})})
+			d := openVirtual(t, &Server{Limits: Limits{StallTime: stall / 3},
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					c, _, err := http.NewResponseController(w).Hijack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer c.Close()
+					time.Sleep(stall)
+					io.WriteString(c, "news")
+				})})
 			c, _ := d.http1(t)
 			io.WriteString(c, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
 			if text, err := io.ReadAll(c); err != nil || string(text) != "news" {

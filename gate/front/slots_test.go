@@ -111,7 +111,8 @@ func TestSlotOfAClientThatLeaves(t *testing.T) {
 		}
 		slot.Release()
 		if c.requests.held != 0 || c.requests.waiting.Len() != 0 || len(s.addresses) != 0 {
-			t.Errorf("got %d held, %d waiting, %d addresses; want 0, 0, 0", c.requests.held, c.requests.waiting.Len(), len(s.addresses))
+			t.Errorf("got %d held, %d waiting, %d addresses; want 0, 0, 0", c.requests.held, c.requests.waiting.Len(),
+				len(s.addresses))
 		}
 	})
 }

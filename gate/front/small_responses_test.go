@@ -20,8 +20,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// pipes is a listener without sockets, for a bubble of synctest: time stands still there while anything is under way, so what
-// waited for a timer shows.
+// pipes is a listener without sockets, for a bubble of synctest: time stands still there while anything is under way,
+// so what waited for a timer shows.
 type pipes struct {
 	clients chan net.Conn
 	closing sync.Once
@@ -68,7 +68,8 @@ func bubble(t *testing.T, s *Server, test func(w *wire, writes *atomic.Int64)) {
 		<-served
 	}()
 	p.clients <- theirs
-	conn := tls.Client(ours, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	conn := tls.Client(ours, &tls.Config{ServerName: "one.example", InsecureSkipVerify: true,
+		NextProtos: []string{"h2"}})
 	w := &wire{t: t, conn: conn, framer: http2.NewFramer(conn, conn), scheme: "https"}
 	w.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	w.packer = hpack.NewEncoder(&w.packed)
@@ -151,9 +152,13 @@ func TestNothingStaysExpected(t *testing.T) {
 			w.Write(make([]byte, 10))
 			w.Write(make([]byte, smallBytes))
 		},
-		"empty":        func(w http.ResponseWriter, _ *http.Request) { w.Write(nil) },
-		"HEAD":         func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") },
-		"panic":        func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello"); panic(http.ErrAbortHandler) },
+		"empty": func(w http.ResponseWriter, _ *http.Request) { w.Write(nil) },
+		"HEAD":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") },
+		"panic": func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w,
+				"hello")
+			panic(http.ErrAbortHandler)
+		},
 		"hints":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); io.WriteString(w, "hello") },
 		"not modified": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304); io.WriteString(w, "hello") },
 		"flushed": func(w http.ResponseWriter, _ *http.Request) {
@@ -169,10 +174,11 @@ func TestNothingStaysExpected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked *conn
-				bubble(t, &Server{Certificate: one(t), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					asked = connOf(r)
-					serve(w, r)
-				})}, func(w *wire, _ *atomic.Int64) {
+				bubble(t, &Server{Certificate: one(t),
+					Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						asked = connOf(r)
+						serve(w, r)
+					})}, func(w *wire, _ *atomic.Int64) {
 					w.greet(1<<20, 1<<20)
 					begun := time.Now()
 					if name == "HEAD" {
@@ -222,8 +228,8 @@ func many(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
-// Every answer that is not reset comes whole, whatever the others do. In the bubble nothing takes time but what waits for a
-// timer, and that is a stream that was reset at a bad moment, at most.
+// Every answer that is not reset comes whole, whatever the others do. In the bubble nothing takes time but what waits
+// for a timer, and that is a stream that was reset at a bad moment, at most.
 func TestAnswersComeWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certificate := one(t)
@@ -240,13 +246,15 @@ func TestAnswersComeWhole(t *testing.T) {
 				ended     bool
 			}
 			streams := map[uint32]*asked{}
-			bubble(t, &Server{Certificate: certificate, Handler: http.HandlerFunc(many)}, func(w *wire, _ *atomic.Int64) {
+			bubble(t, &Server{Certificate: certificate,
+				Handler: http.HandlerFunc(many)}, func(w *wire, _ *atomic.Int64) {
 				w.greet(window, more)
 				begun, resets := time.Now(), 0
 				for i := range rapid.IntRange(1, 20).Draw(r, "streams") {
 					id, a := uint32(2*i+1), &asked{}
 					streams[id] = a
-					kind := rapid.SampledFrom([]string{"plain", "plain", "plain", "flush", "trailers", "hints", "none", "head", "abort"}).Draw(r, "kind")
+					kind := rapid.SampledFrom([]string{"plain", "plain", "plain", "flush", "trailers", "hints", "none",
+						"head", "abort"}).Draw(r, "kind")
 					size := rapid.OneOf(rapid.IntRange(0, min(most, 5000)), rapid.IntRange(0, most)).Draw(r, "size")
 					path := fmt.Sprintf("/%s/%d", kind, size)
 					switch kind {
@@ -292,7 +300,8 @@ func TestAnswersComeWhole(t *testing.T) {
 					}
 				}
 				if waited := time.Since(begun); waited > time.Duration(resets)*heldTime {
-					t.Errorf("%d resets: got a wait of %v, want %v at most", resets, waited, time.Duration(resets)*heldTime)
+					t.Errorf("%d resets: got a wait of %v, want %v at most", resets, waited,
+						time.Duration(resets)*heldTime)
 				}
 			})
 			for id, a := range streams {

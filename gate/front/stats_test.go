@@ -82,7 +82,8 @@ func TestStatsOfConnections(t *testing.T) {
 				t.Errorf("%+v: a handshake", c)
 			}
 		}
-		for _, says := range []string{"", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01"} { // the last one waits for its time to be over
+		for _, says := range []string{"", "GET / HTTP/1.1\r\n\r\n",
+			"\x16\x03\x01"} { // the last one waits for its time to be over
 			conn, err := d.dialTo(d.secure)
 			if err != nil {
 				t.Fatal(err)
@@ -186,7 +187,8 @@ func TestStatsOfResets(t *testing.T) {
 	w.must(w.framer.WriteWindowUpdate(203, 1<<31-1)) // more than a window can be: the server resets this stream
 	w.until("a reset", func(f frame) bool { return f.kind == http2.FrameRSTStream && f.stream == 203 })
 	connections := counted{"http2": 1}
-	shows(t, s, map[string]map[string]uint64{"Resets": {"client": 61, "server": 1}, "Open": connections, "Connections": connections})
+	shows(t, s, map[string]map[string]uint64{"Resets": {"client": 61, "server": 1}, "Open": connections,
+		"Connections": connections})
 }
 
 func TestStatsOfErrors(t *testing.T) {
@@ -195,12 +197,18 @@ func TestStatsOfErrors(t *testing.T) {
 		s := &Server{Handler: http.NotFoundHandler()}
 		d := openVirtual(t, s)
 		for _, wrong := range []func(w *wire) error{
-			func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 1, make([]byte, 8)) },      // on a stream
-			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")) },          // on none
-			func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 0, make([]byte, 7)) },      // too short
-			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 17<<10)) }, // too long
-			func(w *wire) error { return w.framer.WriteWindowUpdate(0, 1<<31-1) },                              // too much
-			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameHeaders, 0x5, 1, []byte{0xff}) },    // no HPACK
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 1, make([]byte, 8)) },
+			// on a stream
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")) },
+			// on none
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FramePing, 0, 0, make([]byte, 7)) },
+			// too short
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 17<<10)) },
+			// too long
+			func(w *wire) error { return w.framer.WriteWindowUpdate(0, 1<<31-1) },
+			// too much
+			func(w *wire) error { return w.framer.WriteRawFrame(http2.FrameHeaders, 0x5, 1, []byte{0xff}) },
+			// no HPACK
 		} {
 			w := d.wire(t)
 			w.until("the answer to SETTINGS", func(f frame) bool { return f.kind == http2.FrameSettings && f.ack })
@@ -213,7 +221,8 @@ func TestStatsOfErrors(t *testing.T) {
 		w.headers(1)
 		w.conn.Close()
 		shows(t, s, map[string]map[string]uint64{
-			"Errors":      {"protocol_error": 2, "frame_size_error": 2, "flow_control_error": 1, "compression_error": 1},
+			"Errors": {"protocol_error": 2, "frame_size_error": 2, "flow_control_error": 1,
+				"compression_error": 1},
 			"Connections": {"http2": 7},
 		})
 	})
@@ -222,7 +231,8 @@ func TestStatsOfErrors(t *testing.T) {
 func TestStatsOfPings(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{Handler: http.NotFoundHandler(), Limits: Limits{PingAfter: 50 * time.Millisecond, PingTime: 100 * time.Millisecond}}
+		s := &Server{Handler: http.NotFoundHandler(), Limits: Limits{PingAfter: 50 * time.Millisecond,
+			PingTime: 100 * time.Millisecond}}
 		d := openVirtual(t, s)
 		d.wire(t).ended()
 		shows(t, s, map[string]map[string]uint64{"Errors": {"ping_timeout": 1}, "Connections": {"http2": 1}})
@@ -231,7 +241,8 @@ func TestStatsOfPings(t *testing.T) {
 
 func TestStatsOfNilServer(t *testing.T) {
 	var s *Server
-	if got := s.Stats(); len(got.Open) != protocols || len(got.Requests) != protocols-1 || len(got.Errors) != errorKinds-1 {
+	if got := s.Stats(); len(got.Open) != protocols || len(got.Requests) != protocols-1 ||
+		len(got.Errors) != errorKinds-1 {
 		t.Errorf("got %+v, want every word", got)
 	}
 }
@@ -246,7 +257,8 @@ func TestFramesInPieces(t *testing.T) {
 		var want []string
 		for range rapid.IntRange(0, 20).Draw(t, "frames") {
 			code := http2.ErrCode(rapid.Uint32().Draw(t, "code"))
-			switch payload := make([]byte, rapid.IntRange(0, 40).Draw(t, "length")); rapid.IntRange(0, 7).Draw(t, "kind") {
+			switch payload := make([]byte, rapid.IntRange(0, 40).Draw(t, "length")); rapid.IntRange(0, 7).Draw(t,
+				"kind") {
 			case 0:
 				framer.WriteRSTStream(1, code)
 				want = append(want, fmt.Sprint(frameResetStream, code))
@@ -264,9 +276,11 @@ func TestFramesInPieces(t *testing.T) {
 			case 5:
 				framer.WriteWindowUpdate(7, 1)
 			case 6:
-				settings := slices.Repeat([]http2.Setting{{ID: http2.SettingMaxFrameSize, Val: 1 << 14}}, rapid.IntRange(0, 12).Draw(t, "settings"))
+				settings := slices.Repeat([]http2.Setting{{ID: http2.SettingMaxFrameSize,
+					Val: 1 << 14}}, rapid.IntRange(0, 12).Draw(t, "settings"))
 				initial := int64(rapid.Uint32Range(0, 1<<31-1).Draw(t, "initial"))
-				framer.WriteSettings(append(settings, http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(initial)})...)
+				framer.WriteSettings(append(settings, http2.Setting{ID: http2.SettingInitialWindowSize,
+					Val: uint32(initial)})...)
 				if len(settings) >= mostSettings {
 					initial = 0
 				}

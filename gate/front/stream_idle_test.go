@@ -34,8 +34,9 @@ func (d *drops) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// A body without a length is one side of a conversation, and may come as slowly as it likes: before the response has begun it may
-// not be silent for longer than StreamIdleTime, after that it may. A body with a length has to come at a pace.
+// A body without a length is one side of a conversation, and may come as slowly as it likes: before the response has
+// begun it may not be silent for longer than StreamIdleTime, after that it may. A body with a length has to come at a
+// pace.
 func TestConversation(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -71,7 +72,8 @@ func TestConversation(t *testing.T) {
 					ended <- read{n, err}
 				})}
 				virtual(t, s, over2, func(t *testing.T, client *http.Client) {
-					r, err := http.NewRequestWithContext(t.Context(), "POST", "https://one.example/", &drops{test.pause, test.parts})
+					r, err := http.NewRequestWithContext(t.Context(), "POST", "https://one.example/", &drops{test.pause,
+						test.parts})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -85,8 +87,10 @@ func TestConversation(t *testing.T) {
 					}
 					got := <-ended
 					var named interface{ ClientStalled() bool }
-					if cut := errors.As(got.err, &named); cut != (test.limit != "") || !cut && (got.err != nil || got.bytes != int64(test.parts)) {
-						t.Errorf("got %d bytes, %v; want %d, cut off %v", got.bytes, got.err, test.parts, test.limit != "")
+					if cut := errors.As(got.err, &named); cut != (test.limit != "") || !cut && (got.err != nil ||
+						got.bytes != int64(test.parts)) {
+						t.Errorf("got %d bytes, %v; want %d, cut off %v", got.bytes, got.err, test.parts,
+							test.limit != "")
 					}
 					for limit, n := range s.Stats().Limits {
 						if (n > 0) != (limit == test.limit) {

@@ -38,16 +38,18 @@ func (w *wire) drain() <-chan http2.ErrCode {
 // ask opens a stream; with more the client has a body to send.
 func (w *wire) ask(stream uint32, more bool, length string) error {
 	w.packed.Reset()
-	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "https"}, {":authority", "one.example"}, {":path", "/"}, {"content-length", length}} {
+	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "https"}, {":authority", "one.example"},
+		{":path", "/"}, {"content-length", length}} {
 		if field[1] != "" {
 			w.packer.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
 		}
 	}
-	return w.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: w.packed.Bytes(), EndStream: !more, EndHeaders: true})
+	return w.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: w.packed.Bytes(),
+		EndStream: !more, EndHeaders: true})
 }
 
-// attacks are the ways to have a stream reset before its response, each a number of frames on a stream of its own: by the client
-// (CVE-2023-44487) and by the server, for an error that the client makes (CVE-2025-8671).
+// attacks are the ways to have a stream reset before its response, each a number of frames on a stream of its own: by
+// the client (CVE-2023-44487) and by the server, for an error that the client makes (CVE-2025-8671).
 func attacks() map[string]func(w *wire, stream uint32) error {
 	return map[string]func(w *wire, stream uint32) error{
 		"reset": func(w *wire, stream uint32) error {
@@ -77,8 +79,8 @@ func attacks() map[string]func(w *wire, stream uint32) error {
 	}
 }
 
-// A connection on which streams are reset before they are answered, by either side, ends soon, at full speed or in groups with a
-// PING between them. Others are served meanwhile.
+// A connection on which streams are reset before they are answered, by either side, ends soon, at full speed or in
+// groups with a PING between them. Others are served meanwhile.
 func TestEarlyResets(t *testing.T) {
 	t.Parallel()
 	for name, attack := range attacks() {
@@ -158,7 +160,8 @@ func TestResetsOfAPatientClient(t *testing.T) {
 	t.Parallel()
 	certificate := one(t)
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{Certificate: certificate, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}
+		s := &Server{Certificate: certificate,
+			Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}
 		bubble(t, s, func(w *wire, _ *atomic.Int64) {
 			w.greet(1<<20, 1<<20)
 			ended := w.drain()
@@ -184,8 +187,8 @@ func TestResetsOfAPatientClient(t *testing.T) {
 	})
 }
 
-// A stream whose response the engine makes, or whose response is ours to a request that was not looked at further, ends although
-// its client takes nothing.
+// A stream whose response the engine makes, or whose response is ours to a request that was not looked at further,
+// ends although its client takes nothing.
 func TestResponsesThatNobodyWaitsFor(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -195,7 +198,8 @@ func TestResponsesThatNobodyWaitsFor(t *testing.T) {
 		shown  map[string]map[string]uint64
 	}{
 		{"too many fields", fill(140, "f%d", "x"), "431", map[string]map[string]uint64{
-			"Limits": {"header_fields": 20, "stall_write": 20}, "Rejections": {"431": 20}, "Resets": {"server": 20}, "Open": {"http2": 1}, "Connections": {"http2": 1}}},
+			"Limits": {"header_fields": 20, "stall_write": 20}, "Rejections": {"431": 20}, "Resets": {"server": 20},
+			"Open": {"http2": 1}, "Connections": {"http2": 1}}},
 		{"too large", slices.Repeat([]string{"x", strings.Repeat("x", 1<<10)}, 60), "431", map[string]map[string]uint64{
 			"Limits": {"stall_write": 1}, "Connections": {"http2": 1}}},
 		{"malformed", []string{"connection", "x"}, "400", map[string]map[string]uint64{
@@ -205,7 +209,8 @@ func TestResponsesThatNobodyWaitsFor(t *testing.T) {
 			t.Parallel()
 			certificate := one(t)
 			synctest.Test(t, func(t *testing.T) {
-				s := &Server{Certificate: certificate, Handler: text(func(http.ResponseWriter, *http.Request) string { return "no" })}
+				s := &Server{Certificate: certificate,
+					Handler: text(func(http.ResponseWriter, *http.Request) string { return "no" })}
 				bubble(t, s, func(w *wire, _ *atomic.Int64) {
 					w.greet(0, 0)
 					for i := range 20 {

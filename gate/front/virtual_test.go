@@ -37,7 +37,10 @@ func openVirtual(t *testing.T, s *Server) *deployment {
 
 // plainClient speaks HTTP/1.1 to the plain listener, whatever the URL's host.
 func (d *deployment) plainClient(t *testing.T) *http.Client {
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return d.dialTo(d.plain) }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn,
+		error) {
+		return d.dialTo(d.plain)
+	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 2 * patience}
 }

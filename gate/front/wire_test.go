@@ -72,13 +72,15 @@ func (w *wire) must(err error) {
 func (w *wire) request(stream uint32, path string, fields ...string) {
 	w.t.Helper()
 	w.packed.Reset()
-	all := append([]string{":method", cmp.Or(w.method, "GET"), ":scheme", w.scheme, ":authority", "one.example", ":path", path}, fields...)
+	all := append([]string{":method", cmp.Or(w.method, "GET"), ":scheme", w.scheme, ":authority", "one.example",
+		":path", path}, fields...)
 	for pair := range slices.Chunk(all, 2) {
 		w.must(w.packer.WriteField(hpack.HeaderField{Name: pair[0], Value: pair[1]}))
 	}
 	block := w.packed.Bytes()
 	first := block[:min(len(block), 16<<10)]
-	w.must(w.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndStream: true, EndHeaders: len(first) == len(block)}))
+	w.must(w.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndStream: true,
+		EndHeaders: len(first) == len(block)}))
 	for block = block[len(first):]; len(block) > 0; {
 		part := block[:min(len(block), 16<<10)]
 		block = block[len(part):]
@@ -164,7 +166,8 @@ func TestSchemeDoesNotHideTheProtocol(t *testing.T) {
 	w := d.wire(t)
 	w.scheme = "http"
 	w.request(1, "/")
-	if got := w.until("the answer's body", func(f frame) bool { return f.kind == http2.FrameData }).data; got != "h2 one.example HTTP/2.0" {
+	if got := w.until("the answer's body",
+		func(f frame) bool { return f.kind == http2.FrameData }).data; got != "h2 one.example HTTP/2.0" {
 		t.Errorf("got %q at the handler, want h2 one.example HTTP/2.0", got)
 	}
 }
