@@ -64,6 +64,7 @@ type certificateChoice struct {
 	err         error
 }
 
+// coverage is what Covers has found for a host.
 type coverage struct {
 	host    string
 	covered bool
@@ -179,9 +180,10 @@ func Covers(r *http.Request, host string) bool {
 	return covered
 }
 
-// SpendCredit says whether the HTTP/2 connection of a request has brought enough bytes to pay for so many more of
-// headers, and spends them. Each byte received is worth two, because headers may be compressed, and a connection
-// begins with 16 KiB of credit. Over HTTP/1.x it is always true: there headers are not compressed.
+// SpendCredit says whether the HTTP/2 connection of a request has received enough bytes to pay for so many, such as
+// those of its log record, and spends them if it has. Each byte received is worth two, because the client may have
+// compressed its header, and a connection begins with 16 KiB of credit. Over HTTP/1.x it is always true: every request
+// comes with all the bytes that it has.
 func SpendCredit(r *http.Request, bytes int) bool {
 	const begins = 16 << 10
 	c := connOf(r)

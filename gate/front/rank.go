@@ -52,7 +52,7 @@ const (
 	stateEvicted              // no slot any more, but it is not closed yet
 )
 
-// What a connection tells the admission.
+// When a connection calls admission.onRank about its rank.
 const (
 	notifyNever = iota
 	notifyWhenIdle

@@ -90,7 +90,7 @@ func (b *body) Read(p []byte) (int, error) {
 // other is there, and the client may be silent for as long as it likes.
 type streamedResponse struct {
 	http.ResponseWriter
-	bodyPace *pace // of the body
+	bodyPace *pace // of the request's body
 }
 
 // Unwrap serves http.ResponseController.

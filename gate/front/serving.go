@@ -49,7 +49,7 @@ func (s *Server) serving(ctx context.Context) *serving {
 		CipherSuites:   cipherSuites(),
 		NextProtos:     []string{"h2", "http/1.1", "acme-tls/1"},
 		GetCertificate: chosenCertificate,
-		// It keeps this very configuration, "acme-tls/1" included.
+		// It returns nil, so this configuration stays in force, with "acme-tls/1".
 		GetConfigForClient: s.chooseCertificate,
 	}
 	v.slots = newSlots(s, v.limits)
