@@ -56,7 +56,7 @@ func (h *Handler) reject(x *exchange, d policy.Decision, w http.ResponseWriter, 
 	respond(w, r, status, body)
 }
 
-// respond sends a whole respond of the gate's own.
+// respond sends a whole response of the gate's own.
 func respond(w http.ResponseWriter, r *http.Request, status int, body string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/plain; charset=utf-8")

@@ -140,7 +140,7 @@ func (a *attempt) unsent(err error) bool {
 // do sends the request and waits for the head of the answer.
 func (a *attempt) do(r *http.Request) (*http.Response, error) {
 	f := a.flight
-	c, err := a.proxy.pool.take(r.Context(), a.owner, a.fresh, f.call.login, a.not)
+	c, err := a.proxy.pool.take(r.Context(), a.owner, a.fresh, f.call.login, f.source != nil || !replayable(r.Method), a.not)
 	if err != nil {
 		return nil, err
 	}

@@ -29,10 +29,11 @@ type h2conn struct {
 	requests int // under way: until their answers have been taken, whatever the engine thinks
 	waiting  int // requests that wait for ready
 	ready    chan struct{}
-	isReady  bool  // ready is closed: requests may be sent, if it is open
-	err      error // why it was never open
-	broken   bool  // a request was broken off
-	gone     bool  // it is closed
+	isReady  bool      // ready is closed: requests may be sent, if it is open
+	err      error     // why it was never open
+	broken   bool      // a request was broken off
+	gone     bool      // it is closed
+	since    time.Time // idle since then; zero: it has not been idle
 }
 
 // maxStreams is how many requests it carries, unless the server allows fewer.

@@ -77,7 +77,7 @@ func TestPingsAreFew(t *testing.T) {
 	}
 	defer p.close()
 	take := func() *h2conn {
-		c, err := p.take(t.Context(), owner{client: "192.0.2.1:1234"}, false, false, nil)
+		c, err := p.take(t.Context(), owner{client: "192.0.2.1:1234"}, false, false, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,11 +95,12 @@ func newH2Pool(address string, secure *tls.Config, wait time.Duration) (*h2pool,
 }
 
 // take gives a connection that has room for one more request of o; it is released when that has ended. It is a new one where
-// fresh is set, and of no other use where single is; and none of those in not.
-func (p *h2pool) take(ctx context.Context, o owner, fresh, single bool, not []*h2conn) (*h2conn, error) {
+// fresh is set, and of no other use where single is; and none of those in not. With once the request cannot be repeated: it
+// gets no connection that was idle for aMoment or longer, which its server may be closing right now without a word.
+func (p *h2pool) take(ctx context.Context, o owner, fresh, single, once bool, not []*h2conn) (*h2conn, error) {
 	for {
 		p.mu.Lock()
-		c, open := p.choose(o, fresh || single, not)
+		c, open := p.choose(o, fresh || single, once, not)
 		if c == nil {
 			c = p.add(o, single)
 			p.mu.Unlock()
@@ -128,7 +129,7 @@ func (p *h2pool) take(ctx context.Context, o owner, fresh, single bool, not []*h
 
 // choose finds a connection for o. It counts the request; or that it waits for a connection that is not open yet, or of which
 // it is not known yet how many streams the server allows. nil asks for another connection. The caller holds mu.
-func (p *h2pool) choose(o owner, fresh bool, not []*h2conn) (c *h2conn, open bool) {
+func (p *h2pool) choose(o owner, fresh, once bool, not []*h2conn) (c *h2conn, open bool) {
 	if fresh {
 		return nil, false
 	}
@@ -149,6 +150,10 @@ func (p *h2pool) choose(o owner, fresh bool, not []*h2conn) (c *h2conn, open boo
 	for stack := p.idle[k]; len(stack) > 0; stack = p.idle[k] {
 		c := stack[len(stack)-1]
 		p.unstack(c)
+		if once && time.Since(c.since) >= aMoment { // the others are idle for longer
+			go c.engine.Close() // a new one takes its place
+			return nil, false
+		}
 		if c.engine.ReserveNewRequest() {
 			c.requests = 1
 			p.engage(c, o)
@@ -228,6 +233,7 @@ func (p *h2pool) release(c *h2conn, whole bool) {
 			p.evict()
 		}
 		k := kind{c.owner.host, c.wide}
+		c.since = time.Now()
 		p.idle[k] = append(p.idle[k], c)
 		p.count++
 	}

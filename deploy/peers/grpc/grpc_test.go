@@ -74,7 +74,7 @@ func through(t *testing.T, wait time.Duration, call func(c caller)) (records []a
 		var mu sync.Mutex
 		s := &front.Server{
 			Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shown, nil },
-			Handler: &gate.Handler{Live: live, Covers: front.Covers, Watch: func(r *audit.Record) {
+			Handler: &gate.Handler{Live: live, Covers: front.Covers, OnRecord: func(r *audit.Record) {
 				mu.Lock()
 				defer mu.Unlock()
 				records = append(records, *r)
