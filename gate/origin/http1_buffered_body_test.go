@@ -282,13 +282,14 @@ func TestGatheredBodyBreaks(t *testing.T) {
 	}
 }
 
-// deserted is an address that nobody listens on.
+// deserted is an address that nobody listens on, nor will until the test has ended: its port is that of a client.
 func deserted(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address := listen(t, nil, func(_ net.Conn, r *bufio.Reader) { r.ReadByte() })
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	return "http://" + l.Addr().String()
+	t.Cleanup(func() { c.Close() })
+	return "http://" + c.LocalAddr().String()
 }

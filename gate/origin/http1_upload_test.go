@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	// These tests wait for timers and sockets more than for a processor.
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		flag.Set("test.parallel", "16")
+		flag.Set("test.parallel", "24")
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -423,6 +423,7 @@ func TestLargeBodies(t *testing.T) {
 			}
 			both(t, c, func(t *testing.T, g *gateway) {
 				g.Client().Timeout = 0
+				runtime.GC() // what tests before this one have left
 				var most atomic.Uint64
 				ctx, stop := context.WithCancel(t.Context())
 				var watching sync.WaitGroup

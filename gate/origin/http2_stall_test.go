@@ -35,7 +35,7 @@ func TestBodyStalls(t *testing.T) {
 		ended <- r.RemoteAddr
 	})
 	for name, c := range everywhere {
-		c.Wait = 1500 * time.Millisecond
+		c.Wait = time.Second
 		for _, target := range []string{"/", "/sized", "/events", "/upload"} {
 			t.Run(name+" "+target, func(t *testing.T) {
 				t.Parallel()
@@ -111,7 +111,7 @@ func TestClientIsSlowToTakeTheBody(t *testing.T) {
 // While the client has more to send, a server that has begun its answer may wait for it; not for longer.
 func TestBodyWaitsForTheClient(t *testing.T) {
 	t.Parallel()
-	const wait = time.Second
+	const wait = 700 * time.Millisecond
 	h := func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		begin(w)

@@ -52,6 +52,9 @@ func TestGuardComesLate(t *testing.T) {
 			for _, long := range []int{0, 8 << 10, 128 << 10} {
 				t.Run(fmt.Sprint(test.name, secure != nil, long), func(t *testing.T) {
 					t.Parallel()
+					leaving, leave := context.WithCancel(t.Context())
+					defer leave()
+					ctx := &watched{Context: leaving}
 					ended := make(chan struct{}, 2)
 					var connections atomic.Int32
 					address := listen(t, secure, func(c net.Conn, r *bufio.Reader) {
@@ -65,6 +68,9 @@ func TestGuardComesLate(t *testing.T) {
 							io.WriteString(c, now)
 							if wait && !test.leaves {
 								time.Sleep(3 * brief)
+								for end := time.Now().Add(patience); ctx.asked.Load() == 0 && time.Now().Before(end); {
+									time.Sleep(brief / 5) // until a busy machine has come to it
+								}
 							}
 							io.WriteString(c, later)
 						}
@@ -78,9 +84,6 @@ func TestGuardComesLate(t *testing.T) {
 					if _, result := ask(t, o, "GET"); result.err != nil {
 						t.Fatal(result.err)
 					}
-					leaving, leave := context.WithCancel(t.Context())
-					defer leave()
-					ctx := &watched{Context: leaving}
 					w := &wire{header: http.Header{}}
 					r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
 					r.Host = "shop.example"
