@@ -10,26 +10,26 @@ import (
 	"gate421/gate/socket"
 )
 
-// A request that is given up (its client has left, its body broke off, its server is too slow) is not over for its server: that
-// works on until it notices. So the server is told (our side of the connection ends) and then waited for, so that whoever counts
-// what is under way there can go on counting it.
+// A request that is given up (its client has left, its body broke off, its server is too slow) is not over for its
+// server: that works on until it notices. So our side of the connection ends, which tells the server, and then the server is waited for,
+// so that whoever counts what is under way there can go on counting it.
 
 const (
 	// abandonedConns are waited for at most, of one server; each has a file descriptor, which counts among Files.
 	abandonedConns = 256
 	// abandonedBytes are read of what the server still says. Who says more notices when nobody takes it.
 	abandonedBytes = 64 << 10
-	// abandonedTime is how long a server may work on where there is nothing to wait for: over HTTP/2 it does not say when a request
-	// that was reset has ended. One that has begun to respond has as long to end: it may go on for ever (server-sent events), and many
-	// servers notice by a write that fails, and by nothing else.
+	// abandonedTime is how long a server may work on where there is nothing to wait for: over HTTP/2 it does not say
+	// when a request that was reset has ended. One that has begun to respond has as long to end: it may go on for ever
+	// (server-sent events), and many servers notice by a write that fails, and by nothing else.
 	abandonedTime = time.Second
 )
 
 // abandoned counts the connections to a server that are waited for. The zero value is ready for use.
 type abandoned struct{ count atomic.Int64 }
 
-// close closes a connection for whoever reads from it, and then our side of it. It closes over when the server has ended its own, or
-// the time is up.
+// close closes a connection for whoever reads from it, and then our side of it. It closes over when the server has
+// ended its own, or the time is up.
 func (a *abandoned) close(raw net.Conn, files *Descriptors, most time.Duration, over chan struct{}) {
 	var rest *os.File
 	if a.count.Add(1) <= abandonedConns && files.acquireSpare() {
@@ -92,8 +92,9 @@ func (c *conn) waitReleased() {
 	}
 }
 
-// duplicate gives a socket another descriptor; nil where that cannot be done. Neither File.Fd nor net.FileConn may be used on
-// it: they make the socket blocking for a moment, for both descriptors, and a read that begins in that moment cannot be ended.
+// duplicate gives a socket another descriptor; nil where that cannot be done. Neither File.Fd nor net.FileConn may be
+// used on it: they make the socket blocking for a moment, for both descriptors, and a read that begins in that moment
+// cannot be ended.
 func duplicate(raw net.Conn) *os.File {
 	conn, ok := raw.(interface{ File() (*os.File, error) })
 	if !ok {

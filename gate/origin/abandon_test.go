@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A request whose client has left before the answer has not ended while its server works on it: Serve returns at once, and its error
-// says when that is.
+// A request whose client has left before the answer has not ended while its server works on it: Serve returns at once,
+// and its error says when that is.
 func TestServerWorksOnForNobody(t *testing.T) {
 	t.Parallel()
 	asked, release := make(chan struct{}, 1), make(chan struct{})
@@ -56,7 +56,8 @@ func TestServerWorksOnForNobody(t *testing.T) {
 	}
 }
 
-// A server that sends events for as long as it can, and looks for nothing, notices by a write that fails that its client has left.
+// A server that sends events for as long as it can, and looks for nothing, notices by a write that fails that its
+// client has left.
 func TestServerWithoutEndNotices(t *testing.T) {
 	t.Parallel()
 	noticed := make(chan struct{})
@@ -153,16 +154,41 @@ func TestServerWorksOnAfterwards(t *testing.T) {
 	}
 	const begun = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"
 	ways := map[string]givenUp{
-		"the body breaks off":           {length: 10, body: broken("x"), word: ClientGone},
-		"the body is too short":         {length: 10, body: func(func()) io.Reader { return strings.NewReader("short") }, word: ClientGone},
-		"the body is too long":          {length: 4, body: func(func()) io.Reader { return strings.NewReader("too long") }, word: ClientGone},
-		"a chunk is malformed":          {length: -1, body: broken(strings.Repeat("x", gatherBytes+1)), word: ClientGone},
-		"the response begins before":    {said: begun, length: 10, body: broken("x"), word: ClientGone},
-		"the client leaves in its body": {length: 10, body: func(leave func()) io.Reader { return &leaving{leave: leave} }, word: ClientGone},
-		"the client takes no response":  {said: begun, client: func() http.ResponseWriter { return deaf{httptest.NewRecorder()} }, word: ClientGone},
-		"the server is too slow":        {wait: patience / 10, word: Timeout},
-		"the response is too slow":      {said: begun, wait: patience / 10, word: Timeout},
-		"the server reads no body":      {length: 64 << 20, body: func(func()) io.Reader { return zeros{} }, wait: patience / 10, word: Timeout},
+		"the body breaks off": {length: 10, body: broken("x"), word: ClientGone},
+		"the body is too short": {
+			length: 10,
+			body:   func(func()) io.Reader { return strings.NewReader("short") },
+			word:   ClientGone,
+		},
+		"the body is too long": {
+			length: 4,
+			body:   func(func()) io.Reader { return strings.NewReader("too long") },
+			word:   ClientGone,
+		},
+		"a chunk is malformed": {
+			length: -1,
+			body:   broken(strings.Repeat("x", gatherBytes+1)),
+			word:   ClientGone,
+		},
+		"the response begins before": {said: begun, length: 10, body: broken("x"), word: ClientGone},
+		"the client leaves in its body": {
+			length: 10,
+			body:   func(leave func()) io.Reader { return &leaving{leave: leave} },
+			word:   ClientGone,
+		},
+		"the client takes no response": {
+			said:   begun,
+			client: func() http.ResponseWriter { return deaf{httptest.NewRecorder()} },
+			word:   ClientGone,
+		},
+		"the server is too slow":   {wait: patience / 10, word: Timeout},
+		"the response is too slow": {said: begun, wait: patience / 10, word: Timeout},
+		"the server reads no body": {
+			length: 64 << 20,
+			body:   func(func()) io.Reader { return zeros{} },
+			wait:   patience / 10,
+			word:   Timeout,
+		},
 	}
 	a := newAuthority(t)
 	for kind, start := range map[string]func(t *testing.T, server script) Config{

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestDuplicateLeavesTheSocketNonblocking looks at a socket's flags while others duplicate it: a read that began while it was
-// blocking could be ended neither by a deadline nor by Close.
+// TestDuplicateLeavesTheSocketNonblocking looks at a socket's flags while others duplicate it: a read that began while
+// it was blocking could be ended neither by a deadline nor by Close.
 func TestDuplicateLeavesTheSocketNonblocking(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

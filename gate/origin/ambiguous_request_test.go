@@ -68,7 +68,12 @@ func recording(t *testing.T) (url string, messages chan string) {
 // What cannot be said in HTTP/1.1 in one way only is refused, and the origin hears nothing of it.
 func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	heard := make(chan string, 512)
-	o, err := New(Config{Wait: patience, Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) { heard <- head(r) })}})
+	o, err := New(
+		Config{
+			Wait:    patience,
+			Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) { heard <- head(r) })},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

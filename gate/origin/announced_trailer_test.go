@@ -10,7 +10,10 @@ func TestHostileAnnouncedTrailerThatStandsInTheHead(t *testing.T) {
 	for _, test := range []struct{ trailers, want string }{
 		{"", "map[X-Sum:[]]"}, {"X-Sum: late\r\n", "map[X-Sum:[late]]"},
 	} {
-		url, _ := answering(t, "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nX-Sum: early\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"+test.trailers+"\r\n")
+		url, _ := answering(
+			t,
+			"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nX-Sum: early\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"+test.trailers+"\r\n",
+		)
 		both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 			answer := g.get(t, "/")
 			content(t, answer)

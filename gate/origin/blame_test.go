@@ -22,8 +22,8 @@ func unharmed(t *testing.T, o *Origin) {
 	}
 }
 
-// A client may choose the host (a wildcard's, or an alias that the server has not heard of), and a server may refuse the name in the
-// handshake. That says nothing of its other sites.
+// A client may choose the host (a wildcard's, or an alias that the server has not heard of), and a server may refuse
+// the name in the handshake. That says nothing of its other sites.
 func TestHostileNameThatTheServerRefuses(t *testing.T) {
 	a := newAuthority(t)
 	own := a.issue(t, time.Now().Add(time.Hour), "shop.example")
@@ -91,7 +91,8 @@ func TestHostileBodyThatTheServerDoesNotWaitFor(t *testing.T) {
 	}
 }
 
-// A client that takes an answer slowly makes a server give up that has a time for the whole of it, as Go's WriteTimeout.
+// A client that takes an answer slowly makes a server give up that has a time for the whole of it, as Go's
+// WriteTimeout.
 func TestHostileAnswerThatIsTakenSlowly(t *testing.T) {
 	t.Parallel()
 	url := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {

@@ -14,8 +14,8 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// What stands behind a body comes into the header as trailers, if it may. What is there of the head stays, but for what was
-// announced.
+// What stands behind a body comes into the header as trailers, if it may. What is there of the head stays, but for what
+// was announced.
 func TestTrailersOfChunkedBody(t *testing.T) {
 	long := "X-Long: " + strings.Repeat("x", 20<<10) + "\r\n"
 	for _, test := range []struct {
@@ -55,16 +55,23 @@ func TestTrailersOfChunkedBody(t *testing.T) {
 				t.Errorf("%.60q in pieces of %d: %d %q %q", test.behind, piece, w.status, &w.body, w.head)
 			}
 			if test.want == nil {
-				if word := (outcome{err: err}).word(); word != Reset || !errors.Is(err, test.err) || !errors.Is(err, http.ErrAbortHandler) {
+				if word := (outcome{err: err}).word(); word != Reset || !errors.Is(err, test.err) ||
+					!errors.Is(err, http.ErrAbortHandler) {
 					t.Errorf("%.60q in pieces of %d: %v, want %v", test.behind, piece, err, test.err)
 				}
 				continue
 			}
-			want := http.Header{"Content-Type": nil, "Transfer-Encoding": {"chunked"}, "Trailer": {"X-Sum,\tx-gone"}, "X-Late": {"early"}}
+			want := http.Header{
+				"Content-Type":      nil,
+				"Transfer-Encoding": {"chunked"},
+				"Trailer":           {"X-Sum,\tx-gone"},
+				"X-Late":            {"early"},
+			}
 			for name, values := range test.want {
 				want[http.TrailerPrefix+name] = values
 			}
-			if err != nil || !maps.EqualFunc(w.header, want, func(a, b []string) bool { return reflect.DeepEqual(a, b) }) {
+			if err != nil ||
+				!maps.EqualFunc(w.header, want, func(a, b []string) bool { return reflect.DeepEqual(a, b) }) {
 				t.Errorf("%.60q in pieces of %d: %.200q, %v", test.behind, piece, w.header, err)
 			}
 		}

@@ -22,7 +22,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pacedWriter is an HTTP/2 server's way to the client; it notes the same of the response, whose errors ReverseProxy keeps to itself.
+// pacedWriter is an HTTP/2 server's way to the client; it notes the same of the response, whose errors ReverseProxy
+// keeps to itself.
 type pacedWriter struct {
 	http.ResponseWriter
 	slow error
@@ -59,7 +60,8 @@ func (w *pacedWriter) note(err error) {
 	}
 }
 
-// clientStalled says whether an error of reading a body or of writing a response comes from a limit on the client's pace.
+// clientStalled says whether an error of reading a body or of writing a response comes from a limit on the client's
+// pace.
 func clientStalled(err error) bool {
 	var named interface{ ClientStalled() bool }
 	return err != nil && errors.As(err, &named) && named.ClientStalled()

@@ -41,7 +41,8 @@ func (w *slowTaker) Write(p []byte) (int, error) {
 	return w.ResponseRecorder.Write(p)
 }
 
-// A client whose body or whose reading a limit has cut off has not left, and the record says so. If it has no response yet it is told.
+// A client whose body or whose reading a limit has cut off has not left, and the record says so. If it has no response
+// yet it is told.
 func TestClientIsTooSlow(t *testing.T) {
 	t.Parallel()
 	h := func(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +62,8 @@ func TestClientIsTooSlow(t *testing.T) {
 				r := httptest.NewRequest("POST", "/", nil)
 				r.Host, r.ContentLength, r.Body = "shop.example", length, &slowBody{10}
 				w := httptest.NewRecorder()
-				if _, _, _, err := o.Serve(w, r); (outcome{err: err}).word() != ClientSlow || w.Code != http.StatusRequestTimeout {
+				if _, _, _, err := o.Serve(w, r); (outcome{err: err}).word() != ClientSlow ||
+					w.Code != http.StatusRequestTimeout {
 					t.Errorf("a body of %d: %d, %v", length, w.Code, err)
 				}
 			}

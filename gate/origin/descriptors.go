@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Descriptors bound how many file descriptors origins hold at once, all of them together, for connections and for files of folders. What
-// is left belongs to the clients' connections, the log, the DNS and certificates. A nil *Descriptors bounds nothing. It is safe for any
-// number of goroutines.
+// Descriptors bound how many file descriptors origins hold at once, all of them together, for connections and for files
+// of folders. What is left belongs to the clients' connections, the log, the DNS and certificates. A nil *Descriptors
+// bounds nothing. It is safe for any number of goroutines.
 type Descriptors struct {
 	slots chan struct{} // holds something for every descriptor
 
@@ -45,7 +45,8 @@ func (d *Descriptors) remove(pool any) {
 	delete(d.pools, pool)
 }
 
-// acquire waits until a descriptor may be opened, for connectTime at most and until ctx ends. It is given back with give.
+// acquire waits until a descriptor may be opened, for connectTime at most and until ctx ends. It is given back with
+// give.
 func (d *Descriptors) acquire(ctx context.Context) error {
 	if d == nil {
 		return nil
@@ -106,8 +107,8 @@ func (d *Descriptors) release() {
 	}
 }
 
-// dial connects with connect. The descriptor was taken before, so that the time to wait for one is not the server's; where there is
-// no connection it is given back.
+// dial connects with connect. The descriptor was taken before, so that the time to wait for one is not the server's;
+// where there is no connection it is given back.
 func (d *Descriptors) dial(ctx context.Context, connect dialFunc, network, address string) (net.Conn, error) {
 	c, err := connect(ctx, network, address)
 	if err != nil {
@@ -127,7 +128,8 @@ func (d *Descriptors) dial(ctx context.Context, connect dialFunc, network, addre
 	return c, nil
 }
 
-// countedTCP and countedUnix give their descriptor back when they are closed. All else they have from what they are made of.
+// countedTCP and countedUnix give their descriptor back when they are closed. All else they have from what they are
+// made of.
 type countedTCP struct {
 	*net.TCPConn
 	files *Descriptors

@@ -55,8 +55,8 @@ func TestFiles(t *testing.T) {
 	none.release()
 }
 
-// However many requests come, to servers of every kind and a folder, no more descriptors are open than there may be; who cannot
-// have one at once waits, and an idle connection to another server makes way.
+// However many requests come, to servers of every kind and a folder, no more descriptors are open than there may be;
+// who cannot have one at once waits, and an idle connection to another server makes way.
 func TestOriginsShareFiles(t *testing.T) {
 	t.Parallel()
 	const most = 4
@@ -96,7 +96,8 @@ func TestOriginsShareFiles(t *testing.T) {
 		go func() {
 			for range 10 {
 				w := httptest.NewRecorder()
-				if _, status, _, err := o.Serve(w, httptest.NewRequest("GET", "http://one.example/page.txt", nil)); err != nil || w.Body.String() != "page" {
+				if _, status, _, err := o.Serve(w, httptest.NewRequest("GET", "http://one.example/page.txt", nil)); err != nil ||
+					w.Body.String() != "page" {
 					failed <- fmt.Errorf("%s: status %d, %q, %v", o.name, status, w.Body, err)
 					return
 				}

@@ -131,7 +131,8 @@ func TestExpectedBodyThatDoesNotCome(t *testing.T) {
 				t.Fatalf("first came %q, want %q", got, goAhead)
 			}
 			asked := receive(t, heads)
-			if !strings.Contains(asked, "\r\nTransfer-Encoding: chunked\r\n") || strings.Contains(asked, "\r\nExpect:") {
+			if !strings.Contains(asked, "\r\nTransfer-Encoding: chunked\r\n") ||
+				strings.Contains(asked, "\r\nExpect:") {
 				t.Errorf("the origin got %q", asked)
 			}
 			want := test.early

@@ -39,16 +39,16 @@ func (f *Failure) Word() string { return f.word }
 const (
 	Refused     = "refused"            // the connection was refused
 	Unreachable = "unreachable"        // no route, no such name or socket, no connection in time
-	Timeout     = "timeout"            // connected, but no answer in time
+	Timeout     = "timeout"            // connected, but no response in time
 	Certificate = "certificate"        // the origin's certificate is not for this host, or nobody vouches for it
-	Garbage     = "garbage"            // the answer is not HTTP
-	Reset       = "reset"              // the connection broke, before the answer or in its body
+	Garbage     = "garbage"            // the response is not HTTP
+	Reset       = "reset"              // the connection broke, before the response or in its body
 	Misdirected = "origin_misdirected" // the origin answered 421 itself
-	ClientGone  = "client_gone"        // the client left before the answer was complete
-	ClientSlow  = "client_slow"        // a limit on the client's pace cut off its body, or the answer to it
+	ClientGone  = "client_gone"        // the client left before the response was complete
+	ClientSlow  = "client_slow"        // a limit on the client's pace cut off its body, or the response to it
 )
 
-// aborted is the cause of a failure that leaves a client with half an answer.
+// aborted is the cause of a failure that leaves a client with half a response.
 func aborted(cause error) error { return errors.Join(http.ErrAbortHandler, cause) }
 
 // respond is what the client of a failed request gets. last says that its connection ends with it.
@@ -73,7 +73,7 @@ func (f *Failure) respond(w http.ResponseWriter, last bool) {
 	io.WriteString(w, text)
 }
 
-// failureOf finds the word for what went wrong before an answer began.
+// failureOf finds the word for what went wrong before a response began.
 func failureOf(err error, gone bool) *Failure {
 	var failure *Failure
 	var network net.Error

@@ -53,10 +53,13 @@ func TestFailureBeforeTheAnswer(t *testing.T) {
 			both(t, Config{Servers: []string{test.url}, Wait: 100 * time.Millisecond}, func(t *testing.T, g *gateway) {
 				answer := g.get(t, "/")
 				body := content(t, answer)
-				if answer.StatusCode != test.status || !strings.HasPrefix(body, fmt.Sprint(test.status, ": ")) || strings.Count(body, "\n") != 1 {
+				if answer.StatusCode != test.status || !strings.HasPrefix(body, fmt.Sprint(test.status, ": ")) ||
+					strings.Count(body, "\n") != 1 {
 					t.Errorf("answer %d %q, want %d", answer.StatusCode, body, test.status)
 				}
-				if h := answer.Header; h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "text/plain; charset=utf-8" || h.Get("Set-Cookie") != "" {
+				if h := answer.Header; h.Get("Cache-Control") != "no-store" ||
+					h.Get("Content-Type") != "text/plain; charset=utf-8" ||
+					h.Get("Set-Cookie") != "" {
 					t.Errorf("header %v", h)
 				}
 				result := receive(t, g.outcomes)
@@ -100,7 +103,8 @@ func TestMisdirectedIsTriedOnceMore(t *testing.T) {
 				used <- 0
 				answer := g.do(t, g.request(t, "POST", "/", strings.NewReader(test.body)))
 				result := receive(t, g.outcomes)
-				if n := receive(t, used); answer.StatusCode != test.status || result.word() != test.word || n != test.used {
+				if n := receive(t, used); answer.StatusCode != test.status || result.word() != test.word ||
+					n != test.used {
 					t.Errorf("status %d, word %q, %d requests", answer.StatusCode, result.word(), n)
 				}
 			})

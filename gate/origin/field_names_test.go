@@ -16,11 +16,16 @@ import (
 // fronted serves an origin with the server that clients meet over HTTP/1.1, and returns its address.
 func fronted(t *testing.T, o *Origin) string {
 	t.Helper()
-	s := &http1server.Server{HeaderBytes: 32 << 10, HeaderTime: patience, IdleTime: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, _, _, err := o.Serve(w, r); (outcome{err: err}).cut() {
-			panic(http.ErrAbortHandler)
-		}
-	})}
+	s := &http1server.Server{
+		HeaderBytes: 32 << 10,
+		HeaderTime:  patience,
+		IdleTime:    patience,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, _, _, err := o.Serve(w, r); (outcome{err: err}).cut() {
+				panic(http.ErrAbortHandler)
+			}
+		}),
+	}
 	return listen(t, nil, func(c net.Conn, _ *bufio.Reader) { s.Serve(context.Background(), c, nil) })
 }
 
@@ -35,8 +40,8 @@ func raw(t *testing.T, says string) (url string, heads chan string) {
 	}), heads
 }
 
-// Both sides of HTTP/1.1 get the names of fields as the other side wrote them, in answers that come before the final one, of a
-// change of protocol and behind a body, too.
+// Both sides of HTTP/1.1 get the names of fields as the other side wrote them, in answers that come before the final
+// one, of a change of protocol and behind a body, too.
 func TestNamesAsTheOtherSideWroteThem(t *testing.T) {
 	for _, test := range []struct{ request, answer, want string }{
 		{"GET / HTTP/1.1\r\nHost: shop.example\r\nDNT: 1\r\nTE: trailers\r\nsec-ch-ua: x\r\nX-device: 1\r\nX-device: 2\r\nuser-AGENT: me\r\nSOAPAction: x\r\nEtag: y\r\nX-Plain: 1\r\n\r\n",
@@ -87,7 +92,22 @@ func TestNamesAsTheOtherSideWroteThem(t *testing.T) {
 func TestNamesFromHTTP2(t *testing.T) {
 	url, heads := answering(t, plainOK)
 	g := open(t, Config{Servers: []string{url}}, true)
-	g.do(t, g.request(t, "GET", "/", nil, "Dnt: 1", "Te: trailers", "Www-Authenticate: x", "Soapaction: x", "Sec-Websocket-Key: k", "X-Plain: 1", "Sec-Ch-Ua: x"))
+	g.do(
+		t,
+		g.request(
+			t,
+			"GET",
+			"/",
+			nil,
+			"Dnt: 1",
+			"Te: trailers",
+			"Www-Authenticate: x",
+			"Soapaction: x",
+			"Sec-Websocket-Key: k",
+			"X-Plain: 1",
+			"Sec-Ch-Ua: x",
+		),
+	)
 	got := receive(t, heads)
 	for _, line := range []string{"DNT: 1", "TE: trailers", "WWW-Authenticate: x", "SOAPAction: x", "Sec-WebSocket-Key: k", "X-Plain: 1", "Sec-CH-UA: x"} {
 		if !strings.Contains(got, "\r\n"+line+"\r\n") {

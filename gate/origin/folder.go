@@ -21,7 +21,7 @@ import (
 // folder serves files: GET and HEAD, ranges, conditional requests by ETag and time, index.html for a folder. It lists
 // no folders, and serves no name that begins with a dot but .well-known.
 //
-// Every request opens the folder anew by its name, and everything of that request comes from what it has opened: a
+// Every request opens the folder again by its name, and everything of that request comes from what it has opened: a
 // folder that is replaced, or a link that is switched to another release, is followed by the next request, and no
 // request gets a part of either. A file that is being sent stays the one that was opened.
 //
@@ -131,7 +131,7 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) (int, time.Durati
 	return 0, first, nil
 }
 
-// wholeFile is a file whose end nobody should meet: the answer says how long it is.
+// wholeFile is a file whose end nobody should meet: the response says how long it is.
 type wholeFile struct {
 	file  *os.File
 	short atomic.Bool // it has become shorter since
@@ -190,8 +190,8 @@ func openIn(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	return file, info, nil
 }
 
-// unreadable says whether an error tells of this process, the machine or its disks, and not that nothing has the name: a crawler
-// that is told so drops the page.
+// unreadable says whether an error tells of this process, the machine or its disks, and not that nothing has the name:
+// a crawler that is told so drops the page.
 func unreadable(err error) bool {
 	for _, trouble := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT} {
 		if errors.Is(err, trouble) {

@@ -92,7 +92,8 @@ func TestFolderWithoutDescriptors(t *testing.T) {
 		held = append(held, f)
 	}
 	for free := range 3 {
-		if code, err := get(); (code == 200) != (free == 2) || code != 200 && (code != 503 || (outcome{err: err}).word() != Unreachable) {
+		if code, err := get(); (code == 200) != (free == 2) ||
+			code != 200 && (code != 503 || (outcome{err: err}).word() != Unreachable) {
 			t.Errorf("%d descriptors: %d, %v", free, code, err)
 		}
 		held[free].Close()

@@ -13,7 +13,7 @@ const mostRanges = 200
 
 // cleanRange leaves of a Range what is to be answered, in the words that package net/http understands as RFC 9110
 // section 14 does. What is no range of bytes, in whatever way, is ignored, as section 14.2 lets a server do, and the
-// answer is the whole: that is never wrong.
+// response is the whole: that is never wrong.
 func cleanRange(r *http.Request, size int64) {
 	said := r.Header["Range"]
 	if said == nil {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Ranges are what RFC 9110 section 14 says: what is no range of bytes gets the whole, what the file has no byte of gets 416.
+// Ranges are what RFC 9110 section 14 says: what is no range of bytes gets the whole, what the file has no byte of gets
+// 416.
 func TestFolderRanges(t *testing.T) {
 	const whole = ""
 	const none = "none"
@@ -41,13 +42,16 @@ func TestFolderRanges(t *testing.T) {
 			}
 		}
 		several := g.get(t, "/a.txt", "Range: bytes=0-1,-0,-1")
-		if kind := several.Header.Get("Content-Type"); several.StatusCode != 206 || !strings.HasPrefix(kind, "multipart/byteranges; boundary=") {
+		if kind := several.Header.Get("Content-Type"); several.StatusCode != 206 ||
+			!strings.HasPrefix(kind, "multipart/byteranges; boundary=") {
 			t.Errorf("several ranges: %s, %q", several.Status, kind)
 		}
-		if body := content(t, several); strings.Count(body, "Content-Range: bytes ") != 2 || strings.Count(body, "Content-Type: text/plain; charset=utf-8\r\n") != 2 {
+		if body := content(t, several); strings.Count(body, "Content-Range: bytes ") != 2 ||
+			strings.Count(body, "Content-Type: text/plain; charset=utf-8\r\n") != 2 {
 			t.Errorf("several ranges: %q", body)
 		}
-		if twice := g.get(t, "/a.txt", "Range: bytes=0-1", "Range: bytes=2-3"); twice.StatusCode != 200 || content(t, twice) != page {
+		if twice := g.get(t, "/a.txt", "Range: bytes=0-1", "Range: bytes=2-3"); twice.StatusCode != 200 ||
+			content(t, twice) != page {
 			t.Errorf("two fields: %s", twice.Status)
 		}
 	})

@@ -36,8 +36,23 @@ func site(t *testing.T, names ...string) (root, url string) {
 }
 
 func TestFolderPaths(t *testing.T) {
-	root, url := site(t, "sub/index.html", "sub/b.txt", "bare/c.txt", "evil.example/index.html", "with space/ü.txt", "odd/index.html/x.txt",
-		".git/config", ".htpasswd", "sub/.env", ".well-known/x.txt", ".well-known/.y.txt", "..data/x.txt", "a%2Fb.txt", "odd||^\"/index.html")
+	root, url := site(
+		t,
+		"sub/index.html",
+		"sub/b.txt",
+		"bare/c.txt",
+		"evil.example/index.html",
+		"with space/ü.txt",
+		"odd/index.html/x.txt",
+		".git/config",
+		".htpasswd",
+		"sub/.env",
+		".well-known/x.txt",
+		".well-known/.y.txt",
+		"..data/x.txt",
+		"a%2Fb.txt",
+		"odd||^\"/index.html",
+	)
 	if err := os.WriteFile(filepath.Join(filepath.Dir(root), "secret.txt"), []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +146,8 @@ func TestFolderRedirectStaysOnTheHost(t *testing.T) {
 			continue
 		}
 		base, _ := request.URL.Parse("http://shop.example" + path)
-		if target, err := base.Parse(answer.Header.Get("Location")); err != nil || target.Host != "shop.example" || !strings.HasSuffix(target.Path, "/") {
+		if target, err := base.Parse(answer.Header.Get("Location")); err != nil || target.Host != "shop.example" ||
+			!strings.HasSuffix(target.Path, "/") {
 			t.Errorf("%q leads to %v (%v)", path, target, err)
 		}
 	}
@@ -174,7 +190,8 @@ func TestFolderConditions(t *testing.T) {
 			{"GET", "Range: lines=1-2", 200, page, ""},
 		} {
 			answer := g.do(t, g.request(t, test.method, "/a.txt", nil, test.sent))
-			if body := content(t, answer); answer.StatusCode != test.status || body != test.body || answer.Header.Get("Content-Range") != test.within {
+			if body := content(t, answer); answer.StatusCode != test.status || body != test.body ||
+				answer.Header.Get("Content-Range") != test.within {
 				t.Errorf("%s %s: %d %q %v", test.method, test.sent, answer.StatusCode, body, answer.Header)
 			}
 		}
@@ -185,7 +202,8 @@ func TestFolderConditions(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte("changed"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if again := g.get(t, "/a.txt", "If-None-Match: "+tag); again.StatusCode != 200 || content(t, again) != "changed" {
+		if again := g.get(t, "/a.txt", "If-None-Match: "+tag); again.StatusCode != 200 ||
+			content(t, again) != "changed" {
 			t.Errorf("the tag of another content gets %s", again.Status)
 		}
 		if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte(page), 0o644); err != nil {

@@ -55,7 +55,8 @@ func TestFolderLinks(t *testing.T) {
 func TestFolderRedirectWithColon(t *testing.T) {
 	_, url := site(t, "javascript:x/index.html")
 	g := open(t, Config{Servers: []string{url}}, false)
-	if answer := g.get(t, "/javascript:x"); answer.StatusCode != 301 || answer.Header.Get("Location") != "./javascript:x/" {
+	if answer := g.get(t, "/javascript:x"); answer.StatusCode != 301 ||
+		answer.Header.Get("Location") != "./javascript:x/" {
 		t.Errorf("%s to %q", answer.Status, answer.Header.Get("Location"))
 	}
 }

@@ -179,8 +179,8 @@ func content(t *testing.T, answer *http.Response) string {
 // script is a conversation of an origin on one connection.
 type script func(c net.Conn, r *bufio.Reader)
 
-// listen starts a TCP server that runs a script on every connection, over TLS where there is a configuration. It returns its
-// host and port.
+// listen starts a TCP server that runs a script on every connection, over TLS where there is a configuration. It
+// returns its host and port.
 func listen(t *testing.T, secure *tls.Config, run script) string {
 	t.Helper()
 	return listenAt(t, "tcp", "127.0.0.1:0", secure, run)

@@ -36,18 +36,20 @@ type bufferedBody struct {
 const (
 	gatherBytes = 64 << 10
 	gatherTime  = 200 * time.Millisecond
-	// gatherAskedTime is for a client that begins its body when it is told to: a round trip later.
+	// gatherAskedTime is for a client that begins its body after 100 Continue: a round trip later.
 	gatherAskedTime = time.Second
 	gatherMost      = 1024 // bodies that are held for one server at a time: 64 MiB
 )
 
-// bufferBody waits for a body of unknown length where that may help. It returns nil where it does not: where fields are to
-// come behind the body, and for gRPC, whose messages may be far apart.
+// bufferBody waits for a body of unknown length where that may help. It returns nil where it does not: where fields are
+// to come behind the body, and for gRPC, whose messages may be far apart.
 //
-// A client that expects a go-ahead gets it here: servers of HTTP give it when the body is read first. So the expectation
-// ends here, too: who hears of one that is met may wait for what is on its way already, or reject it with 417.
+// A client that expects a go-ahead gets it here: servers of HTTP give it when the body is read first. So the
+// expectation ends here, too: who hears of one that is met may wait for what is on its way already, or reject it with
+// 417.
 func (p *http1Proxy) bufferBody(r *http.Request) *bufferedBody {
-	if r.ContentLength >= 0 || len(r.Trailer) > 0 || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+	if r.ContentLength >= 0 || len(r.Trailer) > 0 ||
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 		return nil
 	}
 	if g, again := r.Body.(*bufferedBody); again { // another server was asked before

@@ -23,7 +23,14 @@ func framed(t *testing.T) (url string, heard chan string) {
 				return
 			}
 			body, err := io.ReadAll(request.Body)
-			how := fmt.Sprint(request.TransferEncoding, request.Header.Get("Content-Length"), " ", len(body), " ", request.Trailer)
+			how := fmt.Sprint(
+				request.TransferEncoding,
+				request.Header.Get("Content-Length"),
+				" ",
+				len(body),
+				" ",
+				request.Trailer,
+			)
 			if err != nil {
 				how = err.Error()
 			}
@@ -232,7 +239,8 @@ func TestGatheredBodyForTheNextServer(t *testing.T) {
 	}
 }
 
-// A client's body that comes slowly over HTTP/1.1 is read by the server that is reached, and by none that was tried before.
+// A client's body that comes slowly over HTTP/1.1 is read by the server that is reached, and by none that was tried
+// before.
 func TestSlowBodyForTheNextServer(t *testing.T) {
 	t.Parallel()
 	url, heard := framed(t)
@@ -252,7 +260,11 @@ func TestSlowBodyForTheNextServer(t *testing.T) {
 			}
 		}
 	}
-	g := connected(t, several(t, deserted(t), deserted(t)), false) // where there is none the client need not end before the answer
+	g := connected(
+		t,
+		several(t, deserted(t), deserted(t)),
+		false,
+	) // where there is none the client need not end before the answer
 	c, r := g.dial(t)
 	io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo")
 	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 502 {

@@ -63,13 +63,21 @@ var oddities = []oddity{
 	{"a name that is not a token", false, add("X(A: 1")},
 	{"no name", false, add(": 1")},
 	{"Connection: close", false, add("Connection: close")},
-	{"Connection names a field", false, func(d *draft, _ *rapid.T) { d.fields = append(d.fields, "Connection: x-hop, X-Other", "X-Hop: 1") }},
+	{
+		"Connection names a field",
+		false,
+		func(d *draft, _ *rapid.T) { d.fields = append(d.fields, "Connection: x-hop, X-Other", "X-Hop: 1") },
+	},
 	{"Connection names the length", false, add("Connection: Trailer, Content-Length")},
 	{"hop-by-hop fields", false, add("Keep-Alive: 5\r\nProxy-Authenticate: x\r\nUpgrade: h2c\r\nTe: x")},
 	{"HTTP/1.0", true, func(d *draft, _ *rapid.T) { d.line = strings.Replace(d.line, "1.1", "1.0", 1) }},
 	{"HTTP/1.2", true, func(d *draft, _ *rapid.T) { d.line = strings.Replace(d.line, "1.1", "1.2", 1) }},
 	{"HTTP/2.0", true, func(d *draft, _ *rapid.T) { d.line = strings.Replace(d.line, "1.1", "2.0", 1) }},
-	{"two spaces before the status", true, func(d *draft, _ *rapid.T) { d.line = strings.Replace(d.line, " ", "  ", 1) }},
+	{
+		"two spaces before the status",
+		true,
+		func(d *draft, _ *rapid.T) { d.line = strings.Replace(d.line, " ", "  ", 1) },
+	},
 	{"no reason", false, func(d *draft, _ *rapid.T) { d.line = d.line[:12] }},
 	{"a status below 100", false, func(d *draft, _ *rapid.T) { d.line = "HTTP/1.1 099 OK" }},
 	{"four digits of status", false, func(d *draft, _ *rapid.T) { d.line = "HTTP/1.1 2000 OK" }},
@@ -83,7 +91,9 @@ var oddities = []oddity{
 	{"a byte of the body is another", true, func(d *draft, t *rapid.T) {
 		if len(d.body) > 0 {
 			i := rapid.IntRange(0, len(d.body)-1).Draw(t, "where")
-			d.body = d.body[:i] + rapid.SampledFrom([]string{"0", "5", ";", "\r", "\n", "g", ""}).Draw(t, "what") + d.body[i+1:]
+			d.body = d.body[:i] + rapid.SampledFrom([]string{"0", "5", ";", "\r", "\n", "g", ""}).
+				Draw(t, "what") +
+				d.body[i+1:]
 		}
 	}},
 	{"chunk extensions", false, swap("\r\n", ";a=\"b c\"\r\n")},
@@ -94,8 +104,11 @@ var oddities = []oddity{
 
 // ignored are the fields that the transport gets wrong, with what an answer has then.
 var ignored = []struct{ answer, field string }{
-	{"(?s)\nConnection:.*\nConnection:", "X-Hop"},        // it forgets what the first one names
-	{"\nConnection: .*Content-Length", "Content-Length"}, // it believes that a length could be about the connection, in an answer to HEAD
+	{"(?s)\nConnection:.*\nConnection:", "X-Hop"}, // it forgets what the first one names
+	{
+		"\nConnection: .*Content-Length",
+		"Content-Length",
+	}, // it believes that a length could be about the connection, in an answer to HEAD
 }
 
 // blanks before an extension are something that a reader must put up with (RFC 9112 section 7.1.1); net/http does not.
@@ -114,11 +127,16 @@ func answers() *rapid.Generator[struct {
 		status := rapid.SampledFrom([]int{200, 200, 200, 206, 301, 404, 500, 204, 304, 421, 599}).Draw(t, "status")
 		d := &draft{line: fmt.Sprintf("HTTP/1.1 %d Whatever it is", status)}
 		for range rapid.IntRange(0, 4).Draw(t, "fields") {
-			d.fields = append(d.fields, rapid.SampledFrom([]string{"Content-Type: text/html", "Content-Type: text/event-stream", "Set-Cookie: a=b", "set-cookie: c=d",
-				"X-Empty:", "X-Blank: \t x \t", "ETag: \"x\"", "Cache-Control: no-store", "Vary: a, b", "vary: c", "Date: " + originDate,
-				"Location: //x/%2F", "Content-Encoding: gzip", "Content-Range: bytes 1-2/9"}).Draw(t, "field"))
+			d.fields = append(
+				d.fields,
+				rapid.SampledFrom([]string{"Content-Type: text/html", "Content-Type: text/event-stream", "Set-Cookie: a=b", "set-cookie: c=d",
+					"X-Empty:", "X-Blank: \t x \t", "ETag: \"x\"", "Cache-Control: no-store", "Vary: a, b", "vary: c", "Date: " + originDate,
+					"Location: //x/%2F", "Content-Encoding: gzip", "Content-Range: bytes 1-2/9"}).
+					Draw(t, "field"),
+			)
 		}
-		parts := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "bc", "\r\n", "0\r\n\r\n", strings.Repeat("long ", 2000)}), 0, 4).Draw(t, "parts")
+		parts := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "bc", "\r\n", "0\r\n\r\n", strings.Repeat("long ", 2000)}), 0, 4).
+			Draw(t, "parts")
 		whole := strings.Join(parts, "")
 		switch rapid.SampledFrom([]string{"length", "chunked", "trailers", "end"}).Draw(t, "framing") {
 		case "length":
@@ -126,7 +144,13 @@ func answers() *rapid.Generator[struct {
 		case "chunked":
 			d.fields, d.body = append(d.fields, "Transfer-Encoding: chunked"), chunk(parts)+"0\r\n\r\n"
 		case "trailers":
-			d.fields, d.body = append(d.fields, "Transfer-Encoding: Chunked", "Trailer: X-Sum"), chunk(parts)+"0\r\nX-Sum: 1\r\nX-Late: 2\r\n\r\n"
+			d.fields, d.body = append(
+				d.fields,
+				"Transfer-Encoding: Chunked",
+				"Trailer: X-Sum",
+			), chunk(
+				parts,
+			)+"0\r\nX-Sum: 1\r\nX-Late: 2\r\n\r\n"
 		default:
 			d.body = whole
 		}
@@ -160,8 +184,8 @@ type got struct {
 	word    string
 }
 
-// rivals are two Origins of one server, ours and one that asks by net/http's transport. Every answer has a connection of its
-// own.
+// rivals are two Origins of one server, ours and one that asks by net/http's transport. Every answer has a connection
+// of its own.
 func rivals(t testing.TB, address string) (ours, theirs *Origin) {
 	t.Helper()
 	d := &http1Proxy{network: "tcp", address: address, wait: patience}
@@ -248,7 +272,10 @@ func TestDirectIsAsTheTransportIs(t *testing.T) {
 			say.Store(&answer.text)
 			ours, theirs := ask(method, "/ours"), ask(method, "/theirs")
 			if !strings.Contains(answer.text, "Content-Length") && theirs.word == "" {
-				delete(theirs.header, "Content-Length") // the HTTP/2 server's, who counts an empty body if nobody was in time to flush
+				delete(
+					theirs.header,
+					"Content-Length",
+				) // the HTTP/2 server's, who counts an empty body if nobody was in time to flush
 			}
 			for _, i := range ignored {
 				if regexp.MustCompile(i.answer).MatchString(answer.text) {
@@ -262,7 +289,14 @@ func TestDirectIsAsTheTransportIs(t *testing.T) {
 			case theirs.word == Reset && blanks.MatchString(answer.text):
 			case ours.broken && theirs.broken && ours.word == theirs.word: // how much came before is chance
 			default:
-				t.Fatalf("%s %q over HTTP/2 %v\nours   %.400q\ntheirs %.400q", method, answer.text, http2, fmt.Sprint(ours), fmt.Sprint(theirs))
+				t.Fatalf(
+					"%s %q over HTTP/2 %v\nours   %.400q\ntheirs %.400q",
+					method,
+					answer.text,
+					http2,
+					fmt.Sprint(ours),
+					fmt.Sprint(theirs),
+				)
 			}
 		})
 	}

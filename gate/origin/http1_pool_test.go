@@ -83,7 +83,8 @@ func TestPoolIsBounded(t *testing.T) {
 				closed++
 			}
 		}
-		if last := all[len(all)-1]; p.count != idleConns || closed != 10 || last.closed.Load() || host == "a" && !all[9].closed.Load() {
+		if last := all[len(all)-1]; p.count != idleConns || closed != 10 || last.closed.Load() ||
+			host == "a" && !all[9].closed.Load() {
 			t.Errorf("%q: %d idle, %d closed", host, p.count, closed)
 		}
 		p.close()
@@ -113,7 +114,9 @@ func TestPoolSweeps(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		conns, hosts, _ := p.census()
-		if !old[0].closed.Load() || !old[1].closed.Load() || !other[0].closed.Load() || youngTapes[0].closed.Load() || conns != 1 || hosts != 1 {
+		if !old[0].closed.Load() || !old[1].closed.Load() || !other[0].closed.Load() || youngTapes[0].closed.Load() ||
+			conns != 1 ||
+			hosts != 1 {
 			t.Errorf("%d idle of %d hosts", conns, hosts)
 		}
 		time.Sleep(3 * idleAtMost / 2)
@@ -280,7 +283,10 @@ func TestCloseWhileRequestsAreInFlight(t *testing.T) {
 
 // A client that leaves at any moment, also the last one, never leaves a broken connection in the pool.
 func TestClientsLeavingDoNotPoisonThePool(t *testing.T) {
-	o, d := straight(t, handling(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get("X-Id")) }))
+	o, d := straight(
+		t,
+		handling(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get("X-Id")) }),
+	)
 	var all sync.WaitGroup
 	for worker := range 100 {
 		all.Go(func() {

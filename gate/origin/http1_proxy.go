@@ -15,11 +15,11 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// http1Proxy asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are used
-// again. Only a request with a body has a second goroutine, which sends it.
+// http1Proxy asks an HTTP/1.1 server in the caller's own goroutine: no other goroutine, no channel, buffers that are
+// used again. Only a request with a body has a second goroutine, which sends it.
 //
-// It is strict where it reads: an answer whose length can be understood in two ways is no answer. A connection is used
-// again only if its request was sent and its answer was read to the end, and nothing came behind it.
+// It is strict where it reads: a response whose length can be understood in two ways is no response. A connection is
+// used again only if its request was sent and its response was read to the end, and nothing came behind it.
 type http1Proxy struct {
 	network   string      // tcp or unix
 	address   string      // host:port, or the path of a socket
@@ -32,7 +32,7 @@ type http1Proxy struct {
 	idle      pool
 	abandoned abandoned
 	copies    sync.Pool    // of *[copySize]byte, for bodies
-	held      atomic.Int64 // bodies that are waited for, see gather
+	held      atomic.Int64 // bodies that are waited for, see bufferBody
 }
 
 const (
@@ -41,7 +41,7 @@ const (
 	maxEarly    = 16 << 20        // bytes of all informational responses to one request
 )
 
-// serve asks the server, and passes its answer on if there is one.
+// serve asks the server, and passes its response on if there is one.
 func (p *http1Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	if r.Header["Expect"] != nil && !r.ProtoAtLeast(1, 1) {
 		delete(r.Header, "Expect") // HTTP/1.0 knows none (RFC 9110 section 10.1.1)
@@ -69,10 +69,10 @@ func (p *http1Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	c.sent, c.released = true, k.over.Load()
 }
 
-// roundTrip sends the request and reads the head of the answer. A request that met a dead connection is sent again on a
-// new one if nothing was heard of it and it may be repeated, not where the server is only slow; a 421 is asked
-// again once, because a server that shares connections between its sites may have meant this connection only (RFC
-// 9110 section 15.5.20). The next step of a login is sent on its own connection or not at all.
+// roundTrip sends the request and reads the head of the response. A request that met a dead connection is sent again on
+// a new one if nothing was heard of it and it may be repeated, not where the server is only slow; a 421 is asked again
+// once, because a server that shares connections between its sites may have meant this connection only (RFC 9110
+// section 15.5.20). The next step of a login is sent on its own connection or not at all.
 func (p *http1Proxy) roundTrip(w http.ResponseWriter, r *http.Request, c *call) (*conn, client.Head, *Failure) {
 	ctx := r.Context()
 	var misdirected client.Head
@@ -148,8 +148,8 @@ func timeout(err error) bool {
 	return errors.As(err, &network) && network.Timeout()
 }
 
-// attempt asks over one connection, without one if there is none to be had. One that has gone bad while it was idle has heard
-// nothing of the request: then there is another.
+// attempt asks over one connection, without one if there is none to be had. One that has gone bad while it was idle has
+// heard nothing of the request: then there is another.
 func (p *http1Proxy) attempt(c *call, fresh bool, w http.ResponseWriter, r *http.Request) (*conn, client.Head, error) {
 	for {
 		k, err := p.connect(c, r, fresh)
@@ -173,7 +173,7 @@ func (p *http1Proxy) attempt(c *call, fresh bool, w http.ResponseWriter, r *http
 }
 
 // converse writes the head of the request in one piece, begins to send the body if there is one, and reads heads
-// until the final one. It passes informational ones on, however many: they are bounded by the time that the answer
+// until the final one. It passes informational ones on, however many: they are bounded by the time that the response
 // may take, and by what they are long.
 func (p *http1Proxy) converse(c *conn, w http.ResponseWriter, r *http.Request) (client.Head, error) {
 	_, open := r.Body.(*bufferedBody) // its trailer fields were not announced, and may come meanwhile
@@ -210,8 +210,14 @@ func (p *http1Proxy) converse(c *conn, w http.ResponseWriter, r *http.Request) (
 	return client.Head{}, fmt.Errorf("%w: informational responses of more than %d bytes", client.ErrMalformed, maxEarly)
 }
 
-// copyResponse copies the answer to the client and keeps the connection, or closes it.
-func (p *http1Proxy) copyResponse(w http.ResponseWriter, r *http.Request, asked *call, c *conn, h client.Head) *Failure {
+// copyResponse copies the response to the client and keeps the connection, or closes it.
+func (p *http1Proxy) copyResponse(
+	w http.ResponseWriter,
+	r *http.Request,
+	asked *call,
+	c *conn,
+	h client.Head,
+) *Failure {
 	header := w.Header()
 	if header["Content-Type"] == nil {
 		header["Content-Type"] = nil // keeps a server from guessing one
@@ -226,7 +232,7 @@ func (p *http1Proxy) copyResponse(w http.ResponseWriter, r *http.Request, asked 
 		}
 	}
 	if h.LoginHalfDone() && r.ProtoMajor == 1 && (!h.Keep || unusual(r)) {
-		header["Connection"] = []string{"close"} // the client has to begin anew, as the server has it
+		header["Connection"] = []string{"close"} // the client has to begin again, as the server has it
 	}
 	spellNames(w, h.Names)
 	w.WriteHeader(h.Status)
@@ -260,15 +266,14 @@ func (p *http1Proxy) copyResponse(w http.ResponseWriter, r *http.Request, asked 
 	return &Failure{word, aborted(lost)}
 }
 
-// unusual says that a request has a body which some servers do not read, whatever its length says: what is left of it would be
-// the beginning of the next client's request.
+// unusual says that a request has a body which some servers do not read, whatever its length says: what is left of it
+// would be the beginning of the next client's request.
 func unusual(r *http.Request) bool {
 	return r.ContentLength != 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// copyBody copies as it comes: what is there is sent on before more is waited for, where nobody knows how much will come
-// or every event counts.
-// lost is what ended the origin's body too early, gone what ended the client.
+// copyBody copies as it comes: what is there is sent on before more is waited for, where nobody knows how much will
+// come or every event counts. lost is what ended the origin's body too early, gone what ended the client.
 func (p *http1Proxy) copyBody(w http.ResponseWriter, c *conn, h client.Head, protocol int) (lost, gone error) {
 	if h.Length == 0 {
 		return nil, nil

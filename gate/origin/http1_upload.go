@@ -13,9 +13,10 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// upload sends the body of a request while its answer is read. It holds one buffer, whatever the body's size.
+// upload sends the body of a request while its response is read. It holds one buffer, whatever the body's size.
 //
-// The client's body is its to read, the connection its to write to. Only when it has ended may either be used by others.
+// The client's body is its to read, the connection its to write to. Only when it has ended may either be used by
+// others.
 type upload struct {
 	conn    *conn
 	goAhead chan struct{} // nil: none is waited for; the server of HTTP/2 and gather meet the client's Expect themselves
@@ -31,8 +32,8 @@ type upload struct {
 }
 
 const (
-	// continueWait is how long a server that was told "Expect: 100-continue" is waited for (RFC 9110 section 10.1.1 wants
-	// that no client waits for ever).
+	// continueWait is how long a server is waited for after "Expect: 100-continue" (RFC 9110 section 10.1.1
+	// wants that no client waits for ever).
 	continueWait = time.Second
 	// endWait is how long a body that is nearly sent is waited for, so that its connections can go on.
 	endWait = 5 * time.Millisecond
@@ -42,7 +43,8 @@ var errBodyTooShort = errors.New("the body is shorter than its length")
 
 // upload begins to send r's body over c, whose head has been sent.
 func (p *http1Proxy) upload(c *conn, w http.ResponseWriter, r *http.Request) {
-	// Without it a server may swallow what is left of an HTTP/1 body before the answer begins, and the origin lacks it.
+	// Without it a server may swallow what is left of an HTTP/1 body before the response begins, and the origin lacks
+	// it.
 	http.NewResponseController(w).EnableFullDuplex()
 	u := &upload{conn: c, quit: make(chan struct{}), done: make(chan struct{})}
 	if http1.Lists(r.Header["Expect"], "100-continue") {
@@ -54,8 +56,8 @@ func (p *http1Proxy) upload(c *conn, w http.ResponseWriter, r *http.Request) {
 	go u.send(p, r)
 }
 
-// proceed gives the go-ahead that a client asked for with its Expect. It says so to the client itself: net/http would do it when
-// the body is read, in that goroutine, beside what else the server may announce meanwhile.
+// proceed gives the go-ahead that a client asked for with its Expect. It says so to the client itself: net/http would
+// do it when the body is read, in that goroutine, beside what else the server may announce meanwhile.
 func (u *upload) proceed() {
 	if u.goAhead != nil && u.first() {
 		u.client.WriteHeader(http.StatusContinue)
@@ -72,7 +74,8 @@ func (u *upload) first() bool {
 	return !given
 }
 
-// ended says whether all of the body was sent. It waits a moment, no longer: what a server answers early is not held up.
+// ended says whether all of the body was sent. It waits a moment, no longer: what a server answers early is not held
+// up.
 func (u *upload) ended() bool {
 	select {
 	case <-u.done:
@@ -97,7 +100,7 @@ func (u *upload) goesOn(r *http.Request, h client.Head) bool {
 		clientOf(r) != nil
 }
 
-// finish lets the client have its answer, and returns when the upload has ended. It says whether the body was sent
+// finish lets the client have its response, and returns when the upload has ended. It says whether the body was sent
 // whole.
 func (u *upload) finish(w http.ResponseWriter, r *http.Request) bool {
 	if flush(w) != nil {
@@ -151,7 +154,7 @@ func (u *upload) send(d *http1Proxy, r *http.Request) {
 	}
 	if err != nil {
 		switch {
-		case u.broke.Load(): // there will be no answer
+		case u.broke.Load(): // there will be no response
 			u.conn.HangUp()
 		case timeout(err):
 			u.conn.Conn.SetReadDeadline(time.Unix(1, 0))
@@ -164,7 +167,7 @@ func (u *upload) send(d *http1Proxy, r *http.Request) {
 	u.due()
 }
 
-// due begins the time that the answer may take.
+// due begins the time that the response may take.
 func (u *upload) due() {
 	if u.active.Swap(false) {
 		u.conn.Conn.SetReadDeadline(time.Now().Add(u.conn.Wait))

@@ -53,7 +53,8 @@ func TestEarlyAnswer(t *testing.T) {
 				}
 				go io.WriteString(writer, "part")
 				answer := g.do(t, request)
-				if body := content(t, answer); answer.StatusCode != 413 || body != "big" || answer.ProtoMajor == 1 && !answer.Close {
+				if body := content(t, answer); answer.StatusCode != 413 || body != "big" ||
+					answer.ProtoMajor == 1 && !answer.Close {
 					t.Errorf("%s %q, close %v", answer.Status, body, answer.Close)
 				}
 				if result := receive(t, g.outcomes); result.err != nil || result.status != 413 {
@@ -122,19 +123,26 @@ func TestConnectionIsReusedAfterABody(t *testing.T) {
 func TestSlowUpload(t *testing.T) {
 	t.Parallel()
 	const wait = 500 * time.Millisecond
-	bothAtOnce(t, Config{Wait: wait, Servers: []string{handling(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })}}, func(t *testing.T, g *gateway) {
-		reader, writer := io.Pipe()
-		go func() {
-			for range 3 {
-				time.Sleep(2 * wait)
-				io.WriteString(writer, "part")
+	bothAtOnce(
+		t,
+		Config{
+			Wait:    wait,
+			Servers: []string{handling(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })},
+		},
+		func(t *testing.T, g *gateway) {
+			reader, writer := io.Pipe()
+			go func() {
+				for range 3 {
+					time.Sleep(2 * wait)
+					io.WriteString(writer, "part")
+				}
+				writer.Close()
+			}()
+			if got := content(t, g.do(t, g.request(t, "POST", "/", reader))); got != "partpartpart" {
+				t.Errorf("%q", got)
 			}
-			writer.Close()
-		}()
-		if got := content(t, g.do(t, g.request(t, "POST", "/", reader))); got != "partpartpart" {
-			t.Errorf("%q", got)
-		}
-	})
+		},
+	)
 }
 
 func TestUploadThatTheOriginHoldsUp(t *testing.T) {
@@ -151,7 +159,11 @@ func TestUploadThatTheOriginHoldsUp(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := open(t, Config{Wait: 100 * time.Millisecond, Servers: []string{"http://" + listen(t, nil, server)}}, true)
+			g := open(
+				t,
+				Config{Wait: 100 * time.Millisecond, Servers: []string{"http://" + listen(t, nil, server)}},
+				true,
+			)
 			size := int64(32 << 20)
 			if name == "answers nothing" {
 				size = 1 << 10
@@ -220,7 +232,8 @@ func TestResetAfterTheBody(t *testing.T) {
 		io.ReadFull(r, make([]byte, 4))
 	})}}, func(t *testing.T, g *gateway) {
 		requests.Store(0)
-		if answer := g.do(t, g.request(t, "PUT", "/", strings.NewReader("body"))); answer.StatusCode != 502 || requests.Load() != 1 {
+		if answer := g.do(t, g.request(t, "PUT", "/", strings.NewReader("body"))); answer.StatusCode != 502 ||
+			requests.Load() != 1 {
 			t.Errorf("%s, %d requests", answer.Status, requests.Load())
 		}
 		if result := receive(t, g.outcomes); result.word() != Reset {
@@ -229,8 +242,8 @@ func TestResetAfterTheBody(t *testing.T) {
 	})
 }
 
-// A client that waits for a 100 gets one, or the answer; nobody waits for ever. Over HTTP/2 Go's servers keep the Expect to
-// themselves, and say 100 when the body is read.
+// A client that waits for a 100 gets one, or the answer; nobody waits for ever. Over HTTP/2 Go's servers keep the
+// Expect to themselves, and say 100 when the body is read.
 func TestExpect(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -247,7 +260,13 @@ func TestExpect(t *testing.T) {
 			bodies := make(chan string, 4)
 			both(t, Config{Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 				for request := head(r); request != ""; request = head(r) {
-					if strings.Contains(request, "\r\nUser-Agent: Go-http-client/1.1\r\n") != strings.Contains(request, "\r\nExpect: 100-continue\r\n") {
+					if strings.Contains(
+						request,
+						"\r\nUser-Agent: Go-http-client/1.1\r\n",
+					) != strings.Contains(
+						request,
+						"\r\nExpect: 100-continue\r\n",
+					) {
 						bodies <- request
 					}
 					io.WriteString(c, test.hint)
@@ -363,7 +382,8 @@ func TestOneFraming(t *testing.T) {
 					framing = append(framing, line)
 				}
 			}
-			if got := strings.Join(framing, "\r\n"); got != test.framing || body != test.body || answer.StatusCode != 200 {
+			if got := strings.Join(framing, "\r\n"); got != test.framing || body != test.body ||
+				answer.StatusCode != 200 {
 				t.Errorf("%s: %q and %q", answer.Status, got, body)
 			}
 		})
@@ -379,7 +399,10 @@ func TestBodyIsNotAsLongAsItSays(t *testing.T) {
 			_, err = io.Copy(io.Discard, request.Body)
 		}
 		whole <- err == nil
-		io.Copy(io.Discard, r) // it does not hang up by itself: that would be another failure, and whichever is seen first counts
+		io.Copy(
+			io.Discard,
+			r,
+		) // it does not hang up by itself: that would be another failure, and whichever is seen first counts
 	}))
 	for _, test := range []struct {
 		length int64

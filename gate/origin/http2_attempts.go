@@ -27,14 +27,14 @@ const (
 	firstPause     = 100 * time.Millisecond // before the third attempt; before the fourth it is four times as long
 )
 
-// RoundTrip asks the origin, in a few attempts and in one time for all of them; with a login for a connection on one of its
-// own: who is let in on a connection must not let in the others on it. There is another attempt
+// RoundTrip asks the origin, in a few attempts and in one time for all of them; with a login for a connection on one of
+// its own: a login on a connection must not count for others on it. There is another attempt
 //
-//   - where the server has done nothing about the request (RFC 9113 section 8.7: REFUSED_STREAM, or GOAWAY below its stream),
-//     whatever its method, if its body is there from the beginning, see source;
-//   - where a connection that others had used before was closed without a word, as in direct.ask;
-//   - once where the server has answered 421, on a new connection: a server that shares connections between its sites may
-//     have meant this one only (RFC 9110 section 15.5.20).
+//   - where the server has done nothing about the request (RFC 9113 section 8.7: REFUSED_STREAM, or GOAWAY below its
+//     stream), whatever its method, if its body is there from the beginning, see source;
+//   - where a connection that others had used before was closed without a word, as in http1Proxy.roundTrip;
+//   - once where the server has answered 421, on a new connection: a server that shares connections between its sites
+//     may have meant this one only (RFC 9110 section 15.5.20).
 func (p *http2Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	f := r.Context().Value(http2RequestKey{}).(*http2Request)
 	f.stall.begin(f.call.start.Add(p.wait))
@@ -50,12 +50,12 @@ func (p *http2Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	for n := 1; ; n++ {
 		a := attempt{proxy: p, flight: f, owner: o, fresh: fresh, not: refused}
-		answer, err := a.do(r)
+		response, err := a.do(r)
 		switch {
-		case err == nil && (answer.StatusCode != http.StatusMisdirectedRequest || misdirected || !f.again()):
-			return answer, nil
+		case err == nil && (response.StatusCode != http.StatusMisdirectedRequest || misdirected || !f.again()):
+			return response, nil
 		case err == nil:
-			answer.Body.Close()
+			response.Body.Close()
 			f.release()
 			fresh, misdirected = true, true
 			continue
@@ -86,14 +86,18 @@ func unprocessed(err error) bool {
 	}
 	// The engine's errors for streams above a GOAWAY have no names.
 	return errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream ||
-		strings.HasSuffix(err.Error(), "graceful shutdown GOAWAY") || strings.Contains(err.Error(), "received GOAWAY from server")
+		strings.HasSuffix(
+			err.Error(),
+			"graceful shutdown GOAWAY",
+		) || strings.Contains(err.Error(), "received GOAWAY from server")
 }
 
 // lost says whether a connection broke.
 func lost(err error) bool {
 	var goAway http2.GoAwayError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.As(err, &goAway) || strings.HasPrefix(err.Error(), "http2: client conn")
+		errors.As(err, &goAway) ||
+		strings.HasPrefix(err.Error(), "http2: client conn")
 }
 
 // again says whether the request may be sent once more.
@@ -134,10 +138,11 @@ type attempt struct {
 // unsent says whether no server can have seen the whole header.
 func (a *attempt) unsent(err error) bool {
 	var op *net.OpError
-	return !a.written || errors.As(err, &op) && op.Op == "write" && (a.flight.source == nil || a.flight.source.untouched())
+	return !a.written ||
+		errors.As(err, &op) && op.Op == "write" && (a.flight.source == nil || a.flight.source.untouched())
 }
 
-// do sends the request and waits for the head of the answer.
+// do sends the request and waits for the head of the response.
 func (a *attempt) do(r *http.Request) (*http.Response, error) {
 	f := a.flight
 	c, err := a.proxy.pool.take(r.Context(), a.owner, a.fresh, f.call.login, f.source != nil || !replayable(r.Method), a.not)
@@ -166,7 +171,7 @@ func (a *attempt) do(r *http.Request) (*http.Response, error) {
 		out.Body = u
 	}
 	f.asked.Store(c)
-	answer, err := c.engine.RoundTrip(out)
+	response, err := c.engine.RoundTrip(out)
 	a.written, a.heard = written.Load(), heard.Load()
 	if err != nil {
 		f.asked.Store(nil)
@@ -175,10 +180,10 @@ func (a *attempt) do(r *http.Request) (*http.Response, error) {
 	}
 	f.conn = c
 	c.heard()
-	return answer, nil
+	return response, nil
 }
 
-// informational looks at an informational answer before it is passed on.
+// informational looks at an informational response before it is passed on.
 func informational(status int, header textproto.MIMEHeader) error {
 	if status == http.StatusSwitchingProtocols {
 		return errors.New("101 over HTTP/2") // RFC 9113 section 8.6

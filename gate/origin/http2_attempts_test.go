@@ -148,7 +148,8 @@ func TestProcessedIsNotSentAgain(t *testing.T) {
 					body = strings.NewReader(test.body)
 				}
 				answer := g.do(t, g.request(t, test.method, "/", body))
-				if ok := answer.StatusCode == 200; ok != test.again || o.requests.Load() != map[bool]int32{false: 2, true: 3}[test.again] {
+				if ok := answer.StatusCode == 200; ok != test.again ||
+					o.requests.Load() != map[bool]int32{false: 2, true: 3}[test.again] {
 					t.Errorf("%s, %d requests", answer.Status, o.requests.Load())
 				}
 				if result := receive(t, g.outcomes); result.word() != map[bool]string{false: Reset, true: ""}[test.again] {
@@ -171,7 +172,8 @@ func TestUnprocessedForEver(t *testing.T) {
 					o.requests.Store(0)
 					o.connections.Store(0)
 					answer := g.do(t, g.request(t, "POST", "/", strings.NewReader(body)))
-					if n := o.requests.Load(); answer.StatusCode != 502 || n != attemptsAtMost || o.connections.Load() > n {
+					if n := o.requests.Load(); answer.StatusCode != 502 || n != attemptsAtMost ||
+						o.connections.Load() > n {
 						t.Errorf("%s, %d requests over %d connections", answer.Status, n, o.connections.Load())
 					}
 					if result := receive(t, g.outcomes); result.word() != Reset {
@@ -196,7 +198,8 @@ func TestOneTimeForAllAttempts(t *testing.T) {
 			o.requests.Store(0)
 			answer := g.do(t, g.request(t, "POST", "/", strings.NewReader(body)))
 			result := receive(t, g.outcomes)
-			if n := o.requests.Load(); answer.StatusCode != 504 || result.word() != Timeout || n > 2 || result.first < wait {
+			if n := o.requests.Load(); answer.StatusCode != 504 || result.word() != Timeout || n > 2 ||
+				result.first < wait {
 				t.Errorf("%q: %s, %+v, %d requests", body, answer.Status, result, n)
 			}
 		}

@@ -19,14 +19,14 @@ type h2conn struct {
 	pool     *h2pool
 	reads    atomic.Pointer[http2.ClientConn] // the engine, as Read knows it; nil: it need not look for settings
 	used     atomic.Bool                      // it has had a request
-	pinged   atomic.Bool                      // since more of an answer came
+	pinged   atomic.Bool                      // since more of a response came
 
 	// Guarded by pool.mu; engine and wide do not change once it is in use.
 	owner    owner
 	wide     bool
 	single   bool // it serves one request and no other
 	engine   *http2.ClientConn
-	requests int // under way: until their answers have been taken, whatever the engine thinks
+	requests int // under way: until their responses have been read, whatever the engine thinks
 	waiting  int // requests that wait for ready
 	ready    chan struct{}
 	isReady  bool      // ready is closed: requests may be sent, if it is open
@@ -139,8 +139,8 @@ func (c *h2conn) checkSettings() {
 	}
 }
 
-// Close serves the engine, and forgets the connection. A TLS connection takes its time to say goodbye to a server that does
-// not read.
+// Close serves the engine, and forgets the connection. A TLS connection takes its time to send close_notify to a server
+// that does not read.
 func (c *h2conn) Close() error {
 	c.pool.drop(c)
 	timer := time.AfterFunc(250*time.Millisecond, func() { c.raw.Close() })
@@ -148,13 +148,13 @@ func (c *h2conn) Close() error {
 	return c.Conn.Close()
 }
 
-// ping gives the server a reason to look at all answers of the connection again, where one of several does not go on. HAProxy
-// before 2.9 (2.6.12 is Debian 12's) forgets those that were waiting behind one whose window is used up: they go on when any
-// frame comes, and if the client reads none of the others none does. ("BUG/MINOR: mux-h2: make up other blocked streams upon
-// removal from list" is what mended it.)
+// ping gives the server a reason to look at all responses of the connection again, where one of several does not go on.
+// HAProxy before 2.9 (2.6.12 is Debian 12's) forgets those that were waiting behind one whose window is used up: they
+// go on when any frame comes, and if the client reads none of the others none does. ("BUG/MINOR: mux-h2: make up other
+// blocked streams upon removal from list" is what mended it.)
 //
-// There is no second ping until more of an answer has come: gRPC's servers close a connection after three in a row. It waits
-// for the reply, though not longer than wait; there need be none.
+// There is no second ping until more of a response has come: gRPC's servers close a connection after three in a row. It
+// waits for the reply, though not longer than wait; there need be none.
 func (c *h2conn) ping(wait time.Duration) {
 	c.pool.mu.Lock()
 	alone := c.requests < 2
@@ -167,7 +167,7 @@ func (c *h2conn) ping(wait time.Duration) {
 	c.engine.Ping(ctx)
 }
 
-// heard says that more of an answer has come.
+// heard says that more of a response has come.
 func (c *h2conn) heard() {
 	if c.pinged.Load() {
 		c.pinged.Store(false)

@@ -43,9 +43,15 @@ type frames struct {
 	bodies sync.Map // of *bytes.Buffer, by stream
 }
 
-// serveFrames starts an origin that calls answer with every request, in the connection's own goroutine, and ended when the
-// body of one has come, which may be nil.
-func serveFrames(t *testing.T, secure *tls.Config, settings []http2.Setting, answer func(s stream), ended func(s stream, body string)) *frameOrigin {
+// serveFrames starts an origin that calls answer with every request, in the connection's own goroutine, and ended when
+// the body of one has come, which may be nil.
+func serveFrames(
+	t *testing.T,
+	secure *tls.Config,
+	settings []http2.Setting,
+	answer func(s stream),
+	ended func(s stream, body string),
+) *frameOrigin {
 	t.Helper()
 	o := &frameOrigin{pings: make(chan struct{}, 64)}
 	o.address = listen(t, secure, func(c net.Conn, r *bufio.Reader) {
@@ -124,7 +130,9 @@ func (s stream) headers(end bool, fields ...string) {
 		packer.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
 	s.write(func() {
-		s.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: end})
+		s.WriteHeaders(
+			http2.HeadersFrameParam{StreamID: s.id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: end},
+		)
 	})
 }
 

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// An answer that its server forgets until some frame comes, as HAProxy before 2.9 does while others on the connection are not
-// read, comes all the same: its head and its body.
+// An answer that its server forgets until some frame comes, as HAProxy before 2.9 does while others on the connection
+// are not read, comes all the same: its head and its body.
 func TestForgottenAnswersCome(t *testing.T) {
 	t.Parallel()
 	for _, part := range []string{"", "part"} {

@@ -18,13 +18,14 @@ import (
 
 // h2pool keeps the connections to one HTTP/2 server.
 //
-// A connection carries the requests of one client connection at a time, and is another's only when all of them have ended.
-// Windows, streams and the socket are shared by the requests on a connection, so nothing that a client does not read or send,
-// and nothing that the server does to a connection because of it, holds up anybody else.
+// A connection carries the requests of one client connection at a time, and is another's only when all of them have
+// ended. Windows, streams and the socket are shared by the requests on a connection, so nothing that a client does not
+// read or send, and nothing that the server does to a connection because of it, holds up anybody else.
 //
-// Memory is bounded by the windows of streams, for the window of a connection is never the narrower one: a client's first
-// connection has wide windows and takes few requests, what is more goes over connections with narrow ones. A client connection
-// that reads nothing of 100 answers costs 8 × 256 KiB and 92 × 32 KiB, 5 MiB; all of a server's wide windows together 256 MiB.
+// Memory is bounded by the windows of streams, for the window of a connection is never the narrower one: a client's
+// first connection has wide windows and takes few requests, what is more goes over connections with narrow ones. A
+// client connection that reads nothing of 100 responses costs 8 × 256 KiB and 92 × 32 KiB, 5 MiB; all of a server's
+// wide windows together 256 MiB.
 type h2pool struct {
 	address   string      // host:port of the server
 	secure    *tls.Config // nil: no TLS; ServerName "": the request's host
@@ -57,13 +58,13 @@ type kind struct {
 }
 
 const (
-	wideWindow    = 256 << 10 // of an answer's body on its way, per request
+	wideWindow    = 256 << 10 // of a response's body on its way, per request
 	wideStreams   = 8
 	wideAtMost    = 128 // connections
 	narrowWindow  = 32 << 10
 	narrowStreams = 100
-	// sharedWindow is a connection's. It is out of reach, also where the engine counts too little back: it forgets the first
-	// frame of a body that must not be there.
+	// sharedWindow is a connection's. It is out of reach, also where the engine counts too little back: it forgets the
+	// first frame of a body that must not be there.
 	sharedWindow = 1 << 30
 )
 
@@ -73,8 +74,8 @@ func newH2Pool(address string, secure *tls.Config, wait time.Duration) (*h2pool,
 		busy: map[owner][]*h2conn{}, idle: map[kind][]*h2conn{}, streamLimit: narrowStreams,
 	}
 	for engine, window := range map[**http2.Transport]int{&p.wide: wideWindow, &p.narrow: narrowWindow} {
-		// No pings at intervals: gRPC's servers end connections for them, and a server that is gone shows by what it does not
-		// answer. See h2conn.ping for the others.
+		// No pings at intervals: gRPC's servers end connections for them, and a server that is gone shows by what it
+		// does not answer. See h2conn.ping for the others.
 		var err error
 		*engine, err = http2.ConfigureTransports(&http.Transport{
 			ExpectContinueTimeout:  continueWait,
@@ -94,9 +95,10 @@ func newH2Pool(address string, secure *tls.Config, wait time.Duration) (*h2pool,
 	return p, nil
 }
 
-// take gives a connection that has room for one more request of o; it is released when that has ended. It is a new one where
-// fresh is set, and of no other use where single is; and none of those in not. With once the request cannot be repeated: it
-// gets no connection that was idle for aMoment or longer, which its server may be closing right now without a word.
+// take gives a connection that has room for one more request of o; it is released when that has ended. It is a new one
+// where fresh is set, and of no other use where single is; and none of those in not. With once the request cannot be
+// repeated: it gets no connection that was idle for aMoment or longer, which its server may be closing right now
+// without a word.
 func (p *h2pool) take(ctx context.Context, o owner, fresh, single, once bool, not []*h2conn) (*h2conn, error) {
 	for {
 		p.mu.Lock()
@@ -127,15 +129,16 @@ func (p *h2pool) take(ctx context.Context, o owner, fresh, single, once bool, no
 	}
 }
 
-// choose finds a connection for o. It counts the request; or that it waits for a connection that is not open yet, or of which
-// it is not known yet how many streams the server allows. nil asks for another connection. The caller holds mu.
+// choose finds a connection for o. It counts the request; or that it waits for a connection that is not open yet, or of
+// which it is not known yet how many streams the server allows. nil asks for another connection. The caller holds mu.
 func (p *h2pool) choose(o owner, fresh, once bool, not []*h2conn) (c *h2conn, open bool) {
 	if fresh {
 		return nil, false
 	}
 	busy := p.busy[o]
 	for _, c := range busy {
-		if c.isReady && !c.single && c.requests < min(c.maxStreams(), p.streamLimit) && !slices.Contains(not, c) && c.engine.ReserveNewRequest() {
+		if c.isReady && !c.single && c.requests < min(c.maxStreams(), p.streamLimit) && !slices.Contains(not, c) &&
+			c.engine.ReserveNewRequest() {
 			c.requests++
 			return c, true
 		}
@@ -214,8 +217,8 @@ func (p *h2pool) unstack(c *h2conn) {
 	}
 }
 
-// release ends a request. A connection on which one was broken off is not handed on to another client: the server may be busy
-// with it for as long as it likes.
+// release ends a request. A connection on which one was broken off is not handed on to another client: the server may
+// be busy with it for as long as it likes.
 func (p *h2pool) release(c *h2conn, whole bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

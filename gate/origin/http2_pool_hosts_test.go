@@ -36,7 +36,8 @@ func TestHostileHostsWithoutEndOverHTTP2(t *testing.T) {
 	for i := range hosts {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Host = fmt.Sprintf("h%d.shop.example", i)
-		if _, status, _, err := o.Serve(httptest.NewRecorder(), r.WithContext(t.Context())); err != nil || status != 200 {
+		if _, status, _, err := o.Serve(httptest.NewRecorder(), r.WithContext(t.Context())); err != nil ||
+			status != 200 {
 			t.Fatal(status, err)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// shop is an HTTP/2 origin: /endless answers without end, /sink takes no body, what is else is answered with the body's size.
+// shop is an HTTP/2 origin: /endless answers without end, /sink takes no body, what is else is answered with the body's
+// size.
 type shop struct {
 	url, ca string
 	written atomic.Int64  // of all endless answers
@@ -61,7 +62,11 @@ func openShop(t *testing.T, secure bool, streams int) *shop {
 		}
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64<<10 - 1}
+	s.Config.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          streams,
+		MaxReceiveBufferPerConnection: 64 << 10,
+		MaxReceiveBufferPerStream:     64<<10 - 1,
+	}
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
@@ -349,12 +354,18 @@ func TestConnectionErrorIsOneClients(t *testing.T) {
 func TestFirstSettingsAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	for _, allowed := range []uint32{1, 10, 100} {
-		o := serveFrames(t, nil, []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: allowed}}, func(s stream) {
-			go func() {
-				time.Sleep(10 * time.Millisecond)
-				s.headers(true, ":status", "204")
-			}()
-		}, nil)
+		o := serveFrames(
+			t,
+			nil,
+			[]http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: allowed}},
+			func(s stream) {
+				go func() {
+					time.Sleep(10 * time.Millisecond)
+					s.headers(true, ":status", "204")
+				}()
+			},
+			nil,
+		)
 		_, two := pair(t, Config{Servers: []string{o.url()}})
 		c := newcomer(t, two)
 		var all sync.WaitGroup

@@ -51,10 +51,10 @@ func (p *http2Proxy) forward() {
 	}
 }
 
-// serve asks the server, and passes its answer on if there is one.
+// serve asks the server, and passes its response on if there is one.
 func (p *http2Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	f := &http2Request{call: *c, pace: p.pace, client: w, request: r, source: c.source}
-	// Stopping the body of an HTTP/1 client ends its request's context, and the answer must not end with it.
+	// Stopping the body of an HTTP/1 client ends its request's context, and the response must not end with it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	f.cancel = cancel
@@ -72,7 +72,11 @@ func (p *http2Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 		}
 	})()
 	if ctx.Value(http.ServerContextKey) == nil {
-		ctx = context.WithValue(ctx, http.ServerContextKey, f) // without it ReverseProxy passes half an answer off as whole
+		ctx = context.WithValue(
+			ctx,
+			http.ServerContextKey,
+			f,
+		) // without it ReverseProxy passes half a response off as whole
 	}
 	out := r.WithContext(context.WithValue(ctx, http2RequestKey{}, f))
 	paced := &pacedWriter{ResponseWriter: w}
@@ -105,7 +109,7 @@ func (p *http2Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	p.reverse.ServeHTTP(w, out)
 }
 
-// final passes no informational answers on: HTTP/1.0 knows none.
+// final passes no informational responses on: HTTP/1.0 knows none.
 type final struct{ http.ResponseWriter }
 
 // WriteHeader serves http.ResponseWriter.
@@ -128,8 +132,8 @@ func (p *http2Proxy) rewrite(pr *httputil.ProxyRequest) {
 		out.URL.Host = net.JoinHostPort(hostname(in.Host), "443")
 	}
 	out.Host = in.Host
-	// The target goes on as it came, byte for byte; re-encoding it would change what some applications see. What would read as
-	// an authority comes behind one, which the engine takes off again.
+	// The target goes on as it came, byte for byte; re-encoding it would change what some applications see. What would
+	// read as an authority comes behind one, which the engine takes off again.
 	out.URL.RawQuery = in.URL.RawQuery
 	if path, _, query := strings.Cut(http1.OriginForm(in.RequestURI), "?"); path != "*" {
 		if strings.HasPrefix(path, "//") {

@@ -18,7 +18,7 @@ type http2Request struct {
 	client  http.ResponseWriter
 	request *http.Request          // the client's
 	source  *replayBody            // the client's body; nil: it has none
-	conn    *h2conn                // that the answer comes over; nil: there is none
+	conn    *h2conn                // that the response comes over; nil: there is none
 	asked   atomic.Pointer[h2conn] // that the request went over, for ping; nil: none
 	broke   error                  // what ended the server's body too early
 	ended   bool                   // the server's body was read to its end
@@ -27,7 +27,7 @@ type http2Request struct {
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
-	body      io.Closer // of the answer
+	body      io.Closer // of the response
 	abandoned bool
 }
 
@@ -48,8 +48,8 @@ func (f *http2Request) stopped() bool {
 	return f.source.stopped
 }
 
-// abandon ends the request. Where the engine waits for the server to take more, it looks at no context: closing the answer
-// ends that.
+// abandon ends the request. Where the engine waits for the server to take more, it looks at no context: closing the
+// response ends that.
 func (f *http2Request) abandon() {
 	f.cancel() // first: Close would wait for the stream's end otherwise
 	f.mu.Lock()
@@ -68,9 +68,14 @@ func (f *http2Request) ping() {
 	}
 }
 
-// answer takes the body of the server's answer.
-func (f *http2Request) answer(answer *http.Response) *http2ResponseBody {
-	d := &http2ResponseBody{body: answer.Body, flight: f, answer: answer, drip: f.pace.watch(answer.Header, answer.ContentLength, f.stall.wait)}
+// response takes the body of the server's response.
+func (f *http2Request) response(response *http.Response) *http2ResponseBody {
+	d := &http2ResponseBody{
+		body:     response.Body,
+		flight:   f,
+		response: response,
+		drip:     f.pace.watch(response.Header, response.ContentLength, f.stall.wait),
+	}
 	f.mu.Lock()
 	f.body = d
 	abandoned := f.abandoned
@@ -92,11 +97,11 @@ func (f *http2Request) release() {
 
 // http2ResponseBody is a server's body; it notes that it broke, or stalled.
 type http2ResponseBody struct {
-	body   io.ReadCloser
-	flight *http2Request
-	answer *http.Response
-	drip   *rateWatch
-	closed atomic.Bool
+	body     io.ReadCloser
+	flight   *http2Request
+	response *http.Response
+	drip     *rateWatch
+	closed   atomic.Bool
 }
 
 // Read serves io.Reader.
@@ -117,7 +122,7 @@ func (d *http2ResponseBody) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		d.flight.ended = true
-		client.StripTrailer(d.answer.Trailer)
+		client.StripTrailer(d.response.Trailer)
 	case err != nil:
 		if over {
 			err = os.ErrDeadlineExceeded // as from a conn, and not that the stream was ended for it

@@ -12,10 +12,12 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// replayBody is a client's body on its way to HTTP/2 servers, one after another where the first ones do nothing about the request.
+// replayBody is a client's body on its way to HTTP/2 servers, one after another where the first ones do nothing about
+// the request.
 //
-// What was read of it is kept for that while it is small: a server that has not looked at a request has given no more window
-// than the 64 KiB that it begins with, as a rule. A server that took more, or has begun to answer, is the last one.
+// What was read of it is kept for that while it is small: a server that has not looked at a request has given no more
+// window than the 64 KiB that it begins with, as a rule. A server that took more, or has begun to answer, is the last
+// one.
 type replayBody struct {
 	body    io.ReadCloser
 	client  http.ResponseWriter
@@ -113,7 +115,8 @@ func (s *replayBody) piece() int {
 	return copySize
 }
 
-// fetch waits for the client in a goroutine of its own, so that an attempt can end meanwhile. What comes is for the next one.
+// fetch waits for the client in a goroutine of its own, so that an attempt can end meanwhile. What comes is for the
+// next one.
 func (s *replayBody) fetch(kept []byte) {
 	n, err := s.body.Read(kept[len(kept):cap(kept)])
 	s.mu.Lock()
@@ -142,7 +145,7 @@ func (u *attemptBody) Close() error {
 	return nil
 }
 
-// answered says that the server has begun its answer: there is no other attempt.
+// answered says that the server has begun its response: there is no other attempt.
 func (u *attemptBody) answered() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -11,38 +11,39 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// modifyResponse sees the final answer before the client does.
-func modifyResponse(answer *http.Response) error {
-	f := answer.Request.Context().Value(http2RequestKey{}).(*http2Request)
-	if status, _, _ := strings.Cut(answer.Status, " "); answer.StatusCode < 200 || answer.StatusCode > 999 || len(status) != 3 {
+// modifyResponse sees the final response before the client does.
+func modifyResponse(response *http.Response) error {
+	f := response.Request.Context().Value(http2RequestKey{}).(*http2Request)
+	if status, _, _ := strings.Cut(response.Status, " "); response.StatusCode < 200 || response.StatusCode > 999 ||
+		len(status) != 3 {
 		return &Failure{Garbage, fmt.Errorf("status %q", status)} // a server would panic
 	}
-	if answer.StatusCode == http.StatusMisdirectedRequest {
-		f.call.status = answer.StatusCode
+	if response.StatusCode == http.StatusMisdirectedRequest {
+		f.call.status = response.StatusCode
 		return &Failure{Misdirected, nil}
 	}
-	f.call.responded(answer.StatusCode)
+	f.call.responded(response.StatusCode)
 	f.call.responseBegun = true
-	switch answer.StatusCode {
+	switch response.StatusCode {
 	case http.StatusNoContent, http.StatusNotModified:
 		// They have no body, whatever their length says (RFC 9110 section 8.6): the engine would miss it.
-		answer.Body.Close()
-		answer.Body = http.NoBody
-		if answer.Request.Method != http.MethodHead {
-			answer.Header.Del("Content-Length") // as in readHead
+		response.Body.Close()
+		response.Body = http.NoBody
+		if response.Request.Method != http.MethodHead {
+			response.Header.Del("Content-Length") // as in readHead
 		}
 	}
-	if answer.Header["Content-Type"] == nil {
+	if response.Header["Content-Type"] == nil {
 		f.client.Header()["Content-Type"] = nil // keeps a server from guessing one
 	}
-	client.StripTrailer(answer.Trailer)
-	if len(answer.Trailer) > 0 && f.request.ProtoMajor == 1 {
-		delete(answer.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
+	client.StripTrailer(response.Trailer)
+	if len(response.Trailer) > 0 && f.request.ProtoMajor == 1 {
+		delete(response.Header, "Content-Length") // HTTP/1.1 has trailers on chunked bodies only
 	}
 	if f.request.ProtoMajor == 1 && f.source != nil && !f.source.whole() {
-		answer.Header["Connection"] = []string{"close"} // as in pass
+		response.Header["Connection"] = []string{"close"} // as in copyResponse
 	}
-	answer.Body = f.answer(answer)
+	response.Body = f.response(response)
 	return nil
 }
 

@@ -52,7 +52,8 @@ func TestNoBodyOverHTTP2(t *testing.T) {
 					status := 0
 					fmt.Sscanf(test.target, "/%d", &status)
 					answer := g.do(t, g.request(t, test.method, test.target, nil))
-					if body := content(t, answer); body != "" || answer.StatusCode != status || answer.Header.Get("Etag") != `"x"` {
+					if body := content(t, answer); body != "" || answer.StatusCode != status ||
+						answer.Header.Get("Etag") != `"x"` {
 						t.Errorf("%v: %s %q %v", test, answer.Status, body, answer.Header)
 					}
 					if test.length > 0 && answer.ContentLength != test.length {
@@ -75,20 +76,38 @@ func TestInformationalAnswersOverHTTP2(t *testing.T) {
 	t.Parallel()
 	o := serveFrames(t, nil, nil, func(s stream) {
 		for range 20 {
-			s.headers(false, ":status", "103", "link", "</a.css>", "content-length", "5", "transfer-encoding", "chunked", "connection", "close", "keep-alive", "5")
+			s.headers(
+				false,
+				":status",
+				"103",
+				"link",
+				"</a.css>",
+				"content-length",
+				"5",
+				"transfer-encoding",
+				"chunked",
+				"connection",
+				"close",
+				"keep-alive",
+				"5",
+			)
 		}
 		s.headers(false, ":status", "200")
 		s.data(true, "ok")
 	}, nil)
 	both(t, Config{Servers: []string{o.url()}}, func(t *testing.T, g *gateway) {
 		hints := 0
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
-			hints++
-			if want := (textproto.MIMEHeader{"Link": {"</a.css>"}}); code != 103 || !reflect.DeepEqual(header, want) {
-				t.Errorf("%d %v, want %v", code, header, want)
-			}
-			return nil
-		}})
+		ctx := httptrace.WithClientTrace(
+			t.Context(),
+			&httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+				hints++
+				if want := (textproto.MIMEHeader{"Link": {"</a.css>"}}); code != 103 ||
+					!reflect.DeepEqual(header, want) {
+					t.Errorf("%d %v, want %v", code, header, want)
+				}
+				return nil
+			}},
+		)
 		// net/http's client takes five of them over HTTP/1.1.
 		answer, err := g.Client().Do(g.request(t, "GET", "/", nil).WithContext(ctx))
 		if err == nil {
@@ -144,8 +163,8 @@ func TestStrangeStatusOverHTTP2(t *testing.T) {
 	})
 }
 
-// A client that resets its stream is noticed at once, also while the origin takes no more of its upload. (One that closes an
-// HTTP/1.1 connection is not: its end is behind what nobody has read.)
+// A client that resets its stream is noticed at once, also while the origin takes no more of its upload. (One that
+// closes an HTTP/1.1 connection is not: its end is behind what nobody has read.)
 func TestClientLeavesInItsUploadOverHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, begins := range []bool{false, true} {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// stall ends an answer over HTTP/2 whose body does not go on, as the deadlines of a conn do over HTTP/1.1 (see inlet): the
-// server's next byte may take one wait. Only that time counts. While the client is slow to take what has come, or while more
-// of its own body is waited for, nothing is bounded.
+// stall ends a response over HTTP/2 whose body does not go on, as the deadlines of a conn do over HTTP/1.1 (see
+// deadlineReader): the server's next byte may take one wait. Only that time counts. While the client is slow to take
+// what has come, or while more of its own body is waited for, nothing is bounded.
 type stall struct {
 	wait    time.Duration
 	onStall func() // ends the request
@@ -21,10 +21,10 @@ type stall struct {
 	over    bool        // it did not come in time
 }
 
-// lateAfter is how long a byte is waited for before late is called. Answers that go on are quicker.
+// lateAfter is how long a byte is waited for before onLate is called. Responses that go on are quicker.
 const lateAfter = time.Second
 
-// waitForServer says that the server's next byte is waited for, or no more. It returns whether the answer was ended.
+// waitForServer says that the server's next byte is waited for, or no more. It returns whether the response was ended.
 func (s *stall) waitForServer(waiting bool) (over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,7 +33,7 @@ func (s *stall) waitForServer(waiting bool) (over bool) {
 	return s.over
 }
 
-// begin says that the head of an answer is waited for. It has to be here by then, unless the client sends meanwhile.
+// begin says that the head of a response is waited for. It has to be here by then, unless the client sends meanwhile.
 func (s *stall) begin(until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,7 +50,8 @@ func (s *stall) expired() bool {
 	return s.over
 }
 
-// waitForClient says that the client's next byte is waited for, or no more: it is with the server now, or nobody wants it.
+// waitForClient says that the client's next byte is waited for, or no more: it is with the server now, or nobody wants
+// it.
 func (s *stall) waitForClient(waiting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +80,7 @@ func (s *stall) arm(after time.Duration) {
 	}
 }
 
-// expire is the timer's. It may come late, when the time has begun anew.
+// expire is the timer's. It may come late, when the time has started again.
 func (s *stall) expire() {
 	s.mu.Lock()
 	waiting, left := s.reading && !s.sending && !s.over, time.Until(s.until)

@@ -85,13 +85,30 @@ func everywhere(t *testing.T, h http.HandlerFunc, test func(t *testing.T, g *gat
 }
 
 func TestEveryServerIsAskedInItsProtocol(t *testing.T) {
-	wanted := map[string]string{"http": "HTTP/1.1", "https": "HTTP/1.1", "unix": "HTTP/1.1", "h2c": "HTTP/2.0", "h2": "HTTP/2.0"}
+	wanted := map[string]string{
+		"http":  "HTTP/1.1",
+		"https": "HTTP/1.1",
+		"unix":  "HTTP/1.1",
+		"h2c":   "HTTP/2.0",
+		"h2":    "HTTP/2.0",
+	}
 	h := func(w http.ResponseWriter, r *http.Request) {
 		name := ""
 		if r.TLS != nil {
 			name = r.TLS.ServerName
 		}
-		fmt.Fprintf(w, "%s %s %s %s %s|%v|%v|%v", r.Proto, r.Method, r.RequestURI, r.Host, name, r.Header["X-Forwarded-For"], r.Header["X-Twice"], r.Header["Upgrade"])
+		fmt.Fprintf(
+			w,
+			"%s %s %s %s %s|%v|%v|%v",
+			r.Proto,
+			r.Method,
+			r.RequestURI,
+			r.Host,
+			name,
+			r.Header["X-Forwarded-For"],
+			r.Header["X-Twice"],
+			r.Header["Upgrade"],
+		)
 	}
 	for name, c := range kinds(t, h) {
 		both(t, c, func(t *testing.T, g *gateway) {
@@ -174,7 +191,8 @@ func TestEverythingHTTP(t *testing.T) {
 	})
 }
 
-// A call as gRPC makes it: messages go both ways while both sides are open, the status comes in a trailer, and TE survives.
+// A call as gRPC makes it: messages go both ways while both sides are open, the status comes in a trailer, and TE
+// survives.
 func TestGRPC(t *testing.T) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 || r.Header.Get("Te") != "trailers" || r.Header.Get("Content-Type") != "application/grpc" {
@@ -221,13 +239,17 @@ func TestGRPC(t *testing.T) {
 				}
 			}
 			writer.Close()
-			if rest := content(t, answer); rest != "" || answer.Trailer.Get("Grpc-Status") != "0" || answer.Trailer.Get("Grpc-Message") != "fine" {
+			if rest := content(t, answer); rest != "" || answer.Trailer.Get("Grpc-Status") != "0" ||
+				answer.Trailer.Get("Grpc-Message") != "fine" {
 				t.Errorf("%q %v", rest, answer.Trailer)
 			}
 			if result := receive(t, g.outcomes); result.err != nil || result.status != 200 {
 				t.Errorf("%+v", result)
 			}
-			answer = g.do(t, g.request(t, "POST", "/none", strings.NewReader("x"), "Content-Type: application/grpc", "Te: trailers"))
+			answer = g.do(
+				t,
+				g.request(t, "POST", "/none", strings.NewReader("x"), "Content-Type: application/grpc", "Te: trailers"),
+			)
 			if content(t, answer); answer.StatusCode != 200 || answer.Header.Get("Grpc-Status") != "12" {
 				t.Errorf("%s %v", answer.Status, answer.Header)
 			}
@@ -254,11 +276,15 @@ func TestClientCertificate(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	for _, url := range []string{s.URL, serveH2(t, demanding(), h)} {
-		both(t, Config{Servers: []string{url}, CA: a.file, ClientCert: cert, ClientKey: key}, func(t *testing.T, g *gateway) {
-			if got := content(t, g.get(t, "/")); got != "the gate" {
-				t.Errorf("%s: %q", url, got)
-			}
-		})
+		both(
+			t,
+			Config{Servers: []string{url}, CA: a.file, ClientCert: cert, ClientKey: key},
+			func(t *testing.T, g *gateway) {
+				if got := content(t, g.get(t, "/")); got != "the gate" {
+					t.Errorf("%s: %q", url, got)
+				}
+			},
+		)
 		g := open(t, Config{Servers: []string{url}, CA: a.file}, false)
 		if answer := g.get(t, "/"); answer.StatusCode != 502 {
 			t.Errorf("%s: without a certificate %s", url, answer.Status)
@@ -282,11 +308,17 @@ func TestNoHTTP2(t *testing.T) {
 	if result := receive(t, g.outcomes); result.word() != Garbage {
 		t.Errorf("%+v", result)
 	}
-	g = open(t, Config{Servers: []string{"h2c://" + strings.TrimPrefix(handling(t, func(_ http.ResponseWriter, r *http.Request) {
-		if r.Method != "PRI" { // HTTP/2's own first words
-			heard.Add(1)
-		}
-	}), "http://")}}, false)
+	g = open(
+		t,
+		Config{
+			Servers: []string{"h2c://" + strings.TrimPrefix(handling(t, func(_ http.ResponseWriter, r *http.Request) {
+				if r.Method != "PRI" { // HTTP/2's own first words
+					heard.Add(1)
+				}
+			}), "http://")},
+		},
+		false,
+	)
 	if answer := g.get(t, "/"); answer.StatusCode != 502 || heard.Load() != 0 {
 		t.Errorf("%s, %d requests", answer.Status, heard.Load())
 	}
@@ -323,7 +355,14 @@ func TestHTTP2ConnectionsAreShared(t *testing.T) {
 
 func TestHTTP2Timeout(t *testing.T) {
 	end := make(chan struct{})
-	g := open(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) { <-end })}, Wait: 50 * time.Millisecond}, true)
+	g := open(
+		t,
+		Config{
+			Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) { <-end })},
+			Wait:    50 * time.Millisecond,
+		},
+		true,
+	)
 	defer close(end)
 	for _, body := range []io.Reader{nil, strings.NewReader("body")} {
 		if answer := g.do(t, g.request(t, "POST", "/", body)); answer.StatusCode != 504 {
@@ -396,7 +435,8 @@ func TestEarlyAnswerOverHTTP2(t *testing.T) {
 			request.ContentLength = 1 << 20
 			go io.WriteString(writer, "part")
 			answer := g.do(t, request)
-			if body := content(t, answer); answer.StatusCode != 413 || body != "big\n" || answer.ProtoMajor == 1 && !answer.Close {
+			if body := content(t, answer); answer.StatusCode != 413 || body != "big\n" ||
+				answer.ProtoMajor == 1 && !answer.Close {
 				t.Errorf("%s %q, close %v", answer.Status, body, answer.Close)
 			}
 			if result := receive(t, g.outcomes); result.err != nil || result.status != 413 {
@@ -433,7 +473,10 @@ func TestTrailersOverHTTP2(t *testing.T) {
 		fmt.Fprint(w, r.Trailer)
 	})}}, false)
 	c, r := g.dial(t)
-	io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Real-IP\r\n\r\n1\r\nb\r\n0\r\nX-Sum: 1\r\nX-Real-IP: 2\r\nX-Forwarded-For: 3\r\n\r\n")
+	io.WriteString(
+		c,
+		"POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Real-IP\r\n\r\n1\r\nb\r\n0\r\nX-Sum: 1\r\nX-Real-IP: 2\r\nX-Forwarded-For: 3\r\n\r\n",
+	)
 	answer, err := http.ReadResponse(r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -445,7 +488,11 @@ func TestTrailersOverHTTP2(t *testing.T) {
 
 // A WebSocket needs HTTP/1.1 to the origin; an HTTP/2 one is asked without the upgrade.
 func TestNoUpgradeToHTTP2(t *testing.T) {
-	g := open(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(426) })}}, false)
+	g := open(
+		t,
+		Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(426) })}},
+		false,
+	)
 	answer := g.get(t, "/", "Connection: Upgrade", "Upgrade: websocket")
 	if answer.StatusCode != 426 {
 		t.Error(answer.Status)

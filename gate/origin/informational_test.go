@@ -41,7 +41,8 @@ func TestInformationalAnswersWithoutNumber(t *testing.T) {
 				}}
 				r := g.request(t, method, "/", nil)
 				answer := g.do(t, r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
-				if body := content(t, answer); answer.StatusCode != 200 || body != "ok" || answer.Header["Link"] != nil {
+				if body := content(t, answer); answer.StatusCode != 200 || body != "ok" ||
+					answer.Header["Link"] != nil {
 					t.Errorf("%v %q %v", answer.Status, body, answer.Header)
 				}
 				wanted := []string{"103 map[Link:[</a.css>; rel=preload]]", "102 map[]", "199 map[X-Step:[1]]"}

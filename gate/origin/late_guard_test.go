@@ -29,8 +29,8 @@ func (w *watched) Done() <-chan struct{} {
 // brief is how long package client lets a request go without a guard.
 const brief = 50 * time.Millisecond
 
-// A request that is soon over asks nobody to watch its client; one that waits does, in the head and in the body, and a client
-// that leaves then ends it at once. So it is with heads of any length, over TLS too.
+// A request that is soon over asks nobody to watch its client; one that waits does, in the head and in the body, and a
+// client that leaves then ends it at once. So it is with heads of any length, over TLS too.
 func TestGuardComesLate(t *testing.T) {
 	t.Parallel()
 	config := newAuthority(t).issue(t, time.Now().Add(time.Hour), "shop.example")
@@ -104,7 +104,8 @@ func TestGuardComesLate(t *testing.T) {
 					if err != nil || w.body.String() != "ok" || connections.Load() != 1 {
 						t.Errorf("%q, %v, %d connections", w.body.String(), err, connections.Load())
 					}
-					if armed := ctx.asked.Load() > 0; armed != test.armed && long == 0 && took < brief/2 || !armed && test.armed {
+					if armed := ctx.asked.Load() > 0; armed != test.armed && long == 0 && took < brief/2 ||
+						!armed && test.armed {
 						t.Errorf("a guard: %v", armed)
 					}
 					if _, result := ask(t, o, "GET"); result.err != nil {

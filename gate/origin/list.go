@@ -50,21 +50,21 @@ type call struct {
 	login bool  // the request presents a login of its connection: it goes on no connection that is anybody else's
 	own   *conn // the client's own, to begin with; nil: it has none
 
-	status          int            // of the server's final answer; 0: none came
+	status          int            // of the server's final response; 0: none came
 	timeToFirstByte time.Duration  // until it came, or until it was given up
-	failure         *Failure       // nil: the client has a whole answer
-	responseBegun   bool           // the client has the beginning of an answer
+	failure         *Failure       // nil: the client has a whole response
+	responseBegun   bool           // the client has the beginning of a response
 	retryable       bool           // with failure: another server may be asked
 	source          *replayBody    // the client's body, where an HTTP/2 server was asked
 	gathered        *bufferedBody  // the client's body, where it was waited for
 	unread          bool           // with failure: the client's body was not read to its end
 	waitedForClient bool           // with failure: the client's body was waited for
-	loginLost       bool           // with failure: the client has to begin its login anew, on another connection
+	loginLost       bool           // with failure: the client has to begin its login again, on another connection
 	sent            bool           // the server has heard of the request, perhaps
 	released        *chan struct{} // closed when it has let go of it, which was given up; nil: nobody knows
 }
 
-// responded notes the head of a final answer: whatever comes after it, the server is there.
+// responded notes the head of a final response: whatever comes after it, the server is there.
 func (c *call) responded(status int) {
 	c.status, c.timeToFirstByte = status, time.Since(c.start)
 	if c.probe {
@@ -76,7 +76,10 @@ func (c *call) responded(status int) {
 }
 
 // serve is what Origin.Serve promises, of a request that is well formed.
-func (l *list) serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
+func (l *list) serve(
+	w http.ResponseWriter,
+	r *http.Request,
+) (server string, status int, timeToFirstByte time.Duration, err error) {
 	c := call{list: l, start: time.Now(), login: client.PresentsLogin(r.Header)}
 	if !l.resume(&c, r) {
 		l.choose(&c, nil)
@@ -136,7 +139,7 @@ func (l *list) resume(c *call, r *http.Request) bool {
 	return true
 }
 
-// retry asks others, each once, until one answers or the time that an answer may take is over.
+// retry asks others, each once, until one responses or the time that a response may take is over.
 func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
 	tried := []*server{c.server}
 	for c.failure != nil && c.retryable && !c.responseBegun && time.Since(c.start) < l.wait && r.Context().Err() == nil {
@@ -152,8 +155,8 @@ func (l *list) retry(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 }
 
-// choose chooses the server that has the fewest requests in flight of those that are well and not tried yet; where none is,
-// the one whose failure is longest ago.
+// choose picks the server that has the fewest requests in flight of those that are well and not tried yet; where none
+// is, the one whose failure is longest ago.
 func (l *list) choose(c *call, tried []*server) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -183,11 +186,11 @@ func (l *list) choose(c *call, tried []*server) {
 	best.inFlight.Add(1)
 }
 
-// failed notes a failure that the server is to blame for. While a server is out, those of requests that had nowhere else to
-// go do not count: they would keep it out for ever.
+// failed notes a failure that the server is to blame for. While a server is out, those of requests that had nowhere
+// else to go do not count: they would keep it out for ever.
 func (l *list) failed(c *call) {
 	s, now := c.server, time.Now()
-	// A body that the client has not sent, or an answer that it has not taken, may be why a server gave up.
+	// A body that the client has not sent, or a response that it has not taken, may be why a server gave up.
 	blamed := c.failure.blames() && !c.waitedForClient && !c.responseBegun
 	if blamed && c.status == 0 {
 		if news, said := s.outage.failed(s.address, c.failure); said && l.onHealth != nil {
@@ -222,8 +225,8 @@ func (l *list) restore(s *server) {
 	s.health = health{}
 }
 
-// blames says whether a failure tells of the server, and not of the client, of one host or of this machine's descriptors: whoever
-// may choose the host, or has many requests under way, must not be able to put a server out.
+// blames says whether a failure tells of the server, and not of the client, of one host or of this machine's
+// descriptors: whoever may choose the host, or has many requests under way, must not be able to put a server out.
 func (f *Failure) blames() bool {
 	var host x509.HostnameError
 	var fields *client.FieldsError
@@ -243,7 +246,12 @@ func (l *list) status() []Status {
 	defer l.mu.Unlock()
 	out := make([]Status, len(l.servers))
 	for i, s := range l.servers {
-		out[i] = Status{Address: s.address, InFlight: int(s.inFlight.Load()), Failures: s.failures.Load(), OutUntil: s.until}
+		out[i] = Status{
+			Address:  s.address,
+			InFlight: int(s.inFlight.Load()),
+			Failures: s.failures.Load(),
+			OutUntil: s.until,
+		}
 		out[i].Down, out[i].Since, out[i].Err = s.outage.status()
 	}
 	return out

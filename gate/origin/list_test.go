@@ -123,7 +123,8 @@ func TestElsewhere(t *testing.T) {
 			case !test.again && (w.Code != 502 || result.word() != test.word || result.asked != test.first || heard.Load() != 0):
 				t.Errorf("%d %q, %+v, the other heard %d", w.Code, w.Body, result, heard.Load())
 			}
-			if status := o.Status(); status[0].Failures != 1 || status[0].InFlight != 0 || status[1].Failures != 0 || status[1].InFlight != 0 {
+			if status := o.Status(); status[0].Failures != 1 || status[0].InFlight != 0 || status[1].Failures != 0 ||
+				status[1].InFlight != 0 {
 				t.Errorf("%+v", status)
 			}
 		})
@@ -150,7 +151,12 @@ func TestSlowIsNotElsewhere(t *testing.T) {
 	end := make(chan struct{})
 	defer close(end)
 	slow := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) { head(r); <-end })
-	o, err := New(Config{Servers: []string{slow, handling(t, func(http.ResponseWriter, *http.Request) {})}, Wait: 50 * time.Millisecond})
+	o, err := New(
+		Config{
+			Servers: []string{slow, handling(t, func(http.ResponseWriter, *http.Request) {})},
+			Wait:    50 * time.Millisecond,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +376,8 @@ func TestKilledUnderLoad(t *testing.T) {
 		t.Errorf("asked %d and %d times", asked[0].Load(), asked[1].Load())
 	}
 	status := o.Status()
-	if status[0].OutUntil.IsZero() || status[0].Failures == 0 || status[1].Failures != 0 || status[0].InFlight+status[1].InFlight != 0 {
+	if status[0].OutUntil.IsZero() || status[0].Failures == 0 || status[1].Failures != 0 ||
+		status[0].InFlight+status[1].InFlight != 0 {
 		t.Errorf("%+v", status)
 	}
 }

@@ -63,7 +63,8 @@ func (c *Client) End() {
 // says that it forwards a request may forward those of others on the same connection, whether it is known as a proxy or
 // not.
 func clientOf(r *http.Request) *Client {
-	if r.ProtoMajor != 1 || r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil || r.Header["Via"] != nil {
+	if r.ProtoMajor != 1 || r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil ||
+		r.Header["Via"] != nil {
 		return nil
 	}
 	c, _ := r.Context().Value(clientKey{}).(*Client)
@@ -120,7 +121,7 @@ func (k keptConn) close() {
 	k.conn.Raw.Close()
 }
 
-// keep gives the connection back: to everybody, or to its client where it may have been told who that is. One that
+// keep gives the connection back: to everybody, or to its client where the server may know who that is. One that
 // is not whole is closed; that it was is remembered where a login is half done.
 func (p *http1Proxy) keep(c *conn, asked *call, r *http.Request, h client.Head, whole bool) {
 	own := asked.login || c.own || h.Login.Bound

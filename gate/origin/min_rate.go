@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// minRate is how slowly the body of an answer may come whose length is known: so many bytes in so much time, as long as it is
-// waited for. It may be behind by one wait, so that silence alone is bounded by the wait only. A body of unknown length may
-// come as it likes, and so may an event stream: that one byte comes in an hour may be all there is to say.
+// minRate is how slowly the body of a response may come whose length is known: so many bytes in so much time, as long
+// as it is waited for. It may be behind by one wait, so that silence alone is bounded by the wait only. A body of
+// unknown length may come as it likes, and so may an event stream: that one byte comes in an hour may be all there is
+// to say.
 type minRate struct {
 	time  time.Duration
 	bytes int

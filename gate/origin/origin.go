@@ -1,5 +1,5 @@
-// Package origin answers one question: how does a request reach the server behind the gate, and its answer the client,
-// unchanged?
+// Package origin answers one question: how does a request reach the server behind the gate, and its response the
+// client, unchanged?
 //
 // An [Origin] is a folder, or one server, or several of the same site. A server is reached by
 //
@@ -12,20 +12,21 @@
 //
 // What is passed on:
 //
-//   - method, path and query byte for byte, the Host as the client sent it, the header but for hop-by-hop fields, the body
-//     and its trailers streamed; the answer's status, header, body and trailers the same way back, informational answers
-//     before it, content encodings untouched. Repeated fields keep their order; different fields go in the
-//     order of their names. Between HTTP/1.1 and HTTP/1.1 names are written as the other side wrote them; those of HTTP/2, in
-//     lower case alone, and the gate's own as they are registered;
-//   - who the client is, in X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto and X-Real-IP: see package forwarding. Whatever a
-//     stranger sent under these names and their like is dropped, in every spelling that CGI and its heirs take for the same:
-//     an origin may believe them;
+//   - method, path and query byte for byte, the Host as the client sent it, the header but for hop-by-hop fields, the
+//     body and its trailers streamed; the response's status, header, body and trailers the same way back, informational
+//     responses before it, content encodings untouched. Repeated fields keep their order; different fields go in the
+//     order of their names. Between HTTP/1.1 and HTTP/1.1 names are written as the other side wrote them; those of
+//     HTTP/2, in lower case alone, and the gate's own as they are registered;
+//   - who the client is, in X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto and X-Real-IP: see package forwarding.
+//     Whatever a stranger sent under these names and their like is dropped, in every spelling that CGI and its heirs
+//     take for the same: an origin may believe them;
 //   - no field behind a body that could be taken for one of the header's: see trails;
 //   - an Upgrade over HTTP/1.1 (WebSocket) to an HTTP/1.1 origin, after which bytes go both ways as they come. HTTP/2
-//     clients are not offered extended CONNECT (RFC 8441): they open an HTTP/1.1 connection for a WebSocket, as browsers do.
+//     clients are not offered extended CONNECT (RFC 8441): they open an HTTP/1.1 connection for a WebSocket, as
+//     browsers do.
 //
-// Bodies are passed on as they come: what a client has sent goes on before more is read. An answer that begins before the body
-// has ended is passed on at once; neither connection serves another request after one that never ended.
+// Bodies are passed on as they come: what a client has sent goes on before more is read. A response that begins before
+// the body has ended is passed on at once; neither connection serves another request after one that never ended.
 //
 // One exception is made for applications that read no body without a Content-Length, as CGI and WSGI let them: a body
 // of unknown length (HTTP/2 needs none, HTTP/1.1 has chunks) is waited for before an HTTP/1.1 server hears of the
@@ -35,16 +36,16 @@
 //
 // Expect: 100-continue asks the server of a body whose length is known whether it wants it. Where the length is
 // unknown, and is waited for, the client gets its 100 Continue from here, as from nginx, and up to a second for the
-// body; the server hears of no expectation then, and its early final answer reaches the client as to any other upload.
-// Either way a client gets one 100 Continue, and none behind a final answer.
+// body; the server hears of no expectation then, and its early final response reaches the client as to any other
+// upload. Either way a client gets one 100 Continue, and none behind a final response.
 //
-// A request that HTTP/1.1 cannot carry in one way only is answered 400, and the origin hears nothing of it: HTTP/2 lets a
-// client send methods and targets with spaces in them, and both protocols hosts that are none.
+// A request that HTTP/1.1 cannot carry in one way only is answered 400, and the origin hears nothing of it: HTTP/2 lets
+// a client send methods and targets with spaces in them, and both protocols hosts that are none.
 //
-// Towards an origin over TLS the name in the handshake is the request's host and connections are pooled by host, because
-// servers such as Apache answer 421 when the handshake's name and the Host differ. An origin's own 421 never reaches a
-// client: over HTTP/1.x a crawler would take it for a page that is gone. A request without a body is tried once more on a
-// new connection; what is still a 421 becomes a 502, origin_misdirected.
+// Towards an origin over TLS the name in the handshake is the request's host and connections are pooled by host,
+// because servers such as Apache answer 421 when the handshake's name and the Host differ. An origin's own 421 never
+// reaches a client: over HTTP/1.x a crawler would take it for a page that is gone. A request without a body is tried
+// once more on a new connection; what is still a 421 becomes a 502, origin_misdirected.
 //
 // # Connections that servers close
 //
@@ -56,11 +57,11 @@
 // # Logins of connections
 //
 // NTLM, Negotiate and their kin (RFC 4559) prove once who sends the requests of a connection. From the first sign
-// of one on, in a request's Authorization or an answer's WWW-Authenticate, a connection to an HTTP/1.1 origin is
+// of one on, in a request's Authorization or a response's WWW-Authenticate, a connection to an HTTP/1.1 origin is
 // its client's alone: it serves no other [Client], and is closed with it. A request with such a login goes on the
 // client's own connection, or on a new one. The next step of a login that is half done is sent on its own
-// connection to its own server, or not at all: where that is gone, the answer is a 502 and the end of the client's
-// connection, so that the client begins anew. Where a server asks for the next step before it has read a body of known
+// connection to its own server, or not at all: where that is gone, the response is a 502 and the end of the client's
+// connection, so that the client starts again. Where a server asks for the next step before it has read a body of known
 // length, it gets the rest of it: clients keep their connection for the login, too.
 //
 // Of HTTP/2's clients nothing is kept, nor where a request's context has no Client or where it says that it is
@@ -69,21 +70,21 @@
 //
 // # HTTP/2 servers
 //
-// A connection to an HTTP/2 server carries the requests of one client connection at a time, so that nobody is held up by what
-// another client does not read, sends or provokes; see h2pool for what that costs. What the server did not process (RFC 9113
-// section 8.7) is sent again a few times at most, whatever its method; up to 80 KiB of its body are kept for that until the
-// server begins its answer or takes more.
+// A connection to an HTTP/2 server carries the requests of one client connection at a time, so that nobody is held up
+// by what another client does not read, sends or provokes; see h2pool for what that costs. What the server did not
+// process (RFC 9113 section 8.7) is sent again a few times at most, whatever its method; up to 80 KiB of its body are
+// kept for that until the server begins its response or takes more.
 //
-// Until an answer begins one Wait has to be enough for everything: connecting, all attempts, the server's thinking. While the
-// client sends its body the time stands still, and begins anew with the last byte that the server takes.
+// Until a response begins one Wait has to be enough for everything: connecting, all attempts, the server's thinking.
+// While the client sends its body the time stands still, and starts again with the last byte that the server takes.
 //
 // # Several servers
 //
-// The one with the fewest requests in flight is asked. Three failures within ten seconds leave a server out for ten seconds,
-// then one request tries it: if that fails too, it is left out for twice as long, up to two minutes. Where all are out, the
-// one whose failure is longest ago is asked nevertheless. A request that reached nobody is asked of the next server whatever
-// it is, and so is one that an HTTP/2 server did not process; one that broke off without an answer only if it has no body and
-// may be repeated. Nothing is asked twice of a server that is only slow.
+// The one with the fewest requests in flight is asked. Three failures within ten seconds leave a server out for ten
+// seconds, then one request tries it: if that fails too, it is left out for twice as long, up to two minutes. Where all
+// are out, the one whose failure is longest ago is asked nevertheless. A request that reached nobody is asked of the
+// next server whatever it is, and so is one that an HTTP/2 server did not process; one that broke off without a
+// response only if it has no body and may be repeated. Nothing is asked twice of a server that is only slow.
 //
 // Trouble with an origin is answered with 502 or 504, and named in the error that Serve returns.
 package origin
@@ -108,14 +109,15 @@ type Config struct {
 	InsecureSkipVerify bool          // over TLS: take any certificate
 	ClientCert         string        // over TLS: a PEM file of the certificate to show, with its chain; "": none
 	ClientKey          string        // the PEM file of its key
-	Wait               time.Duration // the longest until an answer begins, and between its bytes; 0: 60 s
+	Wait               time.Duration // the longest until a response begins, and between its bytes; 0: 60 s
 	Descriptors        *Descriptors  // shared with the other origins; nil: no bound
-	StallTime          time.Duration // an answer of known length has to come so fast: in so much time …; 0: 60 s
-	StallBytes         int           // … so many bytes, see pace; 0: 64 KiB
+	StallTime          time.Duration // a response of known length has to come so fast: in so much time …; 0: 60 s
+	StallBytes         int           // … so many bytes, see minRate; 0: 64 KiB
 	// Dial connects to a server: tcp and its host:port, or unix and its path. nil: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// OnHealth is told when a server or the folder has stopped answering, after three failures in a row, and when it answers
-	// again. It is called by the goroutine of a request, which waits for it, and by several at once. nil: nobody is told.
+	// OnHealth is called when a server or the folder has stopped answering, after three failures in a row, and when it
+	// answers again. It is called by the goroutine of a request, which waits for it, and by several at once. nil:
+	// nobody is called.
 	OnHealth func(Health)
 }
 
@@ -128,7 +130,16 @@ type Origin struct {
 
 // New prepares an origin. It connects to nothing; a folder, and files for TLS, have to exist.
 func New(c Config) (*Origin, error) {
-	c.Wait, c.StallTime, c.StallBytes = cmp.Or(c.Wait, 60*time.Second), cmp.Or(c.StallTime, 60*time.Second), cmp.Or(c.StallBytes, 64<<10)
+	c.Wait, c.StallTime, c.StallBytes = cmp.Or(
+		c.Wait,
+		60*time.Second,
+	), cmp.Or(
+		c.StallTime,
+		60*time.Second,
+	), cmp.Or(
+		c.StallBytes,
+		64<<10,
+	)
 	if len(c.Servers) == 0 {
 		return nil, errors.New("origin: has no servers")
 	}
@@ -160,10 +171,13 @@ func New(c Config) (*Origin, error) {
 	return &Origin{list: l, name: c.Servers[0]}, nil
 }
 
-// Serve answers one request and returns when the answer is complete; see gate.Origin for what it returns. CONNECT is
-// answered 405, and ends an HTTP/1.1 connection: the gate is no tunnel, and what comes behind may be meant for one (RFC 9931).
-// So is TRACE, whose answer would show what the gate adds.
-func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, status int, first time.Duration, err error) {
+// Serve answers one request and returns when the response is complete; see gate.Origin for what it returns. CONNECT is
+// answered 405, and ends an HTTP/1.1 connection: the gate is no tunnel, and what comes behind may be meant for one (RFC
+// 9931). So is TRACE, whose response would show what the gate adds.
+func (o *Origin) Serve(
+	w http.ResponseWriter,
+	r *http.Request,
+) (server string, status int, timeToFirstByte time.Duration, err error) {
 	switch {
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace && o.folder == nil: // a folder refuses it itself
 		o.rejectMethod(w, r)
@@ -175,8 +189,8 @@ func (o *Origin) Serve(w http.ResponseWriter, r *http.Request) (asked string, st
 		http.Error(w, "400: the request is malformed.", http.StatusBadRequest)
 		return "", 0, 0, nil
 	case o.folder != nil:
-		status, first, err = o.folder.serve(w, r)
-		return o.name, status, first, err
+		status, timeToFirstByte, err = o.folder.serve(w, r)
+		return o.name, status, timeToFirstByte, err
 	}
 	return o.list.serve(w, r)
 }

@@ -63,14 +63,16 @@ func TestMethodsThatAreNotServed(t *testing.T) {
 			fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: shop.example\r\n\r\n", line)
 			method, _, _ := strings.Cut(line, " ")
 			answer, err := http.ReadResponse(r, nil)
-			if err != nil || answer.StatusCode != 405 || answer.Header.Get("Allow") != allow || answer.Close != (method == "CONNECT") {
+			if err != nil || answer.StatusCode != 405 || answer.Header.Get("Allow") != allow ||
+				answer.Close != (method == "CONNECT") {
 				t.Errorf("%s: answer %v, error %v", line, answer, err)
 			}
 			if result := receive(t, g.outcomes); result.err != nil || url != folder && result.status != 0 {
 				t.Errorf("%s: outcome %+v", line, result)
 			}
 			g = open(t, Config{Servers: []string{url}}, true)
-			if answer := g.do(t, g.request(t, method, "/", nil)); answer.StatusCode != 405 || answer.Header.Get("Allow") != allow {
+			if answer := g.do(t, g.request(t, method, "/", nil)); answer.StatusCode != 405 ||
+				answer.Header.Get("Allow") != allow {
 				t.Errorf("%s over HTTP/2: %s %v", line, answer.Status, answer.Header)
 			}
 		}

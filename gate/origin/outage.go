@@ -14,8 +14,8 @@ type Health struct {
 	Err    error     // with Down: the latest failure
 }
 
-// A server is down for its owner after so many failures in a row, however far apart; one that comes and goes is news again
-// only after it has been well for a while. This is for people: whom requests go to is for health to say.
+// A server is down for its owner after so many failures in a row, however far apart; one that comes and goes is news
+// again only after it has been well for a while. This is for people: whom requests go to is for health to say.
 const (
 	downAfter = 3
 	wellFor   = 10 * time.Second
@@ -48,7 +48,7 @@ func (t *outage) failed(server string, err error) (news Health, said bool) {
 	return Health{Server: server, Down: true, Since: t.since, Err: err}, true
 }
 
-// answered notes an answer. said is false unless the server was down. It costs next to nothing where all is well.
+// answered notes a response. said is false unless the server was down. It costs next to nothing where all is well.
 func (t *outage) answered(server string) (news Health, said bool) {
 	if t.inARow.Load() == 0 {
 		return Health{}, false

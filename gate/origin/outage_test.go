@@ -40,7 +40,8 @@ func (n *news) take() []Health {
 	return all
 }
 
-// A server that does not answer is told of once, and once when it answers again, whatever comes of the requests between.
+// A server that does not answer is told of once, and once when it answers again, whatever comes of the requests
+// between.
 func TestHealthIsSaidOnce(t *testing.T) {
 	short, err := os.MkdirTemp("", "origin") // a test's own may be longer than a socket's path can be
 	if err != nil {
@@ -95,7 +96,8 @@ func TestHealthIsSaidOnce(t *testing.T) {
 			for range 20 {
 				ask(t, o, http.MethodGet)
 			}
-			if got := n.take(); len(got) != 1 || !got[0].Down || got[0].Server != written || got[0].Err == nil || got[0].Since.IsZero() {
+			if got := n.take(); len(got) != 1 || !got[0].Down || got[0].Server != written || got[0].Err == nil ||
+				got[0].Since.IsZero() {
 				t.Errorf("down: %+v, want to be told once that %s is", got, written)
 			}
 			if s := o.Status(); len(s) != 1 || !s[0].Down || s[0].Err == nil {

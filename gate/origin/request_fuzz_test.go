@@ -35,8 +35,8 @@ func written(r *http.Request) (message []byte, err error) {
 	return origin.asked.Bytes(), err
 }
 
-// Whatever a client says, the origin hears one request whose end nobody can see elsewhere, with the body that the client's
-// server saw; and none that is whole where the client's was not.
+// Whatever a client says, the origin hears one request whose end nobody can see elsewhere, with the body that the
+// client's server saw; and none that is whole where the client's was not.
 func FuzzRequest(f *testing.F) {
 	for _, said := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -77,8 +77,17 @@ func FuzzRequest(f *testing.F) {
 		if n := len(framings.FindAll(head, -1)); n > 1 || n == 0 && r.ContentLength != 0 {
 			t.Errorf("%d framings in %q", n, head)
 		}
-		if heard.Method != r.Method || heard.RequestURI != http1.OriginForm(r.RequestURI) || heard.Host != r.Host && r.URL.Host == "" {
-			t.Errorf("%s %s of %s became %s %s of %s", r.Method, http1.OriginForm(r.RequestURI), r.Host, heard.Method, heard.RequestURI, heard.Host)
+		if heard.Method != r.Method || heard.RequestURI != http1.OriginForm(r.RequestURI) ||
+			heard.Host != r.Host && r.URL.Host == "" {
+			t.Errorf(
+				"%s %s of %s became %s %s of %s",
+				r.Method,
+				http1.OriginForm(r.RequestURI),
+				r.Host,
+				heard.Method,
+				heard.RequestURI,
+				heard.Host,
+			)
 		}
 		if got := heard.Header["X-Forwarded-For"]; !reflect.DeepEqual(got, []string{"192.0.2.1"}) {
 			t.Errorf("X-Forwarded-For: %q", got)
@@ -114,10 +123,12 @@ func draughts() *rapid.Generator[*draught] {
 	return rapid.Custom(func(t *rapid.T) *draught {
 		d := &draught{
 			method: rapid.SampledFrom([]string{"POST", "PUT", "PATCH", "DELETE", "PROPFIND", "GET"}).Draw(t, "method"),
-			pieces: rapid.SliceOfN(rapid.SampledFrom([]string{"a", "bc", "\r\n0\r\n\r\n", strings.Repeat("long ", 5000)}), 1, 5).Draw(t, "pieces"),
-			sized:  rapid.Bool().Draw(t, "sized"),
+			pieces: rapid.SliceOfN(rapid.SampledFrom([]string{"a", "bc", "\r\n0\r\n\r\n", strings.Repeat("long ", 5000)}), 1, 5).
+				Draw(t, "pieces"),
+			sized: rapid.Bool().Draw(t, "sized"),
 			// Each once: an HTTP/2 server answers a second TE with 400 by itself.
-			fields: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"X-A: 1", "X-A: 2", "Content-Type: a/b", "Te: trailers", "X_Forwarded_For: 1", "Cookie: a=b", "Expect: 100-continue"}), 0, 3, rapid.ID[string]).Draw(t, "fields"),
+			fields: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"X-A: 1", "X-A: 2", "Content-Type: a/b", "Te: trailers", "X_Forwarded_For: 1", "Cookie: a=b", "Expect: 100-continue"}), 0, 3, rapid.ID[string]).
+				Draw(t, "fields"),
 		}
 		if !d.sized && rapid.Bool().Draw(t, "with trailers") {
 			d.trailer = http.Header{"X-Sum": {"1", "2"}, "X-Other": {""}}
@@ -126,7 +137,8 @@ func draughts() *rapid.Generator[*draught] {
 	})
 }
 
-// Requests with bodies reach the origin as net/http's transport would send them, but that ours finds out how long they are.
+// Requests with bodies reach the origin as net/http's transport would send them, but that ours finds out how long they
+// are.
 func TestBodiesAreAsTheTransportSends(t *testing.T) {
 	heard := make(chan string, 1)
 	address := strings.TrimPrefix(handling(t, func(w http.ResponseWriter, r *http.Request) {

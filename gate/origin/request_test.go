@@ -97,7 +97,11 @@ func TestHeaderOfRequest(t *testing.T) {
 	} {
 		g := open(t, Config{Servers: []string{url}}, false)
 		c, r := g.dial(t)
-		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: Shop.Example:8443\r\n%s\r\n\r\n", strings.Join(append(test.sent, "X-Last: 1"), "\r\n"))
+		fmt.Fprintf(
+			c,
+			"GET / HTTP/1.1\r\nHost: Shop.Example:8443\r\n%s\r\n\r\n",
+			strings.Join(append(test.sent, "X-Last: 1"), "\r\n"),
+		)
 		if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 200 {
 			t.Fatalf("%s: answer %v, error %v", test.name, answer, err)
 		}
@@ -122,7 +126,9 @@ func TestHeaderOverHTTP2(t *testing.T) {
 	g.get(t, "/", "X-A: 1", "X-A: 2", "X-Forwarded-For: 66.249.66.1", "Te: trailers")
 	_, got := fields(t, receive(t, heads))
 	want := http.Header{
-		"Host": {"shop.example"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Host": {"shop.example"}, "X-Forwarded-Proto": {"https"}, "X-Real-Ip": {"127.0.0.1"},
+		"Host": {
+			"shop.example",
+		}, "X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Host": {"shop.example"}, "X-Forwarded-Proto": {"https"}, "X-Real-Ip": {"127.0.0.1"},
 		"X-A": {"1", "2"}, "Te": {"trailers"}, "User-Agent": {"Go-http-client/2.0"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -222,7 +228,10 @@ func TestContinue(t *testing.T) {
 			})
 			g := open(t, Config{Servers: []string{url}}, false)
 			c, r := g.dial(t)
-			io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.example\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+			io.WriteString(
+				c,
+				"POST / HTTP/1.1\r\nHost: shop.example\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+			)
 			if request := receive(t, sent); !strings.Contains(request, "\r\nExpect: 100-continue\r\n") {
 				t.Errorf("the origin got %q", request)
 			}
@@ -248,18 +257,26 @@ func TestUpgrade(t *testing.T) {
 	heads := make(chan string, 1)
 	url := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		heads <- head(r)
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Websocket-Accept: x\r\n\r\nhello")
+		io.WriteString(
+			c,
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Websocket-Accept: x\r\n\r\nhello",
+		)
 		io.Copy(c, r)
 	})
 	g := open(t, Config{Servers: []string{url}}, false)
 	c, r := g.dial(t)
-	io.WriteString(c, "GET /chat HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Websocket-Key: k\r\n\r\n")
+	io.WriteString(
+		c,
+		"GET /chat HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Websocket-Key: k\r\n\r\n",
+	)
 	answer, err := http.ReadResponse(r, nil)
-	if err != nil || answer.StatusCode != 101 || answer.Header.Get("Upgrade") != "websocket" || answer.Header.Get("Sec-Websocket-Accept") != "x" {
+	if err != nil || answer.StatusCode != 101 || answer.Header.Get("Upgrade") != "websocket" ||
+		answer.Header.Get("Sec-Websocket-Accept") != "x" {
 		t.Fatalf("answer %v, error %v", answer, err)
 	}
 	_, header := fields(t, receive(t, heads))
-	if header.Get("Connection") != "Upgrade" || header.Get("Upgrade") != "websocket" || header.Get("Sec-Websocket-Key") != "k" {
+	if header.Get("Connection") != "Upgrade" || header.Get("Upgrade") != "websocket" ||
+		header.Get("Sec-Websocket-Key") != "k" {
 		t.Errorf("the origin got %v", header)
 	}
 	io.WriteString(c, "echo")

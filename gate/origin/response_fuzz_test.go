@@ -101,8 +101,8 @@ func readByOthers(said []byte, r *http.Request) (answer *http.Response, body []b
 	return answer, body, rest.Len() + reader.Buffered(), err
 }
 
-// Whatever an origin says, the client gets one answer that is whole, or is told that it is not; and no connection is used
-// again that has more to say.
+// Whatever an origin says, the client gets one answer that is whole, or is told that it is not; and no connection is
+// used again that has more to say.
 func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte, ask string, piece uint16, silent bool) {
 		method, protocol, _ := strings.Cut(ask, " ")
@@ -132,7 +132,8 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatal("no answer")
 		}
 		for name, values := range w.header {
-			if !http1.Token(strings.TrimPrefix(name, http.TrailerPrefix)) || client.HopByHop(name) && name != "Transfer-Encoding" && name != "Trailer" {
+			if !http1.Token(strings.TrimPrefix(name, http.TrailerPrefix)) ||
+				client.HopByHop(name) && name != "Transfer-Encoding" && name != "Trailer" {
 				t.Errorf("field %q", name)
 			}
 			for _, value := range values {
@@ -152,7 +153,8 @@ func FuzzAnswer(f *testing.F) {
 		if w.status == http.StatusMisdirectedRequest {
 			t.Error("421 is passed on")
 		}
-		if lengths := w.head["Content-Length"]; len(lengths) > 1 || len(lengths) > 0 && w.head["Transfer-Encoding"] != nil {
+		if lengths := w.head["Content-Length"]; len(lengths) > 1 ||
+			len(lengths) > 0 && w.head["Transfer-Encoding"] != nil {
 			t.Errorf("ambiguous: %v", w.head)
 		} else if len(lengths) > 0 && err == nil && method != http.MethodHead && status != 204 && status != 304 {
 			if n, err := strconv.Atoi(lengths[0]); err != nil || n != w.body.Len() {
@@ -181,8 +183,13 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if in, out := inside(d.idle.oldest, "in").Cap(), inside(d.idle.oldest, "out").Cap(); d.idle.oldest.Ready() ||
 			guarded(d.idle.oldest) || in > 8<<10 || out > 8<<10 {
-			t.Errorf("kept with bytes buffered: %v, guard: %v, %d and %d bytes of buffers; want none, none, 8 KiB at most",
-				d.idle.oldest.Ready(), guarded(d.idle.oldest), in, out)
+			t.Errorf(
+				"kept with bytes buffered: %v, guard: %v, %d and %d bytes of buffers; want none, none, 8 KiB at most",
+				d.idle.oldest.Ready(),
+				guarded(d.idle.oldest),
+				in,
+				out,
+			)
 		}
 		if len(origin.said) != left {
 			t.Errorf("kept after %d bytes, net/http has read %d", len(said)-len(origin.said), len(said)-left)

@@ -55,10 +55,21 @@ func TestAnswerPassesUnchanged(t *testing.T) {
 		both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 			answer := g.do(t, g.request(t, test.method, "/", nil))
 			answer.Header.Del("Date")
-			if body := content(t, answer); answer.StatusCode != test.status || body != test.body || !reflect.DeepEqual(answer.Header, test.header) {
-				t.Errorf("%s:\n got %d %q %v\nwant %d %q %v", test.name, answer.StatusCode, body, answer.Header, test.status, test.body, test.header)
+			if body := content(t, answer); answer.StatusCode != test.status || body != test.body ||
+				!reflect.DeepEqual(answer.Header, test.header) {
+				t.Errorf(
+					"%s:\n got %d %q %v\nwant %d %q %v",
+					test.name,
+					answer.StatusCode,
+					body,
+					answer.Header,
+					test.status,
+					test.body,
+					test.header,
+				)
 			}
-			if result := receive(t, g.outcomes); result.status != test.status || result.err != nil || result.first <= 0 {
+			if result := receive(t, g.outcomes); result.status != test.status || result.err != nil ||
+				result.first <= 0 {
 				t.Errorf("%s: outcome %+v", test.name, result)
 			}
 		})
@@ -68,7 +79,12 @@ func TestAnswerPassesUnchanged(t *testing.T) {
 func TestConditionsAndRangesReachTheOrigin(t *testing.T) {
 	url, heads := answering(t, "HTTP/1.1 304 Not Modified\r\n\r\n")
 	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
-		sent := []string{"Range: bytes=0-4", "If-Range: \"x\"", "If-None-Match: \"x\"", "If-Modified-Since: Sat, 01 Aug 2026 00:00:00 GMT"}
+		sent := []string{
+			"Range: bytes=0-4",
+			"If-Range: \"x\"",
+			"If-None-Match: \"x\"",
+			"If-Modified-Since: Sat, 01 Aug 2026 00:00:00 GMT",
+		}
 		g.get(t, "/", sent...)
 		got := receive(t, heads)
 		for _, line := range sent {
@@ -84,7 +100,14 @@ func TestCodingsPassUntouched(t *testing.T) {
 	z := gzip.NewWriter(&packed)
 	io.WriteString(z, strings.Repeat("gate421 ", 1000))
 	z.Close()
-	url, heads := answering(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", packed.Len(), packed.String()))
+	url, heads := answering(
+		t,
+		fmt.Sprintf(
+			"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
+			packed.Len(),
+			packed.String(),
+		),
+	)
 	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		for _, sent := range []string{"gzip, deflate, br", "identity", ""} {
 			var extra []string
@@ -146,7 +169,10 @@ func TestAnswerIsStreamed(t *testing.T) {
 func TestTrailersOfAnswer(t *testing.T) {
 	for name, declared := range map[string]string{"declared": "Trailer: X-Sum\r\n", "not declared": ""} {
 		t.Run(name, func(t *testing.T) {
-			url, _ := answering(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+declared+"\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n")
+			url, _ := answering(
+				t,
+				"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+declared+"\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n",
+			)
 			both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 				answer := g.get(t, "/")
 				if body := content(t, answer); body != "ok" || answer.Trailer.Get("X-Sum") != "42" {
@@ -158,8 +184,11 @@ func TestTrailersOfAnswer(t *testing.T) {
 }
 
 func TestInformationalAnswers(t *testing.T) {
-	url, _ := answering(t, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\n\r\n"+
-		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\n\r\nok")
+	url, _ := answering(
+		t,
+		"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\n\r\n"+
+			"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\n\r\nok",
+	)
 	both(t, Config{Servers: []string{url}}, func(t *testing.T, g *gateway) {
 		var hints []string
 		request := g.request(t, "GET", "/", nil)
@@ -170,7 +199,8 @@ func TestInformationalAnswers(t *testing.T) {
 			},
 		}))
 		answer := g.do(t, request)
-		if body := content(t, answer); answer.StatusCode != 200 || body != "ok" || answer.Header.Get("Link") != "" || answer.Header.Get("X-A") != "1" {
+		if body := content(t, answer); answer.StatusCode != 200 || body != "ok" || answer.Header.Get("Link") != "" ||
+			answer.Header.Get("X-A") != "1" {
 			t.Errorf("%d %q %v", answer.StatusCode, body, answer.Header)
 		}
 		if want := []string{"103 </a.css>; rel=preload", "103 </b.css>; rel=preload"}; !reflect.DeepEqual(hints, want) {

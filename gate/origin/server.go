@@ -36,7 +36,9 @@ func parse(written string) (location, error) {
 	port := ports[u.Scheme]
 	switch {
 	case port == "":
-		return location{}, errors.New("not an http://, https://, h2c:// or h2:// URL, and neither unix: nor file: before a path")
+		return location{}, errors.New(
+			"not an http://, https://, h2c:// or h2:// URL, and neither unix: nor file: before a path",
+		)
 	case u.Host == "":
 		return location{}, errors.New("has no host")
 	case u.Port() != "":
@@ -59,7 +61,7 @@ func (c dialFunc) or(dialer *net.Dialer) dialFunc {
 type server struct {
 	address string      // as configured
 	http1   *http1Proxy // for HTTP/1.1
-	http2   *http2Proxy // for HTTP/2; nil: direct
+	http2   *http2Proxy // for HTTP/2; nil: http1 is used
 	files   *Descriptors
 
 	inFlight atomic.Int64  // requests
@@ -90,11 +92,26 @@ func newServer(written string, where location, c Config) (*server, error) {
 		if where.dial == "" {
 			return nil, errors.New("has no path")
 		}
-		s.http1 = &http1Proxy{network: "unix", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Descriptors}
+		s.http1 = &http1Proxy{
+			network:   "unix",
+			address:   where.dial,
+			wait:      c.Wait,
+			pace:      slow,
+			connector: c.Dial,
+			files:     c.Descriptors,
+		}
 		c.Descriptors.add(s, s.http1.idle.closeIdle)
 		return s, nil
 	}
-	s.http1 = &http1Proxy{network: "tcp", address: where.dial, wait: c.Wait, pace: slow, connector: c.Dial, files: c.Descriptors, dialer: net.Dialer{KeepAlive: 30 * time.Second}}
+	s.http1 = &http1Proxy{
+		network:   "tcp",
+		address:   where.dial,
+		wait:      c.Wait,
+		pace:      slow,
+		connector: c.Dial,
+		files:     c.Descriptors,
+		dialer:    net.Dialer{KeepAlive: 30 * time.Second},
+	}
 	c.Descriptors.add(s, s.http1.idle.closeIdle)
 	if secure != nil {
 		secure.NextProtos = []string{"http/1.1"}
@@ -103,7 +120,7 @@ func newServer(written string, where location, c Config) (*server, error) {
 	return s, nil
 }
 
-// serve asks this server, and passes its answer on if there is one.
+// serve asks this server, and passes its response on if there is one.
 func (s *server) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	defer s.inFlight.Add(-1)
 	if s.http2 != nil {

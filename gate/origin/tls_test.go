@@ -33,7 +33,9 @@ func newAuthority(t *testing.T) *authority {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "an authority"}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(
+			1,
+		), Subject: pkix.Name{CommonName: "an authority"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -53,7 +55,12 @@ func newAuthority(t *testing.T) *authority {
 // issue makes a server's configuration whose certificate has these names and ends then.
 func (a *authority) issue(t *testing.T, ends time.Time, names ...string) *tls.Config {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: names, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: ends}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2),
+		DNSNames:     names,
+		NotBefore:    time.Now().Add(-2 * time.Hour),
+		NotAfter:     ends,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &a.key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +110,8 @@ func TestHandshakeNamesTheRequestsHost(t *testing.T) {
 			for len(hellos) > 0 {
 				hello := <-hellos
 				names = append(names, hello.ServerName)
-				if !reflect.DeepEqual(hello.SupportedProtos, []string(nil)) && !reflect.DeepEqual(hello.SupportedProtos, []string{"http/1.1"}) {
+				if !reflect.DeepEqual(hello.SupportedProtos, []string(nil)) &&
+					!reflect.DeepEqual(hello.SupportedProtos, []string{"http/1.1"}) {
 					t.Errorf("%q: offers %q", step.host, hello.SupportedProtos)
 				}
 			}
@@ -138,7 +146,8 @@ func TestCertificates(t *testing.T) {
 			test.c.Servers = []string{address}
 			answer := open(t, test.c, false)
 			status := answer.get(t, "/").StatusCode
-			if result := receive(t, answer.outcomes); result.word() != test.word || (status == 200) != (test.word == "") {
+			if result := receive(t, answer.outcomes); result.word() != test.word ||
+				(status == 200) != (test.word == "") {
 				t.Errorf("status %d, outcome %v", status, result.err)
 			}
 			if sni := receive(t, hellos).ServerName; sni != test.sni {
@@ -208,7 +217,9 @@ func (a *authority) pool() *x509.CertPool {
 func (a *authority) pair(t *testing.T, name string) (cert, key string) {
 	t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(
+			3,
+		), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &a.key.PublicKey, a.key)

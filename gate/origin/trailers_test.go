@@ -14,11 +14,60 @@ import (
 
 // dangerous are fields that no receiver must find behind a body, in whichever case and look.
 func dangerous() []string {
-	return []string{"Authorization", "Cookie", "Set-Cookie", "Range", "If-None-Match", "If-Range", "Host", "Content-Type", "Content-Encoding", "Content-Range", "Content-Length",
-		"Transfer-Encoding", "Te", "Expect", "Max-Forwards", "Cache-Control", "Pragma", "Location", "Vary", "Age", "Expires", "Date", "Retry-After", "Warning", "Www-Authenticate",
-		"Proxy-Authorization", "Proxy-Authenticate", "Connection", "Keep-Alive", "Upgrade", "Trailer", "User-Agent", "Referer", "Origin", "Accept", "Accept-Encoding", "X-Forwarded-For",
-		"X-Real-Ip", "Forwarded", "Cf-Connecting-Ip", "Proxy", "X-Http-Method-Override", "Sec-Fetch-Site", "Access-Control-Allow-Origin", "Strict-Transport-Security", "Alt-Svc",
-		"X_real_ip", "Content.type", "Cookie2", "X-Accel-Redirect", "Content_length", "Sec_websocket_key"}
+	return []string{
+		"Authorization",
+		"Cookie",
+		"Set-Cookie",
+		"Range",
+		"If-None-Match",
+		"If-Range",
+		"Host",
+		"Content-Type",
+		"Content-Encoding",
+		"Content-Range",
+		"Content-Length",
+		"Transfer-Encoding",
+		"Te",
+		"Expect",
+		"Max-Forwards",
+		"Cache-Control",
+		"Pragma",
+		"Location",
+		"Vary",
+		"Age",
+		"Expires",
+		"Date",
+		"Retry-After",
+		"Warning",
+		"Www-Authenticate",
+		"Proxy-Authorization",
+		"Proxy-Authenticate",
+		"Connection",
+		"Keep-Alive",
+		"Upgrade",
+		"Trailer",
+		"User-Agent",
+		"Referer",
+		"Origin",
+		"Accept",
+		"Accept-Encoding",
+		"X-Forwarded-For",
+		"X-Real-Ip",
+		"Forwarded",
+		"Cf-Connecting-Ip",
+		"Proxy",
+		"X-Http-Method-Override",
+		"Sec-Fetch-Site",
+		"Access-Control-Allow-Origin",
+		"Strict-Transport-Security",
+		"Alt-Svc",
+		"X_real_ip",
+		"Content.type",
+		"Cookie2",
+		"X-Accel-Redirect",
+		"Content_length",
+		"Sec_websocket_key",
+	}
 }
 
 // Behind a request's body comes what may, announced or not, to origins of both protocols.
@@ -132,7 +181,8 @@ func TestUpgradesThatAreNotAskedFor(t *testing.T) {
 		c.SetDeadline(time.Now().Add(patience))
 		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol)
 		got := receive(t, heads)
-		if strings.Contains(got, "\r\nUpgrade: "+protocol+"\r\n") != passes || strings.Contains(got, "Upgrade") != passes {
+		if strings.Contains(got, "\r\nUpgrade: "+protocol+"\r\n") != passes ||
+			strings.Contains(got, "Upgrade") != passes {
 			t.Errorf("%q: %q", protocol, got)
 		}
 		c.Close()

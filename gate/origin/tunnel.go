@@ -12,9 +12,9 @@ import (
 	"gate421/gate/http1/client"
 )
 
-// tunnel takes the client's connection over after a 101 and lets bytes pass both ways until both sides have ended. A side
-// that ends lets the other finish what it has to say, for as long as an answer may take to begin. So does a client that breaks off:
-// it returns when the server has let go.
+// tunnel takes the client's connection over after a 101 and lets bytes pass both ways until both sides have ended. A
+// side that ends lets the other finish what it has to say, for as long as a response may take to begin. So does a
+// client that breaks off: it returns when the server has let go.
 func (c *conn) tunnel(w http.ResponseWriter, h client.Head) *Failure {
 	defer c.close()
 	c.Guard()
@@ -69,7 +69,8 @@ func flow(to net.Conn, from io.Reader) bool {
 	return ok && half.CloseWrite() == nil && err == nil
 }
 
-// announce writes the 101 as the server sent it. Another service that it may tell of would carry the client past the gate.
+// announce writes the 101 as the server sent it. Another service that it may tell of would carry the client past the
+// gate.
 func announce(w *bufio.Writer, header http.Header, h client.Head) error {
 	line := []byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + h.Upgrade + "\r\n")
 	names := make([]string, 0, len(header))

@@ -17,7 +17,10 @@ const upgraded = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpg
 func upgrading(t *testing.T, g *gateway, more string) (*net.TCPConn, *bufio.Reader, *http.Response) {
 	t.Helper()
 	c, r := g.dial(t)
-	io.WriteString(c, "GET /chat HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n"+more)
+	io.WriteString(
+		c,
+		"GET /chat HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n"+more,
+	)
 	answer, err := http.ReadResponse(r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +46,8 @@ func TestTunnel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := open(t, c, false)
 			client, r, answer := upgrading(t, g, "early,")
-			if answer.StatusCode != 101 || answer.Header.Get("Upgrade") != "websocket" || answer.Header.Get("Alt-Svc") != "" {
+			if answer.StatusCode != 101 || answer.Header.Get("Upgrade") != "websocket" ||
+				answer.Header.Get("Alt-Svc") != "" {
 				t.Fatal(answer.Status, answer.Header)
 			}
 			hello := make([]byte, 5)
@@ -83,12 +87,16 @@ func TestTunnelEnds(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			gone := make(chan struct{})
-			g := open(t, Config{Wait: test.wait, Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
-				defer close(gone)
-				head(r)
-				io.WriteString(c, upgraded)
-				test.origin(c, r)
-			})}}, false)
+			g := open(
+				t,
+				Config{Wait: test.wait, Servers: []string{"http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
+					defer close(gone)
+					head(r)
+					io.WriteString(c, upgraded)
+					test.origin(c, r)
+				})}},
+				false,
+			)
 			client, r, _ := upgrading(t, g, "")
 			test.client(client)
 			if test.name == "the origin goes first" {
@@ -159,7 +167,8 @@ func TestNoTunnel(t *testing.T) {
 			if result := receive(t, g.outcomes); answer.StatusCode != test.status || result.word() != test.word {
 				t.Errorf("%s, %+v", answer.Status, result)
 			}
-			if _, header := fields(t, receive(t, heads)); header.Get("Connection") != "Upgrade" || header.Get("Upgrade") != "WebSocket" {
+			if _, header := fields(t, receive(t, heads)); header.Get("Connection") != "Upgrade" ||
+				header.Get("Upgrade") != "WebSocket" {
 				t.Errorf("the origin got %v", header)
 			}
 		})

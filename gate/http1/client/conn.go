@@ -13,30 +13,30 @@ import (
 	"gate421/gate/http1"
 )
 
-// conn is one connection to an origin, with the buffers that its requests share.
+// Conn is one connection to a server, for one request at a time, with the buffers that its requests share.
 //
-// Most requests are over within a millisecond, and most clients wait for their answer. So for its first moments a request
-// has neither a guard nor a deadline of its own: one short deadline on reading bounds both, and stays good for several
-// requests. Only where it passes does a request get what it needs for a longer wait.
+// Most requests are over within a millisecond, and most clients wait for their response. So for its first moments a
+// request has neither a guard nor a deadline of its own: one short deadline on reading bounds both, and stays good for
+// several requests. Only where it passes does a request get what it needs for a longer wait.
 type Conn struct {
-	net.Conn          // raw, or TLS on top of it
+	net.Conn          // Raw, or TLS on top of it
 	Raw      net.Conn // the socket
 	r        *bufio.Reader
-	exchange *exchange     // writes a request and reads the answer in one go; nil: it cannot be done here
+	exchange *exchange     // writes a request and reads the response in one go; nil: it cannot be done here
 	Wait     time.Duration // the longest without progress
 
 	out    []byte   // the request as written
-	unsent bool     // out is to be written before the answer is read
-	in     []byte   // the head of the answer
+	unsent bool     // out is to be written before the response is read
+	in     []byte   // the head of the response
 	names  []string // of the request's fields, to sort them
 
-	chunks       http1.Chunks   // of the answer's body
+	chunks       http1.Chunks   // of the response's body
 	trailer      http.Header    // where the fields behind them go
 	TrailerNames http1.Spelling // of these
 	readTrailer  func() error   // readTrailers, without an allocation for each response
 
-	Used  bool // it has served a request before
-	Heard bool // of this request a byte came back
+	Used  bool // it has served a request before; set by the caller
+	Heard bool // a byte of this request's response came
 	body  bool // it is the body that is read
 	// Sending says whether this request's body is still on its way; nil: it has none.
 	Sending *atomic.Bool
@@ -47,7 +47,7 @@ type Conn struct {
 	writeBy time.Time
 
 	alive  func() bool // is it good for another request?
-	HangUp func()      // closes it, and waits for a server that may work on: see abandoned; once
+	HangUp func()      // called by the guard; closes the connection, Raw at least, and may do more; may be called twice
 	stop   func() bool // ends the guard; nil: nobody is on guard
 }
 
@@ -63,9 +63,9 @@ const (
 // ErrStale says that a connection had something to say, or had ended, before its request was written.
 var ErrStale = errors.New("the connection went bad while it was idle")
 
-// deadlineReader is where a conn's reader gets its bytes. The head has to come within one wait; in a body every read may take as
-// long: the bound is on stalling, and the time that the client takes does not count. While the client's body is on its way
-// nothing is bounded: a server may wait for it.
+// deadlineReader is where a conn's reader gets its bytes. The head has to come within one wait; in a body every read
+// may take as long: the bound is on stalling, and the time that the client takes does not count. While the client's
+// body is on its way nothing is bounded: a server may wait for it.
 type deadlineReader struct{ c *Conn }
 
 func (i deadlineReader) Read(p []byte) (int, error) {
@@ -110,14 +110,24 @@ func (c *Conn) read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// NewConn makes a connection of a socket, which is idle. wait is the longest until a response's head is there, and for each
+// read of its body; it is more than zero. Not safe for several goroutines at once, but for the promoted methods of net.Conn.
 func NewConn(raw net.Conn, wait time.Duration) *Conn {
-	c := &Conn{Conn: raw, Raw: raw, exchange: newExchange(raw), Wait: wait, alive: watch(raw), HangUp: func() { raw.Close() }}
+	c := &Conn{
+		Conn:     raw,
+		Raw:      raw,
+		exchange: newExchange(raw),
+		Wait:     wait,
+		alive:    watch(raw),
+		HangUp:   func() { raw.Close() },
+	}
 	c.r = bufio.NewReaderSize(deadlineReader{c}, 8<<10)
 	c.readTrailer = c.readTrailers
 	return c
 }
 
-// begin prepares for a request. With bound it gets its guard and its deadline at once.
+// Begin prepares for a request, which ends when ctx does. With bound it gets its guard and its deadline at once, as one
+// with a body has to.
 func (c *Conn) Begin(ctx context.Context, bound bool) {
 	now := time.Now()
 	c.Heard, c.body, c.Sending, c.unsent = false, false, nil, false
@@ -129,8 +139,8 @@ func (c *Conn) Begin(ctx context.Context, bound bool) {
 	c.readBefore(now.Add(brief), brief/2)
 }
 
-// WriteRequest writes the head of the request; announced is AppendRequest's. Where no body follows, it may be left to the
-// first read. ErrStale: nothing was written.
+// WriteRequest writes the head of the request; announced is AppendRequest's. Where no body follows, it may be left to
+// the first read. ErrStale: nothing was written.
 func (c *Conn) WriteRequest(r *http.Request, announced bool) error {
 	c.out = AppendRequest(c.out[:0], r, announced, &c.names)
 	if r.ContentLength == 0 && c.exchange != nil && len(c.out) <= mostInOneGo {
@@ -178,21 +188,22 @@ func outside(set, wanted time.Time, slack time.Duration) bool {
 // Alive says whether an idle connection is good for another request: open, with nothing to read.
 func (c *Conn) Alive() bool { return c.alive() }
 
-// Guard sets the guard, which closes the connection when the client's request ends early, whatever it is doing at that moment.
+// Guard sets the guard, which closes the connection when the client's request ends early, whatever it is doing at that
+// moment.
 func (c *Conn) Guard() {
 	if c.stop == nil {
 		c.stop = context.AfterFunc(c.ctx, c.HangUp)
 	}
 }
 
-// Release ends the guard and says whether the connection is still whole.
+// Release ends the request and its guard. It says whether the guard has left the connection open.
 func (c *Conn) Release() bool {
 	stop := c.stop
 	c.stop, c.ctx, c.chunks, c.trailer, c.TrailerNames = nil, nil, http1.Chunks{}, nil, nil
 	return stop == nil || stop()
 }
 
-// Clean says whether nothing has come behind the answer. What TLS has taken from the socket is seen by nobody later.
+// Clean says whether nothing has come behind the response. What TLS has taken from the socket is seen by nobody later.
 func (c *Conn) Clean() bool {
 	if c.r.Buffered() > 0 || c.Conn == c.Raw {
 		return c.r.Buffered() == 0
@@ -215,8 +226,8 @@ func (c *Conn) Done() <-chan struct{} { return c.ctx.Done() }
 // Read reads body bytes.
 func (c *Conn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-// SmallBody is a whole body of known length that came with the head, as that of a small page does; nil where it did not. It is
-// valid until the next Read.
+// SmallBody is a whole body of known length that came with the head, as that of a small page does; nil where it did
+// not. It is valid until the next Read.
 func (c *Conn) SmallBody(length int64) []byte {
 	if length <= 0 || int64(c.r.Buffered()) < length {
 		return nil
@@ -229,7 +240,8 @@ func (c *Conn) SmallBody(length int64) []byte {
 // Ready says whether Read would find something without waiting for the origin.
 func (c *Conn) Ready() bool { return c.r.Buffered() > 0 }
 
-// Shrink lets go of buffers that an unusual request or answer has made large: connections are idle for most of their life.
+// Shrink lets go of buffers that an unusual request or response has made large: connections are idle for most of their
+// life.
 func (c *Conn) Shrink() {
 	const usual = 8 << 10
 	if cap(c.out) > usual {

@@ -4,7 +4,7 @@ package client
 
 import "net"
 
-// exchange writes a request and reads the beginning of its answer in one go. It cannot be done here.
+// exchange writes a request and reads the beginning of its response in one go. It cannot be done here.
 type exchange struct{}
 
 func newExchange(net.Conn) *exchange { return nil }

@@ -10,8 +10,8 @@ import (
 	"gate421/gate/socket"
 )
 
-// exchange writes a request and reads the beginning of its answer in one go: it looks whether the socket is quiet, writes, waits
-// and reads. A net.Conn reads in vain before it waits, and looking would be a call of its own.
+// exchange writes a request and reads the beginning of its response in one go: it looks whether the socket is quiet,
+// writes, waits and reads. A net.Conn reads in vain before it waits, and looking would be a call of its own.
 type exchange struct {
 	conn  net.Conn
 	raw   syscall.RawConn
@@ -41,7 +41,8 @@ func newExchange(c net.Conn) *exchange {
 }
 
 // do writes out and reads into in what comes then. With look it writes nothing if there is something to read already:
-// errStale. left is what could not be written without waiting; then nothing is read. The connection's read deadline holds.
+// errStale. left is what could not be written without waiting; then nothing is read. The connection's read deadline
+// holds.
 func (l *exchange) do(out, in []byte, look bool) (left []byte, n int, err error) {
 	l.look, l.left, l.in, l.n, l.err = look, out, in, 0, nil
 	err = l.raw.Read(l.again)
@@ -69,7 +70,7 @@ func (l *exchange) step(fd uintptr) bool {
 	if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
 		l.err = socket.Failure("write", l.conn, err)
 	}
-	// Only of what was not there at the look it will be told that it has come.
+	// The poller reports only what was not there at the look.
 	return len(l.left) > 0 || l.err != nil || !l.look && l.read(fd)
 }
 

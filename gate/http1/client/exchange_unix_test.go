@@ -64,15 +64,19 @@ func TestExchange(t *testing.T) {
 				line, _ := bufio.NewReader(far).ReadString('\n')
 				io.WriteString(far, strings.ToUpper(line))
 			}()
-			if left, n, err := l.do([]byte("hello\n"), in, true); len(left) > 0 || string(in[:n]) != "HELLO\n" || err != nil {
+			if left, n, err := l.do([]byte("hello\n"), in, true); len(left) > 0 || string(in[:n]) != "HELLO\n" ||
+				err != nil {
 				t.Errorf("%q, %q, %v", left, in[:n], err)
 			}
 
 			near.SetReadDeadline(time.Now().Add(brief))
-			if left, n, err := l.do([]byte("x"), in, true); len(left) > 0 || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !err.(net.Error).Timeout() {
+			if left, n, err := l.do([]byte("x"), in, true); len(left) > 0 || n != 0 ||
+				!errors.Is(err, os.ErrDeadlineExceeded) ||
+				!err.(net.Error).Timeout() {
 				t.Errorf("nothing comes: %q, %d, %v", left, n, err)
 			}
-			if left, n, err := l.do([]byte("x"), in, true); len(left) != 1 || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			if left, n, err := l.do([]byte("x"), in, true); len(left) != 1 || n != 0 ||
+				!errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("too late: %q, %d, %v", left, n, err)
 			}
 			near.SetReadDeadline(time.Now().Add(patience))

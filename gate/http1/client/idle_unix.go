@@ -10,7 +10,7 @@ import (
 )
 
 // watch returns what says whether an idle connection is still good: open, and with nothing to read, which on an idle
-// connection could only be the origin's goodbye, or bytes behind an answer.
+// connection could only be the server's close_notify or FIN, or bytes behind a response.
 func watch(c net.Conn) func() bool {
 	s, ok := c.(syscall.Conn)
 	if !ok {

@@ -7,14 +7,14 @@ import (
 	"gate421/gate/http1"
 )
 
-// Login is what an answer says of the authentication of its connection. NTLM and its kin (RFC 4559) prove once who
+// Login is what a response says of the authentication of its connection. NTLM and its kin (RFC 4559) prove once who
 // sends the requests of a connection, and whatever comes on it from then on is that person's.
 type Login struct {
 	Bound    bool // it is spoken of: from now on the connection is one client's alone
 	halfDone bool // the next step has to come on this very connection
 }
 
-// note looks at a field of an answer.
+// note looks at a field of a response.
 func (l *Login) note(name, value string) {
 	switch name {
 	case "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Proxy-Authentication-Info":
@@ -26,7 +26,7 @@ func (l *Login) note(name, value string) {
 	}
 }
 
-// LoginHalfDone says whether an answer asks for the next step of a login.
+// LoginHalfDone says whether a response asks for the next step of a login.
 func (h Head) LoginHalfDone() bool {
 	return h.Login.halfDone && (h.Status == http.StatusUnauthorized || h.Status == http.StatusProxyAuthRequired)
 }

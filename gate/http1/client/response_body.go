@@ -15,7 +15,7 @@ func (c *Conn) Chunked(header http.Header) *http1.Chunks {
 	return &c.chunks
 }
 
-// readTrailers reads the fields behind a chunked answer into c.trailer, where net/http's servers look for trailers.
+// readTrailers reads the fields behind a chunked response into c.trailer, where net/http's servers look for trailers.
 func (c *Conn) readTrailers() error {
 	block, err := c.readBlock(c.in[:0])
 	c.in = block

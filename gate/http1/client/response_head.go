@@ -14,7 +14,7 @@ import (
 	"gate421/gate/http1"
 )
 
-// Head is what of an answer's head decides how to go on.
+// Head is what of a response's head decides how to go on.
 type Head struct {
 	Status  int
 	Size    int   // of the head, in bytes
@@ -42,7 +42,7 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// FieldsError is why an answer is malformed that began as HTTP: what an application repeats of a request may do that.
+// FieldsError is why a response is malformed that began as HTTP: what an application repeats of a request may do that.
 type FieldsError struct{ error }
 
 // Unwrap gives the cause.
@@ -70,9 +70,13 @@ func (c *Conn) ReadHead(header http.Header, method string) (Head, error) {
 	if h.Status == http.StatusSwitchingProtocols && f.changes {
 		h.Upgrade = f.upgrade
 	}
-	bodiless := method == http.MethodHead || h.Status < 200 || h.Status == http.StatusNoContent || h.Status == http.StatusNotModified
+	bodiless := method == http.MethodHead || h.Status < 200 || h.Status == http.StatusNoContent ||
+		h.Status == http.StatusNotModified
 	if bodiless && method != http.MethodHead {
-		delete(header, "Content-Length") // 204 must not have it; over HTTP/2 some clients miss the body then, in a 304 too
+		delete(
+			header,
+			"Content-Length",
+		) // 204 must not have it; over HTTP/2 some clients miss the body then, in a 304 too
 	}
 	announceable(header)
 	switch {
@@ -90,7 +94,8 @@ func (c *Conn) ReadHead(header http.Header, method string) (Head, error) {
 	return h, nil
 }
 
-// block reads lines up to and including an empty one, for as long as nothing else is read. As a rule they have come together.
+// block reads lines up to and including an empty one, for as long as nothing else is read. As a rule they have come
+// together.
 func (c *Conn) block() ([]byte, error) {
 	if _, err := c.r.Peek(1); err != nil {
 		return nil, err
@@ -155,7 +160,8 @@ func (c *Conn) readBlock(dst []byte) ([]byte, error) {
 
 // statusLine reads "HTTP/1.1 200 OK".
 func statusLine(line string) (status int, minor byte, err error) {
-	if len(line) < 12 || line[:7] != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
+	if len(line) < 12 || line[:7] != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' ||
+		len(line) > 12 && line[12] != ' ' {
 		return 0, 0, malformed("status line %.60q", line)
 	}
 	for _, c := range []byte(line[9:12]) {
@@ -231,7 +237,8 @@ func (f *responseFields) parse(block string) error {
 	}
 	for _, value := range named {
 		for token := range strings.SplitSeq(value, ",") {
-			if name := textproto.CanonicalMIMEHeaderKey(strings.Trim(token, " \t")); name != "Content-Length" && name != "Trailer" {
+			if name := textproto.CanonicalMIMEHeaderKey(strings.Trim(token, " \t")); name != "Content-Length" &&
+				name != "Trailer" {
 				delete(f.header, name)
 			}
 		}

@@ -9,11 +9,11 @@ import (
 	"gate421/gate/http1"
 )
 
-// AllowedTrailer says whether a field may come behind a body, announced or not, in either direction. RFC 9110 section 6.5.1
-// lets only those come there that are made for it, and warns of receivers that put them with the others without a
-// thought. Which are made for it only applications know (gRPC's, checksums, timings), so it is those that are known
-// not to be that are dropped: what says how the message is to be read, for whom it is, who sent it, what is to be
-// done with it, or what else its content is.
+// AllowedTrailer says whether a field may come behind a body, announced or not, in either direction. RFC 9110 section
+// 6.5.1 lets only those come there that are made for it, and warns of receivers that put them with the others without a
+// thought. Which are made for it only applications know (gRPC's, checksums, timings), so it is those that are known not
+// to be that are dropped: what says how the message is to be read, for whom it is, who sent it, what is to be done with
+// it, or what else its content is.
 func AllowedTrailer(name string) bool {
 	folded := forwarding.Fold(name)
 	if !http1.Token(name) || Framing(folded) || forwarding.Name(folded) {

@@ -9,16 +9,66 @@ import (
 
 // dangerous are fields that no receiver must find behind a body, in whichever case and look.
 func dangerous() []string {
-	return []string{"Authorization", "Cookie", "Set-Cookie", "Range", "If-None-Match", "If-Range", "Host", "Content-Type", "Content-Encoding", "Content-Range", "Content-Length",
-		"Transfer-Encoding", "Te", "Expect", "Max-Forwards", "Cache-Control", "Pragma", "Location", "Vary", "Age", "Expires", "Date", "Retry-After", "Warning", "Www-Authenticate",
-		"Proxy-Authorization", "Proxy-Authenticate", "Connection", "Keep-Alive", "Upgrade", "Trailer", "User-Agent", "Referer", "Origin", "Accept", "Accept-Encoding", "X-Forwarded-For",
-		"X-Real-Ip", "Forwarded", "Cf-Connecting-Ip", "Proxy", "X-Http-Method-Override", "Sec-Fetch-Site", "Access-Control-Allow-Origin", "Strict-Transport-Security", "Alt-Svc",
-		"X_real_ip", "Content.type", "Cookie2", "X-Accel-Redirect", "Content_length", "Sec_websocket_key"}
+	return []string{
+		"Authorization",
+		"Cookie",
+		"Set-Cookie",
+		"Range",
+		"If-None-Match",
+		"If-Range",
+		"Host",
+		"Content-Type",
+		"Content-Encoding",
+		"Content-Range",
+		"Content-Length",
+		"Transfer-Encoding",
+		"Te",
+		"Expect",
+		"Max-Forwards",
+		"Cache-Control",
+		"Pragma",
+		"Location",
+		"Vary",
+		"Age",
+		"Expires",
+		"Date",
+		"Retry-After",
+		"Warning",
+		"Www-Authenticate",
+		"Proxy-Authorization",
+		"Proxy-Authenticate",
+		"Connection",
+		"Keep-Alive",
+		"Upgrade",
+		"Trailer",
+		"User-Agent",
+		"Referer",
+		"Origin",
+		"Accept",
+		"Accept-Encoding",
+		"X-Forwarded-For",
+		"X-Real-Ip",
+		"Forwarded",
+		"Cf-Connecting-Ip",
+		"Proxy",
+		"X-Http-Method-Override",
+		"Sec-Fetch-Site",
+		"Access-Control-Allow-Origin",
+		"Strict-Transport-Security",
+		"Alt-Svc",
+		"X_real_ip",
+		"Content.type",
+		"Cookie2",
+		"X-Accel-Redirect",
+		"Content_length",
+		"Sec_websocket_key",
+	}
 }
 
 func TestTrailersThatMayCome(t *testing.T) {
 	for _, name := range dangerous() {
-		if AllowedTrailer(name) || AllowedTrailer(strings.ReplaceAll(name, "-", "_")) || AllowedTrailer(strings.ReplaceAll(name, "-", "~")) {
+		if AllowedTrailer(name) || AllowedTrailer(strings.ReplaceAll(name, "-", "_")) ||
+			AllowedTrailer(strings.ReplaceAll(name, "-", "~")) {
 			t.Errorf("%s may come", name)
 		}
 	}
@@ -31,7 +81,10 @@ func TestTrailersThatMayCome(t *testing.T) {
 }
 
 func TestTrailersAreAppendedAsOneBlock(t *testing.T) {
-	got := AppendTrailers(nil, http.Header{"X-B": {"2", "bad\r\nX-Evil: 1"}, "X-A": {"1"}, "Te": {"x"}, "Bad Name": {"1"}})
+	got := AppendTrailers(
+		nil,
+		http.Header{"X-B": {"2", "bad\r\nX-Evil: 1"}, "X-A": {"1"}, "Te": {"x"}, "Bad Name": {"1"}},
+	)
 	if want := "X-A: 1\r\nX-B: 2\r\n\r\n"; !bytes.Equal(got, []byte(want)) {
 		t.Errorf("%q", got)
 	}
