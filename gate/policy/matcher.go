@@ -63,8 +63,6 @@ func newMatcher(rules []Rule) matcher {
 	return m
 }
 
-const robotsPath = "/robots.txt"
-
 // nest links every prefix to the longest other one that it begins with.
 func (m *matcher) nest() {
 	var open []*pattern

@@ -180,13 +180,6 @@ func newSite(spec Spec) (*Site, error) {
 	return s, errors.Join(errs...)
 }
 
-func builtIn() []Rule {
-	return []Rule{
-		{Pattern: "/robots.txt$", State: Allow, BuiltIn: true},
-		{Pattern: "/.well-known/acme-challenge/", State: Allow, BuiltIn: true},
-	}
-}
-
 // Site finds the site of a host: an exact name first, then a wildcard over its first label. The host is lower case and
 // without port. It returns nil for a host that is not configured, and is safe on a nil Policy.
 func (p *Policy) Site(host string) *Site {
