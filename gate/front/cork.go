@@ -51,9 +51,9 @@ type cork struct {
 // small says that the answer is all in the engine's buffer, with a body, so that its end follows its header. Trailers change
 // nothing: they follow as surely. The context of a stream that was reset has ended, and its answer is dropped. A handler that
 // panicked has its stream reset, which is seen.
-func (r *http2Response) small() bool {
-	return !r.flushed && r.total > 0 && r.total <= smallBytes && r.request.Method != http.MethodHead &&
-		r.request.Context().Err() == nil
+func (h *http2Response) small() bool {
+	return !h.flushed && h.total > 0 && h.total <= smallBytes && h.request.Method != http.MethodHead &&
+		h.request.Context().Err() == nil
 }
 
 // expect says that a small answer is about to be sent.

@@ -60,48 +60,48 @@ func follow(c *tls.Conn, counts *counts, limits Limits, preface int, spare *sync
 }
 
 // Read serves net.Conn.
-func (c *framed) Read(p []byte) (int, error) {
+func (f *framed) Read(p []byte) (int, error) {
 	for {
-		if c.over.Load() && !c.gone && c.in.have == 0 && c.in.skip == 0 && !c.within {
-			c.gone, c.told = true, goAway()
+		if f.over.Load() && !f.gone && f.in.have == 0 && f.in.skip == 0 && !f.within {
+			f.gone, f.told = true, goAway()
 		}
-		if len(c.told) > 0 {
-			n := copy(p, c.told)
-			c.told = c.told[n:]
+		if len(f.told) > 0 {
+			n := copy(p, f.told)
+			f.told = f.told[n:]
 			return n, nil
 		}
-		n, err := c.Conn.Read(p)
-		c.ours.receivedBytes.Add(int64(n))
-		c.in.follow(p[:n])
-		if calm := c.streams.calm(); calm != nil {
+		n, err := f.Conn.Read(p)
+		f.ours.receivedBytes.Add(int64(n))
+		f.in.follow(p[:n])
+		if calm := f.streams.calm(); calm != nil {
 			return 0, calm
 		}
-		if n > 0 || !c.over.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if n > 0 || !f.over.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
-		c.SetReadDeadline(time.Time{}) // it was makeWay's
+		f.SetReadDeadline(time.Time{}) // it was makeWay's
 	}
 }
 
 // received looks at a client's frame.
-func (c *framed) received(h *frameHead) {
+func (f *framed) received(h *frameHead) {
 	switch h.kind {
 	case frameSettings:
-		c.settings.Store(true)
+		f.settings.Store(true)
 	case frameHeaders, frameContinuation:
-		c.within = h.open
+		f.within = h.open
 	}
 }
 
 // makeWay ends the connection gently: the engine is made to read that the client is going away, and does what it does then. It sends
 // GOAWAY, answers what was asked before, and closes. A frame or header that is on its way is read first.
-func (c *framed) makeWay() bool {
-	if !c.settings.Load() { // a frame before them is an error
-		c.socket.Close()
+func (f *framed) makeWay() bool {
+	if !f.settings.Load() { // a frame before them is an error
+		f.socket.Close()
 		return true
 	}
-	c.over.Store(true)
-	c.SetReadDeadline(longAgo())
+	f.over.Store(true)
+	f.SetReadDeadline(longAgo())
 	return true
 }
 
@@ -109,13 +109,13 @@ func (c *framed) makeWay() bool {
 func goAway() []byte { return []byte{0, 0, 8, frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} }
 
 // Write serves net.Conn.
-func (c *framed) Write(p []byte) (int, error) { return c.cork.write(p) }
+func (f *framed) Write(p []byte) (int, error) { return f.cork.write(p) }
 
 // Close serves net.Conn.
-func (c *framed) Close() error {
-	c.cork.close()
-	c.streams.end()
-	return c.Conn.Close()
+func (f *framed) Close() error {
+	f.cork.close()
+	f.streams.end()
+	return f.Conn.Close()
 }
 
 // The types of frames that begin or end something or open a window (RFC 9113 sections 6.1, 6.2, 6.4, 6.5, 6.8 and 6.9).

@@ -132,64 +132,64 @@ type http2Response struct {
 }
 
 // Unwrap serves http.ResponseController.
-func (r *http2Response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (h *http2Response) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 // Write serves io.Writer. It writes large responses in parts, each with its own time. A small one stays in the
 // engine's buffer and cannot stall.
-func (r *http2Response) Write(p []byte) (n int, err error) {
-	if !r.flushed && r.total+int64(len(p)) <= smallBytes {
-		n, err = r.ResponseWriter.Write(p)
-		r.total += int64(n)
-		r.held = true
+func (h *http2Response) Write(p []byte) (n int, err error) {
+	if !h.flushed && h.total+int64(len(p)) <= smallBytes {
+		n, err = h.ResponseWriter.Write(p)
+		h.total += int64(n)
+		h.held = true
 		return n, err
 	}
 	for {
-		part := p[n:min(len(p), n+r.pace.bytes)]
-		r.pace.begin()
-		written, err := r.ResponseWriter.Write(part)
-		r.pace.end(written)
+		part := p[n:min(len(p), n+h.pace.bytes)]
+		h.pace.begin()
+		written, err := h.ResponseWriter.Write(part)
+		h.pace.end(written)
 		n += written
-		r.total += int64(written)
-		r.held = true
+		h.total += int64(written)
+		h.held = true
 		if err != nil || n == len(p) {
-			return n, r.pace.named(err)
+			return n, h.pace.named(err)
 		}
 	}
 }
 
 // WriteString avoids a copy of a short text.
-func (r *http2Response) WriteString(text string) (int, error) {
-	if r.flushed || r.total+int64(len(text)) > smallBytes {
-		return r.Write([]byte(text))
+func (h *http2Response) WriteString(text string) (int, error) {
+	if h.flushed || h.total+int64(len(text)) > smallBytes {
+		return h.Write([]byte(text))
 	}
-	n, err := io.WriteString(r.ResponseWriter, text)
-	r.total += int64(n)
-	r.held = true
+	n, err := io.WriteString(h.ResponseWriter, text)
+	h.total += int64(n)
+	h.held = true
 	return n, err
 }
 
 // Flush serves http.Flusher.
-func (r *http2Response) Flush() { r.FlushError() }
+func (h *http2Response) Flush() { h.FlushError() }
 
 // FlushError serves http.ResponseController.
-func (r *http2Response) FlushError() error {
-	r.pace.begin()
-	err := http.NewResponseController(r.ResponseWriter).Flush()
-	r.pace.end(0)
-	r.held, r.flushed = false, true
-	return r.pace.named(err)
+func (h *http2Response) FlushError() error {
+	h.pace.begin()
+	err := http.NewResponseController(h.ResponseWriter).Flush()
+	h.pace.end(0)
+	h.held, h.flushed = false, true
+	return h.pace.named(err)
 }
 
 // end flushes the engine's buffer while the stream is still watched, unless the client's windows are sure to have
 // room: after the handler has returned nothing could reset the stream. Where they have, and the whole response is in
 // the buffer, header and body can leave together.
-func (r *http2Response) end() {
+func (h *http2Response) end() {
 	switch {
-	case !r.held || r.conn == nil:
-	case r.conn.narrow(r.total):
-		r.FlushError()
-	case r.small():
-		r.conn.cork.expect()
+	case !h.held || h.conn == nil:
+	case h.conn.narrow(h.total):
+		h.FlushError()
+	case h.small():
+		h.conn.cork.expect()
 	}
-	r.pace.stop()
+	h.pace.stop()
 }

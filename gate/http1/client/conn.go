@@ -68,8 +68,8 @@ var ErrStale = errors.New("the connection went bad while it was idle")
 // body is on its way nothing is bounded: a server may wait for it.
 type deadlineReader struct{ c *Conn }
 
-func (i deadlineReader) Read(p []byte) (int, error) {
-	c := i.c
+func (d deadlineReader) Read(p []byte) (int, error) {
+	c := d.c
 	if c.ctx != nil && c.stop == nil {
 		n, err := c.read(p)
 		if err == nil || c.stop != nil || !errors.Is(err, os.ErrDeadlineExceeded) {

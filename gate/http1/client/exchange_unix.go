@@ -43,51 +43,51 @@ func newExchange(c net.Conn) *exchange {
 // do writes out and reads into in what comes then. With look it writes nothing if there is something to read already:
 // errStale. left is what could not be written without waiting; then nothing is read. The connection's read deadline
 // holds.
-func (l *exchange) do(out, in []byte, look bool) (left []byte, n int, err error) {
-	l.look, l.left, l.in, l.n, l.err = look, out, in, 0, nil
-	err = l.raw.Read(l.again)
-	left, n = l.left, l.n
+func (e *exchange) do(out, in []byte, look bool) (left []byte, n int, err error) {
+	e.look, e.left, e.in, e.n, e.err = look, out, in, 0, nil
+	err = e.raw.Read(e.again)
+	left, n = e.left, e.n
 	if op, ok := err.(*net.OpError); ok {
 		op.Op = "read"
 	} else if err == nil {
-		err = l.err
+		err = e.err
 	}
-	l.left, l.in, l.err = nil, nil, nil
+	e.left, e.in, e.err = nil, nil, nil
 	return left, n, err
 }
 
 // step says whether nothing is to be waited for.
-func (l *exchange) step(fd uintptr) bool {
-	if len(l.left) == 0 {
-		return l.read(fd)
+func (e *exchange) step(fd uintptr) bool {
+	if len(e.left) == 0 {
+		return e.read(fd)
 	}
-	if l.look && !socket.Quiet(fd, l.peek[:]) {
-		l.err = ErrStale
+	if e.look && !socket.Quiet(fd, e.peek[:]) {
+		e.err = ErrStale
 		return true
 	}
-	n, err := socket.Write(fd, l.left)
-	l.left = l.left[max(n, 0):]
+	n, err := socket.Write(fd, e.left)
+	e.left = e.left[max(n, 0):]
 	if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
-		l.err = socket.Failure("write", l.conn, err)
+		e.err = socket.Failure("write", e.conn, err)
 	}
 	// The poller reports only what was not there at the look.
-	return len(l.left) > 0 || l.err != nil || !l.look && l.read(fd)
+	return len(e.left) > 0 || e.err != nil || !e.look && e.read(fd)
 }
 
-func (l *exchange) read(fd uintptr) bool {
+func (e *exchange) read(fd uintptr) bool {
 	for {
-		n, err := socket.Read(fd, l.in)
+		n, err := socket.Read(fd, e.in)
 		switch {
 		case n > 0:
-			l.n = n
+			e.n = n
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
 			return false
 		case err != nil:
-			l.err = socket.Failure("read", l.conn, err)
+			e.err = socket.Failure("read", e.conn, err)
 		default:
-			l.err = io.EOF
+			e.err = io.EOF
 		}
 		return true
 	}

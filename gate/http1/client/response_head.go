@@ -46,7 +46,7 @@ func malformed(format string, args ...any) error {
 type FieldsError struct{ error }
 
 // Unwrap gives the cause.
-func (u *FieldsError) Unwrap() error { return u.error }
+func (f *FieldsError) Unwrap() error { return f.error }
 
 // ReadHead reads one head into header, without the fields that are about the connection.
 func (c *Conn) ReadHead(header http.Header, method string) (Head, error) {
@@ -192,7 +192,7 @@ type responseFields struct {
 	keptFor time.Duration // Keep-Alive: timeout
 }
 
-func (f *responseFields) parse(block string) error {
+func (r *responseFields) parse(block string) error {
 	values := make([]string, 0, strings.Count(block, "\n"))
 	if cap(values) > maxFields {
 		return malformed("more than %d fields", maxFields)
@@ -222,24 +222,24 @@ func (f *responseFields) parse(block string) error {
 		if name == "Connection" && !http1.Same(value, "keep-alive") {
 			named = append(named, value)
 		}
-		if pass, err := f.framing(name, value); err != nil {
+		if pass, err := r.framing(name, value); err != nil {
 			return err
 		} else if !pass {
 			continue
 		}
-		if others := f.header[name]; others != nil {
-			f.header[name] = append(others, value)
+		if others := r.header[name]; others != nil {
+			r.header[name] = append(others, value)
 			continue
 		}
-		f.names.Note(line[:len(name)], name)
+		r.names.Note(line[:len(name)], name)
 		values = append(values, value)
-		f.header[name] = values[len(values)-1 : len(values) : len(values)]
+		r.header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
 	for _, value := range named {
 		for token := range strings.SplitSeq(value, ",") {
 			if name := textproto.CanonicalMIMEHeaderKey(strings.Trim(token, " \t")); name != "Content-Length" &&
 				name != "Trailer" {
-				delete(f.header, name)
+				delete(r.header, name)
 			}
 		}
 	}
@@ -248,55 +248,55 @@ func (f *responseFields) parse(block string) error {
 
 // framing looks at the fields that say where the body ends and what becomes of the connection, a login included;
 // pass is whether the client gets the field.
-func (f *responseFields) framing(name, value string) (pass bool, err error) {
+func (r *responseFields) framing(name, value string) (pass bool, err error) {
 	switch name {
 	case "Content-Length":
 		n, ok := http1.Decimal(value)
-		if !ok || f.sized && n != f.length {
+		if !ok || r.sized && n != r.length {
 			return false, malformed("Content-Length %.60q", value)
 		}
-		pass = !f.sized
-		f.sized, f.length = true, n
+		pass = !r.sized
+		r.sized, r.length = true, n
 		return pass, nil
 	case "Transfer-Encoding":
-		if f.encoded || !http1.Same(value, "chunked") {
+		if r.encoded || !http1.Same(value, "chunked") {
 			return false, malformed("Transfer-Encoding %.60q", value)
 		}
-		f.encoded = true
+		r.encoded = true
 		return false, nil
 	case "Connection":
-		f.close = f.close || http1.Lists([]string{value}, "close")
-		f.alive = f.alive || http1.Lists([]string{value}, "keep-alive")
-		f.changes = f.changes || http1.Lists([]string{value}, "upgrade")
+		r.close = r.close || http1.Lists([]string{value}, "close")
+		r.alive = r.alive || http1.Lists([]string{value}, "keep-alive")
+		r.changes = r.changes || http1.Lists([]string{value}, "upgrade")
 		return false, nil
 	case "Keep-Alive":
-		f.keepAlive(value)
+		r.keepAlive(value)
 		return false, nil
 	case "Upgrade":
-		f.upgrade = value
+		r.upgrade = value
 		return false, nil
 	case "Trailer":
 		return true, nil // announced to the client, who gets them
 	case "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Proxy-Authentication-Info",
 		"Persistent-Auth":
-		f.login.note(name, value)
+		r.login.note(name, value)
 	}
 	return !HopByHop(name), nil
 }
 
 // keepAlive reads what a server says of how long its connection stays open (RFC 2068 section 19.7.1.1). What is no
 // number says nothing.
-func (f *responseFields) keepAlive(value string) {
+func (r *responseFields) keepAlive(value string) {
 	for item := range strings.SplitSeq(value, ",") {
 		name, said, _ := strings.Cut(http1.TrimBlanks(item), "=")
 		n, ok := http1.Decimal(strings.Trim(http1.TrimBlanks(said), `"`))
 		switch name = http1.TrimBlanks(name); {
 		case !ok:
 		case http1.Same(name, "timeout"):
-			f.last = f.last || n == 0
-			f.keptFor = time.Duration(min(n, int64(keptAtMost/time.Second))) * time.Second
+			r.last = r.last || n == 0
+			r.keptFor = time.Duration(min(n, int64(keptAtMost/time.Second))) * time.Second
 		case http1.Same(name, "max"):
-			f.last = f.last || n == 0
+			r.last = r.last || n == 0
 		}
 	}
 }
