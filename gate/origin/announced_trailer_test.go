@@ -6,7 +6,7 @@ import (
 )
 
 // A field that stands in the head and is announced as a trailer, too, comes where the server sent it.
-func TestHostileAnnouncedTrailerThatStandsInTheHead(t *testing.T) {
+func TestAnnouncedTrailerThatStandsInTheHead(t *testing.T) {
 	for _, test := range []struct{ trailers, want string }{
 		{"", "map[X-Sum:[]]"}, {"X-Sum: late\r\n", "map[X-Sum:[late]]"},
 	} {

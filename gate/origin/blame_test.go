@@ -24,7 +24,7 @@ func unharmed(t *testing.T, o *Origin) {
 
 // A client may choose the host (a wildcard's, or an alias that the server has not heard of), and a server may refuse
 // the name in the handshake. That says nothing of its other sites.
-func TestHostileNameThatTheServerRefuses(t *testing.T) {
+func TestNameThatTheServerRefuses(t *testing.T) {
 	a := newAuthority(t)
 	own := a.issue(t, time.Now().Add(time.Hour), "shop.example")
 	refusing := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -58,7 +58,7 @@ func TestHostileNameThatTheServerRefuses(t *testing.T) {
 }
 
 // A client that sends half a body and then nothing makes a server hang up that does not wait as long as the door.
-func TestHostileBodyThatTheServerDoesNotWaitFor(t *testing.T) {
+func TestBodyThatTheServerDoesNotWaitFor(t *testing.T) {
 	t.Parallel()
 	h1 := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		head(r)
@@ -93,7 +93,7 @@ func TestHostileBodyThatTheServerDoesNotWaitFor(t *testing.T) {
 
 // A client that takes an answer slowly makes a server give up that has a time for the whole of it, as Go's
 // WriteTimeout.
-func TestHostileAnswerThatIsTakenSlowly(t *testing.T) {
+func TestAnswerThatIsTakenSlowly(t *testing.T) {
 	t.Parallel()
 	url := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		head(r)
@@ -123,7 +123,7 @@ func TestHostileAnswerThatIsTakenSlowly(t *testing.T) {
 }
 
 // The one request that finds out whether a server is well again may take hours: others have to find out meanwhile.
-func TestHostileTrialThatNeverEnds(t *testing.T) {
+func TestTrialThatNeverEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &list{servers: []*server{{address: "a"}, {address: "b"}}, wait: time.Minute}
 		b := bench{t, l}
@@ -147,7 +147,7 @@ func TestHostileTrialThatNeverEnds(t *testing.T) {
 }
 
 // What an application repeats of a request may make its answer malformed: the server is there and speaks HTTP.
-func TestHostileAnswerThatTheClientMadeMalformed(t *testing.T) {
+func TestAnswerThatTheClientMadeMalformed(t *testing.T) {
 	url, _ := answering(t, "HTTP/1.1 302 Found\r\nLocation: /\x01\r\nContent-Length: 0\r\n\r\n")
 	o := several(t, url)
 	for range failuresAtMost {

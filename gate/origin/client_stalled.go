@@ -30,13 +30,13 @@ type pacedWriter struct {
 }
 
 // Unwrap serves http.ResponseController.
-func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (p *pacedWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // WriteHeader serves http.ResponseWriter. A server's 100 Continue is no news: the client's body is read from the
 // beginning, and reading it has given the client the one that it may expect.
-func (w *pacedWriter) WriteHeader(status int) {
+func (p *pacedWriter) WriteHeader(status int) {
 	if status != http.StatusContinue {
-		w.ResponseWriter.WriteHeader(status)
+		p.ResponseWriter.WriteHeader(status)
 	}
 }
 
@@ -48,15 +48,15 @@ func (w *pacedWriter) Write(p []byte) (int, error) {
 }
 
 // FlushError serves http.ResponseController.
-func (w *pacedWriter) FlushError() error {
-	err := http.NewResponseController(w.ResponseWriter).Flush()
-	w.note(err)
+func (p *pacedWriter) FlushError() error {
+	err := http.NewResponseController(p.ResponseWriter).Flush()
+	p.note(err)
 	return err
 }
 
-func (w *pacedWriter) note(err error) {
-	if w.slow == nil && clientStalled(err) {
-		w.slow = err
+func (p *pacedWriter) note(err error) {
+	if p.slow == nil && clientStalled(err) {
+		p.slow = err
 	}
 }
 

@@ -138,16 +138,16 @@ type wholeFile struct {
 }
 
 // Read serves io.Reader.
-func (c *wholeFile) Read(p []byte) (int, error) {
-	n, err := c.file.Read(p)
+func (w *wholeFile) Read(p []byte) (int, error) {
+	n, err := w.file.Read(p)
 	if err == io.EOF {
-		c.short.Store(true)
+		w.short.Store(true)
 	}
 	return n, err
 }
 
 // Seek serves io.Seeker.
-func (c *wholeFile) Seek(offset int64, whence int) (int64, error) { return c.file.Seek(offset, whence) }
+func (w *wholeFile) Seek(offset int64, whence int) (int64, error) { return w.file.Seek(offset, whence) }
 
 // open opens a regular file or a folder; anything else might block. os.Root follows no link that is absolute or
 // leaves the folder on its way: where such a link leads is found out first, and opened by a name without links.

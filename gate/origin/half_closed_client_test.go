@@ -22,7 +22,7 @@ func (b bare) Value(key any) any {
 }
 
 // A client that has ended its side while an HTTP/2 server answers must not take half an answer for a whole one.
-func TestEdgeHalfClosedClientOfHTTP2Server(t *testing.T) {
+func TestHalfClosedClientOfHTTP2Server(t *testing.T) {
 	begun := make(chan bool, 1)
 	o, err := New(Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "part")

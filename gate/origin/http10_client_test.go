@@ -8,7 +8,7 @@ import (
 )
 
 // HTTP/1.0 knows no informational answers (RFC 9110 section 15.2), whatever the server speaks.
-func TestHostileHintsOfHTTP2ForHTTP10(t *testing.T) {
+func TestHintsOfHTTP2ForHTTP10(t *testing.T) {
 	g := open(t, Config{Servers: []string{serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(103)

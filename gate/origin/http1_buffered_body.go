@@ -85,94 +85,94 @@ func (p *http1Proxy) bufferBody(r *http.Request) *bufferedBody {
 
 // whole ends the waiting and says whether all of the body is there. If it is not, the fields behind it may come at
 // any moment.
-func (g *bufferedBody) whole() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.hurry = true
-	return g.err == io.EOF && g.there <= gatherBytes
+func (b *bufferedBody) whole() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hurry = true
+	return b.err == io.EOF && b.there <= gatherBytes
 }
 
 // broke says why the body cannot come whole any more, as far as that is known.
-func (g *bufferedBody) broke() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err == io.EOF {
+func (b *bufferedBody) broke() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == io.EOF {
 		return nil
 	}
-	return g.err
+	return b.err
 }
 
 // read is the goroutine.
-func (g *bufferedBody) read() {
-	defer close(g.done)
-	for g.more() {
+func (b *bufferedBody) read() {
+	defer close(b.done)
+	for b.more() {
 	}
 }
 
 // more reads once, and says whether to go on.
-func (g *bufferedBody) more() bool {
-	n, err := g.ReadCloser.Read(g.room[g.there:])
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.there += n
-	if g.err = err; err != nil || g.hurry || g.there > gatherBytes {
+func (b *bufferedBody) more() bool {
+	n, err := b.ReadCloser.Read(b.room[b.there:])
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.there += n
+	if b.err = err; err != nil || b.hurry || b.there > gatherBytes {
 		return false
 	}
-	if g.there == len(g.room) {
-		g.room = append(g.room, make([]byte, min(3*len(g.room), gatherBytes+1-len(g.room)))...)
+	if b.there == len(b.room) {
+		b.room = append(b.room, make([]byte, min(3*len(b.room), gatherBytes+1-len(b.room)))...)
 	}
 	return true
 }
 
 // Read serves io.Reader.
-func (g *bufferedBody) Read(p []byte) (int, error) {
-	if n := g.take(p); n > 0 || len(p) == 0 {
+func (b *bufferedBody) Read(p []byte) (int, error) {
+	if n := b.take(p); n > 0 || len(p) == 0 {
 		return n, nil
 	}
-	<-g.done
-	if n := g.take(p); n > 0 {
+	<-b.done
+	if n := b.take(p); n > 0 {
 		return n, nil
 	}
-	g.leave()
-	g.room, g.there, g.given = nil, 0, 0
-	if g.err != nil {
-		return 0, g.err
+	b.leave()
+	b.room, b.there, b.given = nil, 0, 0
+	if b.err != nil {
+		return 0, b.err
 	}
-	return g.ReadCloser.Read(p)
+	return b.ReadCloser.Read(p)
 }
 
 // take takes of what is there.
-func (g *bufferedBody) take(p []byte) (n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n = copy(p, g.room[g.given:g.there])
-	g.given += n
+func (b *bufferedBody) take(p []byte) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n = copy(p, b.room[b.given:b.there])
+	b.given += n
 	return n
 }
 
 // end is for when the server has been asked; another one may want the rest.
-func (g *bufferedBody) end(w http.ResponseWriter, r *http.Request, c *call) {
+func (b *bufferedBody) end(w http.ResponseWriter, r *http.Request, c *call) {
 	if !c.retryable {
-		g.interrupt(w, r)
+		b.interrupt(w, r)
 	}
-	g.leave()
+	b.leave()
 }
 
 // leave ends its counting. Whoever has not read it may still do so.
-func (g *bufferedBody) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.left {
-		g.left = true
-		g.held.Add(-1)
+func (b *bufferedBody) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.left {
+		b.left = true
+		b.held.Add(-1)
 	}
 }
 
 // interrupt ends the goroutine where nobody has begun to send the body, so that an HTTP/1 server finds nobody reading
 // it. What comes later cannot be read any more: the reader of chunks may have stopped anywhere.
-func (g *bufferedBody) interrupt(w http.ResponseWriter, r *http.Request) {
+func (b *bufferedBody) interrupt(w http.ResponseWriter, r *http.Request) {
 	select {
-	case <-g.done:
+	case <-b.done:
 		return
 	default:
 	}
@@ -180,6 +180,6 @@ func (g *bufferedBody) interrupt(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor > 1 || control.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return
 	}
-	<-g.done
+	<-b.done
 	control.SetReadDeadline(time.Time{})
 }

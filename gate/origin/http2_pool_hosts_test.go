@@ -11,7 +11,7 @@ import (
 )
 
 // Hosts may be the clients' choice: connections to an HTTP/2 server are bounded as those of HTTP/1.1 are.
-func TestHostileHostsWithoutEndOverHTTP2(t *testing.T) {
+func TestHostsWithoutEndOverHTTP2(t *testing.T) {
 	a := newAuthority(t)
 	var now, most atomic.Int32
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

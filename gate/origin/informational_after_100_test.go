@@ -10,7 +10,7 @@ import (
 )
 
 // A server may send hints right behind its go-ahead. Both are written to the client's connection; run with -race.
-func TestHostileHintsBehindTheGoAhead(t *testing.T) {
+func TestHintsBehindTheGoAhead(t *testing.T) {
 	url := "http://" + listen(t, nil, func(c net.Conn, r *bufio.Reader) {
 		for head(r) != "" {
 			io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n")

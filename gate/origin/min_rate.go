@@ -25,12 +25,12 @@ type rateWatch struct {
 }
 
 // watch begins a watch; a nil one lets everything pass.
-func (p minRate) watch(header http.Header, length int64, wait time.Duration) *rateWatch {
-	if length <= 0 || p.bytes == 0 || eventStream(header) {
+func (m minRate) watch(header http.Header, length int64, wait time.Duration) *rateWatch {
+	if length <= 0 || m.bytes == 0 || eventStream(header) {
 		return nil
 	}
-	most := max(wait, p.time)
-	return &rateWatch{p, most, most}
+	most := max(wait, m.time)
+	return &rateWatch{m, most, most}
 }
 
 func eventStream(header http.Header) bool {
@@ -39,13 +39,13 @@ func eventStream(header http.Header) bool {
 }
 
 // read notes that n bytes were waited for so long. Its error, a timeout, says that they read too slowly.
-func (d *rateWatch) read(n int, waited time.Duration) error {
-	if d == nil {
+func (r *rateWatch) read(n int, waited time.Duration) error {
+	if r == nil {
 		return nil
 	}
-	d.left = min(d.left-waited+time.Duration(float64(d.time)*float64(n)/float64(d.bytes)), d.most)
-	if d.left >= 0 {
+	r.left = min(r.left-waited+time.Duration(float64(r.time)*float64(n)/float64(r.bytes)), r.most)
+	if r.left >= 0 {
 		return nil
 	}
-	return fmt.Errorf("the body comes more slowly than %d bytes in %v: %w", d.bytes, d.time, os.ErrDeadlineExceeded)
+	return fmt.Errorf("the body comes more slowly than %d bytes in %v: %w", r.bytes, r.time, os.ErrDeadlineExceeded)
 }

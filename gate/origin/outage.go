@@ -33,43 +33,43 @@ type outage struct {
 }
 
 // failed notes a failure. said is false unless the server is down with it.
-func (t *outage) failed(server string, err error) (news Health, said bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (o *outage) failed(server string, err error) (news Health, said bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now := time.Now()
-	if t.inARow.Add(1) == 1 {
-		t.since = now
+	if o.inARow.Add(1) == 1 {
+		o.since = now
 	}
-	t.err = err
-	if t.down || t.inARow.Load() < downAfter || now.Sub(t.recovered) < wellFor {
+	o.err = err
+	if o.down || o.inARow.Load() < downAfter || now.Sub(o.recovered) < wellFor {
 		return Health{}, false
 	}
-	t.down = true
-	return Health{Server: server, Down: true, Since: t.since, Err: err}, true
+	o.down = true
+	return Health{Server: server, Down: true, Since: o.since, Err: err}, true
 }
 
 // answered notes a response. said is false unless the server was down. It costs next to nothing where all is well.
-func (t *outage) answered(server string) (news Health, said bool) {
-	if t.inARow.Load() == 0 {
+func (o *outage) answered(server string) (news Health, said bool) {
+	if o.inARow.Load() == 0 {
 		return Health{}, false
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.inARow.Store(0)
-	t.err = nil
-	if !t.down {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inARow.Store(0)
+	o.err = nil
+	if !o.down {
 		return Health{}, false
 	}
-	t.down, t.recovered = false, time.Now()
-	return Health{Server: server, Since: t.since}, true
+	o.down, o.recovered = false, time.Now()
+	return Health{Server: server, Since: o.since}, true
 }
 
 // status is the news that was said last, if it still holds.
-func (t *outage) status() (down bool, since time.Time, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.down {
+func (o *outage) status() (down bool, since time.Time, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.down {
 		return false, time.Time{}, nil
 	}
-	return true, t.since, t.err
+	return true, o.since, o.err
 }

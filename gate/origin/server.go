@@ -50,11 +50,11 @@ func parse(written string) (location, error) {
 // dialFunc is a Config's Dial.
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-func (c dialFunc) or(dialer *net.Dialer) dialFunc {
-	if c == nil {
+func (d dialFunc) or(dialer *net.Dialer) dialFunc {
+	if d == nil {
 		return dialer.DialContext
 	}
-	return c
+	return d
 }
 
 // server is one of an origin's servers and what is known of its health.
