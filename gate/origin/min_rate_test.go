@@ -52,7 +52,7 @@ func TestDrip(t *testing.T) {
 // A body of known length that drips is cut, whatever the server speaks; streams may drip.
 func TestBodyDrips(t *testing.T) {
 	t.Parallel()
-	const wait, pieces = 900 * time.Millisecond, 14
+	const wait, pieces = 2 * time.Second, 13
 	h := func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/sized":
