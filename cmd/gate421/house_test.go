@@ -249,6 +249,36 @@ func TestRoomsAreTidy(t *testing.T) {
 	}
 }
 
+// TestNamesOfReceivers wants one name for all receivers of a type.
+func TestNamesOfReceivers(t *testing.T) {
+	names := map[string]string{}
+	for _, s := range sources(t) {
+		if isTest(s.path) {
+			continue
+		}
+		for _, declaration := range s.file.Decls {
+			method, ok := declaration.(*ast.FuncDecl)
+			if !ok || method.Recv == nil || len(method.Recv.List[0].Names) == 0 {
+				continue
+			}
+			kind := method.Recv.List[0].Type
+			if pointer, ok := kind.(*ast.StarExpr); ok {
+				kind = pointer.X
+			}
+			of, ok := kind.(*ast.Ident)
+			name := method.Recv.List[0].Names[0].Name
+			if !ok || name == "_" {
+				continue
+			}
+			key := s.dir + "." + of.Name
+			if other := names[key]; other != "" && other != name {
+				t.Errorf("%s: the receiver of %s.%s is called %s, and elsewhere %s", s.path, key, method.Name.Name, name, other)
+			}
+			names[key] = name
+		}
+	}
+}
+
 // checkState looks for init functions and package-level variables. Embedded files and errors that callers compare with
 // are constants in all but name.
 func checkState(t *testing.T, s source) {

@@ -29,7 +29,7 @@ func Replace(path string, mode fs.FileMode, write func(io.Writer) error) (err er
 	if err := write(f); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(setMode(f, mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
@@ -37,6 +37,14 @@ func Replace(path string, mode fs.FileMode, write func(io.Writer) error) (err er
 	}
 	syncFolder(folder)
 	return nil
+}
+
+// setMode changes permissions that are not mode already: some file systems allow no change.
+func setMode(f *os.File, mode fs.FileMode) error {
+	if info, err := f.Stat(); err == nil && info.Mode().Perm() == mode {
+		return nil
+	}
+	return f.Chmod(mode)
 }
 
 // ReplaceBytes is Replace with content that is at hand.

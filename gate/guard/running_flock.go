@@ -10,9 +10,18 @@ import (
 )
 
 // lock holds a shared lock on a file of the state folder for as long as a gateway runs, see Running; nil where it
-// cannot.
+// cannot. A file that this user cannot open, because another user's gateway has left it, is replaced: a free lock that
+// nobody can take would say that no gateway runs.
 func lock(folder string) *os.File {
-	f, err := os.OpenFile(filepath.Join(folder, lockFile), os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	path := filepath.Join(folder, lockFile)
+	open := func() (*os.File, error) {
+		return os.OpenFile(path, os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	}
+	f, err := open()
+	if err != nil {
+		_ = os.Remove(path)
+		f, err = open()
+	}
 	if err != nil {
 		return nil
 	}

@@ -14,10 +14,10 @@ type pacedBody struct {
 }
 
 // Read serves io.Reader.
-func (b *pacedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+func (p *pacedBody) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
 	if clientStalled(err) {
-		b.slow.Store(true)
+		p.slow.Store(true)
 	}
 	return n, err
 }
@@ -41,9 +41,9 @@ func (p *pacedWriter) WriteHeader(status int) {
 }
 
 // Write serves io.Writer.
-func (w *pacedWriter) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
-	w.note(err)
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	n, err := p.ResponseWriter.Write(b)
+	p.note(err)
 	return n, err
 }
 

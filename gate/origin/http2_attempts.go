@@ -35,12 +35,12 @@ const (
 //   - where a connection that others had used before was closed without a word, as in http1Proxy.roundTrip;
 //   - once where the server has answered 421, on a new connection: a server that shares connections between its sites
 //     may have meant this one only (RFC 9110 section 15.5.20).
-func (p *http2Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
+func (h *http2Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	f := r.Context().Value(http2RequestKey{}).(*http2Request)
-	f.stall.begin(f.call.start.Add(p.wait))
+	f.stall.begin(f.call.start.Add(h.wait))
 	defer f.stall.waitForServer(false)
 	o := owner{client: f.request.RemoteAddr}
-	if p.scheme == "https" {
+	if h.scheme == "https" {
 		o.host = hostname(f.request.Host)
 	}
 	var refused []*h2conn
@@ -49,7 +49,7 @@ func (p *http2Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		most = 2
 	}
 	for n := 1; ; n++ {
-		a := attempt{proxy: p, flight: f, owner: o, fresh: fresh, not: refused}
+		a := attempt{proxy: h, flight: f, owner: o, fresh: fresh, not: refused}
 		response, err := a.do(r)
 		switch {
 		case err == nil && (response.StatusCode != http.StatusMisdirectedRequest || misdirected || !f.again()):
@@ -101,12 +101,12 @@ func lost(err error) bool {
 }
 
 // again says whether the request may be sent once more.
-func (f *http2Request) again() bool {
-	return !f.gone() && !f.stall.expired() && (f.source == nil || f.source.again())
+func (h *http2Request) again() bool {
+	return !h.gone() && !h.stall.expired() && (h.source == nil || h.source.again())
 }
 
 // pause waits before the attempt that follows the n-th one. It says whether there is to be one.
-func (f *http2Request) pause(ctx context.Context, n int) bool {
+func (h *http2Request) pause(ctx context.Context, n int) bool {
 	if n == 1 {
 		return true
 	}
@@ -115,7 +115,7 @@ func (f *http2Request) pause(ctx context.Context, n int) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return f.again()
+		return h.again()
 	case <-ctx.Done():
 		return false
 	}

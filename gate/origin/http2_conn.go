@@ -37,70 +37,70 @@ type h2conn struct {
 }
 
 // maxStreams is how many requests it carries, unless the server allows fewer.
-func (c *h2conn) maxStreams() int {
-	if c.wide {
+func (h *h2conn) maxStreams() int {
+	if h.wide {
 		return wideStreams
 	}
 	return narrowStreams
 }
 
 // beReady closes ready. The caller holds pool.mu.
-func (c *h2conn) beReady() {
-	if !c.isReady {
-		c.isReady = true
-		close(c.ready)
+func (h *h2conn) beReady() {
+	if !h.isReady {
+		h.isReady = true
+		close(h.ready)
 	}
 }
 
 // dial opens c for the request that it was added for.
-func (p *h2pool) dial(ctx context.Context, c *h2conn) error {
-	engine, err := p.open(ctx, c)
-	p.mu.Lock()
+func (h *h2pool) dial(ctx context.Context, c *h2conn) error {
+	engine, err := h.open(ctx, c)
+	h.mu.Lock()
 	if err != nil {
 		c.err, c.gone = err, true
 		c.requests--
-		p.disengage(c)
+		h.disengage(c)
 		c.beReady()
-		p.mu.Unlock()
+		h.mu.Unlock()
 		return err
 	}
 	c.engine = engine
 	engine.ReserveNewRequest() // where it fails the request fails, too
-	if p.known {
+	if h.known {
 		c.beReady()
 	}
-	p.mu.Unlock()
+	h.mu.Unlock()
 	c.reads.Store(engine)
 	c.checkSettings()
 	return nil
 }
 
-func (p *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error) {
-	if err := p.files.acquire(ctx); err != nil {
+func (h *h2pool) open(ctx context.Context, c *h2conn) (*http2.ClientConn, error) {
+	if err := h.files.acquire(ctx); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	raw, err := p.files.dial(ctx, p.connector.or(&p.dialer), "tcp", p.address)
+	raw, err := h.files.dial(ctx, h.connector.or(&h.dialer), "tcp", h.address)
 	if err != nil {
 		return nil, err
 	}
 	c.Conn, c.raw = raw, raw
-	if p.secure != nil {
-		if c.Conn, err = p.handshake(ctx, raw, c.owner.host); err != nil {
+	if h.secure != nil {
+		if c.Conn, err = h.handshake(ctx, raw, c.owner.host); err != nil {
 			raw.Close()
 			return nil, &unconnected{err}
 		}
 	}
 	if c.wide {
-		return p.wide.NewClientConn(c)
+		return h.wide.NewClientConn(c)
 	}
-	return p.narrow.NewClientConn(c)
+	return h.narrow.NewClientConn(c)
 }
 
 // handshake does the handshake, and insists on HTTP/2.
-func (p *h2pool) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
-	config := p.secure.Clone()
+func (h *h2pool) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
+	config := h.secure.Clone()
 	config.NextProtos = []string{http2.NextProtoTLS}
 	if config.ServerName == "" {
 		config.ServerName = host
@@ -122,30 +122,30 @@ type unconnected struct{ error }
 func (u *unconnected) Unwrap() error { return u.error }
 
 // Read serves the engine. By the time that it reads on it has dealt with what came before.
-func (c *h2conn) Read(b []byte) (int, error) {
-	if c.reads.Load() != nil {
-		c.checkSettings()
+func (h *h2conn) Read(b []byte) (int, error) {
+	if h.reads.Load() != nil {
+		h.checkSettings()
 	}
-	return c.Conn.Read(b)
+	return h.Conn.Read(b)
 }
 
 // checkSettings looks whether the server's first settings have come.
-func (c *h2conn) checkSettings() {
-	if engine := c.reads.Load(); engine != nil {
+func (h *h2conn) checkSettings() {
+	if engine := h.reads.Load(); engine != nil {
 		if allows := engine.State().MaxConcurrentStreams; allows > 0 {
-			c.reads.Store(nil)
-			c.pool.setStreamLimit(c, allows)
+			h.reads.Store(nil)
+			h.pool.setStreamLimit(h, allows)
 		}
 	}
 }
 
 // Close serves the engine, and forgets the connection. A TLS connection takes its time to send close_notify to a server
 // that does not read.
-func (c *h2conn) Close() error {
-	c.pool.drop(c)
-	timer := time.AfterFunc(250*time.Millisecond, func() { c.raw.Close() })
+func (h *h2conn) Close() error {
+	h.pool.drop(h)
+	timer := time.AfterFunc(250*time.Millisecond, func() { h.raw.Close() })
 	defer timer.Stop()
-	return c.Conn.Close()
+	return h.Conn.Close()
 }
 
 // ping gives the server a reason to look at all responses of the connection again, where one of several does not go on.
@@ -155,21 +155,21 @@ func (c *h2conn) Close() error {
 //
 // There is no second ping until more of a response has come: gRPC's servers close a connection after three in a row. It
 // waits for the reply, though not longer than wait; there need be none.
-func (c *h2conn) ping(wait time.Duration) {
-	c.pool.mu.Lock()
-	alone := c.requests < 2
-	c.pool.mu.Unlock()
-	if alone || c.pinged.Swap(true) {
+func (h *h2conn) ping(wait time.Duration) {
+	h.pool.mu.Lock()
+	alone := h.requests < 2
+	h.pool.mu.Unlock()
+	if alone || h.pinged.Swap(true) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	c.engine.Ping(ctx)
+	h.engine.Ping(ctx)
 }
 
 // heard says that more of a response has come.
-func (c *h2conn) heard() {
-	if c.pinged.Load() {
-		c.pinged.Store(false)
+func (h *h2conn) heard() {
+	if h.pinged.Load() {
+		h.pinged.Store(false)
 	}
 }

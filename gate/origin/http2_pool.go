@@ -99,16 +99,16 @@ func newH2Pool(address string, secure *tls.Config, wait time.Duration) (*h2pool,
 // where fresh is set, and of no other use where single is; and none of those in not. With once the request cannot be
 // repeated: it gets no connection that was idle for aMoment or longer, which its server may be closing right now
 // without a word.
-func (p *h2pool) take(ctx context.Context, o owner, fresh, single, once bool, not []*h2conn) (*h2conn, error) {
+func (h *h2pool) take(ctx context.Context, o owner, fresh, single, once bool, not []*h2conn) (*h2conn, error) {
 	for {
-		p.mu.Lock()
-		c, open := p.choose(o, fresh || single, once, not)
+		h.mu.Lock()
+		c, open := h.choose(o, fresh || single, once, not)
 		if c == nil {
-			c = p.add(o, single)
-			p.mu.Unlock()
-			return c, p.dial(ctx, c)
+			c = h.add(o, single)
+			h.mu.Unlock()
+			return c, h.dial(ctx, c)
 		}
-		p.mu.Unlock()
+		h.mu.Unlock()
 		if open {
 			return c, nil
 		}
@@ -116,10 +116,10 @@ func (p *h2pool) take(ctx context.Context, o owner, fresh, single, once bool, no
 		case <-c.ready:
 		case <-ctx.Done():
 		}
-		p.mu.Lock()
+		h.mu.Lock()
 		c.waiting--
 		err := c.err
-		p.mu.Unlock()
+		h.mu.Unlock()
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -131,35 +131,35 @@ func (p *h2pool) take(ctx context.Context, o owner, fresh, single, once bool, no
 
 // choose finds a connection for o. It counts the request; or that it waits for a connection that is not open yet, or of
 // which it is not known yet how many streams the server allows. nil asks for another connection. The caller holds mu.
-func (p *h2pool) choose(o owner, fresh, once bool, not []*h2conn) (c *h2conn, open bool) {
+func (h *h2pool) choose(o owner, fresh, once bool, not []*h2conn) (c *h2conn, open bool) {
 	if fresh {
 		return nil, false
 	}
-	busy := p.busy[o]
+	busy := h.busy[o]
 	for _, c := range busy {
-		if c.isReady && !c.single && c.requests < min(c.maxStreams(), p.streamLimit) && !slices.Contains(not, c) &&
+		if c.isReady && !c.single && c.requests < min(c.maxStreams(), h.streamLimit) && !slices.Contains(not, c) &&
 			c.engine.ReserveNewRequest() {
 			c.requests++
 			return c, true
 		}
 	}
 	for _, c := range busy {
-		if !c.isReady && !c.single && c.requests+c.waiting < min(c.maxStreams(), p.streamLimit) {
+		if !c.isReady && !c.single && c.requests+c.waiting < min(c.maxStreams(), h.streamLimit) {
 			c.waiting++
 			return c, false
 		}
 	}
-	k := kind{o.host, p.mayBeWide(o)}
-	for stack := p.idle[k]; len(stack) > 0; stack = p.idle[k] {
+	k := kind{o.host, h.mayBeWide(o)}
+	for stack := h.idle[k]; len(stack) > 0; stack = h.idle[k] {
 		c := stack[len(stack)-1]
-		p.unstack(c)
+		h.unstack(c)
 		if once && time.Since(c.since) >= aMoment { // the others are idle for longer
 			go c.engine.Close() // a new one takes its place
 			return nil, false
 		}
 		if c.engine.ReserveNewRequest() {
 			c.requests = 1
-			p.engage(c, o)
+			h.engage(c, o)
 			return c, true
 		}
 		go c.engine.Close() // the server goes away
@@ -168,126 +168,126 @@ func (p *h2pool) choose(o owner, fresh, once bool, not []*h2conn) (c *h2conn, op
 }
 
 // mayBeWide says whether o's next connection is to have wide windows. The caller holds mu.
-func (p *h2pool) mayBeWide(o owner) bool {
-	return p.broad < wideAtMost && !slices.ContainsFunc(p.busy[o], func(c *h2conn) bool { return c.wide })
+func (h *h2pool) mayBeWide(o owner) bool {
+	return h.broad < wideAtMost && !slices.ContainsFunc(h.busy[o], func(c *h2conn) bool { return c.wide })
 }
 
 // add prepares a connection for a request of o. The caller holds mu.
-func (p *h2pool) add(o owner, single bool) *h2conn {
-	c := &h2conn{pool: p, wide: p.mayBeWide(o), single: single, ready: make(chan struct{}), requests: 1}
-	p.engage(c, o)
+func (h *h2pool) add(o owner, single bool) *h2conn {
+	c := &h2conn{pool: h, wide: h.mayBeWide(o), single: single, ready: make(chan struct{}), requests: 1}
+	h.engage(c, o)
 	return c
 }
 
 // engage makes a connection o's. The caller holds mu.
-func (p *h2pool) engage(c *h2conn, o owner) {
+func (h *h2pool) engage(c *h2conn, o owner) {
 	c.owner = o
 	if c.wide {
-		p.broad++
+		h.broad++
 	}
-	p.busy[o] = append(p.busy[o], c)
+	h.busy[o] = append(h.busy[o], c)
 }
 
 // disengage undoes it. The caller holds mu.
-func (p *h2pool) disengage(c *h2conn) {
-	busy := p.busy[c.owner]
+func (h *h2pool) disengage(c *h2conn) {
+	busy := h.busy[c.owner]
 	i := slices.Index(busy, c)
 	if i < 0 {
 		return
 	}
 	if c.wide {
-		p.broad--
+		h.broad--
 	}
-	if p.busy[c.owner] = slices.Delete(busy, i, i+1); len(busy) == 1 {
-		delete(p.busy, c.owner)
+	if h.busy[c.owner] = slices.Delete(busy, i, i+1); len(busy) == 1 {
+		delete(h.busy, c.owner)
 	}
 }
 
 // unstack takes a connection from the idle ones. The caller holds mu.
-func (p *h2pool) unstack(c *h2conn) {
+func (h *h2pool) unstack(c *h2conn) {
 	k := kind{c.owner.host, c.wide}
-	stack := p.idle[k]
+	stack := h.idle[k]
 	i := slices.Index(stack, c)
 	if i < 0 {
 		return
 	}
-	p.count--
-	if p.idle[k] = slices.Delete(stack, i, i+1); len(stack) == 1 {
-		delete(p.idle, k)
+	h.count--
+	if h.idle[k] = slices.Delete(stack, i, i+1); len(stack) == 1 {
+		delete(h.idle, k)
 	}
 }
 
 // release ends a request. A connection on which one was broken off is not handed on to another client: the server may
 // be busy with it for as long as it likes.
-func (p *h2pool) release(c *h2conn, whole bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (h *h2pool) release(c *h2conn, whole bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	c.broken = c.broken || !whole
 	if c.requests--; c.requests > 0 {
 		return
 	}
-	p.disengage(c)
+	h.disengage(c)
 	switch {
 	case c.gone:
-	case c.broken || c.single || p.closed || !c.engine.CanTakeNewRequest():
+	case c.broken || c.single || h.closed || !c.engine.CanTakeNewRequest():
 		go c.engine.Close() // it may wait for the socket
 	default:
-		if p.count >= idleConns {
-			p.evict()
+		if h.count >= idleConns {
+			h.evict()
 		}
 		k := kind{c.owner.host, c.wide}
 		c.since = time.Now()
-		p.idle[k] = append(p.idle[k], c)
-		p.count++
+		h.idle[k] = append(h.idle[k], c)
+		h.count++
 	}
 }
 
 // evict closes one connection, some host's oldest. The caller holds mu.
-func (p *h2pool) evict() {
-	for _, stack := range p.idle {
+func (h *h2pool) evict() {
+	for _, stack := range h.idle {
 		c := stack[0]
-		p.unstack(c)
+		h.unstack(c)
 		go c.engine.Close()
 		return
 	}
 }
 
 // closeIdle closes all idle connections, for others are wanted more.
-func (p *h2pool) closeIdle() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.count > 0 {
-		p.evict()
+func (h *h2pool) closeIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.count > 0 {
+		h.evict()
 	}
 }
 
 // drop forgets a connection that is closed.
-func (p *h2pool) drop(c *h2conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (h *h2pool) drop(c *h2conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	c.gone = true
-	p.disengage(c)
-	p.unstack(c)
+	h.disengage(c)
+	h.unstack(c)
 	c.beReady()
 }
 
 // setStreamLimit notes how many streams the server allows on c, and lets who waits for that go on.
-func (p *h2pool) setStreamLimit(c *h2conn, allows uint32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.streamLimit, p.known = int(min(allows, narrowStreams)), true
+func (h *h2pool) setStreamLimit(c *h2conn, allows uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.streamLimit, h.known = int(min(allows, narrowStreams)), true
 	c.beReady()
 }
 
 // close lets go of idle connections; the others end with their requests.
-func (p *h2pool) close() {
-	p.mu.Lock()
-	p.closed = true
+func (h *h2pool) close() {
+	h.mu.Lock()
+	h.closed = true
 	var idle []*h2conn
-	for _, stack := range p.idle {
+	for _, stack := range h.idle {
 		idle = append(idle, stack...)
 	}
-	p.mu.Unlock()
+	h.mu.Unlock()
 	for _, c := range idle {
 		c.engine.Close()
 	}

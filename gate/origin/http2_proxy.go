@@ -41,10 +41,10 @@ func newProxy(address string, secure *tls.Config, wait time.Duration) (*http2Pro
 	return p, err
 }
 
-func (p *http2Proxy) forward() {
-	p.reverse = &httputil.ReverseProxy{
-		Rewrite:        p.rewrite,
-		Transport:      p,
+func (h *http2Proxy) forward() {
+	h.reverse = &httputil.ReverseProxy{
+		Rewrite:        h.rewrite,
+		Transport:      h,
 		ErrorLog:       log.New(io.Discard, "", 0), // every failure is named in the record
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   handleError,
@@ -52,17 +52,17 @@ func (p *http2Proxy) forward() {
 }
 
 // serve asks the server, and passes its response on if there is one.
-func (p *http2Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
-	f := &http2Request{call: *c, pace: p.pace, client: w, request: r, source: c.source}
+func (h *http2Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
+	f := &http2Request{call: *c, pace: h.pace, client: w, request: r, source: c.source}
 	// Stopping the body of an HTTP/1 client ends its request's context, and the response must not end with it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	f.cancel = cancel
-	f.stall.wait, f.stall.onStall, f.stall.onLate = p.wait, f.abandon, f.ping
+	f.stall.wait, f.stall.onStall, f.stall.onLate = h.wait, f.abandon, f.ping
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).EnableFullDuplex() // see upload
 		if f.source == nil {
-			f.source = newSource(w, r, &p.held)
+			f.source = newSource(w, r, &h.held)
 		}
 		f.source.assign(f)
 	}
@@ -106,7 +106,7 @@ func (p *http2Proxy) serve(w http.ResponseWriter, r *http.Request, c *call) {
 	if !r.ProtoAtLeast(1, 1) {
 		w = final{w}
 	}
-	p.reverse.ServeHTTP(w, out)
+	h.reverse.ServeHTTP(w, out)
 }
 
 // final passes no informational responses on: HTTP/1.0 knows none.
@@ -122,13 +122,13 @@ func (f final) WriteHeader(status int) {
 // Unwrap serves http.ResponseController.
 func (f final) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
-func (p *http2Proxy) close() { p.pool.close() }
+func (h *http2Proxy) close() { h.pool.close() }
 
 // rewrite makes the request that the origin gets. ReverseProxy has removed hop-by-hop fields already.
-func (p *http2Proxy) rewrite(pr *httputil.ProxyRequest) {
+func (h *http2Proxy) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
-	out.URL.Scheme, out.URL.Host = p.scheme, p.address
-	if p.scheme == "https" {
+	out.URL.Scheme, out.URL.Host = h.scheme, h.address
+	if h.scheme == "https" {
 		out.URL.Host = net.JoinHostPort(hostname(in.Host), "443")
 	}
 	out.Host = in.Host

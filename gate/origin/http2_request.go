@@ -34,52 +34,52 @@ type http2Request struct {
 type http2RequestKey struct{}
 
 // gone says whether the client has left, or its body broke. Where the body was stopped, it only looks so.
-func (f *http2Request) gone() bool {
-	return f.source != nil && f.source.broke() || !f.stopped() && f.request.Context().Err() != nil
+func (h *http2Request) gone() bool {
+	return h.source != nil && h.source.broke() || !h.stopped() && h.request.Context().Err() != nil
 }
 
 // stopped says whether nobody wants the rest of the client's body.
-func (f *http2Request) stopped() bool {
-	if f.source == nil {
+func (h *http2Request) stopped() bool {
+	if h.source == nil {
 		return false
 	}
-	f.source.mu.Lock()
-	defer f.source.mu.Unlock()
-	return f.source.stopped
+	h.source.mu.Lock()
+	defer h.source.mu.Unlock()
+	return h.source.stopped
 }
 
 // abandon ends the request. Where the engine waits for the server to take more, it looks at no context: closing the
 // response ends that.
-func (f *http2Request) abandon() {
-	f.cancel() // first: Close would wait for the stream's end otherwise
-	f.mu.Lock()
-	f.abandoned = true
-	body := f.body
-	f.mu.Unlock()
+func (h *http2Request) abandon() {
+	h.cancel() // first: Close would wait for the stream's end otherwise
+	h.mu.Lock()
+	h.abandoned = true
+	body := h.body
+	h.mu.Unlock()
 	if body != nil {
 		body.Close()
 	}
 }
 
 // ping is what stall does about a late byte.
-func (f *http2Request) ping() {
-	if c := f.asked.Load(); c != nil {
-		c.ping(f.stall.wait)
+func (h *http2Request) ping() {
+	if c := h.asked.Load(); c != nil {
+		c.ping(h.stall.wait)
 	}
 }
 
 // response takes the body of the server's response.
-func (f *http2Request) response(response *http.Response) *http2ResponseBody {
+func (h *http2Request) response(response *http.Response) *http2ResponseBody {
 	d := &http2ResponseBody{
 		body:     response.Body,
-		flight:   f,
+		flight:   h,
 		response: response,
-		drip:     f.pace.watch(response.Header, response.ContentLength, f.stall.wait),
+		drip:     h.pace.watch(response.Header, response.ContentLength, h.stall.wait),
 	}
-	f.mu.Lock()
-	f.body = d
-	abandoned := f.abandoned
-	f.mu.Unlock()
+	h.mu.Lock()
+	h.body = d
+	abandoned := h.abandoned
+	h.mu.Unlock()
 	if abandoned {
 		d.Close()
 	}
@@ -87,11 +87,11 @@ func (f *http2Request) response(response *http.Response) *http2ResponseBody {
 }
 
 // release gives the connection back.
-func (f *http2Request) release() {
-	f.asked.Store(nil)
-	if f.conn != nil {
-		f.conn.pool.release(f.conn, f.ended && (f.source == nil || f.source.whole()))
-		f.conn = nil
+func (h *http2Request) release() {
+	h.asked.Store(nil)
+	if h.conn != nil {
+		h.conn.pool.release(h.conn, h.ended && (h.source == nil || h.source.whole()))
+		h.conn = nil
 	}
 }
 
@@ -105,37 +105,37 @@ type http2ResponseBody struct {
 }
 
 // Read serves io.Reader.
-func (d *http2ResponseBody) Read(p []byte) (int, error) {
+func (h *http2ResponseBody) Read(p []byte) (int, error) {
 	var since time.Time
-	if d.drip != nil {
+	if h.drip != nil {
 		since = time.Now()
 	}
-	d.flight.stall.waitForServer(true)
-	n, err := d.body.Read(p)
-	over := d.flight.stall.waitForServer(false)
-	if c := d.flight.asked.Load(); n > 0 && c != nil {
+	h.flight.stall.waitForServer(true)
+	n, err := h.body.Read(p)
+	over := h.flight.stall.waitForServer(false)
+	if c := h.flight.asked.Load(); n > 0 && c != nil {
 		c.heard()
 	}
-	if d.drip != nil && err == nil && (d.flight.source == nil || d.flight.source.whole()) {
-		err = d.drip.read(n, time.Since(since))
+	if h.drip != nil && err == nil && (h.flight.source == nil || h.flight.source.whole()) {
+		err = h.drip.read(n, time.Since(since))
 	}
 	switch {
 	case err == io.EOF:
-		d.flight.ended = true
-		client.StripTrailer(d.response.Trailer)
+		h.flight.ended = true
+		client.StripTrailer(h.response.Trailer)
 	case err != nil:
 		if over {
 			err = os.ErrDeadlineExceeded // as from a conn, and not that the stream was ended for it
 		}
-		d.flight.broke = err
+		h.flight.broke = err
 	}
 	return n, err
 }
 
 // Close serves io.Closer. The engine would count what nobody reads twice otherwise.
-func (d *http2ResponseBody) Close() error {
-	if d.closed.Swap(true) {
+func (h *http2ResponseBody) Close() error {
+	if h.closed.Swap(true) {
 		return nil
 	}
-	return d.body.Close()
+	return h.body.Close()
 }

@@ -58,58 +58,58 @@ type attemptBody struct {
 }
 
 // Read serves io.Reader.
-func (u *attemptBody) Read(p []byte) (int, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+func (a *attemptBody) Read(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for {
 		switch {
-		case u.over:
+		case a.over:
 			return 0, errEnded
-		case u.at < len(u.kept):
-			n := copy(p, u.kept[u.at:])
-			u.at += n
-			u.spent = u.spent || len(u.kept) > keepAtMost || u.held.Load() > keepAllAtMost
-			if u.spent && u.at == len(u.kept) {
-				u.drop()
-				u.at = 0
+		case a.at < len(a.kept):
+			n := copy(p, a.kept[a.at:])
+			a.at += n
+			a.spent = a.spent || len(a.kept) > keepAtMost || a.held.Load() > keepAllAtMost
+			if a.spent && a.at == len(a.kept) {
+				a.drop()
+				a.at = 0
 			}
 			return n, nil
-		case u.err != nil:
-			return 0, u.err
-		case u.reading:
-			u.free.Wait()
-		case u.spent:
-			u.ask()
-			u.mu.Unlock()
-			n, err := u.body.Read(p)
-			u.mu.Lock()
-			u.got(err)
+		case a.err != nil:
+			return 0, a.err
+		case a.reading:
+			a.free.Wait()
+		case a.spent:
+			a.ask()
+			a.mu.Unlock()
+			n, err := a.body.Read(p)
+			a.mu.Lock()
+			a.got(err)
 			return n, err
 		default:
-			u.ask()
-			go u.fetch(slices.Grow(u.kept, u.piece()))
+			a.ask()
+			go a.fetch(slices.Grow(a.kept, a.piece()))
 		}
 	}
 }
 
 // ask and got are called with mu held, before and after the client is waited for.
-func (s *replayBody) ask() {
-	s.reading, s.read = true, true
-	s.flight.stall.waitForClient(!s.stopped)
+func (r *replayBody) ask() {
+	r.reading, r.read = true, true
+	r.flight.stall.waitForClient(!r.stopped)
 }
 
-func (s *replayBody) got(err error) {
-	s.flight.stall.waitForClient(false)
-	s.reading, s.err = false, err
+func (r *replayBody) got(err error) {
+	r.flight.stall.waitForClient(false)
+	r.reading, r.err = false, err
 	if err == io.EOF {
-		client.StripTrailer(s.request.Trailer)
+		client.StripTrailer(r.request.Trailer)
 	}
-	s.free.Broadcast()
+	r.free.Broadcast()
 }
 
 // piece is how much is fetched at once.
-func (s *replayBody) piece() int {
-	if length := s.request.ContentLength; length >= 0 {
+func (r *replayBody) piece() int {
+	if length := r.request.ContentLength; length >= 0 {
 		return int(min(copySize, length+1))
 	}
 	return copySize
@@ -117,115 +117,115 @@ func (s *replayBody) piece() int {
 
 // fetch waits for the client in a goroutine of its own, so that an attempt can end meanwhile. What comes is for the
 // next one.
-func (s *replayBody) fetch(kept []byte) {
-	n, err := s.body.Read(kept[len(kept):cap(kept)])
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.kept = append(s.kept, kept[len(kept):cap(kept)][:n]...)
-	s.held.Add(int64(n))
-	s.got(err)
+func (r *replayBody) fetch(kept []byte) {
+	n, err := r.body.Read(kept[len(kept):cap(kept)])
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = append(r.kept, kept[len(kept):cap(kept)][:n]...)
+	r.held.Add(int64(n))
+	r.got(err)
 }
 
 // drop is called with mu held.
-func (s *replayBody) drop() {
-	s.held.Add(-int64(len(s.kept)))
-	s.kept = nil
+func (r *replayBody) drop() {
+	r.held.Add(-int64(len(r.kept)))
+	r.kept = nil
 }
 
 // Close serves the engine: the attempt is over. A client's body that no other attempt will read is not waited for.
-func (u *attemptBody) Close() error {
-	u.mu.Lock()
-	u.over = true
-	u.free.Broadcast()
-	stop := u.spent || u.last
-	u.mu.Unlock()
+func (a *attemptBody) Close() error {
+	a.mu.Lock()
+	a.over = true
+	a.free.Broadcast()
+	stop := a.spent || a.last
+	a.mu.Unlock()
 	if stop {
-		u.stop()
+		a.stop()
 	}
 	return nil
 }
 
 // answered says that the server has begun its response: there is no other attempt.
-func (u *attemptBody) answered() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.spent = true
-	if u.at == len(u.kept) {
-		u.drop()
-		u.at = 0
+func (a *attemptBody) answered() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spent = true
+	if a.at == len(a.kept) {
+		a.drop()
+		a.at = 0
 	}
 }
 
 // again says whether another attempt may have the body from its beginning.
-func (s *replayBody) again() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.spent && !s.stopped && (s.err == nil || s.err == io.EOF)
+func (r *replayBody) again() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.spent && !r.stopped && (r.err == nil || r.err == io.EOF)
 }
 
 // whole says whether it was read to its end, or nobody has begun.
-func (s *replayBody) whole() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.read || s.err == io.EOF
+func (r *replayBody) whole() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.read || r.err == io.EOF
 }
 
 // untouched says whether nobody has asked the client for it.
-func (s *replayBody) untouched() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.read
+func (r *replayBody) untouched() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.read
 }
 
 // pending says whether the client is waited for, or was until it was stopped.
-func (s *replayBody) pending() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reading || s.waited
+func (r *replayBody) pending() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reading || r.waited
 }
 
 // broke says whether the client broke it off. Where it was stopped, it only looks so.
-func (s *replayBody) broke() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.stopped && s.err != nil && s.err != io.EOF
+func (r *replayBody) broke() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.stopped && r.err != nil && r.err != io.EOF
 }
 
 // assign makes f the one whose time it is.
-func (s *replayBody) assign(f *http2Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.flight = f
-	f.stall.waitForClient(s.reading)
+func (r *replayBody) assign(f *http2Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flight = f
+	f.stall.waitForClient(r.reading)
 }
 
 // stop lets nobody wait for a client that says no more.
-func (s *replayBody) stop() {
-	s.mu.Lock()
-	s.flight.stall.waitForClient(false)
-	s.waited = s.waited || s.reading && !s.stopped
-	done := !s.read || s.err != nil || s.stopped
-	s.stopped = s.stopped || !done && s.request.Context().Err() == nil
-	s.mu.Unlock()
+func (r *replayBody) stop() {
+	r.mu.Lock()
+	r.flight.stall.waitForClient(false)
+	r.waited = r.waited || r.reading && !r.stopped
+	done := !r.read || r.err != nil || r.stopped
+	r.stopped = r.stopped || !done && r.request.Context().Err() == nil
+	r.mu.Unlock()
 	if done {
 		return
 	}
-	if s.request.ProtoMajor > 1 || http.NewResponseController(s.client).SetReadDeadline(time.Unix(1, 0)) != nil {
-		s.body.Close()
+	if r.request.ProtoMajor > 1 || http.NewResponseController(r.client).SetReadDeadline(time.Unix(1, 0)) != nil {
+		r.body.Close()
 	}
 }
 
 // finish waits until nobody reads any more, and lets the server of an HTTP/1 client read on.
-func (s *replayBody) finish() {
-	s.stop()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.reading {
-		s.free.Wait()
+func (r *replayBody) finish() {
+	r.stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.reading {
+		r.free.Wait()
 	}
-	s.spent = true
-	s.drop()
-	if s.stopped && s.request.ProtoMajor == 1 {
-		http.NewResponseController(s.client).SetReadDeadline(time.Time{}) // as in upload.stop
+	r.spent = true
+	r.drop()
+	if r.stopped && r.request.ProtoMajor == 1 {
+		http.NewResponseController(r.client).SetReadDeadline(time.Time{}) // as in upload.stop
 	}
 }

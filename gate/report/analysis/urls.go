@@ -76,24 +76,24 @@ func newURLs(limit int) *urls {
 
 func (u *urls) at(i int) *trackedURL { return &u.blocks[i/blockURLs][i%blockURLs] }
 
-func (t *urls) text(u *trackedURL) (host, path string) {
-	text := t.texts[u.block].String()[u.offset:]
-	return text[:u.host], text[u.host : int(u.host)+int(u.path)]
+func (u *urls) text(tracked *trackedURL) (host, path string) {
+	text := u.texts[tracked.block].String()[tracked.offset:]
+	return text[:tracked.host], text[tracked.host : int(tracked.host)+int(tracked.path)]
 }
 
 // find returns the index of a URL, or -1 and where it belongs in the table.
-func (t *urls) find(k urlKey) (index int, hash uint64, slot int) {
-	t.scratch = append(t.scratch[:0], byte(k.crawler), byte(k.crawler>>8), byte(len(k.host)), byte(len(k.host)>>8))
-	t.scratch = append(append(t.scratch, k.host...), k.path...)
-	hash = maphash.Bytes(t.seed, t.scratch)
-	mask := len(t.table) - 1
-	for slot = int(hash) & mask; t.table[slot] != 0; slot = (slot + 1) & mask {
-		i := int(t.table[slot] - 1)
-		u := t.at(i)
-		if u.hash != hash || u.crawler != k.crawler {
+func (u *urls) find(k urlKey) (index int, hash uint64, slot int) {
+	u.scratch = append(u.scratch[:0], byte(k.crawler), byte(k.crawler>>8), byte(len(k.host)), byte(len(k.host)>>8))
+	u.scratch = append(append(u.scratch, k.host...), k.path...)
+	hash = maphash.Bytes(u.seed, u.scratch)
+	mask := len(u.table) - 1
+	for slot = int(hash) & mask; u.table[slot] != 0; slot = (slot + 1) & mask {
+		i := int(u.table[slot] - 1)
+		tracked := u.at(i)
+		if tracked.hash != hash || tracked.crawler != k.crawler {
 			continue
 		}
-		if host, path := t.text(u); host == string(k.host) && path == string(k.path) {
+		if host, path := u.text(tracked); host == string(k.host) && path == string(k.path) {
 			return i, hash, slot
 		}
 	}
@@ -101,36 +101,36 @@ func (t *urls) find(k urlKey) (index int, hash uint64, slot int) {
 }
 
 // track finds a URL or begins to track it; -1 if there is no room for it.
-func (t *urls) track(k urlKey) int {
-	i, hash, slot := t.find(k)
+func (u *urls) track(k urlKey) int {
+	i, hash, slot := u.find(k)
 	length := len(k.host) + len(k.path)
 	if i >= 0 {
 		return i
 	}
-	if t.count >= t.limit || length > t.textLeft || length > maxText {
+	if u.count >= u.limit || length > u.textLeft || length > maxText {
 		return -1
 	}
-	t.textLeft -= length
-	if len(t.texts) == 0 || t.texts[len(t.texts)-1].Len()+length > blockBytes {
-		t.texts = append(t.texts, &strings.Builder{})
-		t.texts[len(t.texts)-1].Grow(blockBytes)
+	u.textLeft -= length
+	if len(u.texts) == 0 || u.texts[len(u.texts)-1].Len()+length > blockBytes {
+		u.texts = append(u.texts, &strings.Builder{})
+		u.texts[len(u.texts)-1].Grow(blockBytes)
 	}
-	text := t.texts[len(t.texts)-1]
-	u := trackedURL{hash: hash, block: uint32(len(t.texts) - 1), offset: uint16(text.Len()), host: uint16(len(k.host)),
+	text := u.texts[len(u.texts)-1]
+	tracked := trackedURL{hash: hash, block: uint32(len(u.texts) - 1), offset: uint16(text.Len()), host: uint16(len(k.host)),
 		path: uint16(len(k.path)), crawler: k.crawler}
 	text.Write(k.host)
 	text.Write(k.path)
-	if t.count%blockURLs == 0 {
-		t.blocks = append(t.blocks, make([]trackedURL, 0, blockURLs))
+	if u.count%blockURLs == 0 {
+		u.blocks = append(u.blocks, make([]trackedURL, 0, blockURLs))
 	}
-	last := &t.blocks[len(t.blocks)-1]
-	*last = append(*last, u)
-	t.count++
-	t.table[slot] = uint32(t.count)
-	if t.count > len(t.table)/4*3 {
-		t.rehash()
+	last := &u.blocks[len(u.blocks)-1]
+	*last = append(*last, tracked)
+	u.count++
+	u.table[slot] = uint32(u.count)
+	if u.count > len(u.table)/4*3 {
+		u.rehash()
 	}
-	return t.count - 1
+	return u.count - 1
 }
 
 func (u *urls) rehash() {
@@ -159,40 +159,40 @@ func (u *urls) remember(p pendingRefusal) {
 }
 
 // refused notes a refusal. tracked is false if the URL is beyond those that can be tracked.
-func (t *urls) refused(k urlKey, at int64, id uint64, siteRule uint32) (tracked bool) {
-	i := t.track(k)
+func (u *urls) refused(k urlKey, at int64, id uint64, siteRule uint32) (tracked bool) {
+	i := u.track(k)
 	if i < 0 {
-		t.remember(pendingRefusal{id, at, siteRule, -1})
+		u.remember(pendingRefusal{id, at, siteRule, -1})
 		return false
 	}
-	u := t.at(i)
-	t.remember(pendingRefusal{u.id, u.last, u.siteRule, int32(i)})
-	if u.waiting {
-		u.before, u.siteRuleBefore = u.last, u.siteRule
-		u.refusals++
+	url := u.at(i)
+	u.remember(pendingRefusal{url.id, url.last, url.siteRule, int32(i)})
+	if url.waiting {
+		url.before, url.siteRuleBefore = url.last, url.siteRule
+		url.refusals++
 	} else {
-		u.fetchedBefore = u.fetchedBefore || u.refusals > 0
-		u.siteRuleBefore = u.siteRule
-		u.first, u.refusals, u.waiting, u.failedStatus = at, 1, true, 0
+		url.fetchedBefore = url.fetchedBefore || url.refusals > 0
+		url.siteRuleBefore = url.siteRule
+		url.first, url.refusals, url.waiting, url.failedStatus = at, 1, true, 0
 	}
-	u.last, u.id, u.siteRule = at, id, siteRule
+	url.last, url.id, url.siteRule = at, id, siteRule
 	return true
 }
 
 // fetched notes a fetch. ended says whether it ended a wait; then latency is the bucket of that wait, and siteRule that
 // of its last refusal.
-func (t *urls) fetched(k urlKey, at int64) (ended bool, latency uint16, siteRule uint32) {
-	i, _, _ := t.find(k)
+func (u *urls) fetched(k urlKey, at int64) (ended bool, latency uint16, siteRule uint32) {
+	i, _, _ := u.find(k)
 	if i < 0 {
 		return false, 0, 0
 	}
-	u := t.at(i)
-	if !u.waiting || at < u.last {
+	url := u.at(i)
+	if !url.waiting || at < url.last {
 		return false, 0, 0
 	}
-	u.waiting = false
-	u.latency = bucketOf(at - u.first)
-	return true, u.latency, u.siteRule
+	url.waiting = false
+	url.latency = bucketOf(at - url.first)
+	return true, url.latency, url.siteRule
 }
 
 // failed notes that the crawler came for a refused URL and got an error.
@@ -201,8 +201,8 @@ func (u *urls) failed(k urlKey, at int64, status uint16) {
 	if i < 0 {
 		return
 	}
-	if u := u.at(i); u.waiting && at >= u.first {
-		u.failedAt, u.failedStatus = at, status
+	if tracked := u.at(i); tracked.waiting && at >= tracked.first {
+		tracked.failedAt, tracked.failedStatus = at, status
 	}
 }
 
@@ -218,27 +218,27 @@ type revert struct {
 }
 
 // withdraw reverts the refusal of a request; ok is false if it is not known.
-func (t *urls) withdraw(k urlKey, id uint64) (r revert, ok bool) {
-	i, _, _ := t.find(k)
-	if i < 0 || t.at(i).id != id {
-		return t.withdrawLate(id)
+func (u *urls) withdraw(k urlKey, id uint64) (r revert, ok bool) {
+	i, _, _ := u.find(k)
+	if i < 0 || u.at(i).id != id {
+		return u.withdrawLate(id)
 	}
-	u := t.at(i)
-	r = revert{at: u.last, siteRule: u.siteRule}
-	u.id = 0
-	if !u.waiting {
-		r.ended, r.latency = true, u.latency
+	url := u.at(i)
+	r = revert{at: url.last, siteRule: url.siteRule}
+	url.id = 0
+	if !url.waiting {
+		r.ended, r.latency = true, url.latency
 	}
-	u.refusals--
-	if u.refusals == 0 {
-		u.waiting = false
-		u.siteRule = u.siteRuleBefore
+	url.refusals--
+	if url.refusals == 0 {
+		url.waiting = false
+		url.siteRule = url.siteRuleBefore
 		return r, true
 	}
 	if r.ended {
-		r.moved, r.newSiteRule = true, u.siteRuleBefore
+		r.moved, r.newSiteRule = true, url.siteRuleBefore
 	}
-	u.last, u.siteRule = u.before, u.siteRuleBefore
+	url.last, url.siteRule = url.before, url.siteRuleBefore
 	return r, true
 }
 
@@ -269,22 +269,22 @@ func (u *urls) withdrawLate(id uint64) (r revert, ok bool) {
 // each calls do for every URL that was refused, unless the refusal was withdrawn.
 func (u *urls) each(do func(*trackedURL)) {
 	for i := range u.count {
-		if u := u.at(i); u.refusals > 0 || u.fetchedBefore {
-			do(u)
+		if tracked := u.at(i); tracked.refusals > 0 || tracked.fetchedBefore {
+			do(tracked)
 		}
 	}
 }
 
 // waiting lists the URLs that have not been fetched since, in the order of the report.
-func (t *urls) waiting(crawler func(uint16) string, site func(uint32) string) []RefusedURL {
+func (u *urls) waiting(crawler func(uint16) string, site func(uint32) string) []RefusedURL {
 	list := []RefusedURL{}
-	t.each(func(u *trackedURL) {
-		if u.waiting {
-			host, path := t.text(u)
-			w := RefusedURL{Crawler: crawler(u.crawler), Site: site(u.siteRule), Host: host, Path: path,
-				First: instant(u.first), Last: instant(u.last), Refusals: int64(u.refusals)}
-			if u.failedStatus != 0 {
-				w.FailedAt, w.FailedStatus = instant(u.failedAt), int(u.failedStatus)
+	u.each(func(url *trackedURL) {
+		if url.waiting {
+			host, path := u.text(url)
+			w := RefusedURL{Crawler: crawler(url.crawler), Site: site(url.siteRule), Host: host, Path: path,
+				First: instant(url.first), Last: instant(url.last), Refusals: int64(url.refusals)}
+			if url.failedStatus != 0 {
+				w.FailedAt, w.FailedStatus = instant(url.failedAt), int(url.failedStatus)
 			}
 			list = append(list, w)
 		}

@@ -88,11 +88,11 @@ func niceSteps() []time.Duration {
 }
 
 // index is the step that a time falls into; times outside fall into the first and the last.
-func (l timeline) index(t time.Time) int {
-	if l.steps == 0 || t.Before(l.start) {
+func (t timeline) index(at time.Time) int {
+	if t.steps == 0 || at.Before(t.start) {
 		return 0
 	}
-	return int(min(t.Sub(l.start)/l.step, time.Duration(l.steps-1)))
+	return int(min(at.Sub(t.start)/t.step, time.Duration(t.steps-1)))
 }
 
 // at is the beginning of a step.
@@ -118,18 +118,18 @@ func (t timeline) resample(curve []analysis.Point) []analysis.Point {
 func (t timeline) span() time.Duration { return t.at(t.steps).Sub(t.start) }
 
 // label is the beginning of a step, as short as the steps allow.
-func (l timeline) label(i int) string {
+func (t timeline) label(i int) string {
 	const day = 24 * time.Hour
-	t := l.at(i)
+	at := t.at(i)
 	switch {
-	case l.step < time.Minute:
-		return t.Format("2 Jan 15:04:05")
-	case l.step%day != 0 || l.start.Truncate(day) != l.start:
-		return t.Format("2 Jan 15:04")
-	case l.at(l.steps).Year() != l.start.Year() || l.span() > 300*day:
-		return t.Format("2 Jan 2006")
+	case t.step < time.Minute:
+		return at.Format("2 Jan 15:04:05")
+	case t.step%day != 0 || t.start.Truncate(day) != t.start:
+		return at.Format("2 Jan 15:04")
+	case t.at(t.steps).Year() != t.start.Year() || t.span() > 300*day:
+		return at.Format("2 Jan 2006")
 	}
-	return t.Format("Mon 2 Jan")
+	return at.Format("Mon 2 Jan")
 }
 
 // labelled picks the steps that get a label, at most so many: first, and every so many from there.
