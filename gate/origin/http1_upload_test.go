@@ -23,10 +23,9 @@ import (
 
 // No request leaves a goroutine behind, whatever became of it.
 func TestMain(m *testing.M) {
-	// These tests wait for timers and sockets more than for a processor.
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		flag.Set("test.parallel", "24")
+		flag.Set("test.parallel", sideBySide)
 	}
 	goleak.VerifyTestMain(m)
 }
