@@ -12,8 +12,8 @@ const mostWaiting = 64 << 20
 
 // finishAfterVerdict writes the record of a claim that was served without a question asked: over HTTP/1.x, or where the
 // rule allows HTTP/2. Who it was is found out now, and nobody waits. What is kept of the request until then is the
-// record alone, as long as the log shows it. Beyond mostWaiting not even that: the line is written at once, without a
-// verdict.
+// record alone, as long as the log shows it. Beyond mostWaiting the line is written at once, without a verdict. Either
+// way the guard hears of a genuine one over HTTP/1.x.
 func (h *Handler) finishAfterVerdict(x *exchange) {
 	record, site, claim, back := x.record.Cut(), x.record.Site, x.facts.Claim, x.client.major == 1
 	rule := x.facts.Site.Rule(x.facts.Path)

@@ -15,8 +15,8 @@ import (
 // refuse writes the record and then the 421. If the record cannot be written, it sends nothing and returns false.
 //
 // RFC 9110 section 15.5.20 has 421 for a request that does not fit the connection it came on. no-store, because RFC
-// 7540 once let it be cached. Where the whole site refuses, "Connection: close" makes the HTTP/2 server send GOAWAY, so
-// that the crawler comes back on a new connection.
+// 7540 once let it be cached. Where the whole site refuses and no proxy stands between, "Connection: close" makes the
+// HTTP/2 server send GOAWAY, so that the crawler comes back on a new connection.
 func (h *Handler) refuse(x *exchange, d policy.Decision, w http.ResponseWriter, r *http.Request) bool {
 	body := "421: this site asks " + x.facts.Claim + " to crawl it over HTTP/1.1 instead of HTTP/2.\n"
 	x.recordDecision(d)
@@ -110,7 +110,7 @@ func (h *Handler) serve(x *exchange, origin Origin, w http.ResponseWriter, r *ht
 	}
 }
 
-// errorWord is the text of an origin's error without what it wraps.
+// errorWord is the log's word for an origin's error, or its whole text if it has none.
 func errorWord(err error) string {
 	var named interface{ Word() string }
 	if errors.As(err, &named) {
@@ -164,8 +164,7 @@ func (r *response) trailers() {
 	}
 }
 
-// Write counts what it is given: a server may say that the last write failed because its client left with the last
-// byte.
+// Write counts all of p, even where it fails: a client that leaves with the last byte makes the last write fail.
 func (r *response) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK)

@@ -5,8 +5,9 @@ import "slices"
 // CommonCrawlersURL is where Google publishes the ranges of its common crawlers.
 const CommonCrawlersURL = "https://developers.google.com/static/crawling/ipranges/common-crawlers.json"
 
-// RangeURLs returns the URLs of the lists that Google publishes for a class, nil for any other string. The caller may
-// change the slice. Source: developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
+// RangeURLs returns the URLs of the lists that Google publishes for a class, nil for any other string; range_list.go
+// says how often each is requested. The caller may change the slice. Source:
+// developers.google.com/crawling/docs/crawlers-fetchers/verify-google-requests.
 func RangeURLs(class string) []string {
 	const folder = "https://developers.google.com/static/crawling/ipranges/"
 	switch class {

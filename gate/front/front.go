@@ -34,8 +34,8 @@
 //
 // # Shutdown
 //
-// Every accepted connection gets a response: see drain. If another process holds the sockets open, a restart rejects
-// no connection.
+// An accepted connection that sends its request within 2 s gets a response: see serving.drain. If another process holds
+// the sockets open, a restart rejects no connection.
 package front
 
 import (
@@ -139,9 +139,9 @@ type Server struct {
 }
 
 // Serve serves on both listeners (plain may be nil) until ctx ends, then drains: it stops accepting, sends GOAWAY,
-// lets open requests and hijacked connections finish for Limits.DrainTime, then closes what is left and ends its
-// contexts. It returns nil after a drain, however that went, and an error if a listener failed. It always closes the
-// listeners.
+// gives connections that have not sent a request up to 2 s for it, lets open requests and hijacked connections finish
+// for Limits.DrainTime, then closes what is left and ends its contexts. It returns nil after a drain, however that
+// went, and an error if a listener failed. It always closes the listeners.
 func (s *Server) Serve(ctx context.Context, secure, plain net.Listener) error {
 	v := s.serving(context.WithoutCancel(ctx))
 	defer v.end()
@@ -211,9 +211,9 @@ func (s *serving) countRequests(next http.Handler) http.Handler {
 	})
 }
 
-// widen makes the stack of a goroutine large enough for a request. The engine begins one for every request, and Go gives
-// it the smallest stack: to let that grow where it has to costs two copies of all that is on it by then, a tenth of a
-// request.
+// widen makes the stack of a goroutine large enough for a request. The engine begins one for every request, and Go
+// gives it the smallest stack: to let that grow where it has to costs two copies of all that is on it by then, a tenth
+// of a request.
 //
 //go:noinline
 func widen() {

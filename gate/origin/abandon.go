@@ -11,8 +11,8 @@ import (
 )
 
 // A request that is given up (its client has left, its body broke off, its server is too slow) is not over for its
-// server: that works on until it notices. So our side of the connection ends, which tells the server, and then the server is waited for,
-// so that whoever counts what is under way there can go on counting it.
+// server: that works on until it notices. So our side of the connection ends, which tells the server, and then the
+// server is waited for, so that whoever counts what is under way there can go on counting it.
 
 const (
 	// abandonedConns are waited for at most, of one server; each has a file descriptor, which counts among Files.

@@ -41,12 +41,12 @@ const (
 	gatherMost      = 1024 // bodies that are held for one server at a time: 64 MiB
 )
 
-// bufferBody waits for a body of unknown length where that may help. It returns nil where it does not: where fields are
-// to come behind the body, and for gRPC, whose messages may be far apart.
+// bufferBody waits for a body of unknown length where that may help. It returns nil, and leaves r as it is,
+// where the length is known, where trailers are announced, for gRPC, whose messages may be far apart, and beyond
+// gatherMost.
 //
-// A client that expects a go-ahead gets it here: servers of HTTP give it when the body is read first. So the
-// expectation ends here, too: who hears of one that is met may wait for what is on its way already, or reject it with
-// 417.
+// A client that expects a go-ahead gets it here: servers of HTTP give it when the body is read first. So
+// Expect is deleted: a server that saw it might wait for a body that is already coming, or respond 417.
 func (p *http1Proxy) bufferBody(r *http.Request) *bufferedBody {
 	if r.ContentLength >= 0 || len(r.Trailer) > 0 ||
 		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
@@ -150,7 +150,7 @@ func (b *bufferedBody) take(p []byte) (n int) {
 	return n
 }
 
-// end is for when the server has been asked; another one may want the rest.
+// end is called when a server is done with the request. If another may be asked (c.retryable), reading goes on for it.
 func (b *bufferedBody) end(w http.ResponseWriter, r *http.Request, c *call) {
 	if !c.retryable {
 		b.interrupt(w, r)
@@ -158,7 +158,7 @@ func (b *bufferedBody) end(w http.ResponseWriter, r *http.Request, c *call) {
 	b.leave()
 }
 
-// leave ends its counting. Whoever has not read it may still do so.
+// leave takes the body off the count of those held, once. It can still be read.
 func (b *bufferedBody) leave() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -168,8 +168,9 @@ func (b *bufferedBody) leave() {
 	}
 }
 
-// interrupt ends the goroutine where nobody has begun to send the body, so that an HTTP/1 server finds nobody reading
-// it. What comes later cannot be read any more: the reader of chunks may have stopped anywhere.
+// interrupt ends a goroutine that still reads when the request is over, by a read deadline in the past; over HTTP/1.x
+// only, whose server must find nobody reading the body. What comes later cannot be read any more: the reader of chunks
+// may have stopped anywhere.
 func (b *bufferedBody) interrupt(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-b.done:

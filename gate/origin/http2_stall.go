@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// stall ends a response over HTTP/2 whose body does not go on, as the deadlines of a conn do over HTTP/1.1 (see
-// deadlineReader): the server's next byte may take one wait. Only that time counts. While the client is slow to take
+// stall ends a response over HTTP/2 whose body does not go on, as the read deadlines of a client.Conn do over
+// HTTP/1.1: the server's next byte may take one wait. Only that time counts. While the client is slow to take
 // what has come, or while more of its own body is waited for, nothing is bounded.
 type stall struct {
 	wait    time.Duration
@@ -80,7 +80,7 @@ func (s *stall) arm(after time.Duration) {
 	}
 }
 
-// expire is the timer's. It may come late, when the time has started again.
+// expire is called by the timer. It may run after the time was started again, so it looks at until first.
 func (s *stall) expire() {
 	s.mu.Lock()
 	waiting, left := s.reading && !s.sending && !s.over, time.Until(s.until)

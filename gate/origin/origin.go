@@ -20,7 +20,7 @@
 //   - who the client is, in X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto and X-Real-IP: see package forwarding.
 //     Whatever a stranger sent under these names and their like is dropped, in every spelling that CGI and its heirs
 //     take for the same: an origin may believe them;
-//   - no field behind a body that could be taken for one of the header's: see trails;
+//   - no field behind a body that could be taken for one of the header's: see client.AllowedTrailer;
 //   - an Upgrade over HTTP/1.1 (WebSocket) to an HTTP/1.1 origin, after which bytes go both ways as they come. HTTP/2
 //     clients are not offered extended CONNECT (RFC 8441): they open an HTTP/1.1 connection for a WebSocket, as
 //     browsers do.
@@ -32,7 +32,8 @@
 // of unknown length (HTTP/2 needs none, HTTP/1.1 has chunks) is waited for before an HTTP/1.1 server hears of the
 // request, for 200 ms at the longest. If all of it has come by then, and is no longer than 64 KiB, it is sent with its
 // Content-Length. Otherwise it is sent in chunks from then on, as it comes. If it has broken off by then, no server
-// hears of it. Nobody waits where a client announces fields behind the body, and for gRPC.
+// hears of it. Nobody waits where a client announces trailers, for
+// gRPC, nor while 1,024 bodies are held for one server.
 //
 // Expect: 100-continue asks the server of a body whose length is known whether it wants it. Where the length is
 // unknown, and is waited for, the client gets its 100 Continue from here, as from nginx, and up to a second for the

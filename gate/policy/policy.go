@@ -15,7 +15,7 @@
 //	 5  the rule says allow               serve                        allowed
 //	 6  verdict impostor                  serve                        impostor
 //	 7  verdict unknown                   serve                        unverified
-//	 8  the guard has tripped for it      serve                        guard
+//	 8  the guard has tripped for it      serve, would refuse          guard
 //	 9  the rule says observe             serve, would refuse          observed
 //	10  the log cannot take the line      serve                        log_unavailable
 //	11  otherwise                         421                          refused
@@ -110,7 +110,7 @@ type Site struct {
 	rules matcher
 	list  []Rule
 	mixed bool
-	some  bool // a path of its own, or all, is refused
+	some  bool // the state is Refuse, for the whole site or for one of the owner's patterns
 }
 
 // New builds a Policy or says everything that is wrong with specs.

@@ -8,7 +8,7 @@ import (
 
 // awaitDrain waits for ctx to end, and then for limits.drain_grace, during which new connections are still accepted. It
 // returns early when accepting ends. From the end of ctx on the gateway is not ready, so that balancers send no new
-// clients.
+// clients. Then front.Server.Serve drains, see gate/front/drain.go.
 func (g *Gateway) awaitDrain(ctx, accepting context.Context) {
 	select {
 	case <-ctx.Done():
