@@ -36,7 +36,7 @@ func expectAttacks() []attack {
 	for _, a := range []attack{
 		{name: "Expect: the body comes at once", send: sized("Expect: 100-continue\r\n"), view: "POST /p shop.test; Expect: 100-continue; Content-Length: 43" + hidden},
 		{name: "Expect: in upper case", send: sized("EXPECT: 100-CONTINUE\r\n"), view: "POST /p shop.test; EXPECT: 100-CONTINUE; Content-Length: 43" + hidden},
-		{name: "Expect: a chunked body comes at once", send: chunkedExpect(fiveChunked), view: `POST /p shop.test; Expect: 100-continue; Transfer-Encoding: chunked "hello"`},
+		{name: "Expect: a chunked body comes at once", send: chunkedExpect(fiveChunked), view: wholeChunked}, // the gateway has given the 100 itself
 		{name: "Expect: named in Connection", send: sized("Connection: Expect\r\nExpect: 100-continue\r\n"), view: "POST /p shop.test; Content-Length: 43" + hidden},
 	} {
 		a.answer, a.open = either, true
